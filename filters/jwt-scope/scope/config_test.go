@@ -1,0 +1,92 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package scope
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+func TestConfigFaults(t *testing.T) {
+	const rules = `"rules":[{"name":"a"}]`
+	provider := func(more string) string {
+		return `{"providers":[{"name":"p","issuer":"i","audiences":["a"],"jwks":{"inline":` + testKeys + `}` + more + `}],` + rules + `}`
+	}
+	rule := func(rules string) string {
+		return strings.Replace(provider(""), `{"name":"a"}`, rules, 1)
+	}
+	inline := func(set string) string { return strings.Replace(provider(""), testKeys, set, 1) }
+	private := keySet(jose.JSONWebKey{Key: ecKey, KeyID: "ec"})
+	for _, c := range []struct{ name, text, want string }{
+		{"nothing", ``, "the configuration is empty"},
+		{"no providers, no rules", `{}`, "providers: is required\nrules: is required"},
+		{"empty lists", `{"providers":[],"rules":[]}`, "providers: the list is empty: name at least one, or leave the key out\nrules: the list is empty: name at least one, or leave the key out"},
+		{"a provider of nothing", `{"providers":[{}],` + rules + `}`,
+			"providers[0].name: is required\nproviders[0].issuer: is required\nproviders[0].audiences: is required, or anyAudience: true to accept tokens made for anybody\nproviders[0].jwks: is required"},
+		{"audiences and any audience", provider(`,"anyAudience":true`), "providers[0].audiences: contradicts anyAudience: name audiences, or accept any"},
+		{"no algorithms", provider(`,"algorithms":[]`), "providers[0].algorithms: the list is empty: name at least one, or leave the key out\nproviders[0].jwks.inline: has no key for any of the algorithms: no token could be verified"},
+		{"J1 the algorithm none", provider(`,"algorithms":["none"]`), "providers[0].algorithms[0]: want RS256, RS384, RS512, ES256, ES384 or ES512"},
+		{"an algorithm in another case", provider(`,"algorithms":["es256"]`), "providers[0].algorithms[0]: want RS256, RS384, RS512, ES256, ES384 or ES512; did you mean ES256?"},
+		{"an algorithm twice", provider(`,"algorithms":["ES256","ES256"]`), "providers[0].algorithms[1]: is in the list already"},
+		{"no key for the algorithms", provider(`,"algorithms":["ES384"]`), "providers[0].jwks.inline: has no key for any of the algorithms: no token could be verified"},
+		{"J18 a skew that is too long", provider(`,"clockSkew":"301s"`), "providers[0].clockSkew: must be from 0s to 5m"},
+		{"J18 a lifetime without expiry", provider(`,"maxLifetime":"5m","requireExpiry":false`), "providers[0].maxLifetime: needs requireExpiry: a token without exp has no lifetime to compare"},
+		{"J24 no keys", inline(`{"keys":[]}`), "providers[0].jwks.inline: no key for verifying signatures"},
+		{"J24 a key that is no key", inline(`{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`), "providers[0].jwks.inline.keys[0]: kty is not RSA or EC"},
+		{"a private key", inline(private), "providers[0].jwks.inline.keys[0]: the key has private members: a verifier is given public keys only"},
+		{"a key with a member twice", inline(`{"keys":[{"kty":"EC","kty":"RSA"}]}`), "providers[0].jwks.inline: a member name is repeated"},
+		{"no source of keys", inline(`{}`)[:0] + strings.Replace(provider(""), `{"inline":`+testKeys+`}`, `{}`, 1), "providers[0].jwks.inline: is required"},
+		{"two providers of one name and issuer", strings.Replace(provider(""), `],"rules"`, `,{"name":"p","issuer":"i","anyAudience":true,"jwks":{"inline":`+testKeys+`}}],"rules"`, 1),
+			"providers[1].name: is in use already\nproviders[1].issuer: provider p has this issuer already: a token's iss must select one provider"},
+		{"names", rule(`{"name":"A"},{"name":"-a"},{"name":"a_b"},{"name":"b"},{"name":"b"},{}`),
+			"rules[0].name: want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit\n" +
+				"rules[1].name: want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit\n" +
+				"rules[2].name: want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit\n" +
+				"rules[4].name: is in use already\nrules[5].name: is required"},
+		{"a public rule that requires", rule(`{"name":"a","access":"public","require":{"scopes":{"all":["x"]}}}`), "rules[0].require: contradicts access: public, under which tokens are not looked at"},
+		{"a provider that is not there", rule(`{"name":"a","require":{"providers":["q"]}}`), "rules[0].require.providers[0]: no provider has this name"},
+		{"scopes that ask for nothing", rule(`{"name":"a","require":{"scopes":{}}}`), "rules[0].require.scopes: asks for nothing: name scopes under all, any or none"},
+		{"a scope that is two", rule(`{"name":"a","require":{"scopes":{"all":["a b","c\""]}}}`),
+			"rules[0].require.scopes.all[0]: is not a scope (RFC 6749 §3.3): printable ASCII without space, quotation mark and backslash\n" +
+				"rules[0].require.scopes.all[1]: is not a scope (RFC 6749 §3.3): printable ASCII without space, quotation mark and backslash"},
+		{"a scope asked for and forbidden", rule(`{"name":"a","require":{"scopes":{"any":["x"],"none":["x"]}}}`), "rules[0].require.scopes.none: a scope that is also asked for can never be absent and present"},
+		{"the example of the specification", rule(`{"name":"a"},{"name":"b"},{"name":"c","require":{"scopes":{"any":[7]}}}`), "rules[2].require.scopes.any[0]: want a string, got a number"},
+		{"an unknown key", rule(`{"name":"a","requires":{}}`), "rules[0].requires: unknown key; did you mean require?"},
+		{"a realm that breaks out of its quotes", strings.Replace(provider(""), "{", `{"errors":{"realm":"a\", error=\"x","resourceMetadata":"/x"},`, 1),
+			`errors.realm: want printable ASCII without " and \: it stands in a quoted string of WWW-Authenticate` + "\nerrors.resourceMetadata: want the URL of the protected resource's metadata (RFC 9728)"},
+		{"limits", strings.Replace(provider(""), "{", `{"limits":{"tokenBytes":0,"jsonDepth":65,"jsonMembers":1.5},`, 1),
+			"limits.tokenBytes: must be from 1 to 65536\nlimits.jsonDepth: must be from 1 to 64\nlimits.jsonMembers: want a whole number"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse(c.text)
+			if err == nil || err.Error() != c.want {
+				t.Fatalf("got\n%v\nwant\n%s", err, c.want)
+			}
+		})
+	}
+}
+
+// An encryption key beside the others, as identity providers publish them, is no fault.
+func TestInlineSetWithEncryptionKey(t *testing.T) {
+	set := keySet(jose.JSONWebKey{Key: &rsaKey.PublicKey, KeyID: "enc", Use: "enc", Algorithm: "RSA-OAEP"}, jose.JSONWebKey{Key: &ecKey.PublicKey, KeyID: "ec", Use: "sig"})
+	parse(t, `{"providers":[{"name":"p","issuer":"i","audiences":["a"],"jwks":{"inline":`+set+`}}],"rules":[{"name":"a"}]}`)
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(testConfig)
+	f.Add(`{"providers":[{"name":"p","issuer":"i","anyAudience":true,"jwks":{"inline":{"keys":[]}}}],"rules":[{"name":"a","match":[{"paths":["/{**}"]}]}]}`)
+	f.Add(`{"rules":[{"name":"a","require":{"scopes":{"all":["a","a"]}}}],"mode":"shadow"}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := Parse(text)
+		if err != nil {
+			return
+		}
+		// A configuration that is taken lets nothing through by itself but what it names.
+		if v := decide(p, now, request("GET", "/x", bearerHeader("x.y.z"))...); v.Admits() && !p.allowDefault && !v.Shadow && (v.Rule < 0 || p.rules[v.Rule].access != public) {
+			t.Fatalf("%s admits a token that is none", text)
+		}
+	})
+}

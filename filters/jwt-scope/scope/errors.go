@@ -1,0 +1,35 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package scope
+
+import "github.com/tollgate-wasm/tollgate/shared/verdict"
+
+// The reasons for which a request is refused, beside those that every filter has (verdict.NoRule, PathAmbiguous, KeysUnavailable, Internal).
+var (
+	TokenMissing      = verdict.NewCode("token_missing", 401)       // access is required and there is no credential
+	TokenAmbiguous    = verdict.NewCode("token_ambiguous", 400)     // more than one credential
+	TokenMalformed    = verdict.NewCode("token_malformed", 401)     // not a compact JWS that reads in one way only
+	TokenAlgorithm    = verdict.NewCode("token_algorithm", 401)     // not allowed for the issuer, or not the key's
+	TokenKeyUnknown   = verdict.NewCode("token_key_unknown", 401)   // no key of the issuer fits
+	TokenSignature    = verdict.NewCode("token_signature", 401)     // no key verifies it
+	TokenIssuer       = verdict.NewCode("token_issuer", 401)        // no provider has this iss, or the rule does not accept it
+	TokenAudience     = verdict.NewCode("token_audience", 401)      // made for somebody else
+	TokenExpired      = verdict.NewCode("token_expired", 401)       // now ≥ exp + skew
+	TokenNotYetValid  = verdict.NewCode("token_not_yet_valid", 401) // now < nbf − skew, or iat > now + skew
+	TokenLifetime     = verdict.NewCode("token_lifetime", 401)      // exp − iat is over maxLifetime
+	InsufficientScope = verdict.NewCode("insufficient_scope", 403)  // the rule asks for other scopes
+)
+
+// bearerError is the error of RFC 6750 §3.1 that goes with a code; empty where the challenge has none.
+func bearerError(c *verdict.Code) string {
+	switch {
+	case c == TokenMissing:
+		return "" // §3.1: no error where the request has no authentication information
+	case c == InsufficientScope:
+		return "insufficient_scope"
+	case c.Status == 400:
+		return "invalid_request"
+	}
+	return "invalid_token"
+}

@@ -1,0 +1,32 @@
+module github.com/tollgate-wasm/tollgate
+
+// The current wazero asks for Go 1.25; a Go 1.24 fetches that toolchain by itself (the Makefile sets GOTOOLCHAIN=auto).
+go 1.25.0
+
+// In the guest: what ships inside Envoy.
+require (
+	// The Proxy-Wasm SDK the filters are written against; shared/guest carries it to the official Go toolchain.
+	github.com/tetratelabs/proxy-wasm-go-sdk v0.24.0
+	// Reads JSON without reflection: the configuration, JWK sets and tokens.
+	github.com/tidwall/gjson v1.20.0
+)
+
+// For tests, benchmarks and the demo only.
+require (
+	// Mints the tokens of the end-to-end tests and of the demo: an implementation that is not ours.
+	github.com/go-jose/go-jose/v4 v4.1.8
+	// Runs the compiled modules, byte for byte what ships, under `go test`.
+	github.com/tetratelabs/wazero v1.12.0
+	// Speaks raw HTTP/2 frames: requests that no well-behaved client would send.
+	golang.org/x/net v0.58.0
+)
+
+require (
+	github.com/tidwall/match v1.1.1 // indirect
+	github.com/tidwall/pretty v1.2.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+)
+
+// Kept out of the guest: see the package comment in build/pretty.
+replace github.com/tidwall/pretty => ./build/pretty

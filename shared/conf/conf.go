@@ -1,0 +1,442 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package conf reads a filter's configuration strictly: a JSON text is taken as a whole or refused as a whole, and when it is refused every fault is
+// reported at once, each with its path ("rules[2].require.scopes.any[0]: …").
+//
+// A reader asks an Object for the members it knows and then calls End, which reports the rest as unknown. Getters never fail: they note the fault and
+// return a zero value, so that reading goes on and finds the next one. A zero value must therefore not be used before Err has returned nil.
+// Faults name keys and say what was expected; they do not repeat values, which may be secrets put in the wrong place.
+package conf
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+)
+
+// limits are far beyond any configuration written by people and still keep a hostile one from exhausting the VM's memory.
+var limits = strictjson.Limits{Depth: 32, Members: 1 << 21, Number: 32, RepeatedNames: true}
+
+// Fault is one thing wrong with a configuration.
+type Fault struct {
+	Path    string // "rules[2].name"; empty for the document itself
+	Problem string // a clause without a full stop
+}
+
+func (f Fault) String() string {
+	if f.Path == "" {
+		return f.Problem
+	}
+	return f.Path + ": " + f.Problem
+}
+
+// Faults is the error of a refused configuration: all of its faults, in the order of reading, a line each.
+type Faults []Fault
+
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i := range f {
+		lines[i] = f[i].String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Reader collects the faults of one configuration.
+type Reader struct{ faults Faults }
+
+// Read checks text and returns its root object. Where text is no JSON object the object is empty and the reader has the fault.
+func Read(text string) (*Reader, *Object) {
+	r := &Reader{}
+	if strings.TrimSpace(text) == "" {
+		r.Fault("", "the configuration is empty")
+		return r, &Object{Node: Node{r: r}}
+	}
+	if err := strictjson.Scan(text, limits); err != nil {
+		r.Fault("", err.Err.Error()+" at "+position(text, err.Offset))
+		return r, &Object{Node: Node{r: r}}
+	}
+	return r, Node{r: r, v: gjson.Parse(text)}.Object()
+}
+
+// position tells an offset the way editors do.
+func position(text string, offset int) string {
+	before := text[:min(offset, len(text))]
+	return "line " + strconv.Itoa(1+strings.Count(before, "\n")) + ", column " + strconv.Itoa(len(before)-strings.LastIndexByte(before, '\n'))
+}
+
+// Fault notes one.
+//
+//go:noinline
+func (r *Reader) Fault(path, problem string) { r.faults = append(r.faults, Fault{path, problem}) }
+
+// Err returns the Faults noted so far, or nil.
+func (r *Reader) Err() error {
+	if len(r.faults) == 0 {
+		return nil
+	}
+	return r.faults
+}
+
+// Node is one value of the configuration with its path.
+type Node struct {
+	r    *Reader
+	path string
+	v    gjson.Result
+}
+
+// Path of the value, as in a Fault.
+func (n Node) Path() string { return n.path }
+
+// Raw is the value's JSON text.
+func (n Node) Raw() string { return n.v.Raw }
+
+// Value is the JSON value itself, for lists of mixed scalars.
+func (n Node) Value() gjson.Result { return n.v }
+
+// Fault notes one at this value.
+//
+//go:noinline
+func (n Node) Fault(problem string) { n.r.Fault(n.path, problem) }
+
+//go:noinline
+func (n Node) want(what string) { n.Fault("want " + what + ", got " + kind(n.v)) }
+
+func kind(v gjson.Result) string {
+	switch {
+	case v.IsObject():
+		return "an object"
+	case v.IsArray():
+		return "a list"
+	case v.IsBool():
+		return "true or false"
+	case v.Type == gjson.Number:
+		return "a number"
+	case v.Type == gjson.String:
+		return "a string"
+	}
+	return "null"
+}
+
+// Text returns a string that is not empty.
+//
+//go:noinline
+func (n Node) Text() string {
+	switch {
+	case n.v.Type != gjson.String:
+		n.want("a string")
+	case n.v.Str == "":
+		n.Fault("must not be empty")
+	}
+	return n.v.Str
+}
+
+// Bool returns true or false.
+//
+//go:noinline
+func (n Node) Bool() bool {
+	if !n.v.IsBool() {
+		n.want("true or false")
+	}
+	return n.v.Type == gjson.True
+}
+
+// Int returns a whole number within [low, high]. 10.0 is whole: Istio hands every number over as a float64.
+func (n Node) Int(low, high int) int {
+	f := n.v.Num
+	switch {
+	case n.v.Type != gjson.Number:
+		n.want("a whole number")
+	case f != math.Trunc(f):
+		n.Fault("want a whole number")
+	case f < float64(low) || f > float64(high):
+		n.Fault("must be from " + strconv.Itoa(low) + " to " + strconv.Itoa(high))
+	default:
+		return int(f)
+	}
+	return low
+}
+
+// Duration returns a duration written as a string ("30s", "5m", "250ms"), within [low, high].
+func (n Node) Duration(low, high time.Duration) time.Duration {
+	if n.v.Type != gjson.String {
+		n.want(`a duration such as "30s", "5m" or "250ms"`)
+		return low
+	}
+	d, err := time.ParseDuration(n.v.Str)
+	switch {
+	case err != nil:
+		n.Fault(`want a duration such as "30s", "5m" or "250ms"`)
+	case d < low || d > high:
+		n.Fault("must be from " + short(low) + " to " + short(high))
+	default:
+		return d
+	}
+	return low
+}
+
+// short writes 5m instead of 5m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}
+
+// Enum returns one of the words.
+func (n Node) Enum(words ...string) string {
+	if n.v.Type != gjson.String {
+		n.want(either(words))
+		return words[0]
+	}
+	for _, w := range words {
+		if n.v.Str == w {
+			return w
+		}
+	}
+	n.Fault("want " + either(words) + suggestion(n.v.Str, words))
+	return words[0]
+}
+
+func either(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+// List returns the items of a list that has at least one: an empty list would leave open whether it means nothing or everything.
+//
+//go:noinline
+func (n Node) List() []Node {
+	items := n.ListOrEmpty()
+	if n.v.IsArray() && len(items) == 0 {
+		n.Fault("the list is empty: name at least one, or leave the key out")
+	}
+	return items
+}
+
+// ListOrEmpty returns the items of a list.
+//
+//go:noinline
+func (n Node) ListOrEmpty() []Node {
+	if !n.v.IsArray() {
+		n.want("a list")
+		return nil
+	}
+	var items []Node
+	n.v.ForEach(func(_, v gjson.Result) bool {
+		items = append(items, Node{n.r, n.path + "[" + strconv.Itoa(len(items)) + "]", v})
+		return true
+	})
+	return items
+}
+
+// Texts returns a list of different strings, none of them empty.
+func (n Node) Texts() []string {
+	var texts []string
+	for _, item := range n.List() {
+		before := len(n.r.faults)
+		text := item.Text()
+		for _, t := range texts {
+			if t == text && before == len(n.r.faults) {
+				item.Fault("is in the list already")
+			}
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// Object reads the members of an object. A member that stands twice is a fault.
+//
+//go:noinline
+func (n Node) Object() *Object {
+	o := &Object{Node: n}
+	if !n.v.IsObject() {
+		n.want("an object")
+		return o
+	}
+	n.v.ForEach(func(k, v gjson.Result) bool {
+		m := member{name: k.Str, node: Node{n.r, join(n.path, k.Str), v}}
+		for i := range o.members {
+			if o.members[i].name == m.name {
+				m.node.Fault("stands here twice")
+				return true
+			}
+		}
+		o.members = append(o.members, m)
+		return true
+	})
+	return o
+}
+
+//go:noinline
+func join(path, name string) string {
+	for i := range len(name) {
+		if c := name[i]; c != '_' && c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return path + "[" + strconv.Quote(name) + "]"
+		}
+	}
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// Object is a JSON object of which each member is asked for by name.
+type Object struct {
+	Node
+	members []member
+	known   []string
+}
+
+type member struct {
+	name string
+	node Node
+	seen bool
+}
+
+// At returns the member called name, if the object has it.
+//
+//go:noinline
+func (o *Object) At(name string) (Node, bool) {
+	o.known = append(o.known, name)
+	for i := range o.members {
+		if o.members[i].name == name {
+			o.members[i].seen = true
+			return o.members[i].node, true
+		}
+	}
+	return Node{}, false
+}
+
+// Need returns the member called name; a missing one is a fault.
+//
+//go:noinline
+func (o *Object) Need(name string) (Node, bool) {
+	n, ok := o.At(name)
+	if !ok && o.v.IsObject() {
+		o.r.Fault(join(o.path, name), "is required")
+	}
+	return n, ok
+}
+
+// Has reports whether the object has a member called name, without counting it as asked for.
+func (o *Object) Has(name string) bool {
+	for i := range o.members {
+		if o.members[i].name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// FaultAt notes a fault at the member called name, whether it is there or not.
+//
+//go:noinline
+func (o *Object) FaultAt(name, problem string) { o.r.Fault(join(o.path, name), problem) }
+
+// Names returns the members' names in the order of the text, counting them all as asked for: for objects whose names the user chooses.
+func (o *Object) Names() []string {
+	names := make([]string, len(o.members))
+	for i := range o.members {
+		o.members[i].seen = true
+		names[i] = o.members[i].name
+	}
+	return names
+}
+
+// Bool returns the member called name, or def where it is absent.
+//
+//go:noinline
+func (o *Object) Bool(name string, def bool) bool {
+	if n, ok := o.At(name); ok {
+		return n.Bool()
+	}
+	return def
+}
+
+// Int is Node.Int of a member, or def where it is absent.
+func (o *Object) Int(name string, def, low, high int) int {
+	if n, ok := o.At(name); ok {
+		return n.Int(low, high)
+	}
+	return def
+}
+
+// Duration is Node.Duration of a member, or def where it is absent.
+func (o *Object) Duration(name string, def, low, high time.Duration) time.Duration {
+	if n, ok := o.At(name); ok {
+		return n.Duration(low, high)
+	}
+	return def
+}
+
+// Enum is Node.Enum of a member, or the first word where it is absent.
+func (o *Object) Enum(name string, words ...string) string {
+	if n, ok := o.At(name); ok {
+		return n.Enum(words...)
+	}
+	return words[0]
+}
+
+// Texts is Node.Texts of a member, or nil where it is absent.
+func (o *Object) Texts(name string) []string {
+	if n, ok := o.At(name); ok {
+		return n.Texts()
+	}
+	return nil
+}
+
+// End reports every member that nobody asked for, with the known name that it most resembles.
+func (o *Object) End() {
+	for i := range o.members {
+		if m := &o.members[i]; !m.seen {
+			m.node.Fault("unknown key" + suggestion(m.name, o.known))
+		}
+	}
+}
+
+// suggestion says which of the words was probably meant, or nothing.
+func suggestion(word string, words []string) string {
+	best, most := "", 1+len(word)/4
+	for _, w := range words {
+		if d := distance(strings.ToLower(word), strings.ToLower(w)); d <= most && len(word) <= 64 {
+			best, most = w, d-1
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// distance is Levenshtein's, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

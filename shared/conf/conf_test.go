@@ -1,0 +1,100 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package conf
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// sample reads one of everything.
+func sample(text string) error {
+	r, o := Read(text)
+	if n, ok := o.Need("name"); ok {
+		n.Text()
+	}
+	o.Bool("on", false)
+	o.Int("count", 1, 1, 10)
+	o.Duration("wait", time.Second, time.Millisecond, 5*time.Minute)
+	o.Enum("mode", "enforce", "shadow")
+	o.Texts("words")
+	if n, ok := o.At("rules"); ok {
+		for _, item := range n.List() {
+			rule := item.Object()
+			rule.Texts("scopes")
+			rule.End()
+		}
+	}
+	o.End()
+	return r.Err()
+}
+
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		name, text, want string
+	}{
+		{"a good configuration", `{"name":"a","on":true,"count":3,"wait":"5m","mode":"shadow","words":["x"],"rules":[{"scopes":["y"]}]}`, ""},
+		{"numbers as Istio writes them", `{"name":"a","count":3.0}`, ""},
+		{"nothing", "", "the configuration is empty"},
+		{"white space", " \n", "the configuration is empty"},
+		{"no JSON", "{\n  \"name\": oops\n}", "not JSON at line 2, column 11"},
+		{"a list", `[]`, "want an object, got a list"},
+		{"a required key is missing", `{}`, "name: is required"},
+		{"an unknown key", `{"name":"a","zebra":1}`, "zebra: unknown key"},
+		{"an unknown key that resembles a known one", `{"name":"a","Mode":"shadow"}`, "Mode: unknown key; did you mean mode?"},
+		{"an unknown key with odd characters", `{"name":"a","a.b c":1}`, `["a.b c"]: unknown key`},
+		{"a key that stands twice", `{"name":"a","name":"b"}`, "name: stands here twice"},
+		{"a key that stands twice, spelt with an escape", `{"name":"a","n\u0061me":"b"}`, "name: stands here twice"},
+		{"null is not absent", `{"name":null}`, "name: want a string, got null"},
+		{"an empty string", `{"name":""}`, "name: must not be empty"},
+		{"a string for a bool", `{"name":"a","on":"true"}`, "on: want true or false, got a string"},
+		{"a fraction", `{"name":"a","count":1.5}`, "count: want a whole number"},
+		{"a number below the range", `{"name":"a","count":0}`, "count: must be from 1 to 10"},
+		{"a number beyond any integer", `{"name":"a","count":1e300}`, "count: must be from 1 to 10"},
+		{"a number for a duration", `{"name":"a","wait":5}`, `wait: want a duration such as "30s", "5m" or "250ms", got a number`},
+		{"a duration without unit", `{"name":"a","wait":"5"}`, `wait: want a duration such as "30s", "5m" or "250ms"`},
+		{"a duration beyond the range", `{"name":"a","wait":"6m"}`, "wait: must be from 1ms to 5m"},
+		{"a negative duration", `{"name":"a","wait":"-1s"}`, "wait: must be from 1ms to 5m"},
+		{"a word that is none of the words", `{"name":"a","mode":"shadows"}`, "mode: want enforce or shadow; did you mean shadow?"},
+		{"an empty list", `{"name":"a","words":[]}`, "words: the list is empty: name at least one, or leave the key out"},
+		{"a word twice", `{"name":"a","words":["x","x"]}`, "words[1]: is in the list already"},
+		{"all faults at once, with their paths", `{"on":1,"rules":[{"scopes":["a"]},{"scope":["a"]},{"scopes":["a",7]}],"mode":7}`,
+			"name: is required\non: want true or false, got a number\nmode: want enforce or shadow, got a number\n" +
+				"rules[1].scope: unknown key; did you mean scopes?\nrules[2].scopes[1]: want a string, got a number"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := ""
+			if err := sample(c.text); err != nil {
+				got = err.Error()
+			}
+			if got != c.want {
+				t.Fatalf("got\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestFaultsRepeatNoValue(t *testing.T) {
+	const secret = "hunter2hunter2"
+	for _, text := range []string{
+		`{"name":["` + secret + `"]}`, `{"name":"a","on":"` + secret + `"}`, `{"name":"a","wait":"` + secret + `"}`,
+		`{"name":"a","mode":"` + secret + `"}`, `{"name":"a","words":"` + secret + `"}`, `{"name":"a","x":"` + secret + `"}`, `{"name":"` + secret + ``,
+	} {
+		if err := sample(text); err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add(`{"name":"a","rules":[{"scopes":["x"]}],"wait":"5m","count":3,"words":["x","y"]}`)
+	f.Add(`{"name":"a","name":"b"}`)
+	f.Add(`{"":{}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := sample(text); err != nil && err.Error() == "" {
+			t.Fatal("a refusal without a reason")
+		}
+	})
+}

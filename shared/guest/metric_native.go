@@ -1,0 +1,11 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !wasip1
+
+package guest
+
+const notInGuest = 12 // Unimplemented: outside the guest there is no proxy
+
+func defineCounter(string) (id, status uint32) { return 0, notInGuest }
+func incrementCounter(uint32) uint32           { return notInGuest }

@@ -1,0 +1,11 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build wasip1
+
+package guest
+
+import "github.com/tollgate-wasm/tollgate/shared/guest/internal/abi"
+
+func defineCounter(name string) (id, status uint32) { return abi.DefineCounter(name) }
+func incrementCounter(id uint32) uint32             { return abi.IncrementCounter(id) }

@@ -1,0 +1,22 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build wasip1
+
+package requesttrailers
+
+import (
+	_ "unsafe" // for go:linkname
+
+	"github.com/tollgate-wasm/tollgate/shared/guest/internal/abi"
+)
+
+//go:linkname sdkOnRequestTrailers github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnRequestTrailers
+func sdkOnRequestTrailers(contextID uint32, count int) uint32
+
+//go:wasmexport proxy_on_request_trailers
+func onRequestTrailers(contextID uint32, count int32) (action int32) {
+	abi.Enter()
+	defer abi.Leave("proxy_on_request_trailers", contextID, &action, abi.Pause)
+	return int32(sdkOnRequestTrailers(contextID, int(count)))
+}

@@ -1,0 +1,52 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"runtime"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+
+	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// RefuseFaults makes every panic of the filter's callbacks a refusal: the stream is answered 500 internal, the fault is counted and logged, and the VM lives on for
+// the next request. To be called in init.
+func RefuseFaults(filter string) {
+	counters := NewCounters(filter)
+	guest.OnFault(func(f guest.Fault) {
+		proxywasm.LogCritical(filter + ": fault in " + f.Callback + ": " + describe(f.Value))
+		if err := counters.Count(verdict.NoRuleName, verdict.Verdict{Rule: -1}); err != nil {
+			proxywasm.LogCritical(filter + ": the fault could not be counted")
+		}
+		switch f.Callback {
+		case "proxy_on_vm_start", "proxy_on_configure":
+			return // refused by their result
+		case "proxy_on_context_create", "proxy_on_delete", "proxy_on_log", "proxy_on_done", "proxy_on_tick", "proxy_on_queue_ready":
+			return // no stream waits for an answer: there is none yet, none any more, or the callback was not for one
+		}
+		// What is left is for a stream. After an HTTP call's answer the SDK has made the stream that waited the effective context, or there is none and the reply goes nowhere.
+		contentType, err := proxywasm.GetHttpRequestHeader("content-type")
+		if err != nil {
+			contentType = ""
+		}
+		if err := Reply(filter, verdict.NoRuleName, verdict.Verdict{Rule: -1}, contentType); err != nil && f.Callback != "proxy_on_http_call_response" {
+			panic(err) // no refusal without a reply: trap the VM, which Envoy answers with 503
+		}
+	})
+}
+
+// describe tells what was panicked with where that cannot hold anything of a request.
+func describe(value any) string {
+	switch v := value.(type) {
+	case runtime.Error:
+		return v.Error()
+	case error:
+		return "an error"
+	case string:
+		return "a message"
+	}
+	return "a value"
+}

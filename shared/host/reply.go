@@ -1,0 +1,34 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+
+	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// Reply answers the current stream with a refusal. contentType is the request's. The callback that called it must return types.ActionPause: Envoy sends the reply when
+// the callback has returned.
+func Reply(filter, rule string, v verdict.Verdict, contentType string) error {
+	code := v.Reason()
+	var headers [][2]string
+	if v.Challenge != "" {
+		headers = append(headers, [2]string{"www-authenticate", v.Challenge})
+	}
+	a := code.Answer(contentType, headers...)
+	guest.SetReplyDetails("tollgate." + filter + "." + rule + "." + code.Name)
+	return proxywasm.SendHttpResponse(a.Status, a.Headers, a.Body, a.GRPCStatus)
+}
+
+// Header returns the value of the first header called name, or an empty string.
+func Header(headers [][2]string, name string) string {
+	for i := range headers {
+		if headers[i][0] == name {
+			return headers[i][1]
+		}
+	}
+	return ""
+}

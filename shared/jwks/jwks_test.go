@@ -1,0 +1,114 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package jwks
+
+import (
+	"crypto/elliptic"
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/shared/jose"
+)
+
+func ec(c elliptic.Curve, extra ...string) string {
+	size := (c.Params().BitSize + 7) / 8
+	x := base64.RawURLEncoding.EncodeToString(c.Params().Gx.FillBytes(make([]byte, size)))
+	y := base64.RawURLEncoding.EncodeToString(c.Params().Gy.FillBytes(make([]byte, size)))
+	return `{` + strings.Join(append(extra, `"kty":"EC"`, `"crv":"`+c.Params().Name+`"`, `"x":"`+x+`"`, `"y":"`+y+`"`), ",") + `}`
+}
+
+var (
+	p256  = func(extra ...string) string { return ec(elliptic.P256(), extra...) }
+	p384  = func(extra ...string) string { return ec(elliptic.P384(), extra...) }
+	keyed = func(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
+)
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		usable     int
+		faults     []Fault
+	}{
+		{"two keys", keyed(p256(`"kid":"a"`), p384(`"kid":"b"`)), 2, nil},
+		{"keys without kid", keyed(p256(), p256()), 2, nil},
+		{"members that we do not know", `{"keys":[` + p256(`"x5t":"AA"`) + `],"more":1}`, 1, nil},
+		{"J24 an encryption key is passed over", keyed(p256(`"use":"enc"`), p256(`"kid":"a"`)), 1, nil},
+		{"J24 nothing but an encryption key", keyed(p256(`"use":"enc"`)), 0, []Fault{{-1, ErrNoKey}}},
+		{"J24 no keys", keyed(), 0, []Fault{{-1, ErrNoKey}}},
+		{"J24 a duplicate kid", keyed(p256(`"kid":"a"`), p384(`"kid":"a"`)), 1, []Fault{{1, ErrRepeatedKID}}},
+		{"J24 a symmetric key among public keys", keyed(p256(), `{"kty":"oct","k":"AAAA"}`), 1, []Fault{{1, jose.ErrKeyType}}},
+		{"J22 a key off its curve", keyed(strings.Replace(p256(), `"P-256"`, `"P-384"`, 1), p256()), 1, []Fault{{0, jose.ErrKeyPoint}}},
+		{"J24 65 keys", keyed(strings.Split(strings.Repeat(p256()+"|", 64)+p256(), "|")...), 64, []Fault{{-1, ErrTooMany}}},
+		{"a bare key", p256(), 0, []Fault{{-1, ErrNoSet}}},
+		{"a list", `[` + p256() + `]`, 0, []Fault{{-1, ErrNoSet}}},
+		{"keys is an object", `{"keys":{}}`, 0, []Fault{{-1, ErrNoSet}}},
+		{"a key that is a string", keyed(`"x"`), 0, []Fault{{0, jose.ErrKeyType}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			set, faults := Parse(gjson.Parse(c.text))
+			usable := 0
+			if set != nil {
+				usable = set.Len()
+			}
+			if usable != c.usable || len(faults) != len(c.faults) {
+				t.Fatalf("%d usable keys, %v; want %d, %v", usable, faults, c.usable, c.faults)
+			}
+			for i := range faults {
+				if faults[i] != c.faults[i] {
+					t.Errorf("%v, want %v", faults[i], c.faults[i])
+				}
+			}
+		})
+	}
+}
+
+func TestCandidates(t *testing.T) {
+	nine := strings.Split(strings.Repeat(p256()+"|", 8)+p256(), "|")
+	set := func(keys ...string) *Set {
+		s, faults := Parse(gjson.Parse(keyed(keys...)))
+		if faults != nil {
+			t.Fatal(faults)
+		}
+		return s
+	}
+	for _, c := range []struct {
+		name  string
+		set   *Set
+		token jose.JWS
+		alg   jose.Algorithm
+		want  int
+		err   error
+	}{
+		{"the key of the kid", set(p256(`"kid":"a"`), p256(`"kid":"b"`)), jose.JWS{HasKID: true, KeyID: "b"}, jose.ES256, 1, nil},
+		{"J4 a kid that no key has", set(p256(`"kid":"a"`)), jose.JWS{HasKID: true, KeyID: "../../dev/null"}, jose.ES256, 0, ErrUnknown},
+		{"J4 a kid is matched whole", set(p256(`"kid":"ab"`)), jose.JWS{HasKID: true, KeyID: "a"}, jose.ES256, 0, ErrUnknown},
+		{"J4 an empty kid does not find a key without", set(p256()), jose.JWS{HasKID: true}, jose.ES256, 0, ErrUnknown},
+		{"a kid finds no key without", set(p256()), jose.JWS{HasKID: true, KeyID: "a"}, jose.ES256, 0, ErrUnknown},
+		{"J2 the key of the kid is for another algorithm", set(p256(`"kid":"a"`)), jose.JWS{HasKID: true, KeyID: "a"}, jose.RS256, 0, ErrAlgorithm},
+		{"J3 the key's alg is another", set(p384(`"kid":"a"`, `"alg":"ES384"`)), jose.JWS{HasKID: true, KeyID: "a"}, jose.ES256, 0, ErrAlgorithm},
+		{"without kid every key that fits", set(p256(`"kid":"a"`), p384(), p256()), jose.JWS{}, jose.ES256, 2, nil},
+		{"without kid at most eight", set(nine...), jose.JWS{}, jose.ES256, 8, nil},
+		{"without kid none fits", set(p256()), jose.JWS{}, jose.ES384, 0, ErrUnknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			keys, err := c.set.Candidates(&c.token, c.alg, nil)
+			if len(keys) != c.want || err != c.err {
+				t.Fatalf("%d keys, %v; want %d, %v", len(keys), err, c.want, c.err)
+			}
+			if c.token.HasKID && len(keys) == 1 && keys[0].ID != c.token.KeyID {
+				t.Fatalf("the key %q for the kid %q", keys[0].ID, c.token.KeyID)
+			}
+		})
+	}
+}
+
+func TestHasKeyFor(t *testing.T) {
+	s, _ := Parse(gjson.Parse(keyed(p256())))
+	if !s.HasKeyFor([]jose.Algorithm{jose.RS256, jose.ES256}) || s.HasKeyFor([]jose.Algorithm{jose.RS256, jose.ES384}) {
+		t.Error("wrong")
+	}
+}

@@ -1,0 +1,342 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package strictjson accepts one JSON text (RFC 8259) only when every reader of it would see the same thing.
+//
+// Parsers disagree about repeated names (first or last wins), bytes that are not UTF-8, lone surrogates, NUL and a byte order mark; a token read one
+// way here and another way behind the proxy is an attack. Scan refuses all of them and bounds depth, members and the length of numbers before anything
+// is decoded. Values are then read with gjson, which trusts its input: never hand it a text that Scan has not seen.
+package strictjson
+
+import (
+	"errors"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+)
+
+// Limits bound a text. Each must be positive: there is no "unlimited".
+type Limits struct {
+	Depth   int // nesting of objects and arrays; 1 is a flat object
+	Members int // members of all objects together
+	Number  int // bytes of one number
+
+	// RepeatedNames leaves repeated member names to the caller, which then must refuse them itself: the configuration reader does, to report all of
+	// them with their paths.
+	RepeatedNames bool
+}
+
+// What is wrong with a text. The errors carry no part of it: it may be a token.
+var (
+	ErrSyntax    = errors.New("not JSON")
+	ErrUTF8      = errors.New("not valid UTF-8")
+	ErrString    = errors.New("a string holds NUL or half a surrogate pair")
+	ErrRepeated  = errors.New("a member name is repeated")
+	ErrDepth     = errors.New("nested too deeply")
+	ErrMembers   = errors.New("too many members")
+	ErrNumberLen = errors.New("a number is too long")
+)
+
+// Error says where a text stopped being acceptable.
+type Error struct {
+	Offset int // in bytes from the start
+	Err    error
+}
+
+func (e *Error) Error() string { return e.Err.Error() + " at byte " + strconv.Itoa(e.Offset) }
+
+// Unwrap gives one of the package's sentinels.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Parse scans text under lim and returns its value for reading with ForEach or Member.
+func Parse(text string, lim Limits) (gjson.Result, error) {
+	if err := Scan(text, lim); err != nil {
+		return gjson.Result{}, err
+	}
+	return gjson.Parse(text), nil
+}
+
+// Member returns the member of object called name, compared by bytes after unescaping. It exists instead of gjson.Get, whose paths give a meaning to
+// dots, stars and pipes that a claim's name must not have.
+//
+//go:noinline
+func Member(object gjson.Result, name string) (value gjson.Result, ok bool) {
+	if !object.IsObject() {
+		return gjson.Result{}, false
+	}
+	object.ForEach(func(k, v gjson.Result) bool {
+		if k.Str == name {
+			value, ok = v, true
+		}
+		return !ok
+	})
+	return value, ok
+}
+
+// Scan returns nil where text is one JSON value within lim.
+func Scan(text string, lim Limits) *Error {
+	s := scanner{text: text, lim: lim}
+	s.space()
+	if err := s.value(0); err != nil {
+		return &Error{s.pos, err}
+	}
+	s.space()
+	if s.pos != len(text) {
+		return &Error{s.pos, ErrSyntax}
+	}
+	return nil
+}
+
+type scanner struct {
+	text    string
+	pos     int
+	lim     Limits
+	members int
+	names   []string // of the objects now open, innermost last
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.text) {
+		switch s.text[s.pos] {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+// next consumes c if it comes next.
+func (s *scanner) next(c byte) bool {
+	if s.pos < len(s.text) && s.text[s.pos] == c {
+		s.pos++
+		return true
+	}
+	return false
+}
+
+func (s *scanner) value(depth int) error {
+	if s.pos >= len(s.text) {
+		return ErrSyntax
+	}
+	switch c := s.text[s.pos]; {
+	case c == '{':
+		return s.object(depth + 1)
+	case c == '[':
+		return s.array(depth + 1)
+	case c == '"':
+		_, err := s.str()
+		return err
+	case c == '-' || isDigit(c):
+		return s.number()
+	default:
+		return s.literal()
+	}
+}
+
+func (s *scanner) object(depth int) error {
+	if depth > s.lim.Depth {
+		return ErrDepth
+	}
+	s.pos++
+	outer := len(s.names)
+	s.space()
+	if s.next('}') {
+		return nil
+	}
+	for {
+		at := s.pos
+		name, err := s.str()
+		if err != nil {
+			return err
+		}
+		if s.members++; s.members > s.lim.Members {
+			return ErrMembers
+		}
+		if !s.lim.RepeatedNames {
+			for _, seen := range s.names[outer:] {
+				if seen == name {
+					s.pos = at
+					return ErrRepeated
+				}
+			}
+			s.names = append(s.names, name)
+		}
+		s.space()
+		if !s.next(':') {
+			return ErrSyntax
+		}
+		s.space()
+		if err := s.value(depth); err != nil {
+			return err
+		}
+		s.space()
+		if s.next('}') {
+			s.names = s.names[:outer]
+			return nil
+		}
+		if !s.next(',') {
+			return ErrSyntax
+		}
+		s.space()
+	}
+}
+
+func (s *scanner) array(depth int) error {
+	if depth > s.lim.Depth {
+		return ErrDepth
+	}
+	s.pos++
+	s.space()
+	if s.next(']') {
+		return nil
+	}
+	for {
+		if err := s.value(depth); err != nil {
+			return err
+		}
+		s.space()
+		if s.next(']') {
+			return nil
+		}
+		if !s.next(',') {
+			return ErrSyntax
+		}
+		s.space()
+	}
+}
+
+// str consumes a string and returns it unescaped, so that "a" and "\u0061" are the same name.
+func (s *scanner) str() (string, error) {
+	if !s.next('"') {
+		return "", ErrSyntax
+	}
+	start, escaped := s.pos, false
+	for s.pos < len(s.text) {
+		switch c := s.text[s.pos]; {
+		case c == '"':
+			raw := s.text[start:s.pos]
+			s.pos++
+			if escaped {
+				return gjson.Parse(s.text[start-1 : s.pos]).Str, nil
+			}
+			return raw, nil
+		case c < ' ':
+			return "", ErrSyntax
+		case c == '\\':
+			escaped = true
+			if err := s.escape(); err != nil {
+				return "", err
+			}
+		case c < utf8.RuneSelf:
+			s.pos++
+		default:
+			r, n := utf8.DecodeRuneInString(s.text[s.pos:])
+			if r == utf8.RuneError && n == 1 {
+				return "", ErrUTF8
+			}
+			s.pos += n
+		}
+	}
+	return "", ErrSyntax
+}
+
+func (s *scanner) escape() error {
+	s.pos++
+	if s.pos >= len(s.text) {
+		return ErrSyntax
+	}
+	c := s.text[s.pos]
+	s.pos++
+	switch c {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return nil
+	case 'u':
+		r, err := s.hex4()
+		switch {
+		case err != nil:
+			return err
+		case r == 0, r >= 0xDC00 && r <= 0xDFFF:
+			return ErrString
+		case r < 0xD800 || r > 0xDFFF:
+			return nil
+		}
+		if !s.next('\\') || !s.next('u') {
+			return ErrString
+		}
+		if r, err = s.hex4(); err != nil {
+			return err
+		}
+		if r < 0xDC00 || r > 0xDFFF {
+			return ErrString
+		}
+		return nil
+	}
+	return ErrSyntax
+}
+
+func (s *scanner) hex4() (r rune, err error) {
+	if len(s.text)-s.pos < 4 {
+		return 0, ErrSyntax
+	}
+	for range 4 {
+		c := s.text[s.pos]
+		switch {
+		case isDigit(c):
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, ErrSyntax
+		}
+		r = r<<4 | rune(c)
+		s.pos++
+	}
+	return r, nil
+}
+
+func (s *scanner) number() error {
+	start := s.pos
+	s.next('-')
+	if !s.next('0') && !s.digits() {
+		return ErrSyntax
+	}
+	if s.next('.') && !s.digits() {
+		return ErrSyntax
+	}
+	if s.next('e') || s.next('E') {
+		if !s.next('+') {
+			s.next('-')
+		}
+		if !s.digits() {
+			return ErrSyntax
+		}
+	}
+	if s.pos-start > s.lim.Number {
+		return ErrNumberLen
+	}
+	return nil
+}
+
+func (s *scanner) digits() bool {
+	start := s.pos
+	for s.pos < len(s.text) && isDigit(s.text[s.pos]) {
+		s.pos++
+	}
+	return s.pos > start
+}
+
+func (s *scanner) literal() error {
+	for _, l := range [...]string{"true", "false", "null"} {
+		if len(s.text)-s.pos >= len(l) && s.text[s.pos:s.pos+len(l)] == l {
+			s.pos += len(l)
+			return nil
+		}
+	}
+	return ErrSyntax
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

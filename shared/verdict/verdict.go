@@ -1,0 +1,96 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package verdict says what a filter decided about a request, how that is answered on the wire and under which name it is counted.
+//
+// "Denied" and "could not decide" are different outcomes with their own codes, and neither is ever a pass. The zero Verdict is a refusal: code internal.
+package verdict
+
+// Code is one reason for an outcome: its name in metrics and logs, and what the client sees of it. Codes are made once, at start, and compared by identity.
+type Code struct {
+	Name   string // "insufficient_scope"
+	Status int    // HTTP status of the answer
+
+	undecided bool // the filter could not come to a decision
+	grpc      int32
+	body      []byte
+}
+
+// Codes that every filter has; each filter's own stand in its errors.go.
+var (
+	OK            = NewCode("ok", 200)
+	NoRule        = NewCode("no_rule", 403)
+	PathAmbiguous = NewCode("path_ambiguous", 400)
+
+	Internal        = newUndecided("internal", 500)
+	KeysUnavailable = newUndecided("keys_unavailable", 503)
+)
+
+// NewCode makes a code whose answer is a refusal with the given status.
+func NewCode(name string, status int) *Code {
+	return &Code{
+		Name: name, Status: status, grpc: grpcStatus(status),
+		body: []byte(`{"type":"about:blank","title":"` + reason(status) + `","status":` + digits(status) + `,"code":"` + name + `"}`),
+	}
+}
+
+func newUndecided(name string, status int) *Code {
+	c := NewCode(name, status)
+	c.undecided = true
+	return c
+}
+
+// Outcome is what becomes of the request.
+type Outcome string
+
+// The outcomes, as they stand in metric names.
+const (
+	Allowed   Outcome = "allowed"
+	Denied    Outcome = "denied"
+	WouldDeny Outcome = "would_deny" // refused by the rules, let through by shadow mode
+	Error     Outcome = "error"      // no decision was possible
+)
+
+// NoRuleName stands in metrics and logs where no rule was involved. No rule can be called so: names start with a letter or digit.
+const NoRuleName = "-"
+
+// Verdict is a filter's decision about one request.
+type Verdict struct {
+	Code      *Code  // nil counts as Internal
+	Rule      int    // index of the rule that decided; -1 where none did
+	Shadow    bool   // the rule, or the filter, is in shadow mode
+	Challenge string // value of WWW-Authenticate; empty for none
+}
+
+// Reason is the verdict's code.
+func (v Verdict) Reason() *Code {
+	if v.Code == nil {
+		return Internal
+	}
+	return v.Code
+}
+
+// Admits reports whether the request goes on. A fault of the filter is never a pass, not even in shadow mode: after it nothing is known about the headers
+// that should have been removed.
+func (v Verdict) Admits() bool {
+	c := v.Reason()
+	return c == OK || v.Shadow && c != Internal
+}
+
+// Outcome under which the verdict is counted.
+func (v Verdict) Outcome() Outcome {
+	switch c := v.Reason(); {
+	case c == OK:
+		return Allowed
+	case c.undecided:
+		return Error
+	case v.Shadow:
+		return WouldDeny
+	}
+	return Denied
+}
+
+// Metric is the name of the counter for outcomes of a rule. filter is "jwt_scope", "edge_stamp" or "rate_limit".
+func Metric(filter, rule string, outcome Outcome, code *Code) string {
+	return "tollgate." + filter + ".rule." + rule + ".outcome." + string(outcome) + ".code." + code.Name
+}
