@@ -1,0 +1,172 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// timeout of every exchange.
+const timeout = 15 * time.Second
+
+// Message is an HTTP message as it came.
+type Message struct {
+	Start   string      // the request or status line; of HTTP/2, "HTTP/2 200"
+	Headers [][2]string // in their order; names in lower case, values without the white space around them
+	Body    string
+}
+
+// Header is the value of the first header called name, in lower case, or an empty string.
+func (m *Message) Header(name string) string {
+	for _, h := range m.Headers {
+		if h[0] == name {
+			return h[1]
+		}
+	}
+	return ""
+}
+
+// Values are the values of all headers called name.
+func (m *Message) Values(name string) []string {
+	var values []string
+	for _, h := range m.Headers {
+		if h[0] == name {
+			values = append(values, h[1])
+		}
+	}
+	return values
+}
+
+// Status is the status code of a response.
+func (m *Message) Status() int {
+	fields := strings.Fields(m.Start)
+	if len(fields) < 2 {
+		return 0
+	}
+	code, _ := strconv.Atoi(fields[1])
+	return code
+}
+
+// readMessage reads one message: its head, and the body that the head announces.
+func readMessage(r *bufio.Reader) (*Message, error) {
+	m := &Message{}
+	for first := true; ; first = false {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return nil, err
+		}
+		line = strings.TrimRight(line, "\r\n")
+		if first {
+			m.Start = line
+			continue
+		}
+		if line == "" {
+			break
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			return nil, fmt.Errorf("a header line without colon: %q", line)
+		}
+		m.Headers = append(m.Headers, [2]string{strings.ToLower(name), strings.Trim(value, " \t")})
+	}
+	var body strings.Builder
+	switch length := m.Header("content-length"); {
+	case m.Header("transfer-encoding") == "chunked":
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return nil, err
+			}
+			size, err := strconv.ParseInt(strings.TrimRight(line, "\r\n"), 16, 64)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := io.CopyN(&body, r, size); err != nil {
+				return nil, err
+			}
+			if end, err := r.ReadString('\n'); err != nil || end != "\r\n" {
+				return nil, errors.New("a chunk does not end where it should")
+			}
+			if size == 0 {
+				break
+			}
+		}
+	case length != "":
+		n, err := strconv.ParseInt(length, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := io.CopyN(&body, r, n); err != nil {
+			return nil, err
+		}
+	}
+	m.Body = body.String()
+	return m, nil
+}
+
+// HTTP1 sends the bytes of a request over a connection of its own and returns the response.
+func HTTP1(t testing.TB, address, request string) *Message {
+	t.Helper()
+	return Dial(t, address).Do(request)
+}
+
+// Conn is a connection that serves several requests, one after the other.
+type Conn struct {
+	t testing.TB
+	c net.Conn
+	r *bufio.Reader
+}
+
+// Dial opens a connection that is closed with the test.
+func Dial(t testing.TB, address string) *Conn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", address, timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return &Conn{t, c, bufio.NewReader(c)}
+}
+
+// Do sends a request and returns the response.
+func (c *Conn) Do(request string) *Message {
+	c.t.Helper()
+	if err := c.c.SetDeadline(time.Now().Add(timeout)); err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := io.WriteString(c.c, request); err != nil {
+		c.t.Fatal(err)
+	}
+	m, err := readMessage(c.r)
+	if err != nil {
+		c.t.Fatalf("no response: %v", err)
+	}
+	return m
+}
+
+// Request writes a request for HTTP1: the path and the headers stand in it exactly as given. Host is api.example unless the headers have one.
+func Request(method, path string, headers ...[2]string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", method, path)
+	host := false
+	for _, h := range headers {
+		host = host || strings.EqualFold(h[0], "host")
+	}
+	if !host {
+		b.WriteString("Host: api.example\r\n")
+	}
+	for _, h := range headers {
+		fmt.Fprintf(&b, "%s: %s\r\n", h[0], h[1])
+	}
+	b.WriteString("\r\n")
+	return b.String()
+}
