@@ -1,0 +1,192 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filter_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/e2e/harness"
+	"github.com/tollgate-wasm/tollgate/e2e/mint"
+	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
+)
+
+var (
+	now   = time.Unix(1_700_000_000, 0)
+	ec    = mint.New("ec", jose.ES256)
+	rs    = mint.New("rsa", jose.RS256)
+	other = mint.New("ec", jose.ES256)
+)
+
+func config() string {
+	return fmt.Sprintf(`{"providers": [{"name": "p", "issuer": "i", "audiences": ["a"], "jwks": {"inline": %s}}],
+	 "rules": [{"name": "public", "match": [{"paths": ["/public"]}], "access": "public"}, {"name": "read", "match": [{"paths": ["/orders/{**}"]}], "require": {"scopes": {"all": ["read"]}}}]}`, mint.Set(ec, rs))
+}
+
+func claims(exp int64) map[string]any {
+	return map[string]any{"iss": "i", "aud": "a", "scope": "read", "exp": exp}
+}
+
+// load gives the module that ships, in a proxy whose clock stands at now.
+func load(t *testing.T, o wasmhost.Options) *wasmhost.Proxy {
+	t.Helper()
+	b, err := os.ReadFile(harness.Module(t, "jwt-scope"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := wasmhost.Load(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Clock == nil {
+		o.Clock = func() time.Time { return now }
+	}
+	return wasmhost.NewProxy(module, o)
+}
+
+func worker(t *testing.T, p *wasmhost.Proxy, configs ...string) *wasmhost.Worker {
+	t.Helper()
+	w, err := p.Worker(configs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func request(path string, headers ...[2]string) [][2]string {
+	return append([][2]string{{":method", "GET"}, {":authority", "api"}, {":path", path}, {":scheme", "http"}}, headers...)
+}
+
+func bearer(token string) [2]string { return [2]string{"authorization", "Bearer " + token} }
+
+func TestCompiledModule(t *testing.T) {
+	p := load(t, wasmhost.Options{})
+	w := worker(t, p, config())
+	for _, c := range []struct {
+		name    string
+		headers [][2]string
+		status  uint32 // 0: goes on
+		counter string
+	}{
+		{"public", request("/public"), 0, "rule.public.outcome.allowed.code.ok"},
+		{"ES256", request("/orders/7", bearer(ec.Token(claims(now.Unix()+1)))), 0, "rule.read.outcome.allowed.code.ok"},
+		{"RS256", request("/orders/7", bearer(rs.Token(claims(now.Unix()+1)))), 0, "rule.read.outcome.allowed.code.ok"},
+		{"the clock is the proxy's", request("/orders/7", bearer(ec.Token(claims(now.Unix()-30)))), 401, "rule.read.outcome.denied.code.token_expired"},
+		{"forged", request("/orders/7", bearer(other.Token(claims(now.Unix()+1)))), 401, "rule.read.outcome.denied.code.token_signature"},
+		{"no token", request("/orders/7"), 401, "rule.read.outcome.denied.code.token_missing"},
+		{"no rule", request("/"), 403, "rule.-.outcome.denied.code.no_rule"},
+		{"ambiguous", request("//"), 400, "rule.-.outcome.denied.code.path_ambiguous"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			counter := "tollgate.jwt_scope." + c.counter
+			before := p.Counters()[counter]
+			s := w.Request(c.headers, true)
+			defer s.Close()
+			if c.status == 0 && (s.Reply != nil || s.Action != wasmhost.Continue) || c.status != 0 && (s.Reply == nil || s.Reply.Status != c.status || s.Action != wasmhost.Pause) {
+				t.Errorf("action %d, reply %+v", s.Action, s.Reply)
+			}
+			if after := p.Counters()[counter]; after != before+1 {
+				t.Errorf("%s went from %d to %d", counter, before, after)
+			}
+		})
+	}
+}
+
+// How often a request crosses between proxy and filter is its price.
+func TestCrossings(t *testing.T) {
+	w := worker(t, load(t, wasmhost.Options{}), config())
+	token := bearer(ec.Token(claims(now.Unix() + 1)))
+	for _, c := range []struct {
+		name    string
+		headers [][2]string
+		want    map[string]int
+	}{
+		{"a public request", request("/public"), map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1,
+			"proxy_on_memory_allocate": 1, "clock_time_get": 1, "proxy_increment_metric": 1}},
+		{"a verified request", request("/orders/7", token), map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1,
+			"proxy_on_memory_allocate": 2, "clock_time_get": 1, "proxy_increment_metric": 1, "proxy_call_foreign_function": 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w.Request(c.headers, true).Close() // defines the counter
+			w.ResetCrossings()
+			w.Request(c.headers, true).Close()
+			got := w.Crossings()
+			for name, n := range c.want {
+				// Go's runtime reads the clock for its own ends, too.
+				if got[name] != n && name != "clock_time_get" {
+					t.Errorf("%s: %d times, want %d", name, got[name], n)
+				}
+			}
+			for name, n := range got {
+				if c.want[name] == 0 {
+					t.Errorf("%s: %d times, want never", name, n)
+				}
+			}
+		})
+	}
+}
+
+// W22: two configurations in one VM do not know of each other.
+func TestTwoConfigurationsInOneVM(t *testing.T) {
+	open := strings.Replace(config(), `"/public"`, `"/orders/{**}"`, 1)
+	w := worker(t, load(t, wasmhost.Options{}), config(), open)
+	if s := w.RequestTo(0, request("/orders/7"), true); s.Reply == nil || s.Reply.Status != 401 {
+		t.Errorf("the strict configuration: %+v", s.Reply)
+	}
+	if s := w.RequestTo(1, request("/orders/7"), true); s.Reply != nil {
+		t.Errorf("the open configuration: %+v", s.Reply)
+	}
+}
+
+func TestRefusedConfiguration(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                           "the configuration is empty",
+		"{":                          "not JSON at line 1, column 2",
+		`{"rules":[],"providers":1}`: "providers: want a list, got a number",
+	} {
+		if _, err := load(t, wasmhost.Options{}).Worker(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// A host call that fails is a refusal, whatever the token.
+func TestSignatureCheckThatFails(t *testing.T) {
+	token := bearer(ec.Token(claims(now.Unix() + 1)))
+	for name, f := range map[string]func([]byte) ([]byte, wasmhost.Status){
+		"the call fails":                   func([]byte) ([]byte, wasmhost.Status) { return nil, wasmhost.InternalFailure },
+		"the call is not there":            func([]byte) ([]byte, wasmhost.Status) { return nil, wasmhost.NotFound },
+		"an answer that is none":           func([]byte) ([]byte, wasmhost.Status) { return []byte{8, 2}, wasmhost.OK },
+		"success with something behind it": func([]byte) ([]byte, wasmhost.Status) { return []byte{8, 1, 8, 1}, wasmhost.OK },
+	} {
+		p := load(t, wasmhost.Options{Foreign: map[string]func([]byte) ([]byte, wasmhost.Status){"verify_signature": f}})
+		s := worker(t, p, config()).Request(request("/orders/7", token), true)
+		if s.Reply == nil || s.Reply.Status != 500 || p.Counters()["tollgate.jwt_scope.rule.read.outcome.error.code.internal"] != 1 {
+			t.Errorf("%s: %+v, %v", name, s.Reply, p.Counters())
+		}
+	}
+	for name, result := range map[string][]byte{"nothing": nil, "an error": {0x12, 1, 'x'}} {
+		p := load(t, wasmhost.Options{Foreign: map[string]func([]byte) ([]byte, wasmhost.Status){"verify_signature": func([]byte) ([]byte, wasmhost.Status) { return result, wasmhost.OK }}})
+		if s := worker(t, p, config()).Request(request("/orders/7", token), true); s.Reply == nil || s.Reply.Status != 401 {
+			t.Errorf("the answer %s: %+v", name, s.Reply)
+		}
+	}
+}
+
+// J28: no token, claim or configuration in the log.
+func TestLogTellsNothing(t *testing.T) {
+	p := load(t, wasmhost.Options{})
+	w := worker(t, p, config())
+	token := ec.Token(map[string]any{"iss": "i", "aud": "a", "scope": "read", "exp": now.Unix() + 1, "sub": "s3cr3t-subject"})
+	w.Request(request("/orders/7?q=s3cr3t-query", bearer(token)), true).Close()
+	w.Request(request("/orders/7", bearer(token+"x")), true).Close()
+	if text := p.LogText(); strings.Contains(text, "s3cr3t") || strings.Contains(text, token[:20]) {
+		t.Errorf("the log has a secret:\n%s", text)
+	}
+}

@@ -1,0 +1,85 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmhost
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+)
+
+// AllowedWASI are the WASI functions that every Envoy since 1.33 offers a module: a module that imports another one does not load.
+var AllowedWASI = []string{
+	"args_get", "args_sizes_get", "clock_time_get", "environ_get", "environ_sizes_get", "fd_close", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_prestat_dir_name", "fd_prestat_get",
+	"fd_write", "poll_oneoff", "proc_exit", "random_get", "sched_yield",
+}
+
+// AllowedEnv are the functions of the proxy (Proxy-Wasm ABI 0.2.1) that the SDK calls.
+var AllowedEnv = []string{
+	"proxy_add_header_map_value", "proxy_call_foreign_function", "proxy_close_stream", "proxy_continue_stream", "proxy_define_metric", "proxy_dequeue_shared_queue", "proxy_done",
+	"proxy_enqueue_shared_queue", "proxy_get_buffer_bytes", "proxy_get_header_map_pairs", "proxy_get_header_map_value", "proxy_get_metric", "proxy_get_property", "proxy_get_shared_data",
+	"proxy_http_call", "proxy_increment_metric", "proxy_log", "proxy_record_metric", "proxy_register_shared_queue", "proxy_remove_header_map_value", "proxy_replace_header_map_value",
+	"proxy_resolve_shared_queue", "proxy_send_local_response", "proxy_set_buffer_bytes", "proxy_set_effective_context", "proxy_set_header_map_pairs", "proxy_set_property",
+	"proxy_set_shared_data", "proxy_set_tick_period_milliseconds",
+}
+
+const (
+	wasi = "wasi_snapshot_preview1"
+	env  = "env"
+)
+
+// Module is a compiled module.
+type Module struct {
+	bytes   []byte
+	imports []string // "env.proxy_log"
+	exports map[string]bool
+}
+
+// cache holds machine code for as long as the process lives, and on disk beyond it where a user cache folder is to be had: compiling a module takes seconds.
+var cache = sync.OnceValue(func() wazero.CompilationCache {
+	if dir, err := os.UserCacheDir(); err == nil {
+		if c, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, "tollgate-wasmhost")); err == nil {
+			return c
+		}
+	}
+	return wazero.NewCompilationCache()
+})
+
+func newRuntime(ctx context.Context) wazero.Runtime {
+	return wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache()))
+}
+
+// Load compiles a module and refuses one that imports what Envoy does not offer.
+func Load(wasm []byte) (*Module, error) {
+	ctx := context.Background()
+	r := newRuntime(ctx)
+	defer r.Close(ctx)
+	compiled, err := r.CompileModule(ctx, wasm)
+	if err != nil {
+		return nil, err
+	}
+	m := &Module{bytes: wasm, exports: map[string]bool{}}
+	for _, f := range compiled.ImportedFunctions() {
+		module, name, _ := f.Import()
+		if !(module == wasi && slices.Contains(AllowedWASI, name)) && !(module == env && slices.Contains(AllowedEnv, name)) {
+			return nil, fmt.Errorf("the module imports %s.%s, which Envoy does not offer", module, name)
+		}
+		m.imports = append(m.imports, module+"."+name)
+	}
+	for name := range compiled.ExportedFunctions() {
+		m.exports[name] = true
+	}
+	return m, nil
+}
+
+// Exports reports whether the module exports a function: Envoy makes only the calls that it does.
+func (m *Module) Exports(name string) bool { return m.exports[name] }
+
+// Imports lists what the module imports, as "module.name".
+func (m *Module) Imports() []string { return slices.Clone(m.imports) }
