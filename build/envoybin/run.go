@@ -59,7 +59,8 @@ func Run(config []byte, o Options) (*Envoy, error) {
 	if o.LogLevel == "" {
 		o.LogLevel = "info"
 	}
-	cmd := exec.Command(binary, "-c", file, "--use-dynamic-base-id", "--concurrency", strconv.Itoa(max(o.Concurrency, 1)), "-l", o.LogLevel, "--admin-address-path", adminFile)
+	cmd := exec.Command(binary, "-c", file, "--use-dynamic-base-id", "--concurrency", strconv.Itoa(max(o.Concurrency, 1)), "-l", o.LogLevel, "--admin-address-path", adminFile,
+		"--file-flush-interval-msec", "50") // access logs are read while requests run
 	if o.Stdout != nil {
 		cmd.Stdout = o.Stdout
 	}

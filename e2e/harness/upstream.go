@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 )
 
-// Upstream is a server behind the proxy that keeps what reaches it and answers 200.
+// Upstream is a server behind the proxy that keeps what reaches it and answers 200; the path /close makes it close the
+// connection instead.
 type Upstream struct {
 	listener net.Listener
 	mu       sync.Mutex
@@ -50,6 +52,9 @@ func (u *Upstream) serve(c net.Conn) {
 		u.mu.Lock()
 		u.requests = append(u.requests, m)
 		u.mu.Unlock()
+		if strings.Contains(m.Start, " /close ") {
+			return // a server that breaks off
+		}
 		const body = "answered by the upstream\n"
 		if _, err := io.WriteString(c, fmt.Sprintf("HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s", len(body), body)); err != nil {
 			return

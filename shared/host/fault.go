@@ -12,11 +12,11 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// RefuseFaults makes every panic of the filter's callbacks a refusal: the stream is answered 500 internal, the fault is counted and logged, and the VM lives on for
-// the next request. To be called in init.
-func RefuseFaults(filter string) {
+// RefuseFaults is what a filter gives to guest.OnFault: every panic of its callbacks becomes a refusal. The stream is answered 500 internal, the fault is counted
+// and logged, and the VM lives on for the next request.
+func RefuseFaults(filter string) func(guest.Fault) {
 	counters := NewCounters(filter)
-	guest.OnFault(func(f guest.Fault) {
+	return func(f guest.Fault) {
 		proxywasm.LogCritical(filter + ": fault in " + f.Callback + ": " + describe(f.Value))
 		if err := counters.Count(verdict.NoRuleName, verdict.Verdict{Rule: -1}); err != nil {
 			proxywasm.LogCritical(filter + ": the fault could not be counted")
@@ -35,7 +35,7 @@ func RefuseFaults(filter string) {
 		if err := Reply(filter, verdict.NoRuleName, verdict.Verdict{Rule: -1}, contentType); err != nil && f.Callback != "proxy_on_http_call_response" {
 			panic(err) // no refusal without a reply: trap the VM, which Envoy answers with 503
 		}
-	})
+	}
 }
 
 // describe tells what was panicked with where that cannot hold anything of a request.

@@ -28,16 +28,10 @@ func (m *headerMap) remove(name string) {
 	m.pairs = slices.DeleteFunc(m.pairs, func(p [2]string) bool { return p[0] == name })
 }
 
-// replace is HeaderMap::setCopy: the first pair of that name gets the value, others go.
+// replace is HeaderMap::setCopy: all pairs of that name go, and one with the value is added behind the others.
 func (m *headerMap) replace(name, value string) {
-	i := slices.IndexFunc(m.pairs, func(p [2]string) bool { return p[0] == name })
-	if i < 0 {
-		m.add(name, value)
-		return
-	}
-	m.pairs[i][1] = value
-	rest := m.pairs[i+1:]
-	m.pairs = append(m.pairs[:i+1], slices.DeleteFunc(rest, func(p [2]string) bool { return p[0] == name })...)
+	m.remove(name)
+	m.add(name, value)
 }
 
 func lower(pairs [][2]string) [][2]string {

@@ -51,8 +51,11 @@ var cache = sync.OnceValue(func() wazero.CompilationCache {
 	return wazero.NewCompilationCache()
 })
 
+// memoryLimit is the most memory a VM gets, in pages of 64 KiB: 1 GiB (limits.h: PROXY_WASM_HOST_MAX_WASM_MEMORY_SIZE_BYTES).
+const memoryLimit = 1 << 14
+
 func newRuntime(ctx context.Context) wazero.Runtime {
-	return wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache()))
+	return wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache()).WithMemoryLimitPages(memoryLimit))
 }
 
 // Load compiles a module and refuses one that imports what Envoy does not offer.

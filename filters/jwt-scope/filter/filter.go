@@ -12,6 +12,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 )
 
@@ -20,9 +21,12 @@ const Name = "jwt_scope"
 
 // Register makes jwt-scope the filter of this module. To be called in init: main does not run.
 func Register() {
-	host.RefuseFaults(Name)
-	proxywasm.SetVMContext(&vm{})
+	guest.OnFault(host.RefuseFaults(Name))
+	proxywasm.SetVMContext(New())
 }
+
+// New makes the filter's VM context, for a module that registers more than this filter.
+func New() types.VMContext { return &vm{} }
 
 type vm struct{ types.DefaultVMContext }
 

@@ -1,0 +1,66 @@
+# Tollgate: the targets that people and CI use. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Versions of the tools that are not in go.mod.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# go.mod asks for Go 1.25: a Go 1.24 then fetches that toolchain by itself, wherever its packager has turned this off.
+export GOTOOLCHAIN ?= auto
+
+FILTERS := jwt-scope
+MODULES := $(FILTERS:%=build/out/%.wasm)
+SOURCES := go.mod go.sum $(shell find filters shared build/pretty -name '*.go' -not -name '*_test.go' 2>/dev/null)
+
+# What makes the bytes of a module: no paths, no VCS stamp, no symbol table, no build id.
+WASM_BUILD := CGO_ENABLED=0 GOOS=wasip1 GOARCH=wasm GOFLAGS= go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags='-s -w -buildid='
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: tools-go
+tools-go:
+	@command -v go >/dev/null || { echo "Tollgate needs Go 1.24 or newer: https://go.dev/doc/install"; exit 1; }
+
+.PHONY: build
+build: tools-go $(MODULES) ## Compile the filters to build/out/*.wasm
+
+build/out/%.wasm: $(SOURCES) Makefile
+	@mkdir -p build/out
+	@echo "compiling $@ (the first time takes a minute) …"
+	@$(WASM_BUILD) -o $@ ./filters/$*
+	@ls -l $@ | awk '{ printf "%s: %d bytes\n", $$NF, $$5 }'
+
+.PHONY: demo
+demo: build ## Run jwt-scope in a real Envoy and print requests to try (CHECK=1 tries them itself)
+	@go run ./build/demo $(if $(CHECK),-check)
+
+.PHONY: test
+test: build ## Test everything that needs no container: natively, compiled in wazero, in real Envoy 1.40.0 and 1.36.4
+	go test -count=1 -timeout 30m ./...
+
+.PHONY: test-matrix
+test-matrix: build ## Run the real-Envoy tests in every claimed version of Envoy
+	TOLLGATE_ENVOY=all go test -count=1 -timeout 60m ./e2e/...
+
+FUZZTIME ?= 30s
+.PHONY: fuzz
+fuzz: tools-go ## Fuzz every parser for FUZZTIME each (default 30s)
+	@go run ./build/fuzz -time $(FUZZTIME)
+
+.PHONY: check
+check: tools-go ## Check form: gofmt, vet, staticcheck, go.mod, licence headers
+	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (run gofmt -w):"; echo "$$out"; exit 1; }
+	go vet ./...
+	GOOS=wasip1 GOARCH=wasm go vet ./filters/jwt-scope ./shared/guest/... ./shared/host
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+	@out=$$(git ls-files '*.go' | xargs grep -L '^// SPDX-License-Identifier: Apache-2.0$$' || true); [ -z "$$out" ] || { echo "without licence header:"; echo "$$out"; exit 1; }
+
+.PHONY: clean
+clean: ## Remove what was built and fetched
+	rm -rf build/out build/.cache
