@@ -47,6 +47,10 @@ test: build ## Test everything that needs no container: natively, compiled in wa
 test-matrix: build ## Run the real-Envoy tests in every claimed version of Envoy
 	TOLLGATE_ENVOY=all go test -count=1 -timeout 60m ./e2e/...
 
+.PHONY: bench
+bench: build ## Measure CPU per request beside Envoy's native filters (ARGS="-rounds 3")
+	@go run ./build/bench $(ARGS)
+
 FUZZTIME ?= 30s
 .PHONY: fuzz
 fuzz: tools-go ## Fuzz every parser for FUZZTIME each (default 30s)

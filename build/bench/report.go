@@ -1,0 +1,95 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// Result is what was measured of one row. Times are microseconds.
+type Result struct {
+	Name   string    `json:"name"`
+	CPU    []float64 `json:"cpuPerRequest"` // a value for each round, in their order
+	Min    float64   `json:"min"`
+	Median float64   `json:"median"`
+	Max    float64   `json:"max"`
+	Added  float64   `json:"added"` // median less that of the row without filters
+	Versus string    `json:"versus,omitempty"`
+	Ratio  float64   `json:"ratio,omitempty"` // added over the added of that row
+	P50    float64   `json:"p50"`
+	P99    float64   `json:"p99"`
+}
+
+// Report is a run of the benchmark.
+type Report struct {
+	Envoy    string   `json:"envoy"`
+	Rounds   int      `json:"rounds"`
+	Requests int      `json:"requestsPerRound"`
+	Rate     int      `json:"fixedRate"`
+	Rows     []Result `json:"rows"`
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+
+// percentile of sorted values.
+func percentile(sorted []time.Duration, p float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return micros(sorted[min(len(sorted)-1, int(float64(len(sorted))*p))])
+}
+
+// finish works out what follows from the measurements.
+func (r *Report) finish() {
+	byName := map[string]*Result{}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		sorted := slices.Sorted(slices.Values(row.CPU))
+		row.Min, row.Median, row.Max = sorted[0], sorted[len(sorted)/2], sorted[len(sorted)-1]
+		byName[row.Name] = row
+	}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if base := byName[nothing]; base != nil && row.Name != nothing {
+			row.Added = row.Median - base.Median
+		}
+	}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if versus := byName[row.Versus]; versus != nil && versus.Added > 0 {
+			row.Ratio = row.Added / versus.Added
+		}
+	}
+}
+
+func (r *Report) print(w io.Writer) {
+	fmt.Fprintf(w, "Envoy %s, one worker, HTTP/1.1, direct response; CPU of the whole process per request, %d rounds of %d requests; latency at %d requests/s\n\n", r.Envoy, r.Rounds, r.Requests, r.Rate)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "CPU µs/request\tmin\tmedian\tmax\tadded\tratio\tp50 µs\tp99 µs\t")
+	for _, row := range r.Rows {
+		added, ratio := "", ""
+		if row.Name != nothing {
+			added = fmt.Sprintf("%.1f", row.Added)
+		}
+		if row.Ratio != 0 {
+			ratio = fmt.Sprintf("%.2f", row.Ratio)
+		}
+		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%.0f\t%.0f\t\n", row.Name, row.Min, row.Median, row.Max, added, ratio, row.P50, row.P99)
+	}
+	t.Flush()
+	fmt.Fprintln(w, "\nadded: median over that of the row without filters; ratio: added over the added of the native filters without token cache, same algorithm")
+}
+
+func (r *Report) json() []byte {
+	b, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		panic(err) // plain values
+	}
+	return append(b, '\n')
+}
