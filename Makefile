@@ -41,7 +41,7 @@ demo: build ## Run jwt-scope in a real Envoy and print requests to try (CHECK=1 
 
 .PHONY: test
 test: build ## Test everything that needs no container: natively, compiled in wazero, in real Envoy 1.40.0 and 1.36.4
-	go test -count=1 -timeout 30m ./...
+	go test -count=1 -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: test-matrix
 test-matrix: build ## Run the real-Envoy tests in every claimed version of Envoy

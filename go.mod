@@ -19,11 +19,14 @@ require (
 	github.com/tetratelabs/wazero v1.12.0
 	// Speaks raw HTTP/2 frames: requests that no well-behaved client would send.
 	golang.org/x/net v0.58.0
+	// Reads the YAML snippets of the documents, as people paste them.
+	sigs.k8s.io/yaml v1.6.0
 )
 
 require (
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.0 // indirect
+	go.yaml.in/yaml/v2 v2.4.2 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )

@@ -63,7 +63,7 @@ func run(o options) error {
 	envoy, err := envoybin.Run(bootstrap.Bootstrap(listeners, nil), envoybin.Options{Version: o.version, Dir: dir, LogLevel: "warning"})
 	if err != nil {
 		if envoy != nil {
-			return fmt.Errorf("Envoy does not serve: %w\n%s", err, envoy.Log())
+			return fmt.Errorf("running Envoy: %w\n%s", err, envoy.Log())
 		}
 		return err
 	}

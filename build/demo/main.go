@@ -66,7 +66,7 @@ func run(ctx context.Context, check bool, port int) error {
 	envoy, err := envoybin.Run(configuration(module, string(policy), upstreamPort, freePort(port)), envoybin.Options{Dir: dir, Stdout: w, LogLevel: "warning"})
 	if err != nil {
 		if envoy != nil {
-			return fmt.Errorf("Envoy does not serve: %w\n%s", err, envoy.Log())
+			return fmt.Errorf("running Envoy: %w\n%s", err, envoy.Log())
 		}
 		return err
 	}
@@ -87,7 +87,7 @@ func run(ctx context.Context, check bool, port int) error {
 		fmt.Println("\nstopping Envoy …")
 		return nil
 	case <-envoy.Done():
-		return fmt.Errorf("Envoy has ended: %v\n%s", envoy.Err(), envoy.Log())
+		return fmt.Errorf("running Envoy: it has ended: %v\n%s", envoy.Err(), envoy.Log())
 	}
 }
 

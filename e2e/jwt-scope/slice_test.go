@@ -17,6 +17,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/e2e/mint"
+	"github.com/tollgate-wasm/tollgate/shared/guest/probetest"
 )
 
 const issuer = "https://idp.example/realms/shop"
@@ -202,6 +203,39 @@ func TestRefusedConfiguration(t *testing.T) {
 					t.Errorf("%s: the log does not say %q:\n%s", name, want, log)
 				}
 			}
+		}
+	})
+}
+
+// W1: a fault of the filter is a refusal of that request, counted, and the next one is served by the same VM. Not even a public path passes.
+func TestFault(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		up := harness.StartUpstream(t)
+		filter := bootstrap.Wasm{Name: "jwt-scope", Module: probetest.Build(t, "e2e/jwt-scope/faulty"), Configuration: config(t, "")}.Filter()
+		envoy := harness.Start(t, harness.Config{Version: version, Upstream: up.Port(), Filters: []bootstrap.M{filter}})
+		fault := [2]string{"x-fault", "s3cr3t"}
+		for range 3 {
+			answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/healthz", fault))
+			if answer.Status() != 500 || answer.Body != `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal"}` {
+				t.Errorf("%+v", answer)
+			}
+			if answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/healthz")); answer.Status() != 200 {
+				t.Errorf("the next request: %+v", answer)
+			}
+		}
+		rpc := harness.GRPC(t, envoy.Main(), "/healthz", fault)
+		if rpc.Status() != 200 || rpc.Header("grpc-status") != "13" || rpc.Header("grpc-message") != "internal" {
+			t.Errorf("P18 a fault in a gRPC request: %+v", rpc)
+		}
+		if n := len(up.Take()); n != 3 {
+			t.Errorf("%d requests reached the upstream, want 3", n)
+		}
+		if n := envoy.Tollgate()["jwt_scope.rule.-.outcome.error.code.internal"]; n != 4 {
+			t.Errorf("%d faults were counted, want 4", n)
+		}
+		envoy.WaitLog("jwt_scope: fault in proxy_on_request_headers: runtime error: index out of range [6] with length 0")
+		if log := envoy.Log(); strings.Contains(log, "s3cr3t") || strings.Contains(log, "goroutine ") {
+			t.Error("the log has the header, or a stack")
 		}
 	})
 }

@@ -39,6 +39,7 @@ type Module struct {
 	bytes   []byte
 	imports []string // "env.proxy_log"
 	exports map[string]bool
+	pages   uint32
 }
 
 // cache holds machine code for as long as the process lives, and on disk beyond it where a user cache folder is to be had: compiling a module takes seconds.
@@ -75,6 +76,9 @@ func Load(wasm []byte) (*Module, error) {
 		}
 		m.imports = append(m.imports, module+"."+name)
 	}
+	for _, memory := range compiled.ExportedMemories() {
+		m.pages = memory.Min()
+	}
 	for name := range compiled.ExportedFunctions() {
 		m.exports[name] = true
 	}
@@ -86,3 +90,6 @@ func (m *Module) Exports(name string) bool { return m.exports[name] }
 
 // Imports lists what the module imports, as "module.name".
 func (m *Module) Imports() []string { return slices.Clone(m.imports) }
+
+// InitialPages is the memory that a VM begins with, in pages of 64 KiB.
+func (m *Module) InitialPages() uint32 { return m.pages }

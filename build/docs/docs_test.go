@@ -1,0 +1,152 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package docs checks that the snippets in the project's documents are true.
+package docs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/e2e/harness"
+	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+)
+
+type snippet struct{ file, language, text string }
+
+var fence = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := envoybin.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md")
+	list.Dir = root(t)
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := map[string]string{}
+	for _, f := range strings.Fields(string(out)) {
+		b, err := os.ReadFile(filepath.Join(list.Dir, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs[f] = string(b)
+	}
+	return docs
+}
+
+func snippets(t *testing.T) []snippet {
+	t.Helper()
+	var all []snippet
+	for file, text := range documents(t) {
+		for _, m := range fence.FindAllStringSubmatch(text, -1) {
+			all = append(all, snippet{file, m[1], m[2]})
+		}
+	}
+	return all
+}
+
+// Every snippet has a language for which there is a check here.
+func TestSnippets(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root(t), "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := map[string]int{}
+	for _, s := range snippets(t) {
+		checked[s.language]++
+		switch s.language {
+		case "json":
+			if _, err := scope.Parse(s.text); err != nil {
+				t.Errorf("%s: a configuration that the filter refuses:\n%v", s.file, err)
+			}
+		case "yaml":
+			checkFilter(t, s)
+		case "text":
+			checkFaults(t, s)
+		case "sh":
+			for _, line := range strings.Split(strings.TrimSpace(s.text), "\n") {
+				word, rest, _ := strings.Cut(line, " ")
+				switch word {
+				case "make":
+					target, _, _ := strings.Cut(rest, " ")
+					if !strings.Contains(string(makefile), "\n"+target+":") {
+						t.Errorf("%s: the Makefile has no target %q", s.file, target)
+					}
+				case "curl": // what the demo prints; CI runs it as make demo CHECK=1
+				default:
+					t.Errorf("%s: no check for %q", s.file, line)
+				}
+			}
+		default:
+			t.Errorf("%s: no check for a snippet in %q", s.file, s.language)
+		}
+	}
+	for _, language := range []string{"json", "yaml", "text", "sh"} {
+		if checked[language] == 0 {
+			t.Errorf("no snippet in %s was found: the test tests nothing", language)
+		}
+	}
+}
+
+// checkFilter runs Envoy with the filter of the snippet, with the path and the policy of the demo put in.
+func checkFilter(t *testing.T, s snippet) {
+	var filter bootstrap.M
+	text := strings.Replace(s.text, "/etc/envoy/jwt-scope.wasm", harness.Module(t, "jwt-scope"), 1)
+	policy := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)["README.md"])[1]
+	text = strings.Replace(text, `'{"providers": […], "rules": […]}'`, "'"+strings.ReplaceAll(policy, "\n", " ")+"'", 1)
+	if err := yaml.Unmarshal([]byte(text), &filter); err != nil {
+		t.Fatalf("%s: %v", s.file, err)
+	}
+	envoy := harness.Start(t, harness.Config{Version: envoybin.Default, Filters: []bootstrap.M{filter}})
+	for path, want := range map[string]int{"/healthz": 200, "/orders/7": 401, "/": 403} {
+		if answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", path)); answer.Status() != want {
+			t.Errorf("%s: GET %s answers %d, want %d", s.file, path, answer.Status(), want)
+		}
+	}
+}
+
+// checkFaults makes the mistakes that the snippet reports and compares the lines.
+func checkFaults(t *testing.T, s snippet) {
+	policy := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)["README.md"])[1]
+	policy = strings.Replace(policy, `"algorithms"`, `"audience": [], "algorithms"`, 1)
+	policy = strings.Replace(policy, `"all": ["orders:write"]`, `"any": [7]`, 1)
+	_, err := scope.Parse(policy)
+	want := "jwt_scope: the configuration is refused:\n"
+	if err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			want += "jwt_scope:   " + line + "\n"
+		}
+	}
+	if s.text != want {
+		t.Errorf("%s: got\n%s\nwant\n%s", s.file, s.text, want)
+	}
+}
+
+// Links to files of the project lead somewhere.
+func TestLinks(t *testing.T) {
+	for file, text := range documents(t) {
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(root(t), filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", file, m[1])
+			}
+		}
+	}
+}

@@ -1,0 +1,196 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package guard has the tests of the project's own rules: what may import what, what a module may weigh, which tests may skip.
+package guard
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/e2e/harness"
+	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
+)
+
+const module = "github.com/tollgate-wasm/tollgate/"
+
+// pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
+var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/jose", "shared/jwks", "filters/jwt-scope/scope"}
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := envoybin.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	cmd.Dir = root(t)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}
+
+func TestPurePackages(t *testing.T) {
+	for _, p := range pure {
+		for _, dep := range goList(t, "-deps", "./"+p) {
+			if strings.Contains(dep, "proxywasm") || strings.HasPrefix(dep, "net") || strings.HasPrefix(dep, module+"shared/host") || strings.HasPrefix(dep, module+"shared/guest") {
+				t.Errorf("%s depends on %s", p, dep)
+			}
+		}
+		for _, dep := range goList(t, "-f", `{{join .Imports "\n"}}`, "./"+p) {
+			if dep == "os" || dep == "io/fs" || dep == "math/rand" || dep == "crypto/rand" {
+				t.Errorf("%s imports %s", p, dep)
+			}
+		}
+		files, err := filepath.Glob(filepath.Join(root(t), p, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s has no files (%v)", p, err)
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasSuffix(f, "_test.go") && regexp.MustCompile(`time\.(Now|Since|Until|Sleep|After)\(`).Match(b) {
+				t.Errorf("%s reads the clock", f)
+			}
+		}
+	}
+}
+
+// What must stay out of the modules: each of these costs size, and so start-up time, or an import that Envoy does not have.
+func TestGuestDependencies(t *testing.T) {
+	for _, dep := range goList(t, "-deps", "./filters/jwt-scope") {
+		switch dep {
+		case "encoding/json", "crypto/x509", "crypto/ecdsa", "regexp", "net", "net/http", "math/big", "encoding/asn1", "text/template":
+			t.Errorf("jwt-scope depends on %s", dep)
+		}
+	}
+}
+
+// W4 W6: no goroutine, timer, sleep or exit in what runs inside the proxy.
+func TestGuestCode(t *testing.T) {
+	forbidden := regexp.MustCompile(`(?m)^\s*go (func|\w+[.(])|time\.(Sleep|After|NewTimer|NewTicker|Tick)\(|os\.Exit\(|log\.Fatal|\bselect \{`)
+	for _, pkg := range goList(t, "-deps", "-f", `{{if not .Standard}}{{.ImportPath}}{{end}}`, "./filters/jwt-scope") {
+		dir, ok := strings.CutPrefix(pkg, module)
+		if !ok {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(root(t), dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m := forbidden.Find(b); m != nil && !strings.HasSuffix(f, "_test.go") {
+				t.Errorf("%s: %q", f, bytes.TrimSpace(m))
+			}
+		}
+	}
+}
+
+// W9 W10 W11: what a module imports, weighs and asks for.
+func TestModules(t *testing.T) {
+	const maxSize, maxPages = 3_000_000, 64
+	for _, name := range []string{"jwt-scope"} {
+		b, err := os.ReadFile(harness.Module(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := wasmhost.Load(b)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(b) > maxSize {
+			t.Errorf("%s has %d bytes, more than %d: its size is Envoy's start-up time", name, len(b), maxSize)
+		}
+		if pages := m.InitialPages(); pages > maxPages {
+			t.Errorf("%s begins with %d pages of memory, more than %d", name, pages, maxPages)
+		}
+		for _, export := range []string{"proxy_abi_version_0_2_1", "proxy_on_memory_allocate", "proxy_on_context_create", "proxy_on_configure", "proxy_on_request_headers", "proxy_on_delete"} {
+			if !m.Exports(export) {
+				t.Errorf("%s does not export %s", name, export)
+			}
+		}
+		for _, export := range []string{"proxy_on_response_headers", "proxy_on_request_body", "proxy_on_log", "proxy_on_done", "proxy_on_tick"} {
+			if m.Exports(export) {
+				t.Errorf("%s exports %s, which it does not need: every call of it costs", name, export)
+			}
+		}
+	}
+}
+
+// A module is the same bytes wherever and however often it is built: here from a copy of the sources in another folder, with an empty build cache.
+func TestReproducible(t *testing.T) {
+	want, err := os.ReadFile(harness.Module(t, "jwt-scope"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.go", "*.s", "go.mod", "go.sum", "Makefile", "build/pretty")
+	list.Dir = root(t)
+	files, err := list.Output()
+	if err != nil {
+		t.Fatalf("git ls-files: %v", err)
+	}
+	dir := t.TempDir()
+	for _, f := range strings.Fields(string(files)) {
+		b, err := os.ReadFile(filepath.Join(list.Dir, f))
+		if os.IsNotExist(err) {
+			continue // deleted, and not yet committed so
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, f)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, f), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := exec.Command("make", "build/out/jwt-scope.wasm")
+	build.Dir = dir
+	build.Env = append(os.Environ(), "GOCACHE="+t.TempDir())
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "build", "out", "jwt-scope.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("the module built elsewhere differs; is build/out/jwt-scope.wasm up to date (make build)?")
+	}
+}
+
+// A test that skips proves nothing. The only one that may is the one for vectors that people elsewhere do not have, and it fails under CI=true.
+func TestNothingSkips(t *testing.T) {
+	list := exec.Command("git", "grep", "-lE", `\.Skip(f|Now)?\(`, "--", "*.go")
+	list.Dir = root(t)
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range strings.Fields(string(out)) {
+		if f != "e2e/vectors/vectors.go" && f != "build/guard/guard_test.go" {
+			t.Errorf("%s skips tests", f)
+		}
+	}
+}
