@@ -11,7 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
-	"github.com/tollgate-wasm/tollgate/e2e/mint"
+	"github.com/tollgate-wasm/tollgate/build/mint"
 )
 
 // row is one listener of the benchmark and the request that is sent to it.

@@ -21,7 +21,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
-	"github.com/tollgate-wasm/tollgate/e2e/mint"
+	"github.com/tollgate-wasm/tollgate/build/mint"
 )
 
 func main() {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
-	"github.com/tollgate-wasm/tollgate/e2e/mint"
+	"github.com/tollgate-wasm/tollgate/build/mint"
 )
 
 // request is one line to try and what must come of it.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
-	"github.com/tollgate-wasm/tollgate/e2e/mint"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
