@@ -7,11 +7,11 @@ package mint
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
-	"fmt"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -20,25 +20,40 @@ import (
 type Key struct {
 	ID        string // kid; empty: tokens and JWK have none
 	Algorithm jose.SignatureAlgorithm
-	private   crypto.Signer
+	private   any // what signs
+	public    any // what verifies: the same for HS*
 }
 
-// New makes a fresh key for RS256 or ES256.
+// New makes a fresh key for any algorithm of RFC 7518 §3.1 and for EdDSA.
 func New(id string, algorithm jose.SignatureAlgorithm) *Key {
 	k := &Key{ID: id, Algorithm: algorithm}
-	var err error
 	switch algorithm {
-	case jose.RS256:
-		k.private, err = rsa.GenerateKey(rand.Reader, 2048)
+	case jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512:
+		k.keep(rsa.GenerateKey(rand.Reader, 2048))
 	case jose.ES256:
-		k.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		k.keep(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	case jose.ES384:
+		k.keep(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
+	case jose.ES512:
+		k.keep(ecdsa.GenerateKey(elliptic.P521(), rand.Reader))
+	case jose.EdDSA:
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		k.keep(private, err)
+	case jose.HS256, jose.HS384, jose.HS512:
+		secret := make([]byte, 64)
+		_, _ = rand.Read(secret) // never fails
+		k.private, k.public = secret, secret
 	default:
-		err = fmt.Errorf("mint makes no keys for %s", algorithm)
-	}
-	if err != nil {
-		panic(err) // a mistake in a test, or a machine without randomness
+		panic("mint makes no keys for " + algorithm) // a mistake in a test
 	}
 	return k
+}
+
+func (k *Key) keep(private crypto.Signer, err error) {
+	if err != nil {
+		panic(err) // a machine without randomness
+	}
+	k.private, k.public = private, private.Public()
 }
 
 // Token is a compact JWS over claims, with typ JWT.
@@ -62,11 +77,11 @@ func (k *Key) Token(claims any) string {
 	return token
 }
 
-// Set is the JWK Set of the keys' public halves.
+// Set is the JWK Set that verifies what the keys sign.
 func Set(keys ...*Key) json.RawMessage {
 	var set jose.JSONWebKeySet
 	for _, k := range keys {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.private.Public(), KeyID: k.ID, Algorithm: string(k.Algorithm), Use: "sig"})
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.public, KeyID: k.ID, Algorithm: string(k.Algorithm), Use: "sig"})
 	}
 	b, err := json.Marshal(set)
 	if err != nil {

@@ -3,7 +3,7 @@
 
 package jose
 
-// Algorithm is a signature algorithm of RFC 7518 §3.1. The zero value is none of them; "none" does not exist.
+// Algorithm is a signature algorithm of RFC 7518 §3.1 or RFC 8037 §3.1. The zero value is none of them; "none" does not exist.
 type Algorithm uint8
 
 // The algorithms.
@@ -11,26 +11,52 @@ const (
 	RS256 Algorithm = iota + 1
 	RS384
 	RS512
+	PS256
+	PS384
+	PS512
 	ES256
 	ES384
 	ES512
+	EdDSA // with Ed25519
+	HS256
+	HS384
+	HS512
+)
+
+// scheme is how a signature is made; it says who can check it.
+type scheme uint8
+
+const (
+	schemePKCS1   scheme = iota // by the proxy
+	schemeECDSA                 // by the proxy
+	schemePSS                   // here
+	schemeEd25519               // here
+	schemeHMAC                  // here
 )
 
 type algorithm struct {
-	name string
-	hash string // as Envoy's verify_signature calls it
-	kty  string
-	crv  string // EC only
-	size int    // bytes of one EC coordinate
+	name   string
+	scheme scheme
+	hash   int // bits of SHA-2; 0 for EdDSA, which has its own
+	kty    string
+	crv    string
+	size   int // bytes of one EC coordinate; of the shortest key for HMAC (RFC 7518 §3.2)
 }
 
 var algorithms = [...]algorithm{
-	RS256: {"RS256", "sha256", "RSA", "", 0},
-	RS384: {"RS384", "sha384", "RSA", "", 0},
-	RS512: {"RS512", "sha512", "RSA", "", 0},
-	ES256: {"ES256", "sha256", "EC", "P-256", 32},
-	ES384: {"ES384", "sha384", "EC", "P-384", 48},
-	ES512: {"ES512", "sha512", "EC", "P-521", 66},
+	RS256: {"RS256", schemePKCS1, 256, "RSA", "", 0},
+	RS384: {"RS384", schemePKCS1, 384, "RSA", "", 0},
+	RS512: {"RS512", schemePKCS1, 512, "RSA", "", 0},
+	PS256: {"PS256", schemePSS, 256, "RSA", "", 0},
+	PS384: {"PS384", schemePSS, 384, "RSA", "", 0},
+	PS512: {"PS512", schemePSS, 512, "RSA", "", 0},
+	ES256: {"ES256", schemeECDSA, 256, "EC", "P-256", 32},
+	ES384: {"ES384", schemeECDSA, 384, "EC", "P-384", 48},
+	ES512: {"ES512", schemeECDSA, 512, "EC", "P-521", 66},
+	EdDSA: {"EdDSA", schemeEd25519, 0, "OKP", "Ed25519", 0},
+	HS256: {"HS256", schemeHMAC, 256, "oct", "", 32},
+	HS384: {"HS384", schemeHMAC, 384, "oct", "", 48},
+	HS512: {"HS512", schemeHMAC, 512, "oct", "", 64},
 }
 
 // ParseAlgorithm compares by exact bytes: "rs256" is no algorithm.
@@ -53,3 +79,12 @@ func AlgorithmNames() []string {
 }
 
 func (a Algorithm) String() string { return algorithms[a].name }
+
+// Symmetric reports whether the verifier's key is a secret that could also sign.
+func (a Algorithm) Symmetric() bool { return algorithms[a].scheme == schemeHMAC }
+
+// ByProxy reports whether the proxy checks signatures of the algorithm; the others are checked here, by JWS.Verify.
+func (a Algorithm) ByProxy() bool {
+	s := algorithms[a].scheme
+	return s == schemePKCS1 || s == schemeECDSA
+}

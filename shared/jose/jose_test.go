@@ -4,10 +4,12 @@
 package jose
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -200,7 +202,15 @@ func TestParseKeyRefuses(t *testing.T) {
 		{"a good EC key", ec(), nil},
 		{"a good EC key with everything", ec(`"kid":"a"`, `"alg":"ES256"`, `"use":"sig"`, `"key_ops":["verify"]`), nil},
 		{"a good RSA key", rsaKey(sevens, f4, `"alg":"RS512"`), nil},
-		{"J24 a symmetric key", jwk(`"kty":"oct"`, `"k":"AAAA"`), ErrKeyType},
+		{"a secret", jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 43)+`"`), nil},
+		{"J24 a short secret", jwk(`"kty":"oct"`, `"k":"AAAA"`), ErrKeyLength},
+		{"J24 a secret without k", jwk(`"kty":"oct"`), ErrKeyMember},
+		{"a good Ed25519 key", jwk(`"kty":"OKP"`, `"crv":"Ed25519"`, `"x":"`+strings.Repeat("A", 43)+`"`, `"alg":"EdDSA"`), nil},
+		{"J22 a key for key agreement", jwk(`"kty":"OKP"`, `"crv":"X25519"`, `"x":"`+strings.Repeat("A", 43)+`"`), ErrKeyCurve},
+		{"J22 a short Ed25519 key", jwk(`"kty":"OKP"`, `"crv":"Ed25519"`, `"x":"AAAA"`), ErrKeyLength},
+		{"J2 a secret with alg of another type", jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 43)+`"`, `"alg":"RS256"`), ErrKeyAlg},
+		{"J2 a secret too short for its alg", jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 43)+`"`, `"alg":"HS512"`), ErrKeyAlg},
+		{"a type that we do not know", jwk(`"kty":"AKP"`), ErrKeyType},
 		{"no kty", jwk(`"crv":"P-256"`), ErrKeyType},
 		{"not an object", gjson.Parse(`"x"`), ErrKeyType},
 		{"J24 a key for encryption", ec(`"use":"enc"`), ErrKeyUse},
@@ -254,9 +264,12 @@ func TestKeyFits(t *testing.T) {
 		jwk  gjson.Result
 		want string
 	}{
-		{"RSA", jwk(rsaMembers(sevens, []byte{3})...), "RS256 RS384 RS512"},
+		{"RSA", jwk(rsaMembers(sevens, []byte{3})...), "RS256 RS384 RS512 PS256 PS384 PS512"},
 		{"RSA with alg", jwk(append(rsaMembers(sevens, []byte{3}), `"alg":"RS384"`)...), "RS384"},
 		{"P-384", jwk(ecMembers("P-384", x, y)...), "ES384"},
+		{"Ed25519", jwk(`"kty":"OKP"`, `"crv":"Ed25519"`, `"x":"`+strings.Repeat("A", 43)+`"`), "EdDSA"},
+		{"a secret of 32 bytes", jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 43)+`"`), "HS256"},
+		{"a secret of 48 bytes", jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 64)+`"`), "HS256 HS384"},
 	} {
 		k, err := ParseKey(c.jwk)
 		if err != nil {
@@ -333,8 +346,50 @@ func FuzzParseKey(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if k.spki == nil {
+			return
+		}
 		if _, err := x509.ParsePKIXPublicKey(k.spki); err != nil {
 			t.Fatalf("accepted a key that crypto/x509 refuses: %v", err)
 		}
 	})
+}
+
+// The public operation and PSS against crypto/rsa, over sizes that are and are not whole bytes and limbs.
+func TestRSAAgainstGo(t *testing.T) {
+	for _, bits := range []int{1024, 1025, 1031, 1087, 2048} {
+		private, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := newRSAKey(private.N.Bytes(), uint32(private.E))
+		size := (bits + 7) / 8
+		for range 20 {
+			x, err := rand.Int(rand.Reader, private.N)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := new(big.Int).Exp(x, big.NewInt(int64(private.E)), private.N)
+			if got := k.power(x.FillBytes(make([]byte, size))); new(big.Int).SetBytes(got).Cmp(want) != 0 {
+				t.Fatalf("%d bits: %x^e is %x, want %x", bits, x, got, want)
+			}
+			sum := sha256.Sum256([]byte("text"))
+			signature, err := rsa.SignPSS(rand.Reader, private, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: 32})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !k.verifyPSS(256, "text", signature) || k.verifyPSS(256, "Text", signature) || k.verifyPSS(384, "text", signature) {
+				t.Fatalf("%d bits: PSS", bits)
+			}
+		}
+		short, err := rsa.SignPSS(rand.Reader, private, crypto.SHA256, make([]byte, 32), &rsa.PSSOptions{SaltLength: 20})
+		if err != nil || k.verifyPSS(256, "text", short) {
+			t.Errorf("%d bits: a salt of another length is accepted (%v)", bits, err)
+		}
+		for name, x := range map[string][]byte{"n": private.N.Bytes(), "too long": make([]byte, size+1), "too short": make([]byte, size-1)} {
+			if k.power(x) != nil {
+				t.Errorf("%d bits: %s is taken for a signature", bits, name)
+			}
+		}
+	}
 }

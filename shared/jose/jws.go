@@ -47,40 +47,45 @@ type JWS struct {
 
 // Parse reads token. The header's jku, jwk, x5u and x5c are not looked at: a token does not bring its own key.
 func Parse(token string, lim Limits) (*JWS, error) {
-	if len(token) > lim.TokenBytes {
-		return nil, ErrTooLong
-	}
-	if strings.Count(token, ".") != 2 {
-		return nil, ErrParts
-	}
-	dot, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
-	header, err := decodeObject(token[:dot], lim.JSON, ErrHeader)
+	t, payload, err := parse(token, lim)
 	if err != nil {
 		return nil, err
 	}
-	t := &JWS{signed: token[:last]}
-	if err := t.readHeader(header); err != nil {
-		return nil, err
-	}
-	if t.Payload, err = decodeObject(token[dot+1:last], lim.JSON, ErrPayload); err != nil {
-		return nil, err
-	}
-	if t.signature, err = DecodeBase64(token[last+1:]); err != nil {
-		return nil, err
+	t.Payload, err = strictjson.Parse(string(payload), lim.JSON)
+	if err != nil || !t.Payload.IsObject() {
+		return nil, ErrPayload
 	}
 	return t, nil
 }
 
-func decodeObject(part string, lim strictjson.Limits, fault error) (gjson.Result, error) {
-	b, err := DecodeBase64(part)
+// parse reads a JWS with any payload.
+func parse(token string, lim Limits) (t *JWS, payload []byte, err error) {
+	if len(token) > lim.TokenBytes {
+		return nil, nil, ErrTooLong
+	}
+	if strings.Count(token, ".") != 2 {
+		return nil, nil, ErrParts
+	}
+	dot, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
+	b, err := DecodeBase64(token[:dot])
 	if err != nil {
-		return gjson.Result{}, err
+		return nil, nil, err
 	}
-	object, err := strictjson.Parse(string(b), lim)
-	if err != nil || !object.IsObject() {
-		return gjson.Result{}, fault
+	header, err := strictjson.Parse(string(b), lim.JSON)
+	if err != nil || !header.IsObject() {
+		return nil, nil, ErrHeader
 	}
-	return object, nil
+	t = &JWS{signed: token[:last]}
+	if err := t.readHeader(header); err != nil {
+		return nil, nil, err
+	}
+	if payload, err = DecodeBase64(token[dot+1 : last]); err != nil {
+		return nil, nil, err
+	}
+	if t.signature, err = DecodeBase64(token[last+1:]); err != nil {
+		return nil, nil, err
+	}
+	return t, payload, nil
 }
 
 func (t *JWS) readHeader(header gjson.Result) (err error) {

@@ -28,6 +28,7 @@ var (
 	ErrTooMany     = errors.New("more than " + strconv.Itoa(MaxKeys) + " keys")
 	ErrNoKey       = errors.New("no key for verifying signatures")
 	ErrRepeatedKID = errors.New("another key has the same kid")
+	ErrSymmetric   = errors.New("a secret (kty oct) does not belong into a published key set, and elsewhere only beside HS256, HS384 or HS512 in algorithms")
 )
 
 // Why no key of a set is to be tried.
@@ -49,8 +50,8 @@ type Set struct {
 }
 
 // Parse reads a JWK Set and names every key that cannot be used; the caller decides whether it wants the rest. Keys that say they are for something other than
-// signatures (use, key_ops) are passed over: identity providers publish their encryption keys beside the others.
-func Parse(set gjson.Result) (*Set, []Fault) {
+// signatures (use, key_ops) are passed over: identity providers publish their encryption keys beside the others. Secrets are refused unless symmetric is set.
+func Parse(set gjson.Result, symmetric bool) (*Set, []Fault) {
 	list, ok := strictjson.Member(set, "keys")
 	if !ok || !list.IsArray() {
 		return nil, []Fault{{-1, ErrNoSet}}
@@ -64,8 +65,12 @@ func Parse(set gjson.Result) (*Set, []Fault) {
 			return false
 		}
 		k, err := jose.ParseKey(jwk)
-		if err == nil && s.byID[k.ID] != nil {
+		switch {
+		case err != nil:
+		case s.byID[k.ID] != nil:
 			err = ErrRepeatedKID
+		case k.Symmetric() && !symmetric:
+			err = ErrSymmetric
 		}
 		switch {
 		case err == jose.ErrKeyUse:

@@ -40,7 +40,8 @@ func TestParse(t *testing.T) {
 		{"J24 nothing but an encryption key", keyed(p256(`"use":"enc"`)), 0, []Fault{{-1, ErrNoKey}}},
 		{"J24 no keys", keyed(), 0, []Fault{{-1, ErrNoKey}}},
 		{"J24 a duplicate kid", keyed(p256(`"kid":"a"`), p384(`"kid":"a"`)), 1, []Fault{{1, ErrRepeatedKID}}},
-		{"J24 a symmetric key among public keys", keyed(p256(), `{"kty":"oct","k":"AAAA"}`), 1, []Fault{{1, jose.ErrKeyType}}},
+		{"J24 a symmetric key among public keys", keyed(p256(), `{"kty":"oct","k":"`+strings.Repeat("A", 43)+`"}`), 1, []Fault{{1, ErrSymmetric}}},
+		{"J24 a key of a type that we do not know", keyed(p256(), `{"kty":"AKP","alg":"ML-DSA-44"}`), 1, []Fault{{1, jose.ErrKeyType}}},
 		{"J22 a key off its curve", keyed(strings.Replace(p256(), `"P-256"`, `"P-384"`, 1), p256()), 1, []Fault{{0, jose.ErrKeyPoint}}},
 		{"J24 65 keys", keyed(strings.Split(strings.Repeat(p256()+"|", 64)+p256(), "|")...), 64, []Fault{{-1, ErrTooMany}}},
 		{"a bare key", p256(), 0, []Fault{{-1, ErrNoSet}}},
@@ -49,7 +50,7 @@ func TestParse(t *testing.T) {
 		{"a key that is a string", keyed(`"x"`), 0, []Fault{{0, jose.ErrKeyType}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			set, faults := Parse(gjson.Parse(c.text))
+			set, faults := Parse(gjson.Parse(c.text), false)
 			usable := 0
 			if set != nil {
 				usable = set.Len()
@@ -69,7 +70,7 @@ func TestParse(t *testing.T) {
 func TestCandidates(t *testing.T) {
 	nine := strings.Split(strings.Repeat(p256()+"|", 8)+p256(), "|")
 	set := func(keys ...string) *Set {
-		s, faults := Parse(gjson.Parse(keyed(keys...)))
+		s, faults := Parse(gjson.Parse(keyed(keys...)), false)
 		if faults != nil {
 			t.Fatal(faults)
 		}
@@ -107,7 +108,7 @@ func TestCandidates(t *testing.T) {
 }
 
 func TestHasKeyFor(t *testing.T) {
-	s, _ := Parse(gjson.Parse(keyed(p256())))
+	s, _ := Parse(gjson.Parse(keyed(p256())), false)
 	if !s.HasKeyFor([]jose.Algorithm{jose.RS256, jose.ES256}) || s.HasKeyFor([]jose.Algorithm{jose.RS256, jose.ES384}) {
 		t.Error("wrong")
 	}

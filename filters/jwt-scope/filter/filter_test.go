@@ -98,6 +98,25 @@ func TestCompiledModule(t *testing.T) {
 	}
 }
 
+// Every algorithm, by the proxy or here, with a token and with the same token of another key.
+func TestAlgorithms(t *testing.T) {
+	var names []string
+	var keys, forgers []*mint.Key
+	for _, a := range []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512} {
+		names = append(names, `"`+string(a)+`"`)
+		keys, forgers = append(keys, mint.New(string(a), a)), append(forgers, mint.New(string(a), a))
+	}
+	w := worker(t, load(t, wasmhost.Options{}), strings.Replace(strings.Replace(config(), string(mint.Set(ec, rs)), string(mint.Set(keys...)), 1), `"audiences"`, `"algorithms": [`+strings.Join(names, ",")+`], "audiences"`, 1))
+	for i, k := range keys {
+		if s := w.Request(request("/orders/7", bearer(k.Token(claims(now.Unix()+1)))), true); s.Reply != nil {
+			t.Errorf("%s: %+v", k.Algorithm, s.Reply)
+		}
+		if s := w.Request(request("/orders/7", bearer(forgers[i].Token(claims(now.Unix()+1)))), true); s.Reply == nil || !strings.Contains(s.Reply.Body, "token_signature") {
+			t.Errorf("%s of another key: %+v", k.Algorithm, s.Reply)
+		}
+	}
+}
+
 // How often a request crosses between proxy and filter is its price.
 func TestCrossings(t *testing.T) {
 	w := worker(t, load(t, wasmhost.Options{}), config())

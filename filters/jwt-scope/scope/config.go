@@ -195,7 +195,7 @@ func (p *provider) readKeys(o *conf.Object) {
 	}
 	source := n.Object()
 	if inline, ok := source.Need("inline"); ok {
-		p.keys = readInline(inline)
+		p.keys = readInline(inline, p.algorithms)
 		if p.keys != nil && !p.keys.HasKeyFor(p.algorithms) {
 			inline.Fault("has no key for any of the algorithms: no token could be verified")
 		}
@@ -204,13 +204,17 @@ func (p *provider) readKeys(o *conf.Object) {
 }
 
 // readInline takes a JWK Set that the user wrote or pasted: what a remote set may leave unusable is a fault here.
-func readInline(n conf.Node) *jwks.Set {
+func readInline(n conf.Node, algorithms []jose.Algorithm) *jwks.Set {
 	// The reader of the configuration has left repeated names to whoever looks at an object; a key is looked at by name only.
 	if err := strictjson.Scan(n.Raw(), strictjson.Limits{Depth: 8, Members: 4096, Number: 32}); err != nil {
 		n.Fault(err.Err.Error())
 		return nil
 	}
-	set, faults := jwks.Parse(n.Value())
+	symmetric := false
+	for _, a := range algorithms {
+		symmetric = symmetric || a.Symmetric()
+	}
+	set, faults := jwks.Parse(n.Value(), symmetric)
 	for _, f := range faults {
 		if f.Index < 0 {
 			n.Fault(f.Err.Error())

@@ -112,12 +112,18 @@ func (p *Policy) authenticate(d *Decision, rule int, headers [][2]string, now ti
 	return d.tryNextKey()
 }
 
-// tryNextKey makes the next key's verification pending, or refuses the token when all have been tried.
+// tryNextKey makes the next key's verification pending, or decides: when a key of an algorithm that is checked here verifies, or when all have been tried.
 func (d *Decision) tryNextKey() *verdict.Code {
 	d.waiting = false
 	for d.tried < len(d.keys) {
 		key := d.keys[d.tried]
 		d.tried++
+		if !d.alg.ByProxy() {
+			if d.token.Verify(d.alg, key) {
+				return d.authorize(d.verdict.Rule)
+			}
+			continue
+		}
 		v, err := d.token.Verification(d.alg, key)
 		if err == nil {
 			d.pending, d.waiting = v, true
