@@ -39,6 +39,7 @@ type plugin struct {
 	counters *host.Counters
 	stream   stream
 	decision scope.Decision
+	effect   scope.Effect
 }
 
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
@@ -82,10 +83,35 @@ func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
 		panic(err)
 	}
 	if v.Admits() {
+		p.apply()
 		return types.ActionContinue
 	}
 	if err := host.Reply(Name, rule, v, strings.Clone(host.Header(headers, "content-type"))); err != nil {
 		panic(err)
 	}
 	return types.ActionPause
+}
+
+// identity is where later filters and access logs find the verified claims: wasm.tollgate.identity, which no client can write.
+var identity = []string{"tollgate.identity"}
+
+// apply does to the request what was decided. An error leaves the request half done, so it is a fault, and no pass.
+func (p *plugin) apply() {
+	e := &p.effect
+	p.decision.Effect(e)
+	for _, name := range e.Remove {
+		if err := proxywasm.RemoveHttpRequestHeader(name); err != nil {
+			panic(err)
+		}
+	}
+	for _, h := range e.Set {
+		if err := proxywasm.ReplaceHttpRequestHeader(h[0], h[1]); err != nil {
+			panic(err)
+		}
+	}
+	if e.Identity != "" {
+		if err := proxywasm.SetProperty(identity, []byte(e.Identity)); err != nil {
+			panic(err)
+		}
+	}
 }

@@ -4,85 +4,15 @@
 package scope
 
 import (
-	"math"
 	"strings"
-	"time"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
-	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
-
-// checkClaims holds a token's registered claims (RFC 7519 §4.1) against its provider.
-func (p *provider) checkClaims(claims gjson.Result, now time.Time) *verdict.Code {
-	if len(p.audiences) > 0 && !p.audienceFits(claims) {
-		return TokenAudience
-	}
-	exp, hasExp, ok := numericDate(claims, "exp", 1)
-	if !ok || !hasExp && p.requireExpiry {
-		return TokenMalformed
-	}
-	nbf, hasNbf, ok := numericDate(claims, "nbf", 0)
-	if !ok {
-		return TokenMalformed
-	}
-	iat, hasIat, ok := numericDate(claims, "iat", 0)
-	if !ok {
-		return TokenMalformed
-	}
-	t, skew := micros(now), p.skew.Microseconds()
-	switch {
-	case hasExp && t >= exp+skew:
-		return TokenExpired
-	case hasNbf && t < nbf-skew, hasIat && iat > t+skew:
-		return TokenNotYetValid
-	case p.maxLifetime > 0 && (!hasIat || !hasExp || exp-iat > p.maxLifetime.Microseconds()):
-		return TokenLifetime
-	}
-	return nil
-}
-
-func (p *provider) audienceFits(claims gjson.Result) bool {
-	aud, ok := strictjson.Member(claims, "aud")
-	if !ok {
-		return false
-	}
-	if aud.Type == gjson.String {
-		return contains(p.audiences, aud.Str)
-	}
-	fits := false
-	if aud.IsArray() {
-		aud.ForEach(func(_, a gjson.Result) bool {
-			fits = a.Type == gjson.String && contains(p.audiences, a.Str)
-			return !fits
-		})
-	}
-	return fits
-}
-
-// The last second of the year 9999: later dates are mistakes, and microseconds up to it fit an int64.
-const maxDate = 253402300799
-
-// numericDate reads a NumericDate (RFC 7519 §2) of at least least seconds, in microseconds since the epoch. ok is false where the claim is there but is no date.
-func numericDate(claims gjson.Result, name string, least float64) (date int64, found, ok bool) {
-	v, found := strictjson.Member(claims, name)
-	if !found {
-		return 0, false, true
-	}
-	if v.Type != gjson.Number || !(v.Num >= least && v.Num <= maxDate) {
-		return 0, true, false
-	}
-	return int64(math.Floor(v.Num * 1e6)), true, true
-}
-
-func micros(t time.Time) int64 { return t.UnixMicro() }
 
 // fit reports whether a token's scopes are what the rule asks for.
 func (s *scopes) fit(claims gjson.Result, names []string) bool {
-	if len(s.all)+len(s.any)+len(s.none) == 0 {
-		return true
-	}
 	for _, want := range s.all {
 		if !hasScope(claims, names, want) {
 			return false
@@ -125,4 +55,148 @@ func hasScope(claims gjson.Result, names []string, want string) bool {
 		}
 	}
 	return false
+}
+
+// operator is how a claim is compared.
+type operator string
+
+const (
+	opAny          operator = "any"
+	opAll          operator = "all"
+	opNone         operator = "none"
+	opExists       operator = "exists"
+	opGlob         operator = "glob"
+	opPathVariable operator = "pathVariable"
+	opHeader       operator = "header"
+	opHost         operator = "host"
+)
+
+// claimCondition is what a rule asks of one claim. A claim that is a list fits where one of its items does; null is absent, and an absent claim fits only none and exists: false.
+type claimCondition struct {
+	path   []string
+	op     operator
+	values []gjson.Result // any, all, none
+	wanted bool           // exists
+	text   string         // glob: the pattern; pathVariable, header: the name
+}
+
+func (c *claimCondition) fits(d *Decision, claims gjson.Result) bool {
+	v, ok := claim(claims, c.path)
+	switch c.op {
+	case opExists:
+		return ok == c.wanted
+	case opNone:
+		for _, bad := range c.values {
+			if ok && hasItem(v, func(item gjson.Result) bool { return equal(item, bad) }) {
+				return false
+			}
+		}
+		return true
+	}
+	if !ok {
+		return false
+	}
+	switch c.op {
+	case opAny:
+		for _, want := range c.values {
+			if hasItem(v, func(item gjson.Result) bool { return equal(item, want) }) {
+				return true
+			}
+		}
+		return false
+	case opAll:
+		for _, want := range c.values {
+			if !hasItem(v, func(item gjson.Result) bool { return equal(item, want) }) {
+				return false
+			}
+		}
+		return true
+	case opGlob:
+		return hasItem(v, func(item gjson.Result) bool { return item.Type == gjson.String && glob(c.text, item.Str) })
+	case opPathVariable:
+		value, ok := d.hit.Variable(c.text)
+		return ok && hasText(v, value)
+	case opHost:
+		return d.request.Host != "" && hasText(v, d.request.Host)
+	case opHeader:
+		// Every value must fit: a client that sends two would else be taken at the word of the one that fits.
+		found := false
+		for i := range d.headers {
+			if d.headers[i][0] == c.text {
+				if found = hasText(v, d.headers[i][1]); !found {
+					return false
+				}
+			}
+		}
+		return found
+	}
+	return false
+}
+
+// claim follows a path of names through objects.
+func claim(claims gjson.Result, path []string) (v gjson.Result, ok bool) {
+	v = claims
+	for _, name := range path {
+		if v, ok = strictjson.Member(v, name); !ok {
+			return gjson.Result{}, false
+		}
+	}
+	return v, v.Type != gjson.Null
+}
+
+// hasItem reports whether the value, or one of its items where it is a list, has a property.
+func hasItem(v gjson.Result, property func(gjson.Result) bool) bool {
+	if !v.IsArray() {
+		return property(v)
+	}
+	found := false
+	v.ForEach(func(_, item gjson.Result) bool {
+		found = property(item)
+		return !found
+	})
+	return found
+}
+
+func hasText(v gjson.Result, text string) bool {
+	return hasItem(v, func(item gjson.Result) bool { return item.Type == gjson.String && item.Str == text })
+}
+
+// maxExact is up to where a float64 tells whole numbers apart.
+const maxExact = 1 << 53
+
+// equal compares scalars by type and value: "1" is not 1, and 1.0 is 1.
+func equal(a, b gjson.Result) bool {
+	if a.Type != b.Type {
+		return false
+	}
+	switch a.Type {
+	case gjson.String:
+		return a.Str == b.Str
+	case gjson.Number:
+		return a.Raw == b.Raw || a.Num == b.Num && a.Num < maxExact && a.Num > -maxExact
+	}
+	return a.IsBool()
+}
+
+// glob reports whether text fits pattern, in which each * stands for any run of bytes.
+func glob(pattern, text string) bool {
+	first, rest, star := strings.Cut(pattern, "*")
+	if !strings.HasPrefix(text, first) {
+		return false
+	}
+	text = text[len(first):]
+	if !star {
+		return text == ""
+	}
+	for {
+		part, next, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(text, part)
+		}
+		i := strings.Index(text, part)
+		if i < 0 {
+			return false
+		}
+		text, rest = text[i+len(part):], next
+	}
 }

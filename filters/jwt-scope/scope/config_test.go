@@ -59,6 +59,35 @@ func TestConfigFaults(t *testing.T) {
 		{"an unknown key", rule(`{"name":"a","requires":{}}`), "rules[0].requires: unknown key; did you mean require?"},
 		{"a realm that breaks out of its quotes", strings.Replace(provider(""), "{", `{"errors":{"realm":"a\", error=\"x","resourceMetadata":"/x"},`, 1),
 			`errors.realm: want printable ASCII without " and \: it stands in a quoted string of WWW-Authenticate` + "\nerrors.resourceMetadata: want the URL of the protected resource's metadata (RFC 9728)"},
+		{"places for tokens", provider(`,"token":[{"header":"a b"},{"scheme":"Bearer"},{"cookie":"a=b"},{"query":"t","cookie":"t"},{},{"header":"host"},{"header":"x","scheme":"a b"},7]`),
+			"providers[0].token[0].header: want the name of a header\nproviders[0].token[1].scheme: belongs to a header\nproviders[0].token[1]: name one of header, cookie and query; for several places give a list\n" +
+				"providers[0].token[2].cookie: want a name of letters, digits, - and _\nproviders[0].token[3]: name one of header, cookie and query; for several places give a list\n" +
+				"providers[0].token[4]: name one of header, cookie and query; for several places give a list\nproviders[0].token[5].header: this header frames the request: choose another\n" +
+				"providers[0].token[6].scheme: want the name of an authentication scheme, such as Bearer\nproviders[0].token[7]: want an object, got a number"},
+		{"a place twice", provider(`,"token":[{"header":"X-T"},{"header":"x-t"}]`), "providers[0].token[1]: is in the list already"},
+		{"claim conditions", rule(`{"name":"a","match":[{"paths":["/a/{t}","/b"]}],"require":{"claims":[{},{"path":[],"any":[]},{"path":["a"]},{"path":["a"],"any":[null,{}],"glob":"x"},{"path":["a"],"equals":{}},{"path":["a"],"equals":{"pathVariable":"t"}},` +
+			`{"path":["a"],"equals":{"host":false}},{"path":["a"],"equals":{"header":"a b"}},{"path":["a",1],"exists":1}]}}`),
+			"rules[0].require.claims[0].path: is required\nrules[0].require.claims[0]: want one of any, all, none, exists, glob and equals\n" +
+				"rules[0].require.claims[1].path: the list is empty: name at least one, or leave the key out\nrules[0].require.claims[1].any: the list is empty: name at least one, or leave the key out\n" +
+				"rules[0].require.claims[2]: want one of any, all, none, exists, glob and equals\nrules[0].require.claims[3].any[0]: want a string, a number, true or false\n" +
+				"rules[0].require.claims[3].any[1]: want a string, a number, true or false\nrules[0].require.claims[3]: want one of any, all, none, exists, glob and equals\n" +
+				"rules[0].require.claims[4].equals: want one of pathVariable, header and host\n" +
+				"rules[0].require.claims[5].equals.pathVariable: not every path of the rule has {t}: the comparison would have nothing to compare with\n" +
+				"rules[0].require.claims[6].equals.host: want true: leave it out for no comparison\nrules[0].require.claims[7].equals.header: want the name of a header\n" +
+				"rules[0].require.claims[8].path[1]: want a string, got a number\nrules[0].require.claims[8].exists: want true or false, got a number"},
+		{"a path variable without paths", rule(`{"name":"a","require":{"claims":[{"path":["a"],"equals":{"pathVariable":"t"}}]}}`),
+			"rules[0].require.claims[0].equals.pathVariable: not every path of the rule has {t}: the comparison would have nothing to compare with"},
+		{"forwarding", strings.Replace(provider(""), "{", `{"forward":{"token":"drop","payloadHeader":"Authorization","claimHeaders":[{"path":["a"],"header":"x-a"},{"path":["b"],"header":"X_A"},{"header":"content-length"}]},`, 1),
+			"forward.token: want keep or strip\nforward.payloadHeader: credentials stand in this header: choose another\nforward.claimHeaders[1].header: is written by this filter already (- and _ count as the same)\n" +
+				"forward.claimHeaders[2].path: is required\nforward.claimHeaders[2].header: this header frames the request: choose another"},
+		{"a trusted payload beside what is about tokens", strings.Replace(provider(`,"trustedPayload":{"header":"x-p"}`), `"rules"`, `"forward":{"payloadHeader":"x_p"},"rules"`, 1),
+			"providers[0].jwks: contradicts trustedPayload, under which no token is looked at\nforward: writes x-p, which provider p trusts: whoever reads it next could not tell our claims from those that were verified before"},
+		{"two kinds of provider under one rule", strings.Replace(provider(""), `],"rules"`, `,{"name":"m","issuer":"j","anyAudience":true,"trustedPayload":{"header":"x-p"}}],"rules"`, 1),
+			"rules[0].require: providers is required: the configuration has providers with trustedPayload and without, and a rule takes one kind"},
+		{"two kinds of provider named by one rule", strings.Replace(strings.Replace(provider(""), `],"rules"`, `,{"name":"m","issuer":"j","anyAudience":true,"trustedPayload":{"header":"x-p"}}],"rules"`, 1),
+			`{"name":"a"}`, `{"name":"a","require":{"providers":["p","m"]}},{"name":"b","access":"public"},{"name":"c","require":{"providers":["m"]}}`, 1),
+			"rules[0].require: providers are of two kinds, some with trustedPayload and some without: a rule takes one kind"},
+		{"the cache", strings.Replace(provider(""), "{", `{"cache":{"entries":-1,"size":1},`, 1), "cache.entries: must be from 0 to 65536\ncache.size: unknown key"},
 		{"limits", strings.Replace(provider(""), "{", `{"limits":{"tokenBytes":0,"jsonDepth":65,"jsonMembers":1.5},`, 1),
 			"limits.tokenBytes: must be from 1 to 65536\nlimits.jsonDepth: must be from 1 to 64\nlimits.jsonMembers: want a whole number"},
 	} {

@@ -17,31 +17,36 @@ import (
 
 // Decision is one request on its way to a verdict. The zero value is ready for Policy.Decide; reusing one saves allocations.
 type Decision struct {
-	policy  *Policy
-	request match.Request
-	verdict verdict.Verdict
+	policy     *Policy
+	headers    [][2]string
+	request    match.Request
+	hit        match.Hit
+	verdict    verdict.Verdict
+	credential credential
+	verified   *verified // nil until the claims may be believed
 
 	// While a signature is to be checked:
-	waiting  bool
-	token    *jose.JWS
-	alg      jose.Algorithm
-	provider *provider
-	keys     []*jose.Key // that the token is to be tried with
-	tried    int         // how many of them have been
-	pending  jose.Verification
+	waiting   bool
+	token     *jose.JWS
+	alg       jose.Algorithm
+	candidate verified    // what the token will be once it is verified
+	keys      []*jose.Key // that the token is to be tried with
+	tried     int         // how many of them have been
+	pending   jose.Verification
 }
 
-// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in lower case. After it the decision is either Done or waits for
-// the proxy to check a Signature.
+// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in lower case. After it the decision either has its verdict or waits for
+// the proxy to check a Signature. The headers must stay as they are until the decision is used no more.
 func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
-	d.policy, d.waiting, d.keys, d.tried = p, false, d.keys[:0], 0
+	d.policy, d.headers, d.hit, d.credential, d.verified = p, headers, match.Hit{}, credential{}, nil
+	d.waiting, d.keys, d.tried = false, d.keys[:0], 0
+	d.verdict = verdict.Verdict{Rule: -1}
 	rule, refused := p.match(d, headers)
-	if refused != nil || rule < 0 {
-		d.end(refused, rule)
-		return
+	if refused == nil && rule >= 0 {
+		d.verdict.Rule = rule
+		refused = p.authenticate(d, rule, now)
 	}
-	d.verdict.Rule = rule
-	d.end(p.authenticate(d, rule, headers, now), rule)
+	d.end(refused, rule)
 }
 
 // match finds the rule; -1 where none fits and the default lets the request through.
@@ -65,6 +70,7 @@ func (p *Policy) match(d *Decision, headers [][2]string) (rule int, refused *ver
 	case err != nil:
 		return -1, verdict.PathAmbiguous
 	case ok:
+		d.hit = hit
 		return hit.Rule, nil
 	case p.allowDefault:
 		return -1, nil
@@ -72,33 +78,55 @@ func (p *Policy) match(d *Decision, headers [][2]string) (rule int, refused *ver
 	return -1, verdict.NoRule
 }
 
-// authenticate checks everything about the request's token but its signature, cheapest first, and leaves the decision waiting for that.
-func (p *Policy) authenticate(d *Decision, rule int, headers [][2]string, now time.Time) *verdict.Code {
+// authenticate finds claims that may be believed, or leaves the decision waiting for a signature, and then asks the rule.
+func (p *Policy) authenticate(d *Decision, rule int, now time.Time) *verdict.Code {
 	r := &p.rules[rule]
 	if r.access == public {
 		return nil
 	}
-	token, refused := credential(headers)
+	if r.trusted {
+		return p.readTrusted(d, r, now)
+	}
+	found, refused := findCredential(p.locations, d.headers, d.request.Query)
+	d.credential = found
 	if refused == TokenMissing && r.access == optional {
 		return nil
 	}
 	if refused != nil {
 		return refused
 	}
-	t, err := jose.Parse(token, p.limits)
+	if v := p.cache.get(found.token); v != nil {
+		if !v.provider.takes(r, found.at) {
+			return TokenIssuer
+		}
+		if refused := v.provider.check(&v.validity, now); refused != nil {
+			return refused
+		}
+		d.verified = v
+		return d.authorize(r)
+	}
+	return p.readToken(d, r, now)
+}
+
+// readToken checks everything about a token but its signature, cheapest first, and then begins with that.
+func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
+	t, err := jose.Parse(d.credential.token, p.limits)
 	if err != nil {
 		return TokenMalformed
 	}
-	iss, _ := strictjson.Member(t.Payload, "iss")
-	provider := p.issuer(iss)
-	if provider == nil || !r.accepts(provider) {
+	provider := p.issuer(t.Payload)
+	if provider == nil || provider.trusted() || !provider.takes(r, d.credential.at) {
 		return TokenIssuer
 	}
 	alg, ok := jose.ParseAlgorithm(t.Alg)
 	if !ok || !provider.allows(alg) {
 		return TokenAlgorithm
 	}
-	if refused := provider.checkClaims(t.Payload, now); refused != nil {
+	if len(provider.types) > 0 && !contains(provider.types, mediaType(t.Type)) {
+		return TokenType
+	}
+	validity, refused := provider.checkClaims(t.Payload, now)
+	if refused != nil {
 		return refused
 	}
 	d.keys, err = provider.keys.Candidates(t, alg, d.keys)
@@ -108,8 +136,73 @@ func (p *Policy) authenticate(d *Decision, rule int, headers [][2]string, now ti
 	case err != nil:
 		return TokenKeyUnknown
 	}
-	d.token, d.alg, d.provider = t, alg, provider
+	d.token, d.alg = t, alg
+	d.candidate = verified{provider: provider, claims: t.Payload, validity: validity, token: d.credential.token, encoded: t.EncodedPayload()}
 	return d.tryNextKey()
+}
+
+// readTrusted takes the claims that another filter has verified and written into a header.
+func (p *Policy) readTrusted(d *Decision, r *rule, now time.Time) *verdict.Code {
+	providers := r.providers
+	if len(providers) == 0 {
+		providers = p.providers
+	}
+	value, found := "", 0
+	for i := range d.headers {
+		for j, provider := range providers {
+			if d.headers[i][0] == provider.trustedHeader && !sameHeaderBefore(providers[:j], provider.trustedHeader) {
+				value = d.headers[i][1]
+				found++
+			}
+		}
+	}
+	switch {
+	case found == 0 && r.access == optional:
+		return nil
+	case found == 0:
+		return PayloadMissing
+	case found > 1:
+		return PayloadMalformed
+	}
+	payload, err := jose.DecodePayload(value, p.limits)
+	if err != nil {
+		return PayloadMalformed
+	}
+	provider := p.issuer(payload)
+	if provider == nil || !provider.trusted() || !r.accepts(provider) {
+		return TokenIssuer
+	}
+	validity, refused := provider.checkClaims(payload, now)
+	if refused != nil {
+		return refused
+	}
+	d.candidate = verified{provider: provider, claims: payload, validity: validity, encoded: value}
+	d.verified = &d.candidate
+	return d.authorize(r)
+}
+
+func sameHeaderBefore(providers []*provider, header string) bool {
+	for _, p := range providers {
+		if p.trustedHeader == header {
+			return true
+		}
+	}
+	return false
+}
+
+// checkClaims holds the registered claims (RFC 7519 §4.1) against the provider.
+func (p *provider) checkClaims(claims gjson.Result, now time.Time) (validity, *verdict.Code) {
+	if !p.audienceFits(claims) {
+		return validity{}, TokenAudience
+	}
+	v, ok := p.readValidity(claims)
+	if !ok {
+		if p.trusted() {
+			return v, PayloadMalformed
+		}
+		return v, TokenMalformed
+	}
+	return v, p.check(&v, now)
 }
 
 // tryNextKey makes the next key's verification pending, or decides: when a key of an algorithm that is checked here verifies, or when all have been tried.
@@ -120,7 +213,7 @@ func (d *Decision) tryNextKey() *verdict.Code {
 		d.tried++
 		if !d.alg.ByProxy() {
 			if d.token.Verify(d.alg, key) {
-				return d.authorize(d.verdict.Rule)
+				return d.accept()
 			}
 			continue
 		}
@@ -131,6 +224,14 @@ func (d *Decision) tryNextKey() *verdict.Code {
 		}
 	}
 	return TokenSignature
+}
+
+// accept takes the token's claims for true.
+func (d *Decision) accept() *verdict.Code {
+	v := d.candidate
+	d.policy.cache.put(&v)
+	d.verified = &v
+	return d.authorize(&d.policy.rules[d.verdict.Rule])
 }
 
 // Signature is the check that the decision waits for; ok is false where it waits for none.
@@ -144,20 +245,26 @@ func (d *Decision) SignatureChecked(good bool, err error) {
 	rule := d.verdict.Rule
 	switch {
 	case !d.waiting || err != nil:
-		d.waiting = false
+		d.waiting, d.verified = false, nil
 		d.end(verdict.Internal, rule)
 	case good:
 		d.waiting = false
-		d.end(d.authorize(rule), rule)
+		d.end(d.accept(), rule)
 	default:
 		d.end(d.tryNextKey(), rule)
 	}
 }
 
-// authorize holds the verified token against what the rule asks for.
-func (d *Decision) authorize(rule int) *verdict.Code {
-	if !d.policy.rules[rule].scopes.fit(d.token.Payload, d.provider.scopeClaims) {
+// authorize holds verified claims against what the rule asks for.
+func (d *Decision) authorize(r *rule) *verdict.Code {
+	v := d.verified
+	if !r.scopes.fit(v.claims, v.provider.scopeClaims) {
 		return InsufficientScope
+	}
+	for i := range r.claims {
+		if !r.claims[i].fits(d, v.claims) {
+			return ClaimMismatch
+		}
 	}
 	return nil
 }
@@ -183,8 +290,10 @@ func (d *Decision) end(refused *verdict.Code, rule int) {
 // Verdict is what was decided. While the decision waits it is a refusal.
 func (d *Decision) Verdict() verdict.Verdict { return d.verdict }
 
-func (p *Policy) issuer(iss gjson.Result) *provider {
-	if iss.Type != gjson.String {
+// issuer is the provider that the claims' iss selects.
+func (p *Policy) issuer(claims gjson.Result) *provider {
+	iss, ok := strictjson.Member(claims, "iss")
+	if !ok || iss.Type != gjson.String {
 		return nil
 	}
 	for _, provider := range p.providers {
@@ -204,7 +313,17 @@ func (p *provider) allows(a jose.Algorithm) bool {
 	return false
 }
 
-func (r *ruleConfig) accepts(p *provider) bool {
+// takes reports whether a token of the provider may decide under the rule, from the place where it stood.
+func (p *provider) takes(r *rule, at *location) bool {
+	for _, l := range p.locations {
+		if l == at {
+			return r.accepts(p)
+		}
+	}
+	return false
+}
+
+func (r *rule) accepts(p *provider) bool {
 	for _, accepted := range r.providers {
 		if accepted == p {
 			return true

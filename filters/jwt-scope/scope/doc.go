@@ -7,5 +7,5 @@
 // Parse turns a configuration into a Policy, once. Decide takes a request's headers and the time and gives a Decision, which either has its Verdict or waits for one
 // thing that only the proxy can do: checking a signature. The package knows neither Envoy nor the clock; filter/ is what binds it to them.
 //
-// To add a deny reason: name it in errors.go, return it in decide.go or claims.go, and add its row to the table in decide_test.go.
+// To add a deny reason: name it in errors.go, return it in decide.go, and add its row to the table in decide_test.go.
 package scope

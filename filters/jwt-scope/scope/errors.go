@@ -15,18 +15,22 @@ var (
 	TokenSignature    = verdict.NewCode("token_signature", 401)     // no key verifies it
 	TokenIssuer       = verdict.NewCode("token_issuer", 401)        // no provider has this iss, or the rule does not accept it
 	TokenAudience     = verdict.NewCode("token_audience", 401)      // made for somebody else
+	TokenType         = verdict.NewCode("token_type", 401)          // typ is not one of types
 	TokenExpired      = verdict.NewCode("token_expired", 401)       // now ≥ exp + skew
 	TokenNotYetValid  = verdict.NewCode("token_not_yet_valid", 401) // now < nbf − skew, or iat > now + skew
 	TokenLifetime     = verdict.NewCode("token_lifetime", 401)      // exp − iat is over maxLifetime
+	PayloadMissing    = verdict.NewCode("payload_missing", 401)     // access is required and the trusted header is not there
+	PayloadMalformed  = verdict.NewCode("payload_malformed", 400)   // the trusted header is no base64url JSON, or stands there twice
 	InsufficientScope = verdict.NewCode("insufficient_scope", 403)  // the rule asks for other scopes
+	ClaimMismatch     = verdict.NewCode("claim_mismatch", 403)      // the rule asks for other claims
 )
 
 // bearerError is the error of RFC 6750 §3.1 that goes with a code; empty where the challenge has none.
 func bearerError(c *verdict.Code) string {
 	switch {
-	case c == TokenMissing:
+	case c == TokenMissing, c == PayloadMissing:
 		return "" // §3.1: no error where the request has no authentication information
-	case c == InsufficientScope:
+	case c == InsufficientScope, c == ClaimMismatch:
 		return "insufficient_scope"
 	case c.Status == 400:
 		return "invalid_request"

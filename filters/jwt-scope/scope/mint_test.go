@@ -46,10 +46,15 @@ func good(changes ...claims) claims {
 // raw is JSON that is put into claims as it is.
 type raw = json.RawMessage
 
-// sign mints a token with a library that is not ours. kid is left out where it is empty.
-func sign(t testing.TB, alg jose.SignatureAlgorithm, key any, kid string, c any) string {
+// sign mints a token with a library that is not ours. kid is left out where it is empty; typ is JWT unless another is given.
+func sign(t testing.TB, alg jose.SignatureAlgorithm, key any, kid string, c any, typ ...jose.ContentType) string {
 	t.Helper()
 	options := (&jose.SignerOptions{}).WithType("JWT")
+	if len(typ) > 0 {
+		if options = (&jose.SignerOptions{}); typ[0] != "" {
+			options = options.WithType(typ[0])
+		}
+	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: key, KeyID: kid}}, options)
 	if err != nil {
 		t.Fatal(err)

@@ -4,18 +4,17 @@
 package scope
 
 import (
-	"strings"
-
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Policy is a configuration made ready for requests. It does not change; a Decision holds what belongs to one request.
+// Policy is a configuration made ready for requests, with the tokens it has verified. It belongs to one goroutine, as everything in a VM does; what belongs to one request
+// is in a Decision.
 type Policy struct {
 	config
-	index *match.Index
-	// needs[i] is what the challenges of rule i add to say which scopes it asks for.
-	needs []string
+	index     *match.Index
+	locations []*location // of all providers
+	cache     *cache
 }
 
 // Parse reads a configuration, or returns conf.Faults: everything that is wrong with it, each with its path.
@@ -24,14 +23,21 @@ func Parse(text string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Policy{config: *c}
+	p := &Policy{config: *c, cache: newCache(c.cacheEntries)}
 	var conditions [][]match.Condition
 	for i := range c.rules {
-		r := &c.rules[i]
-		conditions = append(conditions, r.conditions)
-		p.needs = append(p.needs, strings.Join(append(append([]string{}, r.scopes.all...), r.scopes.any...), " "))
+		conditions = append(conditions, c.rules[i].conditions)
 	}
 	p.index = match.NewIndex(conditions)
+	seen := map[*location]bool{}
+	for _, provider := range c.providers {
+		for _, l := range provider.locations {
+			if !seen[l] {
+				seen[l] = true
+				p.locations = append(p.locations, l)
+			}
+		}
+	}
 	return p, nil
 }
 
@@ -52,8 +58,8 @@ func (p *Policy) challenge(c *verdict.Code, rule int) string {
 	if e := bearerError(c); e != "" {
 		s += `, error="` + e + `"`
 	}
-	if c == InsufficientScope && p.needs[rule] != "" {
-		s += `, scope="` + p.needs[rule] + `"`
+	if c == InsufficientScope && p.rules[rule].needs != "" {
+		s += `, scope="` + p.rules[rule].needs + `"`
 	}
 	if p.metadata != "" {
 		s += `, resource_metadata="` + p.metadata + `"`

@@ -1,0 +1,234 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package scope
+
+import (
+	"strings"
+
+	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// location is a place where a request may have its token. Providers that name the same place share it.
+type location struct {
+	header string // in lower case
+	scheme string // of header, in lower case; empty: the header's value is the token
+	cookie string
+	query  string
+}
+
+// readLocations reads where a provider's tokens stand: one place, or a list.
+func (c *config) readLocations(o *conf.Object, p *provider) {
+	n, ok := o.At("token")
+	if !ok {
+		p.locations = []*location{c.location(location{header: "authorization", scheme: "bearer"})}
+		return
+	}
+	items := []conf.Node{n}
+	if n.Value().IsArray() {
+		items = n.List()
+	}
+	for _, item := range items {
+		t := item.Object()
+		var l location
+		places := 0
+		if h, ok := t.At("header"); ok {
+			places++
+			l.header = readHeaderName(h)
+		}
+		if s, ok := t.At("scheme"); ok {
+			l.scheme = strings.ToLower(s.Text())
+			for i := range len(l.scheme) {
+				if !isTokenChar(l.scheme[i]) {
+					s.Fault("want the name of an authentication scheme, such as Bearer")
+					break
+				}
+			}
+			if l.header == "" {
+				s.Fault("belongs to a header")
+			}
+		}
+		for _, name := range [...]string{"cookie", "query"} {
+			v, ok := t.At(name)
+			if !ok {
+				continue
+			}
+			places++
+			text := v.Text()
+			if !isParameterName(text) {
+				v.Fault("want a name of letters, digits, - and _")
+			}
+			if name == "cookie" {
+				l.cookie = text
+			} else {
+				l.query = text
+			}
+		}
+		if places != 1 && item.Value().IsObject() {
+			item.Fault("name one of header, cookie and query; for several places give a list")
+		}
+		t.End()
+		for _, other := range p.locations {
+			if *other == l && places == 1 {
+				item.Fault("is in the list already")
+			}
+		}
+		p.locations = append(p.locations, c.location(l))
+	}
+}
+
+// location returns the shared one that is like l.
+func (c *config) location(l location) *location {
+	for _, p := range c.providers {
+		for _, other := range p.locations {
+			if *other == l {
+				return other
+			}
+		}
+	}
+	return &l
+}
+
+// readHeaderName reads the name of a header of requests, in lower case. Names that say what the request is are not for tokens and claims.
+func readHeaderName(n conf.Node) string {
+	name := strings.ToLower(n.Text())
+	for i := range len(name) {
+		if !isTokenChar(name[i]) {
+			n.Fault("want the name of a header")
+			return ""
+		}
+	}
+	switch name {
+	case "host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer":
+		n.Fault("this header frames the request: choose another")
+		return ""
+	}
+	return name
+}
+
+func isParameterName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// credential is a token with the place where it was found.
+type credential struct {
+	token string
+	at    *location
+}
+
+// findCredential looks for the request's token in all places. It returns TokenMissing, TokenAmbiguous or TokenMalformed where there is none, more than one, or
+// one that is empty. A header with another scheme (Basic, say) is no credential of ours.
+func findCredential(places []*location, headers [][2]string, query string) (found credential, refused *verdict.Code) {
+	refused = TokenMissing
+	for _, l := range places {
+		token, code := l.find(headers, query)
+		if code == TokenMissing {
+			continue
+		}
+		if found.at != nil || code == TokenAmbiguous {
+			return credential{}, TokenAmbiguous
+		}
+		found, refused = credential{token, l}, code
+	}
+	return found, refused
+}
+
+func (l *location) find(headers [][2]string, query string) (token string, refused *verdict.Code) {
+	switch {
+	case l.query != "":
+		return l.findInQuery(query)
+	case l.cookie != "":
+		return l.findInCookies(headers)
+	}
+	seen := false
+	refused = TokenMissing
+	for i := range headers {
+		if headers[i][0] != l.header {
+			continue
+		}
+		value := headers[i][1]
+		// Envoy joins repeated authorization headers with commas, and no token holds one; the parameters of other schemes do.
+		if seen || strings.IndexByte(value, ',') >= 0 && (l.scheme == "" || strings.Contains(strings.ToLower(value), l.scheme)) {
+			return "", TokenAmbiguous
+		}
+		seen = true
+		if l.scheme != "" {
+			token, refused = schemeToken(value, l.scheme)
+		} else if token, refused = value, nil; token == "" {
+			refused = TokenMalformed
+		}
+	}
+	return token, refused
+}
+
+// schemeToken takes the token out of "Bearer token" (RFC 6750 §2.1): the scheme in any case, spaces, and nothing behind the token.
+func schemeToken(value, scheme string) (token string, refused *verdict.Code) {
+	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return "", TokenMissing
+	}
+	rest := value[len(scheme):]
+	if rest != "" && isTokenChar(rest[0]) {
+		return "", TokenMissing // another scheme, such as BearerX
+	}
+	token = strings.TrimLeft(rest, " ")
+	if token == rest || token == "" || strings.IndexByte(token, ' ') >= 0 {
+		return "", TokenMalformed
+	}
+	return token, nil
+}
+
+// isTokenChar reports whether c may stand in the name of a header or an authentication scheme (RFC 9110 §5.6.2).
+func isTokenChar(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+// findInQuery compares names as they are sent: an escaped name is another one, to us and to whoever made the link.
+func (l *location) findInQuery(query string) (token string, refused *verdict.Code) {
+	refused = TokenMissing
+	for query != "" {
+		var part string
+		part, query, _ = strings.Cut(query, "&")
+		name, value, _ := strings.Cut(part, "=")
+		if name != l.query {
+			continue
+		}
+		if refused != TokenMissing {
+			return "", TokenAmbiguous
+		}
+		if token, refused = value, nil; value == "" {
+			refused = TokenMalformed
+		}
+	}
+	return token, refused
+}
+
+func (l *location) findInCookies(headers [][2]string) (token string, refused *verdict.Code) {
+	refused = TokenMissing
+	for i := range headers {
+		if headers[i][0] != "cookie" {
+			continue
+		}
+		for rest := headers[i][1]; rest != ""; {
+			var pair string
+			pair, rest, _ = strings.Cut(rest, ";")
+			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if name != l.cookie {
+				continue
+			}
+			if refused != TokenMissing {
+				return "", TokenAmbiguous
+			}
+			value = strings.TrimSuffix(strings.TrimPrefix(value, `"`), `"`) // RFC 6265 §4.1.1
+			if token, refused = value, nil; value == "" {
+				refused = TokenMalformed
+			}
+		}
+	}
+	return token, refused
+}
