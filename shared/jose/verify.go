@@ -4,8 +4,6 @@
 package jose
 
 import (
-	"crypto/ed25519"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
@@ -51,11 +49,9 @@ func (t *JWS) Verification(a Algorithm, k *Key) (Verification, error) {
 func (t *JWS) Verify(a Algorithm, k *Key) bool {
 	switch algorithms[a].scheme {
 	case schemeHMAC:
-		m := hmac.New(newHash(algorithms[a].hash), k.raw)
-		m.Write([]byte(t.signed))
-		return hmac.Equal(m.Sum(nil), t.signature) // in constant time
+		return verifyHMAC(newHash(algorithms[a].hash), k.raw, t.signed, t.signature)
 	case schemeEd25519:
-		return len(t.signature) == ed25519.SignatureSize && ed25519.Verify(k.raw, []byte(t.signed), t.signature)
+		return verifyEd25519(k.raw, t.signed, t.signature)
 	case schemePSS:
 		return k.rsa.verifyPSS(algorithms[a].hash, t.signed, t.signature)
 	}

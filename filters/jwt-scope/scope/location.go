@@ -70,7 +70,7 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 		}
 		t.End()
 		for _, other := range p.locations {
-			if *other == l && places == 1 {
+			if *other == l && places == 1 && l != (location{}) {
 				item.Fault("is in the list already")
 			}
 		}
