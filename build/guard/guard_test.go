@@ -21,7 +21,7 @@ import (
 const module = "github.com/tollgate-wasm/tollgate/"
 
 // pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
-var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/jose", "shared/jwks", "filters/jwt-scope/scope"}
+var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "filters/jwt-scope/scope"}
 
 func root(t *testing.T) string {
 	t.Helper()
@@ -76,7 +76,7 @@ func TestPurePackages(t *testing.T) {
 func TestGuestDependencies(t *testing.T) {
 	for _, dep := range goList(t, "-deps", "./filters/jwt-scope") {
 		switch dep {
-		case "encoding/json", "crypto/x509", "crypto/ecdsa", "regexp", "crypto/rsa", "net", "net/http", "encoding/asn1", "text/template":
+		case "encoding/json", "crypto/x509", "crypto/ecdsa", "crypto/sha256", "crypto/sha512", "crypto/hmac", "crypto/ed25519", "regexp", "crypto/rsa", "net", "net/http", "encoding/asn1", "text/template":
 			t.Errorf("jwt-scope depends on %s", dep)
 		}
 	}
@@ -129,7 +129,7 @@ func TestModules(t *testing.T) {
 				t.Errorf("%s does not export %s", name, export)
 			}
 		}
-		for _, export := range []string{"proxy_on_response_headers", "proxy_on_request_body", "proxy_on_log", "proxy_on_done", "proxy_on_tick"} {
+		for _, export := range []string{"proxy_on_response_headers", "proxy_on_request_body", "proxy_on_log", "proxy_on_done"} {
 			if m.Exports(export) {
 				t.Errorf("%s exports %s, which it does not need: every call of it costs", name, export)
 			}

@@ -4,7 +4,11 @@
 // Command jwt-scope is the Proxy-Wasm module of the jwt-scope filter.
 package main
 
-import "github.com/tollgate-wasm/tollgate/filters/jwt-scope/filter"
+import (
+	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/filter"
+	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/httpcall" // answers of issuers
+	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/tick"     // when to ask them
+)
 
 func init() { filter.Register() }
 

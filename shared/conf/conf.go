@@ -55,13 +55,14 @@ func Read(text string) (*Reader, *Object) {
 	r := &Reader{}
 	if strings.TrimSpace(text) == "" {
 		r.Fault("", "the configuration is empty")
-		return r, &Object{Node: Node{r: r}}
+		return r, &Object{Node: Node{r: r, v: &gjson.Result{}}}
 	}
 	if err := strictjson.Scan(text, limits); err != nil {
 		r.Fault("", err.Err.Error()+" at "+position(text, err.Offset))
-		return r, &Object{Node: Node{r: r}}
+		return r, &Object{Node: Node{r: r, v: &gjson.Result{}}}
 	}
-	return r, Node{r: r, v: gjson.Parse(text)}.Object()
+	root := gjson.Parse(text)
+	return r, Node{r: r, v: &root}.Object()
 }
 
 // position tells an offset the way editors do.
@@ -83,11 +84,11 @@ func (r *Reader) Err() error {
 	return r.faults
 }
 
-// Node is one value of the configuration with its path.
+// Node is one value of the configuration with its path. It is passed by value, so it is small.
 type Node struct {
 	r    *Reader
 	path string
-	v    gjson.Result
+	v    *gjson.Result
 }
 
 // Path of the value, as in a Fault.
@@ -97,7 +98,15 @@ func (n Node) Path() string { return n.path }
 func (n Node) Raw() string { return n.v.Raw }
 
 // Value is the JSON value itself, for lists of mixed scalars.
-func (n Node) Value() gjson.Result { return n.v }
+func (n Node) Value() gjson.Result { return *n.v }
+
+// IsObject reports whether the value is an object, without a fault where it is not.
+//
+//go:noinline
+func (n Node) IsObject() bool { return n.v.IsObject() }
+
+// IsString reports whether the value is a string, without a fault where it is not.
+func (n Node) IsString() bool { return n.v.Type == gjson.String }
 
 // Fault notes one at this value.
 //
@@ -107,7 +116,7 @@ func (n Node) Fault(problem string) { n.r.Fault(n.path, problem) }
 //go:noinline
 func (n Node) want(what string) { n.Fault("want " + what + ", got " + kind(n.v)) }
 
-func kind(v gjson.Result) string {
+func kind(v *gjson.Result) string {
 	switch {
 	case v.IsObject():
 		return "an object"
@@ -147,6 +156,8 @@ func (n Node) Bool() bool {
 }
 
 // Int returns a whole number within [low, high]. 10.0 is whole: Istio hands every number over as a float64.
+//
+//go:noinline
 func (n Node) Int(low, high int) int {
 	f := n.v.Num
 	switch {
@@ -163,6 +174,8 @@ func (n Node) Int(low, high int) int {
 }
 
 // Duration returns a duration written as a string ("30s", "5m", "250ms"), within [low, high].
+//
+//go:noinline
 func (n Node) Duration(low, high time.Duration) time.Duration {
 	if n.v.Type != gjson.String {
 		n.want(`a duration such as "30s", "5m" or "250ms"`)
@@ -193,6 +206,8 @@ func short(d time.Duration) string {
 }
 
 // Enum returns one of the words.
+//
+//go:noinline
 func (n Node) Enum(words ...string) string {
 	if n.v.Type != gjson.String {
 		n.want(either(words))
@@ -235,13 +250,15 @@ func (n Node) ListOrEmpty() []Node {
 	}
 	var items []Node
 	n.v.ForEach(func(_, v gjson.Result) bool {
-		items = append(items, Node{n.r, n.path + "[" + strconv.Itoa(len(items)) + "]", v})
+		items = append(items, Node{n.r, n.path + "[" + strconv.Itoa(len(items)) + "]", &v})
 		return true
 	})
 	return items
 }
 
 // Texts returns a list of different strings, none of them empty.
+//
+//go:noinline
 func (n Node) Texts() []string {
 	var texts []string
 	for _, item := range n.List() {
@@ -267,7 +284,7 @@ func (n Node) Object() *Object {
 		return o
 	}
 	n.v.ForEach(func(k, v gjson.Result) bool {
-		m := member{name: k.Str, node: Node{n.r, join(n.path, k.Str), v}}
+		m := member{name: k.Str, node: Node{n.r, join(n.path, k.Str), &v}}
 		for i := range o.members {
 			if o.members[i].name == m.name {
 				m.node.Fault("stands here twice")
@@ -347,6 +364,8 @@ func (o *Object) Has(name string) bool {
 func (o *Object) FaultAt(name, problem string) { o.r.Fault(join(o.path, name), problem) }
 
 // Names returns the members' names in the order of the text, counting them all as asked for: for objects whose names the user chooses.
+//
+//go:noinline
 func (o *Object) Names() []string {
 	names := make([]string, len(o.members))
 	for i := range o.members {
@@ -367,6 +386,8 @@ func (o *Object) Bool(name string, def bool) bool {
 }
 
 // Int is Node.Int of a member, or def where it is absent.
+//
+//go:noinline
 func (o *Object) Int(name string, def, low, high int) int {
 	if n, ok := o.At(name); ok {
 		return n.Int(low, high)
@@ -375,6 +396,8 @@ func (o *Object) Int(name string, def, low, high int) int {
 }
 
 // Duration is Node.Duration of a member, or def where it is absent.
+//
+//go:noinline
 func (o *Object) Duration(name string, def, low, high time.Duration) time.Duration {
 	if n, ok := o.At(name); ok {
 		return n.Duration(low, high)
@@ -383,6 +406,8 @@ func (o *Object) Duration(name string, def, low, high time.Duration) time.Durati
 }
 
 // Enum is Node.Enum of a member, or the first word where it is absent.
+//
+//go:noinline
 func (o *Object) Enum(name string, words ...string) string {
 	if n, ok := o.At(name); ok {
 		return n.Enum(words...)
@@ -391,6 +416,8 @@ func (o *Object) Enum(name string, words ...string) string {
 }
 
 // Texts is Node.Texts of a member, or nil where it is absent.
+//
+//go:noinline
 func (o *Object) Texts(name string) []string {
 	if n, ok := o.At(name); ok {
 		return n.Texts()
@@ -399,6 +426,8 @@ func (o *Object) Texts(name string) []string {
 }
 
 // End reports every member that nobody asked for, with the known name that it most resembles.
+//
+//go:noinline
 func (o *Object) End() {
 	for i := range o.members {
 		if m := &o.members[i]; !m.seen {
@@ -408,6 +437,8 @@ func (o *Object) End() {
 }
 
 // suggestion says which of the words was probably meant, or nothing.
+//
+//go:noinline
 func suggestion(word string, words []string) string {
 	best, most := "", 1+len(word)/4
 	for _, w := range words {
@@ -422,6 +453,8 @@ func suggestion(word string, words []string) string {
 }
 
 // distance is Levenshtein's, in bytes.
+//
+//go:noinline
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -15,12 +15,8 @@ import (
 // RefuseFaults is what a filter gives to guest.OnFault: every panic of its callbacks becomes a refusal. The stream is answered 500 internal, the fault is counted
 // and logged, and the VM lives on for the next request.
 func RefuseFaults(filter string) func(guest.Fault) {
-	counters := NewCounters(filter)
 	return func(f guest.Fault) {
-		proxywasm.LogCritical(filter + ": fault in " + f.Callback + ": " + describe(f.Value))
-		if err := counters.Count(verdict.NoRuleName, verdict.Verdict{Rule: -1}); err != nil {
-			proxywasm.LogCritical(filter + ": the fault could not be counted")
-		}
+		report(filter, f.Callback, f.Value)
 		switch f.Callback {
 		case "proxy_on_vm_start", "proxy_on_configure":
 			return // refused by their result
@@ -28,14 +24,33 @@ func RefuseFaults(filter string) func(guest.Fault) {
 			return // no stream waits for an answer: there is none yet, none any more, or the callback was not for one
 		}
 		// What is left is for a stream. After an HTTP call's answer the SDK has made the stream that waited the effective context, or there is none and the reply goes nowhere.
-		contentType, err := proxywasm.GetHttpRequestHeader("content-type")
-		if err != nil {
-			contentType = ""
-		}
-		if err := Reply(filter, verdict.NoRuleName, verdict.Verdict{Rule: -1}, contentType); err != nil && f.Callback != "proxy_on_http_call_response" {
+		if err := refuse(filter); err != nil && f.Callback != "proxy_on_http_call_response" {
 			panic(err) // no refusal without a reply: trap the VM, which Envoy answers with 503
 		}
 	}
+}
+
+// Refuse answers the stream that is the effective context after a panic that the filter has caught itself.
+func Refuse(filter string, value any) {
+	report(filter, "a request that waited", value)
+	if err := refuse(filter); err != nil {
+		panic(err)
+	}
+}
+
+func report(filter, where string, value any) {
+	proxywasm.LogCritical(filter + ": fault in " + where + ": " + describe(value))
+	if err := NewCounters(filter).Count(verdict.NoRuleName, verdict.Verdict{Rule: -1}); err != nil {
+		proxywasm.LogCritical(filter + ": the fault could not be counted")
+	}
+}
+
+func refuse(filter string) error {
+	contentType, err := proxywasm.GetHttpRequestHeader("content-type")
+	if err != nil {
+		contentType = ""
+	}
+	return Reply(filter, verdict.NoRuleName, verdict.Verdict{Rule: -1}, contentType)
 }
 
 // describe tells what was panicked with where that cannot hold anything of a request.

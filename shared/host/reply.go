@@ -10,6 +10,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
+// retryAfter is how many seconds a client is asked to stay away when something that the filter needs is not there.
+const retryAfter = "5"
+
 // Reply answers the current stream with a refusal. contentType is the request's. The callback that called it must return types.ActionPause: Envoy sends the reply when
 // the callback has returned.
 func Reply(filter, rule string, v verdict.Verdict, contentType string) error {
@@ -17,6 +20,9 @@ func Reply(filter, rule string, v verdict.Verdict, contentType string) error {
 	var headers [][2]string
 	if v.Challenge != "" {
 		headers = append(headers, [2]string{"www-authenticate", v.Challenge})
+	}
+	if code.Status == 503 {
+		headers = append(headers, [2]string{"retry-after", retryAfter})
 	}
 	a := code.Answer(contentType, headers...)
 	guest.SetReplyDetails("tollgate." + filter + "." + rule + "." + code.Name)

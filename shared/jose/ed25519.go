@@ -5,9 +5,10 @@ package jose
 
 import (
 	"bytes"
-	"crypto/sha512"
 
 	"filippo.io/edwards25519"
+
+	"github.com/tollgate-wasm/tollgate/shared/sha2"
 )
 
 // verifyEd25519 is RFC 8032 §5.1.7 as crypto/ed25519 has it, without the cofactor: R = S·B − k·A. It stands on the module that the standard library's own arithmetic is
@@ -20,7 +21,7 @@ func verifyEd25519(public []byte, text string, signature []byte) bool {
 	if err != nil {
 		return false
 	}
-	h := sha512.New()
+	h := sha2.New512()
 	h.Write(signature[:32])
 	h.Write(public)
 	h.Write([]byte(text))

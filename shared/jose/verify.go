@@ -4,10 +4,10 @@
 package jose
 
 import (
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"hash"
+
+	"github.com/tollgate-wasm/tollgate/shared/sha2"
 )
 
 // ErrSignatureForm means that a signature cannot be one of its algorithm whatever the key.
@@ -61,11 +61,11 @@ func (t *JWS) Verify(a Algorithm, k *Key) bool {
 func newHash(bits int) func() hash.Hash {
 	switch bits {
 	case 384:
-		return sha512.New384
+		return sha2.New384
 	case 512:
-		return sha512.New
+		return sha2.New512
 	}
-	return sha256.New
+	return sha2.New256
 }
 
 // rawToDER turns R || S of exactly twice the coordinate's length (RFC 7518 §3.4) into ASN.1. Zero is refused here (CVE-2022-21449); values from the group's order

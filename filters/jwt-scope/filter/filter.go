@@ -1,11 +1,10 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package filter binds package scope to Envoy: it reads the request's headers, has scope decide, answers and counts.
+// Package filter binds package scope to Envoy: it reads the request's headers, has scope decide, answers and counts, and fetches the keys that scope asks for.
 package filter
 
 import (
-	"strings"
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -37,9 +36,9 @@ type plugin struct {
 	types.DefaultPluginContext
 	policy   *scope.Policy
 	counters *host.Counters
-	stream   stream
 	decision scope.Decision
 	effect   scope.Effect
+	keys     keys
 }
 
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
@@ -50,16 +49,20 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 		host.LogRefused(Name, err)
 		return types.OnPluginStartStatusFailed
 	}
-	p.policy, p.counters, p.stream = policy, host.NewCounters(Name), stream{plugin: p}
+	p.policy, p.counters = policy, host.NewCounters(Name)
+	if err := p.keys.start(policy.Remotes()); err != nil {
+		host.LogRefused(Name, err)
+		return types.OnPluginStartStatusFailed
+	}
 	return types.OnPluginStartStatusOK
 }
 
-// NewHttpContext gives all streams one context: a request is decided within one callback, so a stream has no state.
-func (p *plugin) NewHttpContext(uint32) types.HttpContext { return &p.stream }
+func (p *plugin) NewHttpContext(id uint32) types.HttpContext { return &stream{plugin: p, id: id} }
 
 type stream struct {
 	types.DefaultHttpContext
 	plugin *plugin
+	id     uint32
 }
 
 func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
@@ -68,8 +71,22 @@ func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
 	if err != nil {
 		panic(err)
 	}
+	now := time.Now()
+	p.policy.Decide(&p.decision, headers, now)
+	if remote := p.decision.KeysWanted(); remote != nil {
+		if !p.keys.full() {
+			p.keys.wait(s, remote, headers, now)
+			return types.ActionPause
+		}
+		p.policy.DecideAfterWait(&p.decision, headers, now)
+	}
+	return s.finish(headers)
+}
+
+// finish brings the decision to its verdict and acts on it.
+func (s *stream) finish(headers [][2]string) types.Action {
+	p := s.plugin
 	d := &p.decision
-	p.policy.Decide(d, headers, time.Now())
 	for {
 		signature, waits := d.Signature()
 		if !waits {
@@ -86,7 +103,7 @@ func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
 		p.apply()
 		return types.ActionContinue
 	}
-	if err := host.Reply(Name, rule, v, strings.Clone(host.Header(headers, "content-type"))); err != nil {
+	if err := host.Reply(Name, rule, v, host.Header(headers, "content-type")); err != nil {
 		panic(err)
 	}
 	return types.ActionPause

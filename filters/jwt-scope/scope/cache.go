@@ -5,6 +5,7 @@ package scope
 
 import (
 	"strings"
+	"time"
 
 	"github.com/tidwall/gjson"
 
@@ -34,14 +35,14 @@ type cache struct {
 
 func newCache(limit int) *cache { return &cache{limit: limit, tokens: map[string]*verified{}} }
 
-// get returns what is known of token, unless its provider has other keys by now.
-func (c *cache) get(token string) *verified {
+// get returns what is known of token, unless its provider has other keys by now, or none.
+func (c *cache) get(token string, now time.Time) *verified {
 	v := c.tokens[token]
 	if v == nil {
 		return nil
 	}
 	c.unlink(v)
-	if v.keys != v.provider.keys {
+	if v.keys != v.provider.keySet(now) {
 		delete(c.tokens, v.token)
 		return nil
 	}
@@ -58,7 +59,7 @@ func (c *cache) put(v *verified) {
 		delete(c.tokens, c.oldest.token)
 		c.unlink(c.oldest)
 	}
-	v.token, v.keys = strings.Clone(v.token), v.provider.keys
+	v.token = strings.Clone(v.token)
 	_, rest, _ := strings.Cut(v.token, ".")
 	v.encoded, _, _ = strings.Cut(rest, ".")
 	c.tokens[v.token] = v

@@ -19,7 +19,8 @@ type provider struct {
 	issuer        string
 	audiences     []string // empty: any, by anyAudience
 	algorithms    []jose.Algorithm
-	keys          *jwks.Set
+	keys          *jwks.Set   // inline
+	remote        *RemoteKeys // nil where the keys are inline
 	locations     []*location
 	trustedHeader string // of a provider whose tokens somebody else has verified; empty for all others
 	skew          time.Duration
@@ -122,7 +123,16 @@ func (p *provider) readKeys(o *conf.Object) {
 		return
 	}
 	source := n.Object()
-	if inline, ok := source.Need("inline"); ok {
+	inline, hasInline := source.At("inline")
+	remote, hasRemote := source.At("remote")
+	switch {
+	case hasInline == hasRemote:
+		if n.IsObject() {
+			n.Fault("want one of inline and remote")
+		}
+	case hasRemote:
+		p.remote = readRemote(remote, p.algorithms)
+	default:
 		p.keys = readInline(inline, p.algorithms)
 		if p.keys != nil && !p.keys.HasKeyFor(p.algorithms) {
 			inline.Fault("has no key for any of the algorithms: no token could be verified")

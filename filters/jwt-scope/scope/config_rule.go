@@ -77,7 +77,7 @@ func (c *config) readRequire(o *conf.Object, r *rule) {
 	if n, ok := o.At("scopes"); ok {
 		s := n.Object()
 		r.scopes = scopes{all: readScopes(s, "all"), any: readScopes(s, "any"), none: readScopes(s, "none")}
-		if len(s.Names()) == 0 && n.Value().IsObject() {
+		if len(s.Names()) == 0 && n.IsObject() {
 			n.Fault("asks for nothing: name scopes under all, any or none")
 		}
 		for _, want := range append(append([]string{}, r.scopes.all...), r.scopes.any...) {
@@ -131,7 +131,7 @@ func readScopes(o *conf.Object, name string) []string {
 	}
 	list := n.Texts()
 	for i, item := range n.ListOrEmpty() {
-		if item.Value().Type == gjson.String && !isScope(list[i]) {
+		if item.IsString() && !isScope(list[i]) {
 			item.Fault("is not a scope (RFC 6749 §3.3): printable ASCII without space, quotation mark and backslash")
 		}
 	}
@@ -167,7 +167,7 @@ func readClaim(o *conf.Object, conditions []match.Condition) claimCondition {
 		operators++
 		readEquals(n.Object(), &c, conditions)
 	}
-	if operators != 1 && o.Value().IsObject() {
+	if operators != 1 && o.IsObject() {
 		o.Fault("want one of any, all, none, exists, glob and equals")
 	}
 	o.End()
@@ -206,7 +206,7 @@ func readEquals(o *conf.Object, c *claimCondition, conditions []match.Condition)
 			n.Fault("want true: leave it out for no comparison")
 		}
 	}
-	if sources != 1 && o.Value().IsObject() {
+	if sources != 1 && o.IsObject() {
 		o.Fault("want one of pathVariable, header and host")
 	}
 	o.End()

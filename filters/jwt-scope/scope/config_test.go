@@ -40,7 +40,12 @@ func TestConfigFaults(t *testing.T) {
 		{"J24 a key that is no key", inline(`{"keys":[{"kty":"AKP"}]}`), "providers[0].jwks.inline.keys[0]: kty is not RSA, EC, OKP or oct"},
 		{"a private key", inline(private), "providers[0].jwks.inline.keys[0]: the key has private members: a verifier is given public keys only"},
 		{"a key with a member twice", inline(`{"keys":[{"kty":"EC","kty":"RSA"}]}`), "providers[0].jwks.inline: a member name is repeated"},
-		{"no source of keys", inline(`{}`)[:0] + strings.Replace(provider(""), `{"inline":`+testKeys+`}`, `{}`, 1), "providers[0].jwks.inline: is required"},
+		{"no source of keys", inline(`{}`)[:0] + strings.Replace(provider(""), `{"inline":`+testKeys+`}`, `{}`, 1), "providers[0].jwks: want one of inline and remote"},
+		{"two sources of keys", strings.Replace(provider(""), `{"inline":`, `{"remote":{},"inline":`, 1), "providers[0].jwks: want one of inline and remote"},
+		{"a remote source", strings.Replace(provider(`,"algorithms":["HS256"]`), `{"inline":`+testKeys+`}`, `{"remote":{"cluster":"a b","path":"x","timeout":"1ms","refresh":"2h","maxStale":"1h","ttl":1}}`, 1),
+			"providers[0].jwks.remote.cluster: has white space in it\nproviders[0].jwks.remote.authority: is required\nproviders[0].jwks.remote.path: starts with a slash\n" +
+				"providers[0].jwks.remote.timeout: must be from 10ms to 30s\nproviders[0].jwks.remote.maxStale: is shorter than refresh: the keys would be too old before they are fetched again\n" +
+				"providers[0].jwks.remote: cannot have keys for HS256: a secret is not published\nproviders[0].jwks.remote.ttl: unknown key"},
 		{"two providers of one name and issuer", strings.Replace(provider(""), `],"rules"`, `,{"name":"p","issuer":"i","anyAudience":true,"jwks":{"inline":`+testKeys+`}}],"rules"`, 1),
 			"providers[1].name: is in use already\nproviders[1].issuer: provider p has this issuer already: a token's iss must select one provider"},
 		{"names", rule(`{"name":"A"},{"name":"-a"},{"name":"a_b"},{"name":"b"},{"name":"b"},{}`),

@@ -25,6 +25,9 @@ type Decision struct {
 	credential credential
 	verified   *verified // nil until the claims may be believed
 
+	remote *RemoteKeys // that the decision waits for; nil: none
+	waited bool        // it has waited already
+
 	// While a signature is to be checked:
 	waiting   bool
 	token     *jose.JWS
@@ -36,10 +39,21 @@ type Decision struct {
 }
 
 // Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in lower case. After it the decision either has its verdict or waits for
-// the proxy to check a Signature. The headers must stay as they are until the decision is used no more.
+// the proxy: to check a Signature, or to fetch the KeysWanted. The headers must stay as they are until the decision is used no more.
 func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
+	d.waited = false
+	p.decide(d, headers, now)
+}
+
+// DecideAfterWait is Decide for a request that has waited for keys: it will not wait for keys again.
+func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, now time.Time) {
+	d.waited = true
+	p.decide(d, headers, now)
+}
+
+func (p *Policy) decide(d *Decision, headers [][2]string, now time.Time) {
 	d.policy, d.headers, d.hit, d.credential, d.verified = p, headers, match.Hit{}, credential{}, nil
-	d.waiting, d.keys, d.tried = false, d.keys[:0], 0
+	d.waiting, d.keys, d.tried, d.remote = false, d.keys[:0], 0, nil
 	d.verdict = verdict.Verdict{Rule: -1}
 	rule, refused := p.match(d, headers)
 	if refused == nil && rule >= 0 {
@@ -95,7 +109,7 @@ func (p *Policy) authenticate(d *Decision, rule int, now time.Time) *verdict.Cod
 	if refused != nil {
 		return refused
 	}
-	if v := p.cache.get(found.token); v != nil {
+	if v := p.cache.get(found.token, now); v != nil {
 		if !v.provider.takes(r, found.at) {
 			return TokenIssuer
 		}
@@ -129,15 +143,29 @@ func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 	if refused != nil {
 		return refused
 	}
-	d.keys, err = provider.keys.Candidates(t, alg, d.keys)
+	set := provider.keySet(now)
+	if set == nil {
+		if !provider.remote.Source.Hopeful() {
+			return verdict.KeysUnavailable
+		}
+		return d.waitForKeys(provider.remote, verdict.KeysUnavailable)
+	}
+	d.keys, err = set.Candidates(t, alg, d.keys)
 	switch {
 	case err == jwks.ErrAlgorithm:
 		return TokenAlgorithm
+	case err != nil && provider.remote != nil && t.HasKID:
+		source := &provider.remote.Source
+		if source.MayForce(t.KeyID, now) && !d.waited {
+			return d.waitForKeys(provider.remote, TokenKeyUnknown)
+		}
+		source.Unknown(t.KeyID, now)
+		return TokenKeyUnknown
 	case err != nil:
 		return TokenKeyUnknown
 	}
 	d.token, d.alg = t, alg
-	d.candidate = verified{provider: provider, claims: t.Payload, validity: validity, token: d.credential.token, encoded: t.EncodedPayload()}
+	d.candidate = verified{provider: provider, keys: set, claims: t.Payload, validity: validity, token: d.credential.token, encoded: t.EncodedPayload()}
 	return d.tryNextKey()
 }
 
@@ -280,8 +308,8 @@ func (d *Decision) end(refused *verdict.Code, rule int) {
 	if refused == nil {
 		d.verdict.Code = verdict.OK
 	}
-	if d.waiting {
-		d.verdict.Code = verdict.Internal // until the signature has been checked
+	if d.waiting || d.remote != nil {
+		d.verdict.Code = verdict.Internal // until the signature has been checked, or the keys are there
 		return
 	}
 	d.verdict.Challenge = p.challenge(d.verdict.Code, rule)

@@ -65,7 +65,7 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 				l.query = text
 			}
 		}
-		if places != 1 && item.Value().IsObject() {
+		if places != 1 && item.IsObject() {
 			item.Fault("name one of header, cookie and query; for several places give a list")
 		}
 		t.End()

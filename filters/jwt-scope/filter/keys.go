@@ -1,0 +1,136 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filter
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/shared/host"
+)
+
+// How often, in milliseconds, a VM looks after its key sets: seldom while all is well, often while requests wait, since another VM may be the one that fetches.
+const (
+	calmPeriod = 1000
+	busyPeriod = 10
+)
+
+// maxWaiters bounds the requests of one VM that wait: each holds a copy of its headers.
+const maxWaiters = 1024
+
+// keys are the key sets that a plugin has fetched, and the requests that wait for them.
+type keys struct {
+	remotes  []*scope.RemoteKeys
+	fetchers []*host.KeyFetcher
+	waiters  []waiter
+	period   uint32
+}
+
+// waiter is a request that is decided when its keys are there, or when it has waited long enough.
+type waiter struct {
+	stream   *stream
+	remote   *scope.RemoteKeys
+	headers  [][2]string // a copy: the proxy's memory is used again
+	began    time.Time
+	deadline time.Time
+}
+
+func (k *keys) start(remotes []*scope.RemoteKeys) error {
+	k.remotes = remotes
+	for _, r := range remotes {
+		f, err := host.NewKeyFetcher(Name, r.Cluster, r.Authority, r.Path, r.Timeout, &r.Source, time.Now())
+		if err != nil {
+			return err
+		}
+		k.fetchers = append(k.fetchers, f)
+	}
+	if len(remotes) == 0 {
+		return nil
+	}
+	return k.tickEvery(busyPeriod) // until the first set is there
+}
+
+func (k *keys) tickEvery(period uint32) error {
+	if k.period == period {
+		return nil
+	}
+	k.period = period
+	return proxywasm.SetTickPeriodMilliSeconds(period)
+}
+
+// full reports whether no further request may wait.
+func (k *keys) full() bool { return len(k.waiters) >= maxWaiters }
+
+// wait keeps a request for a later tick: the fetch itself must not belong to a stream, which may end before the answer comes.
+func (k *keys) wait(s *stream, remote *scope.RemoteKeys, headers [][2]string, now time.Time) {
+	if err := k.tickEvery(busyPeriod); err != nil {
+		panic(err) // without a tick nobody would wake the request
+	}
+	copies := make([][2]string, len(headers))
+	for i, h := range headers {
+		copies[i] = [2]string{strings.Clone(h[0]), strings.Clone(h[1])}
+	}
+	k.waiters = append(k.waiters, waiter{s, remote, copies, now, now.Add(remote.Timeout)})
+}
+
+// wanted reports whether requests wait for a fetch that has not ended yet.
+func (k *keys) wanted(remote *scope.RemoteKeys) bool {
+	for i := range k.waiters {
+		if w := &k.waiters[i]; w.remote == remote && !remote.Source.Settled(w.began.UnixMicro()) {
+			return true
+		}
+	}
+	return false
+}
+
+// OnTick fetches what is due and decides the requests whose waiting is over.
+func (p *plugin) OnTick() {
+	k := &p.keys
+	now := time.Now()
+	calm := true
+	for i, f := range k.fetchers {
+		remote := k.remotes[i]
+		f.Tick(now, func() bool { return k.wanted(remote) })
+		calm = calm && !remote.Source.Hopeful()
+	}
+	waiting := k.waiters
+	k.waiters = nil
+	for i := range waiting {
+		if w := &waiting[i]; w.remote.Source.Settled(w.began.UnixMicro()) || !now.Before(w.deadline) {
+			w.wake(now)
+		} else {
+			k.waiters = append(k.waiters, *w)
+		}
+	}
+	period := uint32(calmPeriod)
+	if !calm || len(k.waiters) > 0 {
+		period = busyPeriod
+	}
+	if err := k.tickEvery(period); err != nil {
+		panic(err)
+	}
+}
+
+// wake decides a request that has waited. A fault is its own: the others are still to be woken.
+func (w *waiter) wake(now time.Time) {
+	if proxywasm.SetEffectiveContext(w.stream.id) != nil {
+		return // the stream has ended
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			host.Refuse(Name, fault)
+		}
+	}()
+	p := w.stream.plugin
+	p.policy.DecideAfterWait(&p.decision, w.headers, now)
+	if w.stream.finish(w.headers) == types.ActionContinue {
+		if err := proxywasm.ResumeHttpRequest(); err != nil {
+			panic(err)
+		}
+	}
+}

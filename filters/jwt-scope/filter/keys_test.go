@@ -1,0 +1,268 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filter_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
+)
+
+// idp is a proxy with workers whose keys come from an issuer, and a clock to turn.
+type idp struct {
+	t       *testing.T
+	proxy   *wasmhost.Proxy
+	workers []*wasmhost.Worker
+	clock   time.Time
+	fetches int
+}
+
+func startIDP(t *testing.T, workers int) *idp {
+	t.Helper()
+	i := &idp{t: t, clock: now}
+	i.proxy = load(t, wasmhost.Options{Clusters: []string{"idp"}, Clock: func() time.Time { return i.clock }})
+	for range workers {
+		i.workers = append(i.workers, worker(t, i.proxy, `{"providers": [{"name": "p", "issuer": "i", "anyAudience": true,
+		 "jwks": {"remote": {"cluster": "idp", "authority": "idp.example", "path": "/keys", "timeout": "2s", "refresh": "5m", "maxStale": "1h"}}}], "rules": [{"name": "r"}]}`))
+	}
+	return i
+}
+
+// pass lets time go by, in steps of a tick.
+func (i *idp) pass(d time.Duration) {
+	const step = 10 * time.Millisecond
+	for end := i.clock.Add(d); i.clock.Before(end); {
+		i.clock = i.clock.Add(min(max(step, d/200), end.Sub(i.clock)))
+		for _, w := range i.workers {
+			w.Tick()
+		}
+	}
+}
+
+// passUntilFetch lets time go by until a fetch begins, at most half a minute and a bit.
+func (i *idp) passUntilFetch() {
+	i.t.Helper()
+	for range 320 {
+		if len(i.proxy.Calls()) > 0 {
+			return
+		}
+		i.pass(100 * time.Millisecond)
+	}
+	i.t.Fatal("no fetch has begun")
+}
+
+// call returns the one fetch that is under way.
+func (i *idp) call() *wasmhost.Call {
+	i.t.Helper()
+	calls := i.proxy.Calls()
+	if len(calls) != 1 {
+		i.t.Fatalf("%d fetches are under way, want 1", len(calls))
+	}
+	i.fetches++
+	return calls[0]
+}
+
+func (i *idp) answer(status string, body string, headers ...[2]string) {
+	i.t.Helper()
+	i.call().Answer(append([][2]string{{":status", status}}, headers...), []byte(body), nil)
+}
+
+func (i *idp) idle() {
+	i.t.Helper()
+	if n := len(i.proxy.Calls()); n != 0 {
+		i.t.Fatalf("%d fetches are under way, want none", n)
+	}
+}
+
+// ask sends a token to a worker.
+func (i *idp) ask(worker int, k *mint.Key) *wasmhost.Stream {
+	return i.workers[worker].Request(request("/", bearer(k.Token(map[string]any{"iss": "i", "exp": i.clock.Unix() + 60}))), true)
+}
+
+func (i *idp) want(what string, s *wasmhost.Stream, status uint32, code string) {
+	i.t.Helper()
+	switch {
+	case status == 0 && s.Action == wasmhost.Pause && s.Reply == nil && !s.Resumed:
+	case status == 200 && s.Reply == nil && (s.Action == wasmhost.Continue || s.Resumed):
+	case status >= 400 && s.Reply != nil && s.Reply.Status == status && strings.Contains(s.Reply.Body, `"`+code+`"`):
+	default:
+		i.t.Errorf("%s: action %d, resumed %v, reply %+v; want %d %s", what, s.Action, s.Resumed, s.Reply, status, code)
+	}
+}
+
+func document(keys ...*mint.Key) string { return string(mint.Set(keys...)) }
+
+func TestKeysAreFetchedOnceForAllWorkers(t *testing.T) {
+	i := startIDP(t, 4)
+	first := i.ask(2, ec)
+	i.want("before the first set", first, 0, "")
+	i.pass(50 * time.Millisecond)
+	c := i.proxy.Calls()[0]
+	if got := fmt.Sprint(c.Cluster, c.Headers); got != "idp[[:method GET] [:authority idp.example] [:path /keys] [accept application/json]]" || c.Timeout != 2*time.Second {
+		t.Errorf("the fetch is %s, %s", got, c.Timeout)
+	}
+	i.answer("200", document(ec, rs), [2]string{"etag", `"v1"`})
+	i.pass(50 * time.Millisecond)
+	i.want("the request that waited", first, 200, "")
+	for w := range i.workers {
+		i.want("a worker that did not fetch", i.ask(w, rs), 200, "")
+	}
+	i.idle()
+	// A worker that starts later takes what is there.
+	i.workers = append(i.workers, worker(t, i.proxy, `{"providers": [{"name": "p", "issuer": "i", "anyAudience": true, "jwks": {"remote": {"cluster": "idp", "authority": "idp.example", "path": "/keys"}}}], "rules": [{"name": "r"}]}`))
+	i.pass(20 * time.Millisecond)
+	i.want("a new worker", i.ask(4, ec), 200, "")
+	i.idle()
+	i.pass(260 * time.Second)
+	i.idle()
+	i.pass(40 * time.Second)
+	if c := i.proxy.Calls()[0]; fmt.Sprint(c.Headers[4:]) != `[[if-none-match "v1"]]` {
+		t.Errorf("the refresh asks with %v", c.Headers)
+	}
+	i.answer("304", "")
+	i.pass(20 * time.Millisecond)
+	i.want("after 304", i.ask(0, ec), 200, "")
+	if i.fetches != 2 {
+		t.Errorf("%d fetches", i.fetches)
+	}
+}
+
+func TestNoKeysNoPass(t *testing.T) {
+	i := startIDP(t, 1)
+	waiting := i.ask(0, ec)
+	i.pass(20 * time.Millisecond)
+	i.pass(1900 * time.Millisecond)
+	i.want("while it waits", waiting, 0, "")
+	i.pass(200 * time.Millisecond)
+	i.want("J26 when it has waited for the timeout", waiting, 503, "keys_unavailable")
+	if s := waiting.Reply; s != nil && fmt.Sprint(s.Headers) != "[[content-type application/problem+json] [retry-after 5]]" {
+		t.Errorf("the headers are %v", s.Headers)
+	}
+	i.call().Fail()
+	i.want("J26 after a failure there is no waiting", i.ask(0, ec), 503, "keys_unavailable")
+	for _, c := range []struct{ status, body string }{
+		{"200", "<html>"}, {"200", ""}, {"200", `{"keys":[]}`}, {"200", `{"keys":[{"kty":"oct","k":"` + strings.Repeat("A", 43) + `"}]}`}, {"302", document(ec)}, {"500", document(ec)}, {"404", ""}, {"304", ""},
+		{"200", strings.Repeat(" ", 256<<10) + document(ec)},
+	} {
+		i.passUntilFetch()
+		i.answer(c.status, c.body)
+		i.pass(20 * time.Millisecond)
+		i.want(fmt.Sprintf("J24 the answer %s %.20s", c.status, c.body), i.ask(0, ec), 503, "keys_unavailable")
+	}
+	i.passUntilFetch()
+	i.answer("200", document(ec))
+	i.want("a good answer at last", i.ask(0, ec), 200, "")
+	if n := i.proxy.Counters()["tollgate.jwt_scope.rule.r.outcome.error.code.keys_unavailable"]; n == 0 {
+		t.Error("the refusals were not counted")
+	}
+}
+
+// J26: an issuer that is down, or answers nonsense, changes nothing until maxStale.
+func TestLastGoodKeys(t *testing.T) {
+	i := startIDP(t, 2)
+	i.pass(20 * time.Millisecond)
+	i.answer("200", document(ec))
+	i.pass(20 * time.Millisecond)
+	i.want("known", i.ask(0, ec), 200, "")
+	i.pass(280 * time.Second)
+	for n := range 20 {
+		i.passUntilFetch()
+		i.answer("500", document(other))
+		i.want("while the issuer is down", i.ask(n%2, ec), 200, "")
+		i.want("while the issuer is down, the other's keys", i.ask(n%2, other), 401, "token_signature")
+	}
+	for range 100 {
+		i.passUntilFetch()
+		i.answer("500", "")
+		i.pass(29 * time.Second)
+	}
+	i.want("J26 J31 past maxStale, even a token that is remembered", i.ask(0, ec), 503, "keys_unavailable")
+}
+
+// J25: an unknown kid has the keys fetched, and the request waits for them; made-up kids do so once in thirty seconds.
+func TestUnknownKidFetches(t *testing.T) {
+	i := startIDP(t, 2)
+	i.pass(20 * time.Millisecond)
+	i.answer("200", document(ec))
+	i.pass(40 * time.Second)
+	next := mint.New("next", jose.ES256)
+	waiting := i.ask(0, next)
+	i.want("a kid that is new", waiting, 0, "")
+	i.pass(20 * time.Millisecond)
+	also := i.ask(1, next)
+	i.want("the same at another worker, while it is fetched", also, 0, "")
+	i.want("a known kid does not wait", i.ask(0, ec), 200, "")
+	i.answer("200", document(ec, next))
+	i.pass(20 * time.Millisecond)
+	i.want("it has been found", waiting, 200, "")
+	i.want("for both", also, 200, "")
+	for n := range 50 {
+		i.want("J25 a made-up kid soon after", i.ask(n%2, mint.New(fmt.Sprint("made-up-", n), jose.ES256)), 401, "token_key_unknown")
+	}
+	i.pass(20 * time.Millisecond)
+	i.idle()
+	i.pass(31 * time.Second)
+	madeUp := i.ask(0, mint.New("made-up", jose.ES256))
+	i.want("J25 half a minute later", madeUp, 0, "")
+	i.pass(20 * time.Millisecond)
+	i.answer("200", document(ec, next))
+	i.pass(20 * time.Millisecond)
+	i.want("it is not there either", madeUp, 401, "token_key_unknown")
+	// An issuer that takes its time costs the request no more than the timeout.
+	i.pass(31 * time.Second)
+	slow := i.ask(0, mint.New("slow", jose.ES256))
+	i.pass(2100 * time.Millisecond)
+	i.want("the issuer does not answer", slow, 401, "token_key_unknown")
+}
+
+// A leader that dies with its fetch is replaced when its lease is over.
+func TestLeaderDies(t *testing.T) {
+	i := startIDP(t, 2)
+	i.pass(20 * time.Millisecond)
+	i.call() // and no answer, ever
+	i.pass(2900 * time.Millisecond)
+	if n := len(i.proxy.Calls()); n != 1 {
+		t.Fatalf("%d fetches while the lease lasts", n)
+	}
+	i.pass(200 * time.Millisecond)
+	if n := len(i.proxy.Calls()); n != 2 {
+		t.Fatalf("%d fetches when the lease is over", n)
+	}
+	i.proxy.Calls()[1].Answer([][2]string{{":status", "200"}}, []byte(document(ec)), nil)
+	i.pass(20 * time.Millisecond)
+	i.want("by the new leader", i.ask(0, ec), 200, "")
+	i.want("by the new leader", i.ask(1, ec), 200, "")
+}
+
+// A cluster that is not there is an issuer that does not answer.
+func TestMissingCluster(t *testing.T) {
+	p := load(t, wasmhost.Options{})
+	w := worker(t, p, `{"providers": [{"name": "p", "issuer": "i", "anyAudience": true, "jwks": {"remote": {"cluster": "gone", "authority": "a", "path": "/"}}}], "rules": [{"name": "r"}]}`)
+	s := w.Request(request("/", bearer(ec.Token(claims(now.Unix()+1)))), true)
+	w.Tick()
+	w.Tick()
+	if s.Reply == nil || s.Reply.Status != 503 || !strings.Contains(p.LogText(), "cluster gone cannot be called") {
+		t.Errorf("W29 %+v\n%s", s.Reply, p.LogText())
+	}
+}
+
+// W18: a client that leaves while its request waits is forgotten.
+func TestClientLeavesWhileItWaits(t *testing.T) {
+	i := startIDP(t, 1)
+	gone, stays := i.ask(0, ec), i.ask(0, ec)
+	gone.Close()
+	i.pass(20 * time.Millisecond)
+	i.answer("200", document(ec))
+	i.pass(20 * time.Millisecond)
+	i.want("the one that stays", stays, 200, "")
+	if i.proxy.VMs() != 1 || gone.Resumed {
+		t.Errorf("%d VMs, resumed %v", i.proxy.VMs(), gone.Resumed)
+	}
+}
