@@ -99,6 +99,9 @@ func (s *Source) Keys(now time.Time) *Set {
 	return s.set
 }
 
+// Version of the document that the source knows of; it changes when there may be other keys.
+func (s *Source) Version() uint64 { return s.record.Version }
+
 // Update takes what the VMs share. A nil set keeps the one in use: the document is the same, or could not be read.
 func (s *Source) Update(r Record, set *Set) {
 	s.record = r

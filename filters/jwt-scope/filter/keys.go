@@ -35,6 +35,7 @@ type keys struct {
 type waiter struct {
 	stream   *stream
 	remote   *scope.RemoteKeys
+	version  uint64      // of the document that did not do
 	headers  [][2]string // a copy: the proxy's memory is used again
 	began    time.Time
 	deadline time.Time
@@ -75,13 +76,18 @@ func (k *keys) wait(s *stream, remote *scope.RemoteKeys, headers [][2]string, no
 	for i, h := range headers {
 		copies[i] = [2]string{strings.Clone(h[0]), strings.Clone(h[1])}
 	}
-	k.waiters = append(k.waiters, waiter{s, remote, copies, now, now.Add(remote.Timeout)})
+	k.waiters = append(k.waiters, waiter{s, remote, remote.Source.Version(), copies, now, now.Add(remote.Timeout)})
 }
 
-// wanted reports whether requests wait for a fetch that has not ended yet.
-func (k *keys) wanted(remote *scope.RemoteKeys) bool {
+// over reports whether the request has waited long enough: a fetch that it asked for has ended, well or not, or its time is up.
+func (w *waiter) over(now time.Time) bool {
+	return w.remote.Source.Settled(w.began.UnixMicro()) || !now.Before(w.deadline)
+}
+
+// wanted reports whether requests wait for a fetch that has not ended yet. One for which there is another document to look at is not among them: it may need none.
+func (k *keys) wanted(remote *scope.RemoteKeys, now time.Time) bool {
 	for i := range k.waiters {
-		if w := &k.waiters[i]; w.remote == remote && !remote.Source.Settled(w.began.UnixMicro()) {
+		if w := &k.waiters[i]; w.remote == remote && !w.over(now) && w.version == remote.Source.Version() {
 			return true
 		}
 	}
@@ -95,13 +101,14 @@ func (p *plugin) OnTick() {
 	calm := true
 	for i, f := range k.fetchers {
 		remote := k.remotes[i]
-		f.Tick(now, func() bool { return k.wanted(remote) })
+		f.Tick(now, func() bool { return k.wanted(remote, now) })
 		calm = calm && !remote.Source.Hopeful()
 	}
 	waiting := k.waiters
 	k.waiters = nil
 	for i := range waiting {
-		if w := &waiting[i]; w.remote.Source.Settled(w.began.UnixMicro()) || !now.Before(w.deadline) {
+		w := &waiting[i]
+		if w.over(now) || w.version != w.remote.Source.Version() {
 			w.wake(now)
 		} else {
 			k.waiters = append(k.waiters, *w)
@@ -127,7 +134,13 @@ func (w *waiter) wake(now time.Time) {
 		}
 	}()
 	p := w.stream.plugin
-	p.policy.DecideAfterWait(&p.decision, w.headers, now)
+	if w.over(now) {
+		p.policy.DecideAfterWait(&p.decision, w.headers, now)
+	} else if p.policy.Decide(&p.decision, w.headers, now); p.decision.KeysWanted() == w.remote {
+		w.version = w.remote.Source.Version()
+		p.keys.waiters = append(p.keys.waiters, *w)
+		return
+	}
 	if w.stream.finish(w.headers) == types.ActionContinue {
 		if err := proxywasm.ResumeHttpRequest(); err != nil {
 			panic(err)

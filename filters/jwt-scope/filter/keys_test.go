@@ -222,6 +222,29 @@ func TestUnknownKidFetches(t *testing.T) {
 	i.want("the issuer does not answer", slow, 401, "token_key_unknown")
 }
 
+// A worker that has not heard of the first set yet does not have it fetched again, and its request does not wait for that.
+func TestFirstSetIsNotFetchedTwice(t *testing.T) {
+	i := startIDP(t, 2)
+	i.workers[0].Tick()
+	i.answer("200", document(ec))
+	i.clock = i.clock.Add(5 * time.Millisecond)
+	late := i.ask(1, ec)
+	i.want("at a worker without keys", late, 0, "")
+	unknown := i.ask(1, other)
+	i.clock = i.clock.Add(5 * time.Millisecond)
+	i.workers[1].Tick()
+	i.want("when it has heard of them", late, 200, "")
+	i.want("a forged token", unknown, 401, "token_signature")
+	i.idle()
+	i.pass(20 * time.Millisecond)
+	next := i.ask(1, mint.New("next", jose.ES256))
+	i.want("a new kid right after the first fetch", next, 0, "")
+	i.pass(20 * time.Millisecond)
+	i.answer("200", document(ec))
+	i.pass(20 * time.Millisecond)
+	i.want("which is not there", next, 401, "token_key_unknown")
+}
+
 // A leader that dies with its fetch is replaced when its lease is over.
 func TestLeaderDies(t *testing.T) {
 	i := startIDP(t, 2)

@@ -1,0 +1,207 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package jwtscope
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/e2e/harness"
+)
+
+// issuerServer publishes a key set over HTTP.
+type issuerServer struct {
+	port    int
+	fetches atomic.Int64
+	mu      sync.Mutex
+	status  int
+	body    string
+	release chan struct{} // closed: answers go out; nil: at once
+}
+
+func startIssuer(t *testing.T, keys ...*mint.Key) *issuerServer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &issuerServer{port: l.Addr().(*net.TCPAddr).Port, status: 200, body: string(mint.Set(keys...))}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.fetches.Add(1)
+		s.mu.Lock()
+		status, body, release := s.status, s.body, s.release
+		s.mu.Unlock()
+		if release != nil {
+			<-release
+		}
+		if r.URL.Path != "/keys" || r.Host != "idp.example" {
+			status = 404
+		}
+		if status == 302 {
+			w.Header().Set("location", "/other")
+		}
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	})}
+	go func() { _ = server.Serve(l) }() // ends with Close
+	t.Cleanup(func() { server.Close() })
+	return s
+}
+
+func (s *issuerServer) set(status int, body string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status, s.body = status, body
+}
+
+func remoteConfig(more string) string {
+	return fmt.Sprintf(`{"providers":[{"name":"corp","issuer":%q,"audiences":["orders-api"],"jwks":{"remote":{"cluster":"idp","authority":"idp.example","path":"/keys"%s}}}],"rules":[{"name":"all"}]}`, issuer, more)
+}
+
+func startRemote(t *testing.T, version string, port int, more string) *harness.Envoy {
+	t.Helper()
+	return harness.Start(t, harness.Config{Version: version, Concurrency: 4, Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", remoteConfig(more))},
+		Clusters: []bootstrap.M{bootstrap.Cluster("idp", port, false)}})
+}
+
+// status sends a token on a connection of its own, so that over many requests every worker is met.
+func status(t *testing.T, envoy *harness.Envoy, k *mint.Key) (int, string) {
+	t.Helper()
+	answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/", bearer(k.Token(good()))))
+	return answer.Status(), answer.Body
+}
+
+// One fetch serves four workers; a first set that takes its time is waited for.
+func TestRemoteKeys(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		idp := startIssuer(t, ecKey, rsaKey)
+		idp.release = make(chan struct{})
+		envoy := startRemote(t, version, idp.port, "")
+		time.AfterFunc(200*time.Millisecond, func() { close(idp.release) })
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if code, body := status(t, envoy, ecKey); code != 200 {
+					t.Errorf("a request before the first set: %d %s", code, body)
+				}
+			})
+		}
+		wg.Wait()
+		for range 40 {
+			if code, body := status(t, envoy, rsaKey); code != 200 {
+				t.Fatalf("%d %s", code, body)
+			}
+		}
+		if n := idp.fetches.Load(); n != 1 {
+			t.Errorf("the keys were fetched %d times, want once for the proxy", n)
+		}
+		if code, body := status(t, envoy, forger); code != 401 || !strings.Contains(body, "token_signature") {
+			t.Errorf("a forged token: %d %s", code, body)
+		}
+	})
+}
+
+// J25 J26: a key is published while requests run, tokens of both keys are good, made-up kids do not hammer the issuer, and the issuer goes down.
+func TestRemoteRotation(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		idp := startIssuer(t, ecKey)
+		envoy := startRemote(t, version, idp.port, "")
+		for range 20 {
+			if code, body := status(t, envoy, ecKey); code != 200 {
+				t.Fatalf("before the rotation: %d %s", code, body)
+			}
+		}
+		next := mint.New("next", jose.ES256)
+		idp.set(200, string(mint.Set(ecKey, next)))
+		var wg sync.WaitGroup
+		for i := range 40 {
+			key := ecKey
+			if i%2 == 0 {
+				key = next
+			}
+			wg.Go(func() {
+				if code, body := status(t, envoy, key); code != 200 {
+					t.Errorf("during the rotation, kid %s: %d %s", key.ID, code, body)
+				}
+			})
+		}
+		wg.Wait()
+		if n := idp.fetches.Load(); n != 2 {
+			t.Errorf("%d fetches, want the first and the one for the new kid", n)
+		}
+		for i := range 40 {
+			if code, body := status(t, envoy, mint.New(fmt.Sprint("made-up-", i), jose.ES256)); code != 401 || !strings.Contains(body, "token_key_unknown") {
+				t.Errorf("a made-up kid: %d %s", code, body)
+			}
+		}
+		if n := idp.fetches.Load(); n != 2 {
+			t.Errorf("%d fetches after made-up kids", n)
+		}
+	})
+}
+
+// J24 J26: the issuer answers nonsense, a redirect, or not at all: the last good keys stay.
+func TestRemoteLastGood(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		idp := startIssuer(t, ecKey)
+		envoy := startRemote(t, version, idp.port, `,"refresh":"1s"`)
+		if code, body := status(t, envoy, ecKey); code != 200 {
+			t.Fatalf("%d %s", code, body)
+		}
+		for _, c := range []struct {
+			status int
+			body   string
+			log    string
+		}{
+			{302, string(mint.Set(forger)), "the answer has status 302"}, {500, string(mint.Set(forger)), "the answer has status 500"}, {200, "<html>", "not JSON"}, {200, `{"keys":[]}`, "no key for verifying signatures"},
+		} {
+			idp.set(c.status, c.body)
+			envoy.WaitLog(c.log)
+			for range 8 {
+				if code, body := status(t, envoy, ecKey); code != 200 {
+					t.Errorf("%s: the last good key: %d %s", c.log, code, body)
+				}
+				if code, _ := status(t, envoy, forger); code != 401 {
+					t.Errorf("%s: another key: %d", c.log, code)
+				}
+			}
+		}
+		if strings.Contains(envoy.Log(), ecKey.Token(good())[:30]) {
+			t.Error("J28 a token is in the log")
+		}
+	})
+}
+
+// Nobody publishes keys: 503, within the timeout, and never a pass.
+func TestRemoteUnavailable(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		idp := startIssuer(t, ecKey)
+		idp.set(500, "")
+		envoy := startRemote(t, version, idp.port, `,"timeout":"500ms"`)
+		for range 20 {
+			began := time.Now()
+			answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/", bearer(ecKey.Token(good()))))
+			if answer.Status() != 503 || !strings.Contains(answer.Body, "keys_unavailable") || answer.Header("retry-after") != "5" || answer.Header("www-authenticate") != "" {
+				t.Errorf("%+v", answer)
+			}
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		}
+		idp.set(200, string(mint.Set(ecKey)))
+		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 200 }, 40*time.Second); err != nil {
+			t.Errorf("the issuer is back: %v", err)
+		}
+	})
+}
