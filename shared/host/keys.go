@@ -10,6 +10,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
+	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 )
 
@@ -155,7 +156,7 @@ func (f *KeyFetcher) fetched(numHeaders, bodySize int) {
 
 // finish ends a fetch: with a problem, with a new document, or with neither where the document is unchanged.
 func (f *KeyFetcher) finish(problem string, document []byte) {
-	now := time.Now().UnixMicro()
+	now := guest.Now().UnixMicro()
 	if problem != "" {
 		proxywasm.LogWarn(f.filter + ": keys of " + f.authority + ": " + problem + "; the keys in use stay")
 	}

@@ -109,6 +109,11 @@ var hostCalls = map[string]hostCall{
 		return OK
 	}},
 
+	"proxy_get_current_time_nanoseconds": {words(1), func(w *Worker, m *memory, a []uint64) Status {
+		m.put64(u32(a[0]), uint64(w.proxy.options.Clock().UnixNano()))
+		return OK
+	}},
+
 	// Properties
 	"proxy_get_property": {words(4), func(w *Worker, m *memory, a []uint64) Status {
 		value, ok := w.property(m.text(u32(a[0]), u32(a[1])))

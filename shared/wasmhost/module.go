@@ -20,10 +20,10 @@ var AllowedWASI = []string{
 	"fd_write", "poll_oneoff", "proc_exit", "random_get", "sched_yield",
 }
 
-// AllowedEnv are the functions of the proxy (Proxy-Wasm ABI 0.2.1) that the SDK calls.
+// AllowedEnv are the functions of the proxy (Proxy-Wasm ABI 0.2.1) that the SDK calls, and its clock.
 var AllowedEnv = []string{
 	"proxy_add_header_map_value", "proxy_call_foreign_function", "proxy_close_stream", "proxy_continue_stream", "proxy_define_metric", "proxy_dequeue_shared_queue", "proxy_done",
-	"proxy_enqueue_shared_queue", "proxy_get_buffer_bytes", "proxy_get_header_map_pairs", "proxy_get_header_map_value", "proxy_get_metric", "proxy_get_property", "proxy_get_shared_data",
+	"proxy_enqueue_shared_queue", "proxy_get_buffer_bytes", "proxy_get_current_time_nanoseconds", "proxy_get_header_map_pairs", "proxy_get_header_map_value", "proxy_get_metric", "proxy_get_property", "proxy_get_shared_data",
 	"proxy_http_call", "proxy_increment_metric", "proxy_log", "proxy_record_metric", "proxy_register_shared_queue", "proxy_remove_header_map_value", "proxy_replace_header_map_value",
 	"proxy_resolve_shared_queue", "proxy_send_local_response", "proxy_set_buffer_bytes", "proxy_set_effective_context", "proxy_set_header_map_pairs", "proxy_set_property",
 	"proxy_set_shared_data", "proxy_set_tick_period_milliseconds",

@@ -5,8 +5,6 @@
 package filter
 
 import (
-	"time"
-
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
@@ -71,7 +69,7 @@ func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
 	if err != nil {
 		panic(err)
 	}
-	now := time.Now()
+	now := guest.Now()
 	p.policy.Decide(&p.decision, headers, now)
 	if remote := p.decision.KeysWanted(); remote != nil {
 		if !p.keys.full() {

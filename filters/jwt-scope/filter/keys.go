@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 )
 
@@ -44,7 +45,7 @@ type waiter struct {
 func (k *keys) start(remotes []*scope.RemoteKeys) error {
 	k.remotes = remotes
 	for _, r := range remotes {
-		f, err := host.NewKeyFetcher(Name, r.Cluster, r.Authority, r.Path, r.Timeout, &r.Source, time.Now())
+		f, err := host.NewKeyFetcher(Name, r.Cluster, r.Authority, r.Path, r.Timeout, &r.Source, guest.Now())
 		if err != nil {
 			return err
 		}
@@ -97,7 +98,7 @@ func (k *keys) wanted(remote *scope.RemoteKeys, now time.Time) bool {
 // OnTick fetches what is due and decides the requests whose waiting is over.
 func (p *plugin) OnTick() {
 	k := &p.keys
-	now := time.Now()
+	now := guest.Now()
 	calm := true
 	for i, f := range k.fetchers {
 		remote := k.remotes[i]

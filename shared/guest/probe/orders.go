@@ -7,8 +7,11 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+
+	"github.com/tollgate-wasm/tollgate/shared/guest"
 )
 
 const binary = "a\x00b\xff\n"
@@ -37,6 +40,10 @@ var orders = map[string]func(s *stream) string{
 			return status(err)
 		}
 		return status(proxywasm.ReplaceHttpRequestHeaders(append(all, [2]string{"x-t-b", "\xc3\xa9"}))) + pairs()
+	},
+	"clock": func(*stream) string {
+		between := guest.Now().Sub(time.Now())
+		return strconv.FormatBool(between > -time.Second && between < time.Second)
 	},
 	"data":      sharedData,
 	"queue":     queue,

@@ -37,6 +37,7 @@ var Cases = []Case{
 		Log: []string{"probe logs at info " + strings.Repeat("x", 3000) + " to the end", "probe logs at warn", "probe logs at error", "probe logs at critical"}},
 	{Calls: "SetProperty GetProperty", Order: "property", Want: `ok "a\x00b\xff\n" "a\x00b\xff\n"`},
 	{Calls: "GetProperty", Order: "late-property", Want: "error error status returned by host: not found"},
+	{Calls: "guest.Now", Order: "clock", Want: "true"},
 	{Calls: "GetSharedData SetSharedData", Order: "data",
 		Want: `error error status returned by host: not found, create with any cas: ok "a\x00b\xff\n" cas known true, wrong cas: error error status returned by host: cas mismatch, right cas: ok, ` +
 			`old cas: error error status returned by host: cas mismatch, cas 0: ok ""`},

@@ -340,3 +340,13 @@ func DefineCounter(name string) (id, status uint32) {
 
 // IncrementCounter adds one.
 func IncrementCounter(id uint32) (status uint32) { return currentHost.ProxyIncrementMetric(id, 1) }
+
+//go:wasmimport env proxy_get_current_time_nanoseconds
+//go:noescape
+func importGetCurrentTimeNanoseconds(result unsafe.Pointer) uint32
+
+// Nanoseconds since the epoch, by the proxy's clock.
+func Nanoseconds() (ns int64, status uint32) {
+	status = importGetCurrentTimeNanoseconds(unsafe.Pointer(&ns))
+	return ns, status
+}
