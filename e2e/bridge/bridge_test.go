@@ -171,3 +171,22 @@ func TestRefusedConfigurations(t *testing.T) {
 		harness.StartRefused(t, harness.Config{Version: "1.40.0", Filters: []bootstrap.M{filter}})
 	}
 }
+
+// BoringSSL in Envoy says of signatures what Go's crypto says. sign came with Envoy 1.37.
+func TestForeignFunctions(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		envoy, _ := start(t, version, "x")
+		for _, c := range probetest.Verifications(t) {
+			get(t, envoy, c.Want, "verify", c.Argument)
+		}
+		call, verify := probetest.Signing(t)
+		answer := harness.HTTP1(t, envoy.Main(), order("sign", call))
+		if version == "1.36.4" {
+			if answer.Body != "error error status returned by host: not found" {
+				t.Errorf("1.36 has no sign, but answers %s", answer.Body)
+			}
+		} else if !verify(answer.Body) {
+			t.Errorf("the signature is not good: %s", answer.Body)
+		}
+	})
+}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
 // LogRefused logs why a configuration is not taken, a line for each fault.
@@ -15,4 +17,10 @@ func LogRefused(filter string, err error) {
 	for _, line := range strings.Split(err.Error(), "\n") {
 		proxywasm.LogCritical(filter + ":   " + line)
 	}
+}
+
+// LogDecision logs at debug level what was decided about a request that was not simply allowed: names of the configuration, and nothing of the request. Allowed ones are
+// counted only; a line for each would cost them a call out of the VM whatever Envoy's log level.
+func LogDecision(filter, rule string, v verdict.Verdict) {
+	proxywasm.LogDebug(filter + ": " + string(v.Outcome()) + " rule=" + rule + " code=" + v.Reason().Name)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/host"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
 // Name is the filter's part of metric names, log lines and response code details.
@@ -96,6 +97,9 @@ func (s *stream) finish(headers [][2]string) types.Action {
 	rule := p.policy.RuleName(v.Rule)
 	if err := p.counters.Count(rule, v); err != nil {
 		panic(err)
+	}
+	if v.Outcome() != verdict.Allowed {
+		host.LogDecision(Name, rule, v)
 	}
 	if v.Admits() {
 		p.apply()

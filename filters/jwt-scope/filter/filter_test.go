@@ -229,6 +229,9 @@ func TestLogTellsNothing(t *testing.T) {
 	token := ec.Token(map[string]any{"iss": "i", "aud": "a", "scope": "read", "exp": now.Unix() + 1, "sub": "s3cr3t-subject"})
 	w.Request(request("/orders/7?q=s3cr3t-query", bearer(token)), true).Close()
 	w.Request(request("/orders/7", bearer(token+"x")), true).Close()
+	if lines := p.Log(); len(lines) != 1 || lines[0] != (wasmhost.LogLine{Level: 1, Text: "jwt_scope: denied rule=read code=token_malformed"}) {
+		t.Errorf("the log has %v, want one line at debug level for the refusal", lines)
+	}
 	if text := p.LogText(); strings.Contains(text, "s3cr3t") || strings.Contains(text, token[:20]) {
 		t.Errorf("the log has a secret:\n%s", text)
 	}

@@ -187,7 +187,7 @@ func verify(*stream) string {
 	return strconv.Quote(string(b))
 }
 
-// sign signs x-text with x-key by the foreign function sign and returns the answer in base64.
+// sign passes the header x-argument to sign and returns the answer in base64.
 func sign(*stream) string {
 	b, err := proxywasm.CallForeignFunction("sign", argument("x-argument"))
 	if err != nil {

@@ -233,3 +233,16 @@ func TestTrapsInWasmhost(t *testing.T) {
 		}
 	}
 }
+
+func TestForeignFunctionsInWasmhost(t *testing.T) {
+	_, w := start(t, "x")
+	for _, c := range Verifications(t) {
+		if s := w.Request(order("verify", c.Argument), true); s.Reply.Body != c.Want {
+			t.Errorf("%s: %s, want %s", c.Name, s.Reply.Body, c.Want)
+		}
+	}
+	call, verify := Signing(t)
+	if s := w.Request(order("sign", call), true); !verify(s.Reply.Body) {
+		t.Errorf("the signature is not good: %s", s.Reply.Body)
+	}
+}
