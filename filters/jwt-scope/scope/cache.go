@@ -16,6 +16,7 @@ import (
 type verified struct {
 	provider *provider
 	claims   gjson.Result // a JSON object
+	scopes   []string
 	validity validity
 	encoded  string // the claims in base64url, as they came
 

@@ -12,49 +12,44 @@ import (
 )
 
 // fit reports whether a token's scopes are what the rule asks for.
-func (s *scopes) fit(claims gjson.Result, names []string) bool {
+func (s *scopes) fit(has []string) bool {
 	for _, want := range s.all {
-		if !hasScope(claims, names, want) {
+		if !contains(has, want) {
 			return false
 		}
 	}
 	for _, bad := range s.none {
-		if hasScope(claims, names, bad) {
+		if contains(has, bad) {
 			return false
 		}
 	}
 	for _, want := range s.any {
-		if hasScope(claims, names, want) {
+		if contains(has, want) {
 			return true
 		}
 	}
 	return len(s.any) == 0
 }
 
-// hasScope looks for one scope in the claims called names: a string of scopes with single spaces between them (RFC 6749 §3.3), or a list of strings.
-func hasScope(claims gjson.Result, names []string, want string) bool {
-	found := false
+// readTokenScopes gathers the scopes in the claims called names: each a string of scopes with single spaces between them (RFC 6749 §3.3), or a list of strings. It is done once for a
+// token, not for each request with it.
+func readTokenScopes(claims gjson.Result, names []string) []string {
+	var all []string
 	for _, name := range names {
-		v, ok := strictjson.Member(claims, name)
+		v, _ := strictjson.Member(claims, name)
 		switch {
-		case !ok:
 		case v.Type == gjson.String:
-			for rest, more := v.Str, true; more && !found; {
-				var s string
-				s, rest, more = strings.Cut(rest, " ")
-				found = s == want
-			}
+			all = append(all, strings.Split(v.Str, " ")...)
 		case v.IsArray():
 			v.ForEach(func(_, s gjson.Result) bool {
-				found = found || s.Type == gjson.String && s.Str == want
-				return !found
+				if s.Type == gjson.String {
+					all = append(all, s.Str)
+				}
+				return true
 			})
 		}
-		if found {
-			return true
-		}
 	}
-	return false
+	return all
 }
 
 // operator is how a claim is compared.

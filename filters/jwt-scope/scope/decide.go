@@ -205,6 +205,7 @@ func (p *Policy) readTrusted(d *Decision, r *rule, now time.Time) *verdict.Code 
 		return refused
 	}
 	d.candidate = verified{provider: provider, claims: payload, validity: validity, encoded: value}
+	d.candidate.scopes = readTokenScopes(payload, provider.scopeClaims)
 	d.verified = &d.candidate
 	return d.authorize(r)
 }
@@ -257,6 +258,7 @@ func (d *Decision) tryNextKey() *verdict.Code {
 // accept takes the token's claims for true.
 func (d *Decision) accept() *verdict.Code {
 	v := d.candidate
+	v.scopes = readTokenScopes(v.claims, v.provider.scopeClaims)
 	d.policy.cache.put(&v)
 	d.verified = &v
 	return d.authorize(&d.policy.rules[d.verdict.Rule])
@@ -286,7 +288,7 @@ func (d *Decision) SignatureChecked(good bool, err error) {
 // authorize holds verified claims against what the rule asks for.
 func (d *Decision) authorize(r *rule) *verdict.Code {
 	v := d.verified
-	if !r.scopes.fit(v.claims, v.provider.scopeClaims) {
+	if !r.scopes.fit(v.scopes) {
 		return InsufficientScope
 	}
 	for i := range r.claims {
