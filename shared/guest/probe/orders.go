@@ -42,7 +42,7 @@ var orders = map[string]func(s *stream) string{
 		return status(proxywasm.ReplaceHttpRequestHeaders(append(all, [2]string{"x-t-b", "\xc3\xa9"}))) + pairs()
 	},
 	"clock": func(*stream) string {
-		between := guest.Now().Sub(time.Now())
+		between := time.Until(guest.Now())
 		return strconv.FormatBool(between > -time.Second && between < time.Second)
 	},
 	"data":      sharedData,

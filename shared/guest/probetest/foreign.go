@@ -78,7 +78,7 @@ func Signing(t testing.TB) (call [2]string, verify func(answer string) bool) {
 	check(t, err)
 	return argument(message([]byte("sha256"), private, signed)), func(answer string) bool {
 		b, err := base64.StdEncoding.DecodeString(answer)
-		if err != nil || len(b) < 4 || b[0] != 1<<3|0 || b[1] != 1 || b[2] != 2<<3|2 || int(b[3]) != len(b)-4 {
+		if err != nil || len(b) < 4 || b[0] != 1<<3 || b[1] != 1 || b[2] != 2<<3|2 || int(b[3]) != len(b)-4 {
 			return false
 		}
 		sum := sha256.Sum256(signed)
