@@ -10,15 +10,17 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
 
 // connections to each listener; each has one request under way.
 const connections = 4
+
+// answerTimeout is far above what any answer takes: it ends a run whose Envoy hangs.
+const answerTimeout = 10 * time.Second
 
 // client sends one request again and again over a kept connection. Requests and responses never differ, so it reads by length and looks at the status only.
 type client struct {
@@ -28,75 +30,68 @@ type client struct {
 	buffer  []byte // as long as a response
 }
 
-// dial opens a connection and learns from a first exchange what a response looks like: it must be a 200.
-func dial(address, request string) (*client, error) {
-	c, err := net.DialTimeout("tcp", address, 5*time.Second)
+// exchange opens a connection for a request and learns from a first answer, whose status must be the wanted one, what an answer looks like.
+func exchange(address, request string, want int) (*client, error) {
+	c, err := net.DialTimeout("tcp", address, answerTimeout)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
-		return nil, err
-	}
+	_ = c.SetDeadline(time.Now().Add(answerTimeout)) // fails on a closed connection only, as what follows then does
 	if _, err := io.WriteString(c, request); err != nil {
 		return nil, err
 	}
-	r := bufio.NewReader(c)
-	size, length := 0, -1
-	status := ""
-	for {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return nil, err
-		}
-		size += len(line)
-		if status == "" {
-			status = line
-		}
-		if value, ok := strings.CutPrefix(strings.ToLower(line), "content-length:"); ok {
-			if length, err = strconv.Atoi(strings.TrimSpace(value)); err != nil {
-				return nil, err
-			}
-		}
-		if line == "\r\n" {
-			break
-		}
-	}
-	if !strings.HasPrefix(status, "HTTP/1.1 200 ") || length < 0 {
-		return nil, fmt.Errorf("the first answer is %q", strings.TrimSpace(status))
-	}
-	if _, err := r.Discard(length); err != nil {
+	var raw bytes.Buffer
+	answer, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c, &raw)), nil)
+	if err != nil {
 		return nil, err
 	}
-	return &client{c, []byte(request), []byte(status), make([]byte, size+length)}, nil
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != want {
+		return nil, fmt.Errorf("the first answer is %s, not %d", answer.Status, want)
+	}
+	return &client{c, []byte(request), raw.Bytes()[:len("HTTP/1.1 200")], make([]byte, raw.Len())}, nil
 }
 
+// do sends the request once. It looks at the status before it waits for the rest: a refusal may be shorter than the answer that was learnt.
 func (c *client) do() error {
+	_ = c.c.SetDeadline(time.Now().Add(answerTimeout))
 	if _, err := c.c.Write(c.request); err != nil {
 		return err
 	}
-	if _, err := io.ReadFull(c.c, c.buffer); err != nil {
+	n, err := io.ReadAtLeast(c.c, c.buffer, len(c.status))
+	if err != nil {
 		return err
 	}
 	if !bytes.HasPrefix(c.buffer, c.status) {
-		line, _, _ := bytes.Cut(c.buffer, []byte("\r\n"))
+		line, _, _ := bytes.Cut(c.buffer[:n], []byte("\r\n"))
 		return fmt.Errorf("an answer is %q", line)
 	}
-	return nil
+	_, err = io.ReadFull(c.c, c.buffer[n:])
+	return err
 }
 
 // load is a set of clients of one listener.
 type load []*client
 
-func open(address, request string) (load, error) {
-	var l load
-	for range connections {
-		c, err := dial(address, request)
+// open connects to a row's listener, which must refuse the request to be refused and answer the other.
+func (l *load) open(address string, r row) error {
+	if r.refused != "" {
+		c, err := exchange(address, r.refused, http.StatusForbidden)
 		if err != nil {
-			return nil, err
+			return fmt.Errorf("the request to be refused: %w", err)
 		}
-		l = append(l, c)
+		c.c.Close()
 	}
-	return l, nil
+	for range connections {
+		c, err := exchange(address, r.request, http.StatusOK)
+		if err != nil {
+			return err
+		}
+		*l = append(*l, c)
+	}
+	return nil
 }
 
 func (l load) close() {
@@ -128,23 +123,25 @@ func (l load) closed(n int) error {
 	})
 }
 
-// fixed sends rate requests a second for the duration, each at its own time, and returns how long the answers took from then on, sorted: a late request counts its
-// delay (there is no coordinated omission).
+// fixed sends rate requests a second for the duration, each at its own time, and returns how long the answers took. A request that had to wait for the one before it counts
+// from when it was due (no coordinated omission); one that this program was late to send, from when it was sent: that delay is ours, not Envoy's.
 func (l load) fixed(rate int, duration time.Duration) ([]time.Duration, error) {
 	each := make([][]time.Duration, len(l))
 	interval := time.Duration(len(l)) * time.Second / time.Duration(rate)
 	start := time.Now().Add(10 * time.Millisecond)
 	err := l.each(func(i int, c *client) error {
 		for due := start.Add(interval * time.Duration(i) / time.Duration(len(l))); due.Before(start.Add(duration)); due = due.Add(interval) {
-			time.Sleep(time.Until(due))
+			from := due
+			if wait := time.Until(due); wait > 0 {
+				time.Sleep(wait) // a millisecond late at worst, which is why it must not count
+				from = time.Now()
+			}
 			if err := c.do(); err != nil {
 				return err
 			}
-			each[i] = append(each[i], time.Since(due))
+			each[i] = append(each[i], time.Since(from))
 		}
 		return nil
 	})
-	all := slices.Concat(each...)
-	slices.Sort(all)
-	return all, err
+	return slices.Concat(each...), err
 }

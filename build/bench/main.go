@@ -8,11 +8,16 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
@@ -24,7 +29,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds; every row has a turn in each")
 	flag.IntVar(&o.requests, "requests", 8000, "requests of one turn")
 	flag.IntVar(&o.rate, "rate", 1000, "requests a second for the latency")
-	flag.DurationVar(&o.fixed, "fixed", 5*time.Second, "how long the fixed rate is held for each row")
+	flag.DurationVar(&o.fixed, "fixed", 5*time.Second, "how long the fixed rate is held for each row, over all rounds")
 	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this text, and what they are compared with")
 	flag.StringVar(&o.version, "envoy", "", "version of Envoy (default: any that is there, else "+envoybin.Default+")")
 	flag.StringVar(&o.out, "o", filepath.Join("build", "out", "bench.json"), "JSON file to write")
@@ -42,6 +47,10 @@ type options struct {
 }
 
 func run(o options) error {
+	if flag.NArg() > 0 || o.rounds < 1 || o.requests < connections || o.rate < 1 || o.fixed < 0 {
+		return fmt.Errorf("it takes flags only, with at least 1 round, %d requests and a rate of 1", connections)
+	}
+	o.requests -= o.requests % connections // each connection sends as many
 	root, err := envoybin.Root()
 	if err != nil {
 		return err
@@ -51,6 +60,9 @@ func run(o options) error {
 		return fmt.Errorf("%w; run: make build", err)
 	}
 	chosen := choose(rows(module), o.only)
+	if len(chosen) == 1 && !strings.Contains(nothing, o.only) {
+		return fmt.Errorf("-only %q is in the name of no row", o.only)
+	}
 	var listeners []bootstrap.M
 	for _, r := range chosen {
 		listeners = append(listeners, bootstrap.Listener(r.name, 0, r.filters, bootstrap.Answer(200, "ok"), nil))
@@ -68,49 +80,73 @@ func run(o options) error {
 		return err
 	}
 	defer envoy.Stop()
+	// Stopped under their hands, the loads fail, and this function ends as it does after any error.
+	interrupted, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer release()
+	defer context.AfterFunc(interrupted, envoy.Stop)()
+	report, err := measure(envoy, chosen, o)
+	if interrupted.Err() != nil {
+		return errors.New("interrupted")
+	}
+	if err != nil {
+		return err
+	}
+	report.finish()
+	report.print(os.Stdout)
+	b, err := json.MarshalIndent(report, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.out, append(b, '\n'), 0o644)
+}
+
+// measure gives every row a turn in each round: first at full speed for the CPU time, then at the fixed rate for the latency.
+func measure(envoy *envoybin.Envoy, chosen []row, o options) (*Report, error) {
 	report := &Report{Envoy: envoy.Version, Rounds: o.rounds, Requests: o.requests, Rate: o.rate}
 	loads := make([]load, len(chosen))
+	defer func() {
+		for _, l := range loads {
+			l.close()
+		}
+	}()
 	for i, r := range chosen {
-		if loads[i], err = open(envoy.Address(r.name), r.request); err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
+		err := loads[i].open(envoy.Address(r.name), r)
+		if err == nil {
+			err = loads[i].closed(o.requests / 4) // V8 optimises what has run often
 		}
-		defer loads[i].close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.name, err)
+		}
 		report.Rows = append(report.Rows, Result{Name: r.name, Versus: r.versus})
-		if err := loads[i].closed(o.requests / 4); err != nil { // V8 optimises what has run often
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
 	}
 	for round := range o.rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
 		for i, r := range chosen {
-			before, err := envoy.CPU()
-			if err != nil {
-				return err
+			if err := turn(envoy, loads[i], o, &report.Rows[i]); err != nil {
+				return nil, fmt.Errorf("%s: %w", r.name, err)
 			}
-			if err := loads[i].closed(o.requests); err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-			after, err := envoy.CPU()
-			if err != nil {
-				return err
-			}
-			report.Rows[i].CPU = append(report.Rows[i].CPU, micros(after-before)/float64(o.requests/connections*connections))
 		}
 	}
-	fmt.Fprintf(os.Stderr, "latency at %d requests/s\n", o.rate)
-	for i, r := range chosen {
-		took, err := loads[i].fixed(o.rate, o.fixed)
-		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
-		report.Rows[i].P50, report.Rows[i].P99 = percentile(took, 0.50), percentile(took, 0.99)
-	}
-	report.finish()
-	report.print(os.Stdout)
-	if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
+	return report, nil
+}
+
+// turn adds one round's measurements to a row's.
+func turn(envoy *envoybin.Envoy, l load, o options, result *Result) error {
+	before, err := envoy.CPU()
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(o.out, report.json(), 0o644)
+	if err := l.closed(o.requests); err != nil {
+		return err
+	}
+	after, err := envoy.CPU()
+	if err != nil {
+		return err
+	}
+	result.CPU = append(result.CPU, micros(after-before)/float64(o.requests))
+	took, err := l.fixed(o.rate, o.fixed/time.Duration(o.rounds))
+	result.took = append(result.took, took...)
+	return err
 }
 
 // choose keeps the rows whose name has the text, those that they are compared with, and the one without filters.

@@ -10,23 +10,35 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
+	"unicode"
 )
 
-// decision is a line of the access log.
+// logFields is the access log's format; decision reads it.
+var logFields = map[string]string{
+	"time": "%START_TIME%", "method": "%REQ(:METHOD)%", "path": "%REQ(:PATH)%", "status": "%RESPONSE_CODE%", "details": "%RESPONSE_CODE_DETAILS%",
+}
+
+// decision is a line of the access log. Envoy writes null for what a broken request does not have.
 type decision struct {
-	Time    string
+	Time    string // RFC 3339, UTC
 	Method  string
 	Path    string
 	Status  int
 	Details string
 }
 
-// printDecisions writes each access log line in a form for reading, until the log ends.
+// printDecisions writes each access log line in a form for reading, until the log ends. It reads lines of any length, and on past what it cannot write: a log that nobody
+// reads would block Envoy and then its end. (Envoy takes 60 KiB of request headers, and a byte may become six in JSON.)
 func printDecisions(w io.Writer, log io.Reader, colour bool) {
-	for lines := bufio.NewScanner(log); lines.Scan(); {
+	for lines := bufio.NewReader(log); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
 		var d decision
-		if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
-			fmt.Fprintf(w, "a log line that is none: %v\n", err)
+		if err := json.Unmarshal(line, &d); err != nil {
+			fmt.Fprintf(w, "Envoy printed what is not a decision: %v\n", err)
 			continue
 		}
 		fmt.Fprintln(w, d.text(colour))
@@ -35,6 +47,10 @@ func printDecisions(w io.Writer, log io.Reader, colour bool) {
 
 // text is the decision in one line. The query is left out: it may hold a credential.
 func (d *decision) text(colour bool) string {
+	when := d.Time
+	if t, err := time.Parse(time.RFC3339Nano, d.Time); err == nil {
+		when = t.Local().Format(time.TimeOnly)
+	}
 	path, _, _ := strings.Cut(d.Path, "?")
 	verdict, sgr := "allowed", "32"
 	if rule, code, ok := refusal(d.Details); ok {
@@ -42,17 +58,30 @@ func (d *decision) text(colour bool) string {
 		if rule != "-" {
 			verdict += " (rule " + rule + ")"
 		}
+	} else if d.Details != "via_upstream" {
+		// Neither the filter's answer nor the upstream's: a request that Envoy cannot read, an upstream that fails, a filter that has failed closed.
+		verdict, sgr = "answered by Envoy  "+plain(d.Details), "33"
 	}
 	if colour {
 		verdict = "\x1b[" + sgr + "m" + verdict + "\x1b[0m"
 	}
-	return fmt.Sprintf("%s  %d  %-6s %-32s %s", d.Time, d.Status, d.Method, path, verdict)
+	return fmt.Sprintf("%s  %d  %-6.16s %-32.64s %s", when, d.Status, plain(d.Method), plain(path), verdict)
+}
+
+// plain is what a client sent, without characters that steer a terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 }
 
 // refusal reads the response code details of a reply of the filter's: tollgate.jwt_scope.<rule>.<code>.
 func refusal(details string) (rule, code string, ok bool) {
 	parts := strings.Split(details, ".")
-	if len(parts) != 4 || parts[0] != "tollgate" {
+	if len(parts) != 4 || parts[0] != "tollgate" || parts[1] != "jwt_scope" {
 		return "", "", false
 	}
 	return parts[2], parts[3], true

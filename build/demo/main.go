@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/go-jose/go-jose/v4"
@@ -28,8 +29,10 @@ func main() {
 	check := flag.Bool("check", false, "send the requests, compare the answers and end")
 	port := flag.Int("port", 10000, "port to listen on; a free one is taken where it is in use")
 	flag.Parse()
+	// A SIGTERM to `go run` ends that alone and leaves its child: have the kernel pass it on. Should the call fail, only this is lost.
+	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once; the kernel then kills Envoy
 	if err := run(ctx, *check, *port); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
@@ -56,14 +59,30 @@ func run(ctx context.Context, check bool, port int) error {
 	if err := os.WriteFile(filepath.Join(dir, "jwt-scope.json"), policy, 0o644); err != nil {
 		return err
 	}
-	upstream, upstreamPort, err := startUpstream()
+	up, err := startUpstream()
 	if err != nil {
 		return err
 	}
-	defer upstream.Close()
+	defer up.Close()
 
-	decisions, w := io.Pipe()
-	envoy, err := envoybin.Run(configuration(module, string(policy), upstreamPort, freePort(port)), envoybin.Options{Dir: dir, Stdout: w, LogLevel: "warning"})
+	// Read from the start to the end: Envoy cannot end while somebody owes it a reader.
+	log, logEnd := io.Pipe()
+	printed := make(chan struct{})
+	live := io.Writer(os.Stdout)
+	if check {
+		live = io.Discard
+	}
+	go func() {
+		defer close(printed)
+		printDecisions(live, log, colours(os.Stdout))
+	}()
+	defer func() {
+		logEnd.Close()
+		<-printed
+	}()
+
+	fmt.Fprintln(os.Stderr, "starting Envoy with jwt-scope …")
+	envoy, err := envoybin.Run(configuration(module, string(policy), up.port, freePort(port)), envoybin.Options{Dir: dir, Stdout: logEnd, LogLevel: "warning"})
 	if err != nil {
 		if envoy != nil {
 			return fmt.Errorf("running Envoy: %w\n%s", err, envoy.Log())
@@ -72,16 +91,16 @@ func run(ctx context.Context, check bool, port int) error {
 	}
 	defer envoy.Stop()
 
-	requests := requests(key)
+	tokens, requests := requests(key)
 	if check {
-		go func() { _, _ = io.Copy(io.Discard, decisions) }()
-		return checkAll(os.Stdout, envoy, requests)
+		return checkAll(ctx, os.Stdout, envoy, up, tokens, requests)
 	}
-	fmt.Printf("Envoy %s with jwt-scope listens on %s.\nIts configuration: %s and, for the filter, %s\n\n", envoy.Version, envoy.Address("main"),
-		relative(filepath.Join(dir, "envoy.json")), relative(filepath.Join(dir, "jwt-scope.json")))
-	printRequests(os.Stdout, envoy.Address("main"), requests)
-	fmt.Printf("\nDecisions appear here as you send requests. Ctrl-C ends.\n\n")
-	go printDecisions(os.Stdout, decisions, colours(os.Stdout))
+	if ctx.Err() == nil {
+		fmt.Printf("Envoy %s with jwt-scope listens on %s. Its configuration, whole and the filter's part:\n  %s\n  %s\n\n", envoy.Version, envoy.Address("main"),
+			filepath.Join(dir, "envoy.json"), filepath.Join(dir, "jwt-scope.json"))
+		printRequests(os.Stdout, envoy.Address("main"), tokens, requests)
+		fmt.Printf("Decisions appear here as you send requests. Ctrl-C ends.\n\n")
+	}
 	select {
 	case <-ctx.Done():
 		fmt.Println("\nstopping Envoy …")
@@ -115,23 +134,40 @@ func policy(key *mint.Key) []byte {
 
 func configuration(module, policy string, upstream, port int) []byte {
 	filter := bootstrap.Wasm{Name: "jwt-scope", Module: module, Configuration: policy}.Filter()
-	listener := bootstrap.Listener("main", port, []bootstrap.M{filter}, bootstrap.To("upstream"), bootstrap.M{
-		"access_log": bootstrap.AccessLog(map[string]string{"time": "%START_TIME(%H:%M:%S)%", "method": "%REQ(:METHOD)%", "path": "%REQ(:PATH)%", "status": "%RESPONSE_CODE%", "details": "%RESPONSE_CODE_DETAILS%"}),
-	})
+	listener := bootstrap.Listener("main", port, []bootstrap.M{filter}, bootstrap.To("upstream"), bootstrap.M{"access_log": bootstrap.AccessLog(logFields)})
 	return bootstrap.Bootstrap([]bootstrap.M{listener}, []bootstrap.M{bootstrap.Cluster("upstream", upstream, false)})
 }
 
-// startUpstream is the service behind the proxy: it tells what reached it.
-func startUpstream() (*http.Server, int, error) {
+// upstream is the service behind the proxy.
+type upstream struct {
+	*http.Server
+	port   int
+	served atomic.Int64 // requests
+}
+
+// greeting begins every answer of the upstream.
+const greeting = "the orders service got "
+
+func startUpstream() (*upstream, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "the orders service answers %s %s\n", r.Method, r.URL.Path)
-	})}
-	go func() { _ = server.Serve(l) }() // ends with Close
-	return server, l.Addr().(*net.TCPAddr).Port, nil
+	up := &upstream{port: l.Addr().(*net.TCPAddr).Port}
+	up.Server = &http.Server{Handler: up}
+	go func() { _ = up.Serve(l) }() // ends with Close
+	return up, nil
+}
+
+// ServeHTTP tells what reached the service; of the token, only that it did.
+func (up *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	up.served.Add(1)
+	token := "none"
+	if r.Header.Get("Authorization") != "" {
+		token = "forwarded"
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintf(w, greeting+"%s %s\n  host: %s\n  token: %s\n", r.Method, r.RequestURI, r.Host, token)
 }
 
 // freePort is the port that was wanted, or 0, which lets the kernel choose, where somebody has it.
@@ -143,13 +179,4 @@ func freePort(wanted int) int {
 	}
 	l.Close()
 	return wanted
-}
-
-func relative(path string) string {
-	if wd, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(wd, path); err == nil {
-			return rel
-		}
-	}
-	return path
 }
