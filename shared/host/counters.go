@@ -8,34 +8,48 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Counters count the outcomes of one filter. A counter is defined when it is first needed, so that a configuration of ten thousand rules does not make a quarter of a
-// million of them; how many there can be is bounded by the configuration all the same, for traffic only chooses among its rules and the filter's codes.
+// Counters are the outcomes of one plugin's rules, as counters of the proxy. They are defined when first counted; how many there can be is bounded by the configuration.
 type Counters struct {
 	filter string
-	ids    map[counter]guest.Counter
+	rules  [][]counter // by the rule's index + 1
 }
 
 type counter struct {
-	rule    string
-	outcome verdict.Outcome
 	code    *verdict.Code
+	outcome verdict.Outcome
+	id      guest.Counter
 }
 
-// NewCounters makes the counters of a filter ("jwt_scope").
-func NewCounters(filter string) *Counters {
-	return &Counters{filter, map[counter]guest.Counter{}}
-}
+// NewCounters of a filter: "jwt_scope", "edge_stamp" or "rate_limit".
+func NewCounters(filter string) *Counters { return &Counters{filter: filter} }
 
-// Count adds one to the counter of a verdict of rule.
-func (c *Counters) Count(rule string, v verdict.Verdict) error {
-	k := counter{rule, v.Outcome(), v.Reason()}
-	id, ok := c.ids[k]
-	if !ok {
-		var err error
-		if id, err = guest.DefineCounter(verdict.Metric(c.filter, rule, k.outcome, k.code)); err != nil {
-			return err
+// Count adds a verdict of the rule with that name.
+func (c *Counters) Count(rule string, v *verdict.Verdict) error {
+	code, outcome := v.Reason(), v.Outcome()
+	if index := v.Rule + 1; index < len(c.rules) {
+		known := c.rules[index]
+		for i := range known {
+			if k := &known[i]; k.code == code && k.outcome == outcome {
+				return k.id.Increment()
+			}
 		}
-		c.ids[k] = id
 	}
+	return c.define(rule, v)
+}
+
+// define makes the counter that was not there, and counts.
+//
+//go:noinline
+func (c *Counters) define(rule string, v *verdict.Verdict) error {
+	index := v.Rule + 1
+	for index >= len(c.rules) {
+		c.rules = append(c.rules, nil)
+	}
+	code, outcome := v.Reason(), v.Outcome()
+	id, err := guest.DefineCounter(verdict.Metric(c.filter, rule, outcome, code))
+	if err != nil {
+		return err
+	}
+	c.rules[index] = append(c.rules[index], counter{code, outcome, id})
 	return id.Increment()
 }

@@ -40,7 +40,7 @@ func Refuse(filter string, value any) {
 
 func report(filter, where string, value any) {
 	proxywasm.LogCritical(filter + ": fault in " + where + ": " + describe(value))
-	if err := NewCounters(filter).Count(verdict.NoRuleName, verdict.Verdict{Rule: -1}); err != nil {
+	if err := NewCounters(filter).Count(verdict.NoRuleName, &verdict.Verdict{Rule: -1}); err != nil {
 		proxywasm.LogCritical(filter + ": the fault could not be counted")
 	}
 }
@@ -50,7 +50,7 @@ func refuse(filter string) error {
 	if err != nil {
 		contentType = ""
 	}
-	return Reply(filter, verdict.NoRuleName, verdict.Verdict{Rule: -1}, contentType)
+	return Reply(filter, verdict.NoRuleName, &verdict.Verdict{Rule: -1}, contentType)
 }
 
 // describe tells what was panicked with where that cannot hold anything of a request.

@@ -21,6 +21,6 @@ func LogRefused(filter string, err error) {
 
 // LogDecision logs at debug level what was decided about a request that was not simply allowed: names of the configuration, and nothing of the request. Allowed ones are
 // counted only; a line for each would cost them a call out of the VM whatever Envoy's log level.
-func LogDecision(filter, rule string, v verdict.Verdict) {
+func LogDecision(filter, rule string, v *verdict.Verdict) {
 	proxywasm.LogDebug(filter + ": " + string(v.Outcome()) + " rule=" + rule + " code=" + v.Reason().Name)
 }

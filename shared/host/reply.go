@@ -15,7 +15,7 @@ const retryAfter = "5"
 
 // Reply answers the current stream with a refusal. contentType is the request's. The callback that called it must return types.ActionPause: Envoy sends the reply when
 // the callback has returned.
-func Reply(filter, rule string, v verdict.Verdict, contentType string) error {
+func Reply(filter, rule string, v *verdict.Verdict, contentType string) error {
 	code := v.Reason()
 	var headers [][2]string
 	if v.Challenge != "" {

@@ -27,16 +27,31 @@ type entry struct {
 
 // node is a place in the tree: all paths that begin with the same segments.
 type node struct {
-	literal map[string]*node
+	literal []child // sorted by segment
 	wild    *node
 	exact   *leaf // paths that end here
 	below   *leaf // {**}: paths that end here or go on
 	always  *leaf // at the root only: entries without paths
+
+	byName map[string]*node // the literal ones while the tree grows
 }
 
+// child is a node below another. Sorted lists are faster than maps here: most are short, and a lookup touches less code and memory, which in a proxy is not in the processor's
+// cache.
+type child struct {
+	segment string
+	node    *node
+}
+
+// leaf is where paths end: its entries, each list sorted and not empty.
 type leaf struct {
-	methods map[string][]int32
-	any     []int32
+	any     []int32 // for every method
+	methods []methodEntries
+}
+
+type methodEntries struct {
+	method  string
+	entries []int32
 }
 
 // Hit is a rule that fits, with the path variables of the entry it was found by.
@@ -57,7 +72,52 @@ func NewIndex(rules [][]Condition) *Index {
 			x.add(rule, c)
 		}
 	}
+	x.any.sort()
+	for _, table := range []map[string]*node{x.hosts, x.suffix} {
+		for _, n := range table {
+			n.sort()
+		}
+	}
 	return x
+}
+
+// sort ends the growth of a tree.
+func (n *node) sort() {
+	n.byName = nil
+	sortChildren(n.literal)
+	for _, c := range n.literal {
+		c.node.sort()
+	}
+	if n.wild != nil {
+		n.wild.sort()
+	}
+}
+
+// sortChildren is heapsort: package slices' sort takes 50 KB of the module.
+func sortChildren(list []child) {
+	down := func(root, end int) {
+		for {
+			next := 2*root + 1
+			if next >= end {
+				return
+			}
+			if next+1 < end && list[next].segment < list[next+1].segment {
+				next++
+			}
+			if list[root].segment >= list[next].segment {
+				return
+			}
+			list[root], list[next] = list[next], list[root]
+			root = next
+		}
+	}
+	for i := len(list)/2 - 1; i >= 0; i-- {
+		down(i, len(list))
+	}
+	for end := len(list) - 1; end > 0; end-- {
+		list[0], list[end] = list[end], list[0]
+		down(0, end)
+	}
 }
 
 func (x *Index) add(rule int, c Condition) {
@@ -88,15 +148,16 @@ func (n *node) add(t Template, c Condition, number int32) {
 	for _, s := range t.segments {
 		next := &n.wild
 		if !s.wild {
-			if n.literal == nil {
-				n.literal = map[string]*node{}
+			next := n.byName[s.literal]
+			if next == nil {
+				if n.byName == nil {
+					n.byName = map[string]*node{}
+				}
+				next = &node{}
+				n.byName[s.literal] = next
+				n.literal = append(n.literal, child{s.literal, next})
 			}
-			child := n.literal[s.literal]
-			if child == nil {
-				child = &node{}
-				n.literal[s.literal] = child
-			}
-			n = child
+			n = next
 			continue
 		}
 		if *next == nil {
@@ -112,16 +173,60 @@ func (n *node) add(t Template, c Condition, number int32) {
 		l = &n.below
 	}
 	if *l == nil {
-		*l = &leaf{methods: map[string][]int32{}}
+		*l = &leaf{}
 	}
 	if c.Methods == nil {
 		(*l).any = append((*l).any, number)
 	}
 	for _, m := range c.Methods {
-		if list := (*l).methods[m]; len(list) == 0 || list[len(list)-1] != number {
-			(*l).methods[m] = append(list, number)
+		(*l).add(m, number)
+	}
+}
+
+func (l *leaf) add(method string, number int32) {
+	for i := range l.methods {
+		if m := &l.methods[i]; m.method == method {
+			if m.entries[len(m.entries)-1] != number { // the configuration may name a method twice
+				m.entries = append(m.entries, number)
+			}
+			return
 		}
 	}
+	l.methods = append(l.methods, methodEntries{method, []int32{number}})
+}
+
+// What follows is kept out of its callers: called at several places it would stand there several times, and code that is not in the processor's cache is what a request costs.
+
+// child returns the node below n for a literal segment; nil: there is none.
+//
+//go:noinline
+func (n *node) child(segment string) *node {
+	if len(n.literal) > 8 {
+		return n.search(segment)
+	}
+	for i := range n.literal {
+		if c := &n.literal[i]; c.segment == segment {
+			return c.node
+		}
+	}
+	return nil
+}
+
+//go:noinline
+func (n *node) search(segment string) *node {
+	low, high := 0, len(n.literal)
+	for low < high {
+		middle := (low + high) / 2
+		if n.literal[middle].segment < segment {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	if low < len(n.literal) && n.literal[low].segment == segment {
+		return n.literal[low].node
+	}
+	return nil
 }
 
 // First returns the first rule that fits r. A request whose ;parameters make the difference between two rules, or between two values of a path variable, is ambiguous.
@@ -137,14 +242,77 @@ func (x *Index) First(r *Request) (hit Hit, ok bool, err error) {
 	return Hit{e.rule, e, r}, true, nil
 }
 
+// noEntry is behind every entry.
+const noEntry = 1<<31 - 1
+
+// first walks the trees as walk does, and only keeps the lowest entry: it decides every request, so it is small.
 func (x *Index) first(r *Request, segments []string) int32 {
-	best := int32(-1)
-	x.walk(r, segments, func(list []int32) {
-		if best < 0 || list[0] < best {
-			best = list[0]
-		}
-	})
+	best := x.any.first(r, segments, noEntry)
+	if len(x.hosts)+len(x.suffix) > 0 {
+		best = x.firstOfHost(r, segments, best)
+	}
+	if best == noEntry {
+		return -1
+	}
 	return best
+}
+
+//go:noinline
+func (x *Index) firstOfHost(r *Request, segments []string, best int32) int32 {
+	x.ofHost(r, func(n *node) { best = n.first(r, segments, best) })
+	return best
+}
+
+func (n *node) first(r *Request, segments []string, best int32) int32 {
+	if n.always != nil {
+		best = n.always.first(r.Method, best)
+	}
+	if r.Path == "*" {
+		return best
+	}
+	return n.firstBelow(r.Method, segments, best)
+}
+
+func (n *node) firstBelow(method string, segments []string, best int32) int32 {
+	for {
+		if n.below != nil {
+			best = n.below.first(method, best)
+		}
+		if len(segments) == 0 {
+			if n.exact != nil {
+				best = n.exact.first(method, best)
+			}
+			return best
+		}
+		// A wildcard is exactly one segment, and an empty one (a trailing slash) is none.
+		if n.wild != nil && segments[0] != "" {
+			best = n.wild.firstBelow(method, segments[1:], best)
+		}
+		if n = n.child(segments[0]); n == nil {
+			return best
+		}
+		segments = segments[1:]
+	}
+}
+
+//go:noinline
+func (l *leaf) first(method string, best int32) int32 {
+	if len(l.any) > 0 {
+		best = min(best, l.any[0])
+	}
+	if list := l.of(method); len(list) > 0 {
+		best = min(best, list[0])
+	}
+	return best
+}
+
+func (l *leaf) of(method string) []int32 {
+	for i := range l.methods {
+		if l.methods[i].method == method {
+			return l.methods[i].entries
+		}
+	}
+	return nil
 }
 
 // All appends every rule that fits r to dst, each once, in order. Parameters are treated as in First.
@@ -167,7 +335,9 @@ func (x *Index) All(r *Request, dst []Hit) ([]Hit, error) {
 
 func (x *Index) all(r *Request, segments []string, dst []Hit) []Hit {
 	var found []int32
-	x.walk(r, segments, func(list []int32) { found = append(found, list...) })
+	for _, l := range x.walk(r, segments) {
+		found = append(append(found, l.any...), l.of(r.Method)...)
+	}
 	slices.Sort(found)
 	last := -1
 	for _, number := range found {
@@ -202,61 +372,63 @@ func sameVariables(sent, bare *entry, r *Request) bool {
 	return true
 }
 
-// walk calls found with the entries of every leaf that fits; each list is sorted and not empty.
-func (x *Index) walk(r *Request, segments []string, found func([]int32)) {
-	visit := func(root *node) {
-		if root == nil {
-			return
-		}
-		root.always.visit(r.Method, found)
-		if r.Path != "*" {
-			root.walk(segments, r.Method, found)
-		}
-	}
-	visit(x.any)
+// walk returns every leaf that the host and the path come to.
+func (x *Index) walk(r *Request, segments []string) []*leaf {
+	leaves := x.any.leaves(r, segments, nil)
+	x.ofHost(r, func(n *node) { leaves = n.leaves(r, segments, leaves) })
+	return leaves
+}
+
+// ofHost visits the trees of the request's host.
+func (x *Index) ofHost(r *Request, visit func(*node)) {
 	if r.Host == "" {
 		return
 	}
-	visit(x.hosts[r.Host])
-	if len(x.suffix) > 0 && r.Host[0] != '[' {
-		for rest := r.Host; ; {
-			i := strings.IndexByte(rest, '.')
-			if i < 0 {
-				break
-			}
-			rest = rest[i+1:]
-			visit(x.suffix[rest])
+	if n := x.hosts[r.Host]; n != nil {
+		visit(n)
+	}
+	if r.Host[0] == '[' {
+		return
+	}
+	for rest := r.Host; ; {
+		i := strings.IndexByte(rest, '.')
+		if i < 0 {
+			return
+		}
+		rest = rest[i+1:]
+		if n := x.suffix[rest]; n != nil {
+			visit(n)
 		}
 	}
 }
 
-func (n *node) walk(segments []string, method string, found func([]int32)) {
-	if n.below != nil {
-		n.below.visit(method, found)
+func (n *node) leaves(r *Request, segments []string, dst []*leaf) []*leaf {
+	if n.always != nil {
+		dst = append(dst, n.always)
 	}
-	if len(segments) == 0 {
-		n.exact.visit(method, found)
-		return
+	if r.Path == "*" {
+		return dst
 	}
-	// A wildcard is exactly one segment, and an empty one (a trailing slash) is none.
-	if n.wild != nil && segments[0] != "" {
-		n.wild.walk(segments[1:], method, found)
-	}
-	if child := n.literal[segments[0]]; child != nil {
-		child.walk(segments[1:], method, found)
-	}
+	return n.walk(segments, dst)
 }
 
-func (l *leaf) visit(method string, found func([]int32)) {
-	if l == nil {
-		return
+func (n *node) walk(segments []string, dst []*leaf) []*leaf {
+	if n.below != nil {
+		dst = append(dst, n.below)
 	}
-	if len(l.any) > 0 {
-		found(l.any)
+	if len(segments) == 0 {
+		if n.exact != nil {
+			dst = append(dst, n.exact)
+		}
+		return dst
 	}
-	if list := l.methods[method]; len(list) > 0 {
-		found(list)
+	if n.wild != nil && segments[0] != "" {
+		dst = n.wild.walk(segments[1:], dst)
 	}
+	if next := n.child(segments[0]); next != nil {
+		dst = next.walk(segments[1:], dst)
+	}
+	return dst
 }
 
 // Variable returns the value that the path has for {name}, decoded; ok is false where the entry that fitted has no such variable.

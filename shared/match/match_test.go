@@ -452,12 +452,52 @@ func TestMatchingAllocatesNothing(t *testing.T) {
 }
 
 // A path that Set accepts survives being encoded again: nothing in it was lost, and no second decoding changes it.
+// The quick readers of paths and hosts are the thorough ones, where they do not pass.
+func sameAsThorough(t *testing.T, method, authority, path string) {
+	t.Helper()
+	var quick, thorough Request
+	quick.Method = method
+	if quick.setPlain(path) {
+		thorough.Method = method
+		err := thorough.setPath(path, false)
+		if err != nil || quick.Path != thorough.Path || quick.Query != thorough.Query || !slices.Equal(quick.segments, thorough.segments) || len(thorough.bare) > 0 {
+			t.Errorf("path %q: quick %q ?%q %q; thorough %q ?%q %q %q, %v", path, quick.Path, quick.Query, quick.segments, thorough.Path, thorough.Query, thorough.segments, thorough.bare, err)
+		}
+	}
+	if end := plainHost(authority); end >= 0 {
+		if host, err := canonicalHost(authority); err != nil || host != authority[:end] {
+			t.Errorf("host %q: quick %q; thorough %q, %v", authority, authority[:end], host, err)
+		}
+	}
+}
+
+func TestQuickReaders(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	plain := 0
+	for range 200_000 {
+		var path, host []byte
+		for range rng.IntN(12) {
+			const ofPath, ofHost = "//..;?#%2e\\ab*~ \x7f\x80", "..::aZ09-_[]@ "
+			path = append(path, ofPath[rng.IntN(len(ofPath))])
+			host = append(host, ofHost[rng.IntN(len(ofHost))])
+		}
+		sameAsThorough(t, "GET", string(host), "/"+string(path))
+		if (&Request{}).setPlain("/" + string(path)) {
+			plain++
+		}
+	}
+	if plain < 1000 {
+		t.Fatalf("only %d paths were plain", plain)
+	}
+}
+
 func FuzzSet(f *testing.F) {
 	for _, p := range []string{"/", "/a%2e%2e/b", "/a;x/..;/b", "/%61?x", "//", "/a%2fb%25", "/caf%c3%a9", "*", "/\\", "/a\x00"} {
 		f.Add("GET", "api.example.com:443", p, false)
 		f.Add("OPTIONS", "[::1]:80", p, true)
 	}
 	f.Fuzz(func(t *testing.T, method, authority, path string, literal bool) {
+		sameAsThorough(t, method, authority, path)
 		var r Request
 		if r.Set(method, authority, path, literal) != nil || r.Path == "*" {
 			return

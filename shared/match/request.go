@@ -42,22 +42,39 @@ type Request struct {
 //
 // The parts may alias memory that is reused later: nothing of the Request outlives them.
 func (r *Request) Set(method, authority, path string, literal bool) error {
-	r.Method, r.Host, r.Path, r.Query = method, "", "", ""
-	r.segments, r.bare = r.segments[:0], r.bare[:0]
+	r.Method, r.Query, r.bare = method, "", r.bare[:0]
 	if !upperCase(method) {
 		return ErrMethod
 	}
-	var err error
-	if r.Host, err = canonicalHost(authority); err != nil {
+	if end := plainHost(authority); end >= 0 {
+		r.Host = authority[:end]
+	} else if err := r.setHost(authority); err != nil {
 		return err
 	}
+	if r.setPlain(path) {
+		return nil
+	}
+	return r.setPath(path, literal)
+}
+
+//go:noinline
+func (r *Request) setHost(authority string) (err error) {
+	r.Host, err = canonicalHost(authority)
+	return err
+}
+
+// setPath reads any path.
+//
+//go:noinline
+func (r *Request) setPath(path string, literal bool) error {
+	r.Path, r.Query, r.segments = "", "", r.segments[:0]
 	if strings.IndexByte(path, '#') >= 0 {
 		return ErrFragment
 	}
 	if i := strings.IndexByte(path, '?'); i >= 0 {
 		path, r.Query = path[:i], path[i+1:]
 	}
-	if path == "*" && method == "OPTIONS" {
+	if path == "*" && r.Method == "OPTIONS" {
 		r.Path = path
 		return nil
 	}
@@ -82,6 +99,52 @@ func (r *Request) Set(method, authority, path string, literal bool) error {
 		return r.checkSegments(r.bare, literal)
 	}
 	return nil
+}
+
+// setPlain reads the paths of nearly all requests, in one pass: those in which nothing is to be decoded, checked or refused. It reports false for any other, which setPath reads.
+func (r *Request) setPlain(path string) bool {
+	if path == "" || path[0] != '/' {
+		return false
+	}
+	n, start, end := 0, 1, len(path)
+	segments := r.segments[:cap(r.segments)]
+	for i := 1; i <= len(path); i++ {
+		c := byte('?') // the end of the path is one, too
+		if i < len(path) {
+			c = path[i]
+		}
+		if c != '/' && c != '?' {
+			if c <= ' ' || c >= 0x7f || c == '%' || c == ';' || c == '\\' || c == '#' {
+				return false
+			}
+			continue
+		}
+		s := path[start:i]
+		if len(s) == 0 && c == '/' || len(s) > 0 && s[0] == '.' && (len(s) == 1 || len(s) == 2 && s[1] == '.') {
+			return false
+		}
+		if n == len(segments) {
+			segments = more(segments)
+		}
+		segments[n] = s
+		n++
+		if c == '?' {
+			end = i
+			break
+		}
+		start = i + 1
+	}
+	r.Path, r.segments = path[:end], segments[:n]
+	if end < len(path) {
+		r.Query = path[end+1:]
+		return strings.IndexByte(r.Query, '#') < 0
+	}
+	return true
+}
+
+//go:noinline
+func more(segments []string) []string {
+	return append(segments, make([]string, 8+len(segments))...)
 }
 
 // canonicalPath decodes path into r.Path, once, and tells whether it has ;parameters. Decoding every escape, not only those of unreserved characters, leaves no
@@ -242,6 +305,23 @@ func canonicalHost(authority string) (string, error) {
 }
 
 // port accepts what may follow a host: nothing, or a colon and at most five digits.
+// plainHost returns where the host ends in an authority with nothing about it to change or to refuse; -1 for any other.
+func plainHost(authority string) (end int) {
+	for i := range len(authority) {
+		switch c := authority[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '.' && i > 0 && authority[i-1] != '.':
+		case c == ':' && i > 0 && authority[i-1] != '.' && port(authority[i:]):
+			return i
+		default:
+			return -1
+		}
+	}
+	if n := len(authority); n > 0 && authority[n-1] == '.' {
+		return -1
+	}
+	return len(authority)
+}
+
 func port(s string) bool {
 	if s == "" {
 		return true

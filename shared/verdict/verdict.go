@@ -63,7 +63,7 @@ type Verdict struct {
 }
 
 // Reason is the verdict's code.
-func (v Verdict) Reason() *Code {
+func (v *Verdict) Reason() *Code {
 	if v.Code == nil {
 		return Internal
 	}
@@ -72,13 +72,13 @@ func (v Verdict) Reason() *Code {
 
 // Admits reports whether the request goes on. A fault of the filter is never a pass, not even in shadow mode: after it nothing is known about the headers
 // that should have been removed.
-func (v Verdict) Admits() bool {
+func (v *Verdict) Admits() bool {
 	c := v.Reason()
 	return c == OK || v.Shadow && c != Internal
 }
 
 // Outcome under which the verdict is counted.
-func (v Verdict) Outcome() Outcome {
+func (v *Verdict) Outcome() Outcome {
 	switch c := v.Reason(); {
 	case c == OK:
 		return Allowed

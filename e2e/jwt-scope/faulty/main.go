@@ -9,6 +9,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/filter"
+	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 )
 
 func init() {
@@ -21,21 +22,17 @@ func main() {}
 type vm struct{ types.VMContext }
 
 func (v *vm) NewPluginContext(id uint32) types.PluginContext {
-	return &plugin{v.VMContext.NewPluginContext(id)}
+	p := v.VMContext.NewPluginContext(id)
+	direct.Handle(id, handler{p.(direct.Handler)})
+	return p
 }
 
-type plugin struct{ types.PluginContext }
+type handler struct{ direct.Handler }
 
-func (p *plugin) NewHttpContext(id uint32) types.HttpContext {
-	return &stream{p.PluginContext.NewHttpContext(id)}
-}
-
-type stream struct{ types.HttpContext }
-
-func (s *stream) OnHttpRequestHeaders(count int, endOfStream bool) types.Action {
+func (h handler) OnRequest(stream uint32) types.Action {
 	if fault, err := proxywasm.GetHttpRequestHeader("x-fault"); err == nil {
 		var list []int
 		_ = list[len(fault)]
 	}
-	return s.HttpContext.OnHttpRequestHeaders(count, endOfStream)
+	return h.Handler.OnRequest(stream)
 }

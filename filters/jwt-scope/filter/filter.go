@@ -5,11 +5,14 @@
 package filter
 
 import (
+	"time"
+
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -28,7 +31,11 @@ func New() types.VMContext { return &vm{} }
 
 type vm struct{ types.DefaultVMContext }
 
-func (*vm) NewPluginContext(uint32) types.PluginContext { return &plugin{} }
+func (*vm) NewPluginContext(id uint32) types.PluginContext {
+	p := &plugin{}
+	direct.Handle(id, p)
+	return p
+}
 
 // plugin is one configuration in one VM. Configurations of the same module share the VM, so nothing of one is a package variable.
 type plugin struct {
@@ -56,51 +63,66 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 	return types.OnPluginStartStatusOK
 }
 
-func (p *plugin) NewHttpContext(id uint32) types.HttpContext { return &stream{plugin: p, id: id} }
-
-type stream struct {
-	types.DefaultHttpContext
-	plugin *plugin
-	id     uint32
-}
-
-func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
-	p := s.plugin
-	headers, err := proxywasm.GetHttpRequestHeaders()
+// OnRequest decides a request.
+func (p *plugin) OnRequest(stream uint32) types.Action {
+	headers, err := guest.RequestHeaders()
 	if err != nil {
 		panic(err)
 	}
 	now := guest.Now()
 	p.policy.Decide(&p.decision, headers, now)
-	if remote := p.decision.KeysWanted(); remote != nil {
-		if !p.keys.full() {
-			p.keys.wait(s, remote, headers, now)
-			return types.ActionPause
-		}
-		p.policy.DecideAfterWait(&p.decision, headers, now)
+	if p.decision.KeysWanted() != nil && p.waits(stream, headers, now) {
+		return types.ActionPause
 	}
-	return s.finish(headers)
+	return p.finish(headers)
 }
 
+// waits puts a request off whose keys are not there; false: too many are put off already, and it has been decided without.
+//
+//go:noinline
+func (p *plugin) waits(stream uint32, headers [][2]string, now time.Time) bool {
+	if !p.keys.full() {
+		p.keys.wait(stream, p.decision.KeysWanted(), headers, now)
+		return true
+	}
+	p.policy.DecideAfterWait(&p.decision, headers, now)
+	return false
+}
+
+// OnStreamEnd forgets a request that waits.
+func (p *plugin) OnStreamEnd(stream uint32) { p.keys.forget(stream) }
+
 // finish brings the decision to its verdict and acts on it.
-func (s *stream) finish(headers [][2]string) types.Action {
-	p := s.plugin
+func (p *plugin) finish(headers [][2]string) types.Action {
 	d := &p.decision
-	for {
-		signature, waits := d.Signature()
-		if !waits {
-			break
-		}
-		d.SignatureChecked(host.VerifySignature(signature))
+	if d.WaitsForSignature() {
+		verify(d)
 	}
 	v := d.Verdict()
 	rule := p.policy.RuleName(v.Rule)
 	if err := p.counters.Count(rule, v); err != nil {
 		panic(err)
 	}
-	if v.Outcome() != verdict.Allowed {
-		host.LogDecision(Name, rule, v)
+	if v.Code == verdict.OK {
+		p.apply()
+		return types.ActionContinue
 	}
+	return p.refuse(rule, v, headers)
+}
+
+//go:noinline
+func verify(d *scope.Decision) {
+	for d.WaitsForSignature() {
+		signature, _ := d.Signature()
+		d.SignatureChecked(host.VerifySignature(signature))
+	}
+}
+
+// refuse answers the request, or lets it go on in shadow mode.
+//
+//go:noinline
+func (p *plugin) refuse(rule string, v *verdict.Verdict, headers [][2]string) types.Action {
+	host.LogDecision(Name, rule, v)
 	if v.Admits() {
 		p.apply()
 		return types.ActionContinue
@@ -112,12 +134,24 @@ func (s *stream) finish(headers [][2]string) types.Action {
 }
 
 // identity is where later filters and access logs find the verified claims: wasm.tollgate.identity, which no client can write.
-var identity = []string{"tollgate.identity"}
+const identity = "tollgate.identity"
 
 // apply does to the request what was decided. An error leaves the request half done, so it is a fault, and no pass.
 func (p *plugin) apply() {
 	e := &p.effect
 	p.decision.Effect(e)
+	if len(e.Remove)+len(e.Set) > 0 {
+		rewrite(e)
+	}
+	if e.Identity != "" {
+		if err := guest.SetProperty(identity, e.Identity); err != nil {
+			panic(err)
+		}
+	}
+}
+
+//go:noinline
+func rewrite(e *scope.Effect) {
 	for _, name := range e.Remove {
 		if err := proxywasm.RemoveHttpRequestHeader(name); err != nil {
 			panic(err)
@@ -125,11 +159,6 @@ func (p *plugin) apply() {
 	}
 	for _, h := range e.Set {
 		if err := proxywasm.ReplaceHttpRequestHeader(h[0], h[1]); err != nil {
-			panic(err)
-		}
-	}
-	if e.Identity != "" {
-		if err := proxywasm.SetProperty(identity, []byte(e.Identity)); err != nil {
 			panic(err)
 		}
 	}

@@ -34,7 +34,7 @@ type keys struct {
 
 // waiter is a request that is decided when its keys are there, or when it has waited long enough.
 type waiter struct {
-	stream   *stream
+	stream   uint32
 	remote   *scope.RemoteKeys
 	version  uint64      // of the document that did not do
 	headers  [][2]string // a copy: the proxy's memory is used again
@@ -69,7 +69,7 @@ func (k *keys) tickEvery(period uint32) error {
 func (k *keys) full() bool { return len(k.waiters) >= maxWaiters }
 
 // wait keeps a request for a later tick: the fetch itself must not belong to a stream, which may end before the answer comes.
-func (k *keys) wait(s *stream, remote *scope.RemoteKeys, headers [][2]string, now time.Time) {
+func (k *keys) wait(stream uint32, remote *scope.RemoteKeys, headers [][2]string, now time.Time) {
 	if err := k.tickEvery(busyPeriod); err != nil {
 		panic(err) // without a tick nobody would wake the request
 	}
@@ -77,7 +77,17 @@ func (k *keys) wait(s *stream, remote *scope.RemoteKeys, headers [][2]string, no
 	for i, h := range headers {
 		copies[i] = [2]string{strings.Clone(h[0]), strings.Clone(h[1])}
 	}
-	k.waiters = append(k.waiters, waiter{s, remote, remote.Source.Version(), copies, now, now.Add(remote.Timeout)})
+	k.waiters = append(k.waiters, waiter{stream, remote, remote.Source.Version(), copies, now, now.Add(remote.Timeout)})
+}
+
+// forget drops a request that has ended while it waited.
+func (k *keys) forget(stream uint32) {
+	for i := range k.waiters {
+		if k.waiters[i].stream == stream {
+			k.waiters = append(k.waiters[:i], k.waiters[i+1:]...)
+			return
+		}
+	}
 }
 
 // over reports whether the request has waited long enough: a fetch that it asked for has ended, well or not, or its time is up.
@@ -110,7 +120,7 @@ func (p *plugin) OnTick() {
 	for i := range waiting {
 		w := &waiting[i]
 		if w.over(now) || w.version != w.remote.Source.Version() {
-			w.wake(now)
+			p.wake(w, now)
 		} else {
 			k.waiters = append(k.waiters, *w)
 		}
@@ -125,8 +135,8 @@ func (p *plugin) OnTick() {
 }
 
 // wake decides a request that has waited. A fault is its own: the others are still to be woken.
-func (w *waiter) wake(now time.Time) {
-	if proxywasm.SetEffectiveContext(w.stream.id) != nil {
+func (p *plugin) wake(w *waiter, now time.Time) {
+	if proxywasm.SetEffectiveContext(w.stream) != nil {
 		return // the stream has ended
 	}
 	defer func() {
@@ -134,7 +144,6 @@ func (w *waiter) wake(now time.Time) {
 			host.Refuse(Name, fault)
 		}
 	}()
-	p := w.stream.plugin
 	if w.over(now) {
 		p.policy.DecideAfterWait(&p.decision, w.headers, now)
 	} else if p.policy.Decide(&p.decision, w.headers, now); p.decision.KeysWanted() == w.remote {
@@ -142,7 +151,7 @@ func (w *waiter) wake(now time.Time) {
 		p.keys.waiters = append(p.keys.waiters, *w)
 		return
 	}
-	if w.stream.finish(w.headers) == types.ActionContinue {
+	if p.finish(w.headers) == types.ActionContinue {
 		if err := proxywasm.ResumeHttpRequest(); err != nil {
 			panic(err)
 		}

@@ -4,6 +4,7 @@
 package scope
 
 import (
+	"hash/maphash"
 	"strings"
 	"time"
 
@@ -23,48 +24,90 @@ type verified struct {
 	// Of a cached token:
 	token        string
 	keys         *jwks.Set
+	next         *verified // in its bucket
 	newer, older *verified
 }
 
-// cache remembers verified tokens. It is keyed by the whole token (Go's maps hash it with a seed of their own), so that a token differing in one byte is another one; the
-// least recently used goes first. Refused tokens are not remembered: whoever sends many of them pushes nobody out.
+// cache remembers verified tokens. It compares whole tokens, so that one differing in one byte is another one; the least recently used goes first. Refused tokens are not
+// remembered: whoever sends many of them pushes nobody out.
 type cache struct {
-	limit          int
-	tokens         map[string]*verified
+	limit, count   int
+	buckets        []*verified // as many as a power of two; a bucket is linked by next
+	factor         uint64
 	newest, oldest *verified
 }
 
-func newCache(limit int) *cache { return &cache{limit: limit, tokens: map[string]*verified{}} }
+func newCache(limit int) *cache {
+	size := 1
+	for size < limit {
+		size *= 2
+	}
+	return &cache{limit: limit, buckets: make([]*verified, size), factor: maphash.String(maphash.MakeSeed(), "") | 1}
+}
 
-// get returns what is known of token, unless its provider has other keys by now, or none.
-func (c *cache) get(token string, now time.Time) *verified {
-	v := c.tokens[token]
-	if v == nil {
-		return nil
+// bucket is where a token belongs. The end of a verified token is the end of its signature, as good as random, and the secret factor keeps even those who make tokens from
+// crowding one bucket.
+func (c *cache) bucket(token string) *(*verified) {
+	end := uint64(0)
+	for _, b := range []byte(token[max(0, len(token)-8):]) {
+		end = end<<8 | uint64(b)
 	}
-	c.unlink(v)
-	if v.keys != v.provider.keySet(now) {
-		delete(c.tokens, v.token)
-		return nil
+	return &c.buckets[end*c.factor>>32&uint64(len(c.buckets)-1)]
+}
+
+// find returns what is known of token; nil: nothing.
+func (c *cache) find(token string) *verified {
+	v := *c.bucket(token)
+	for v != nil && v.token != token {
+		v = v.next
 	}
-	c.link(v)
 	return v
 }
 
-// put remembers v, whose token may alias memory that is reused: it is copied.
+// use takes note that v is used now, and reports false where its provider has other keys by now, or none.
+func (c *cache) use(v *verified, now time.Time) bool {
+	if v.keys != v.provider.keySet(now) {
+		c.remove(v)
+		return false
+	}
+	if v != c.newest {
+		c.touch(v)
+	}
+	return true
+}
+
+//go:noinline
+func (c *cache) touch(v *verified) {
+	c.unlink(v)
+	c.link(v)
+}
+
+// put remembers v, whose token is not known yet; it may alias memory that is reused, so it is copied.
 func (c *cache) put(v *verified) {
 	if c.limit == 0 {
 		return
 	}
-	if len(c.tokens) >= c.limit {
-		delete(c.tokens, c.oldest.token)
-		c.unlink(c.oldest)
+	if c.count >= c.limit {
+		c.remove(c.oldest)
 	}
 	v.token = strings.Clone(v.token)
 	_, rest, _ := strings.Cut(v.token, ".")
 	v.encoded, _, _ = strings.Cut(rest, ".")
-	c.tokens[v.token] = v
+	b := c.bucket(v.token)
+	v.next, *b = *b, v
+	c.count++
 	c.link(v)
+}
+
+//go:noinline
+func (c *cache) remove(v *verified) {
+	at := c.bucket(v.token)
+	for *at != v {
+		at = &(*at).next
+	}
+	*at = v.next
+	c.count--
+	c.unlink(v)
 }
 
 func (c *cache) link(v *verified) {

@@ -133,6 +133,7 @@ func (c *config) provider(name string) *provider {
 	return nil
 }
 
+//go:noinline
 func contains(list []string, s string) bool {
 	for _, item := range list {
 		if item == s {

@@ -67,13 +67,15 @@ func (p *Policy) decide(d *Decision, headers [][2]string, now time.Time) {
 func (p *Policy) match(d *Decision, headers [][2]string) (rule int, refused *verdict.Code) {
 	var method, authority, path string
 	for i := range headers {
-		switch headers[i][0] {
-		case ":method":
-			method = headers[i][1]
-		case ":authority":
-			authority = headers[i][1]
-		case ":path":
-			path = headers[i][1]
+		if name := headers[i][0]; len(name) > 4 && name[0] == ':' {
+			switch name[1:] {
+			case "method":
+				method = headers[i][1]
+			case "authority":
+				authority = headers[i][1]
+			case "path":
+				path = headers[i][1]
+			}
 		}
 	}
 	if err := d.request.Set(method, authority, path, p.literalPaths); err != nil {
@@ -101,7 +103,7 @@ func (p *Policy) authenticate(d *Decision, rule int, now time.Time) *verdict.Cod
 	if r.trusted {
 		return p.readTrusted(d, r, now)
 	}
-	found, refused := findCredential(p.locations, d.headers, d.request.Query)
+	found, refused := p.findCredential(d.headers, d.request.Query)
 	d.credential = found
 	if refused == TokenMissing && r.access == optional {
 		return nil
@@ -109,7 +111,7 @@ func (p *Policy) authenticate(d *Decision, rule int, now time.Time) *verdict.Cod
 	if refused != nil {
 		return refused
 	}
-	if v := p.cache.get(found.token, now); v != nil {
+	if v := found.known; v != nil && p.cache.use(v, now) {
 		if !v.provider.takes(r, found.at) {
 			return TokenIssuer
 		}
@@ -264,6 +266,9 @@ func (d *Decision) accept() *verdict.Code {
 	return d.authorize(&d.policy.rules[d.verdict.Rule])
 }
 
+// WaitsForSignature reports whether a signature is to be checked before there is a verdict.
+func (d *Decision) WaitsForSignature() bool { return d.waiting }
+
 // Signature is the check that the decision waits for; ok is false where it waits for none.
 func (d *Decision) Signature() (v jose.Verification, ok bool) {
 	return d.pending, d.waiting
@@ -314,11 +319,13 @@ func (d *Decision) end(refused *verdict.Code, rule int) {
 		d.verdict.Code = verdict.Internal // until the signature has been checked, or the keys are there
 		return
 	}
-	d.verdict.Challenge = p.challenge(d.verdict.Code, rule)
+	if refused != nil {
+		d.verdict.Challenge = p.challenge(d.verdict.Code, rule)
+	}
 }
 
 // Verdict is what was decided. While the decision waits it is a refusal.
-func (d *Decision) Verdict() verdict.Verdict { return d.verdict }
+func (d *Decision) Verdict() *verdict.Verdict { return &d.verdict }
 
 // issuer is the provider that the claims' iss selects.
 func (p *Policy) issuer(claims gjson.Result) *provider {

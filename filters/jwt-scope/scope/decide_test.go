@@ -32,7 +32,7 @@ func decide(p *Policy, at time.Time, headers ...[2]string) verdict.Verdict {
 	for {
 		v, waits := d.Signature()
 		if !waits {
-			return d.Verdict()
+			return *d.Verdict()
 		}
 		d.SignatureChecked(josetest.Verify(v))
 	}

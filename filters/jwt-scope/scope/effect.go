@@ -20,7 +20,16 @@ type Effect struct {
 // that the service behind can believe what it finds there.
 func (d *Decision) Effect(e *Effect) {
 	e.Remove, e.Set, e.Identity = e.Remove[:0], e.Set[:0], ""
-	f := &d.policy.forward
+	if d.verified != nil {
+		e.Identity = d.verified.claims.Raw
+	}
+	if f := &d.policy.forward; len(f.names) > 0 || f.stripToken {
+		d.forward(e, f)
+	}
+}
+
+//go:noinline
+func (d *Decision) forward(e *Effect, f *forward) {
 	if len(f.names) > 0 {
 		for i := range d.headers {
 			if name := d.headers[i][0]; f.names[fold(name)] && !contains(e.Remove, name) {
@@ -35,7 +44,6 @@ func (d *Decision) Effect(e *Effect) {
 	if v == nil {
 		return
 	}
-	e.Identity = v.claims.Raw
 	if f.payloadHeader != "" {
 		e.Set = append(e.Set, [2]string{f.payloadHeader, v.encoded})
 	}

@@ -31,7 +31,7 @@ func effect(t *testing.T, p *Policy, headers ...[2]string) (verdict.Verdict, Eff
 	}
 	var e Effect
 	d.Effect(&e)
-	return d.Verdict(), e
+	return *d.Verdict(), e
 }
 
 func with(config, more string) string { return strings.Replace(config, "{", "{"+more+",", 1) }
@@ -214,7 +214,7 @@ func TestCache(t *testing.T) {
 	step("is not remembered", forged, 0, TokenSignature, 1)
 	p.providers[0].keys = parse(t, testConfig).providers[0].keys
 	step("J31 other keys", c, 0, verdict.OK, 1)
-	if n := len(p.cache.tokens); n > 2 {
+	if n := p.cache.count; n > 2 {
 		t.Errorf("%d tokens are remembered, want at most 2", n)
 	}
 	p = parse(t, with(testConfig, `"cache":{"entries":0}`))

@@ -16,13 +16,15 @@ type location struct {
 	scheme string // of header, in lower case; empty: the header's value is the token
 	cookie string
 	query  string
+
+	prefix string // how most clients write the scheme, with its space: "Bearer "
 }
 
 // readLocations reads where a provider's tokens stand: one place, or a list.
 func (c *config) readLocations(o *conf.Object, p *provider) {
 	n, ok := o.At("token")
 	if !ok {
-		p.locations = []*location{c.location(location{header: "authorization", scheme: "bearer"})}
+		p.locations = []*location{c.location(location{header: "authorization", scheme: "bearer", prefix: "Bearer "})}
 		return
 	}
 	items := []conf.Node{n}
@@ -38,7 +40,7 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 			l.header = readHeaderName(h)
 		}
 		if s, ok := t.At("scheme"); ok {
-			l.scheme = strings.ToLower(s.Text())
+			l.scheme, l.prefix = strings.ToLower(s.Text()), s.Text()+" "
 			for i := range len(l.scheme) {
 				if !isTokenChar(l.scheme[i]) {
 					s.Fault("want the name of an authentication scheme, such as Bearer")
@@ -120,32 +122,72 @@ func isParameterName(s string) bool {
 type credential struct {
 	token string
 	at    *location
+	known *verified // the token has been verified before; nil: not that we remember
 }
 
 // findCredential looks for the request's token in all places. It returns TokenMissing, TokenAmbiguous or TokenMalformed where there is none, more than one, or
 // one that is empty. A header with another scheme (Basic, say) is no credential of ours.
-func findCredential(places []*location, headers [][2]string, query string) (found credential, refused *verdict.Code) {
+func (p *Policy) findCredential(headers [][2]string, query string) (found credential, refused *verdict.Code) {
+	if len(p.locations) == 1 {
+		l := p.locations[0]
+		if known := l.findKnown(headers, p.cache); known != nil {
+			return credential{known.token, l, known}, nil
+		}
+	}
+	return p.searchCredential(headers, query)
+}
+
+//go:noinline
+func (p *Policy) searchCredential(headers [][2]string, query string) (found credential, refused *verdict.Code) {
 	refused = TokenMissing
-	for _, l := range places {
-		token, code := l.find(headers, query)
+	for _, l := range p.locations {
+		var token string
+		var code *verdict.Code
+		switch {
+		case l.query != "":
+			token, code = l.findInQuery(query)
+		case l.cookie != "":
+			token, code = l.findInCookies(headers)
+		default:
+			token, code = l.findInHeaders(headers)
+		}
 		if code == TokenMissing {
 			continue
 		}
 		if found.at != nil || code == TokenAmbiguous {
 			return credential{}, TokenAmbiguous
 		}
-		found, refused = credential{token, l}, code
+		found, refused = credential{token: token, at: l}, code
+	}
+	if refused == nil {
+		found.known = p.cache.find(found.token)
 	}
 	return found, refused
 }
 
-func (l *location) find(headers [][2]string, query string) (token string, refused *verdict.Code) {
-	switch {
-	case l.query != "":
-		return l.findInQuery(query)
-	case l.cookie != "":
-		return l.findInCookies(headers)
+// findKnown looks for a token that has been verified before, in the header of that name, if there is one such header: what was verified has nothing odd in it, and need not be
+// searched for that again. nil: nothing is known.
+func (l *location) findKnown(headers [][2]string, c *cache) (known *verified) {
+	n := len(l.prefix)
+	if n == 0 {
+		return nil
 	}
+	for i := range headers {
+		if headers[i][0] != l.header {
+			continue
+		}
+		value := headers[i][1]
+		if known != nil || len(value) <= n || value[:n] != l.prefix {
+			return nil
+		}
+		if known = c.find(value[n:]); known == nil {
+			return nil
+		}
+	}
+	return known
+}
+
+func (l *location) findInHeaders(headers [][2]string) (token string, refused *verdict.Code) {
 	seen := false
 	refused = TokenMissing
 	for i := range headers {

@@ -21,6 +21,7 @@ import (
 	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/responsebody"
 	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/responseheaders"
 	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/responsetrailers"
+	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/stream"
 	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/tick"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 )

@@ -36,11 +36,22 @@ func Enter() {
 
 // Leave ends the callback that Enter began; it must be deferred itself, for it recovers. After a fault *result becomes afterFault. A callback without a result passes nil.
 func Leave(callback string, contextID uint32, result *int32, afterFault int32) {
-	depth--
-	value := recover()
-	if value == nil {
+	if value := recover(); value != nil {
+		LeaveFault(callback, contextID, result, afterFault, value)
 		return
 	}
+	LeaveWell()
+}
+
+// LeaveWell ends a callback in which nothing went wrong, and LeaveFault one that has recovered from a panic with value. A callback that calls them itself saves what recovering costs
+// even where there is nothing to recover from.
+func LeaveWell() { depth-- }
+
+// LeaveFault is described at LeaveWell.
+//
+//go:noinline
+func LeaveFault(callback string, contextID uint32, result *int32, afterFault int32, value any) {
+	depth--
 	if OnFault == nil {
 		panic(value)
 	}

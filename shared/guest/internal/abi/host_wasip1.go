@@ -339,7 +339,7 @@ func DefineCounter(name string) (id, status uint32) {
 }
 
 // IncrementCounter adds one.
-func IncrementCounter(id uint32) (status uint32) { return currentHost.ProxyIncrementMetric(id, 1) }
+func IncrementCounter(id uint32) (status uint32) { return importIncrementMetric(id, 1) }
 
 //go:wasmimport env proxy_get_current_time_nanoseconds
 //go:noescape
@@ -349,4 +349,22 @@ func importGetCurrentTimeNanoseconds(result unsafe.Pointer) uint32
 func Nanoseconds() (ns int64, status uint32) {
 	status = importGetCurrentTimeNanoseconds(unsafe.Pointer(&ns))
 	return ns, status
+}
+
+// pairs is used again by every request.
+var pairs [][2]string
+
+// RequestHeaders reads the current stream's request headers.
+func RequestHeaders() (list [][2]string, status uint32) {
+	var address, size uint32
+	if status = importGetHeaderMapPairs(0, unsafe.Pointer(&address), unsafe.Pointer(&size)); status != 0 {
+		return nil, status
+	}
+	pairs = readPairs(allocated(address, size), pairs[:0])
+	return pairs, 0
+}
+
+// SetProperty is proxy_set_property for a path of one part.
+func SetProperty(name, value string) (status uint32) {
+	return importSetProperty(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(unsafe.StringData(value)), uint32(len(value)))
 }

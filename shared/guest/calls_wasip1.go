@@ -9,3 +9,5 @@ import "github.com/tollgate-wasm/tollgate/shared/guest/internal/abi"
 
 func defineCounter(name string) (id, status uint32) { return abi.DefineCounter(name) }
 func incrementCounter(id uint32) uint32             { return abi.IncrementCounter(id) }
+func requestHeaders() ([][2]string, uint32)         { return abi.RequestHeaders() }
+func setProperty(name, value string) uint32         { return abi.SetProperty(name, value) }

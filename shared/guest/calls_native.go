@@ -9,3 +9,5 @@ const notInGuest = 12 // Unimplemented: outside the guest there is no proxy
 
 func defineCounter(string) (id, status uint32) { return 0, notInGuest }
 func incrementCounter(uint32) uint32           { return notInGuest }
+func requestHeaders() ([][2]string, uint32)    { return nil, notInGuest }
+func setProperty(string, string) uint32        { return notInGuest }

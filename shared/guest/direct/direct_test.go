@@ -1,0 +1,91 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package direct
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+type recorder struct {
+	action      types.Action
+	seen, ended []uint32
+}
+
+func (r *recorder) OnRequest(id uint32) types.Action { r.seen = append(r.seen, id); return r.action }
+func (r *recorder) OnStreamEnd(id uint32)            { r.ended = append(r.ended, id) }
+
+func reset(t *testing.T) {
+	t.Helper()
+	clear := func() { registered, paused, created = nil, nil, stream{} }
+	clear()
+	t.Cleanup(clear)
+}
+
+func TestStreams(t *testing.T) {
+	reset(t)
+	a, b := &recorder{}, &recorder{action: types.ActionPause}
+	Handle(1, &recorder{})
+	Handle(1, a)
+	Handle(2, b)
+	for i, plugin := range []uint32{1, 2, 2, 1, 2} {
+		created = stream{uint32(10 + i), plugin}
+		if action := request(uint32(10 + i)); (action == types.ActionPause) != (plugin == 2) {
+			t.Errorf("stream %d: action %d", 10+i, action)
+		}
+	}
+	if !slices.Equal(a.seen, []uint32{10, 13}) || !slices.Equal(b.seen, []uint32{11, 12, 14}) {
+		t.Errorf("plugin 1 saw %v, plugin 2 %v", a.seen, b.seen)
+	}
+	for _, id := range []uint32{12, 10, 13, 14, 11} {
+		if !concerns(id) {
+			t.Errorf("the end of stream %d concerns nobody", id)
+		}
+		if plugin, h := end(id); plugin || (h == b) != (id != 10 && id != 13) {
+			t.Errorf("the end of stream %d: %v %v", id, plugin, h)
+		}
+		if _, h := end(id); h != nil {
+			t.Errorf("the end of stream %d is told twice", id)
+		}
+	}
+	if concerns(10) || !concerns(1) {
+		t.Error("what is over concerns somebody, or the end of a plugin nobody")
+	}
+	if plugin, _ := end(1); !plugin {
+		t.Error("plugin 1 is not known as one")
+	}
+	if plugin, _ := end(1); plugin {
+		t.Error("plugin 1 is still known")
+	}
+	created = stream{20, 2}
+	request(20)
+	if len(a.seen) != 2 || len(b.seen) != 4 {
+		t.Errorf("after the end of plugin 1, it has seen %v and plugin 2 %v", a.seen, b.seen)
+	}
+}
+
+// Whatever is out of order is a panic, which the export turns into a refusal.
+func TestUnknownStreams(t *testing.T) {
+	for name, f := range map[string]func(){
+		"a stream of no plugin":                 func() { created = stream{10, 7}; request(10) },
+		"headers without a context":             func() { request(10) },
+		"headers of another stream":             func() { created = stream{10, 1}; request(11) },
+		"headers twice":                         func() { created = stream{10, 1}; request(10); request(10) },
+		"headers of a stream before the newest": func() { created = stream{10, 1}; created = stream{11, 1}; request(10) },
+		"a plugin that is gone":                 func() { end(1); created = stream{10, 1}; request(10) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			reset(t)
+			Handle(1, &recorder{})
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			f()
+		})
+	}
+}
