@@ -113,7 +113,7 @@ func install(version string, w io.Writer) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lock(dir + ".lock")
+	unlock, err := Lock(dir + ".lock")
 	if err != nil {
 		return "", err
 	}
@@ -150,8 +150,8 @@ func install(version string, w io.Writer) (string, error) {
 	return binary, nil
 }
 
-// lock waits until no other process holds the file. The lock ends with the process.
-func lock(path string) (unlock func(), err error) {
+// Lock waits until no other process holds the file. The lock ends with the process.
+func Lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err

@@ -83,13 +83,19 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Err is how the program ended; to be asked after Done.
 func (p *Process) Err() error { return p.err }
 
-// Stop ends the program: politely, then, after a grace period of ten seconds, not.
+// Stop ends the program: politely, then, after a grace period of ten seconds, not. What it has started itself ends with it: a script that waits for its program would
+// leave that behind.
 func (p *Process) Stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done: // its number, and so its group's, may be another's by now
+		return
+	default:
+	}
+	_ = syscall.Kill(-p.Pid(), syscall.SIGTERM)
 	select {
 	case <-p.done:
 	case <-time.After(10 * time.Second):
-		_ = p.cmd.Process.Kill()
+		_ = syscall.Kill(-p.Pid(), syscall.SIGKILL)
 		<-p.done
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
 )
 
-// Each runs a test in every version of Envoy that this run covers: those in $TOLLGATE_ENVOY (a comma list, or all), by default the newest and the oldest.
-func Each(t *testing.T, test func(t *testing.T, version string)) {
+// Versions of Envoy that this run covers: those in $TOLLGATE_ENVOY (a comma list, or all), by default the newest and the oldest.
+func Versions(t testing.TB) []string {
 	t.Helper()
 	versions := []string{envoybin.Default, envoybin.Oldest}
 	switch list := os.Getenv("TOLLGATE_ENVOY"); list {
@@ -30,6 +30,14 @@ func Each(t *testing.T, test func(t *testing.T, version string)) {
 		if !slices.Contains(envoybin.Versions, v) {
 			t.Fatalf("TOLLGATE_ENVOY names %q; Tollgate claims %s", v, strings.Join(envoybin.Versions, ", "))
 		}
+	}
+	return versions
+}
+
+// Each runs a test in each of the Versions.
+func Each(t *testing.T, test func(t *testing.T, version string)) {
+	t.Helper()
+	for _, v := range Versions(t) {
 		t.Run("envoy="+v, func(t *testing.T) { test(t, v) })
 	}
 }
