@@ -138,8 +138,11 @@ func (s *Source) MayForce(kid string, now time.Time) bool {
 	return t-s.record.Forced >= ForcedInterval.Microseconds() || t < s.record.Lease
 }
 
-// Unknown remembers that there is no such kid.
+// Unknown remembers that there is no such kid. A token that keeps coming does not prolong that: its key may have been published meanwhile.
 func (s *Source) Unknown(kid string, now time.Time) {
+	if since, ok := s.unknown[kid]; ok && now.UnixMicro()-since < unknownFor.Microseconds() {
+		return
+	}
 	if s.unknown == nil || len(s.unknown) >= maxUnknown {
 		s.unknown = map[string]int64{}
 	}
@@ -149,7 +152,8 @@ func (s *Source) Unknown(kid string, now time.Time) {
 // Hopeful reports whether a first set may come soon: none has been had, and none has failed to come.
 func (s *Source) Hopeful() bool { return s.set == nil && s.record.Failures == 0 }
 
-// Settled reports whether a fetch that was wanted since began (microseconds) has ended, well or not.
-func (s *Source) Settled(began int64) bool {
-	return s.record.Lease == 0 && (s.record.Tried >= began || s.record.Fetched >= began)
+// Settled reports whether a fetch that was wanted since began has ended, well or not. One that was under way by then may bring what the issuer published before it, so it
+// settles nothing as long as another may be asked for.
+func (s *Source) Settled(began, now int64) bool {
+	return s.record.Lease == 0 && (s.record.Tried >= began || s.record.Fetched >= began && now-s.record.Forced < ForcedInterval.Microseconds())
 }

@@ -123,6 +123,10 @@ func TestUnknownKid(t *testing.T) {
 	if s.MayForce("kid", at(159)) || !s.MayForce("kid", at(160)) || !s.MayForce("other", at(159)) {
 		t.Error("what was looked for is not remembered, or too much of it")
 	}
+	s.Unknown("kid", at(150))
+	if !s.MayForce("kid", at(160)) {
+		t.Error("a token that keeps coming is remembered for longer")
+	}
 	for i := range 10_000 {
 		s.Unknown("k"+strconv.Itoa(i), at(100))
 	}
@@ -141,9 +145,10 @@ func TestSettled(t *testing.T) {
 		{"nothing has happened", Record{Tried: micro(0)}, false},
 		{"a fetch is under way", Record{Tried: micro(10), Lease: micro(13)}, false},
 		{"a fetch has failed", Record{Tried: micro(10), Failures: 1}, true},
-		{"a fetch that had begun before has come back", Record{Tried: micro(4), Fetched: micro(6)}, true},
+		{"a fetch that had begun before has come back, and another may be asked for", Record{Tried: micro(4), Fetched: micro(6)}, false},
+		{"a fetch that had begun before has come back, and no other may be asked for yet", Record{Tried: micro(4), Fetched: micro(6), Forced: micro(-23)}, true},
 	} {
-		if s.Update(c.r, nil); s.Settled(micro(5)) != c.want {
+		if s.Update(c.r, nil); s.Settled(micro(5), micro(6)) != c.want {
 			t.Errorf("%s: %v", c.name, !c.want)
 		}
 	}

@@ -92,7 +92,7 @@ func (k *keys) forget(stream uint32) {
 
 // over reports whether the request has waited long enough: a fetch that it asked for has ended, well or not, or its time is up.
 func (w *waiter) over(now time.Time) bool {
-	return w.remote.Source.Settled(w.began.UnixMicro()) || !now.Before(w.deadline)
+	return w.remote.Source.Settled(w.began.UnixMicro(), now.UnixMicro()) || !now.Before(w.deadline)
 }
 
 // wanted reports whether requests wait for a fetch that has not ended yet. One for which there is another document to look at is not among them: it may need none.

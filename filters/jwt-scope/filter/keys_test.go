@@ -186,6 +186,28 @@ func TestLastGoodKeys(t *testing.T) {
 	i.want("J26 J31 past maxStale, even a token that is remembered", i.ask(0, ec), 503, "keys_unavailable")
 }
 
+// A fetch that was under way when a token with a new kid came may bring what the issuer published before it: it is no reason to refuse the token.
+func TestNewKeyDuringRefresh(t *testing.T) {
+	i := startIDP(t, 1)
+	i.pass(50 * time.Millisecond)
+	i.answer("200", document(ec))
+	i.pass(50 * time.Millisecond)
+	i.want("known", i.ask(0, ec), 200, "")
+	i.pass(270 * time.Second)
+	i.passUntilFetch()
+	c := i.call() // the issuer has read its keys: the old set is on its way
+	i.clock = i.clock.Add(time.Millisecond)
+	next := mint.New("next", jose.ES256)
+	s := i.ask(0, next)
+	i.want("a new kid during a refresh", s, 0, "")
+	c.Answer([][2]string{{":status", "200"}}, []byte(document(ec)), nil)
+	i.pass(50 * time.Millisecond)
+	i.want("after the old set", s, 0, "")
+	i.answer("200", document(ec, next))
+	i.pass(50 * time.Millisecond)
+	i.want("after the set that it asked for", s, 200, "")
+}
+
 // J25: an unknown kid has the keys fetched, and the request waits for them; made-up kids do so once in thirty seconds.
 func TestUnknownKidFetches(t *testing.T) {
 	i := startIDP(t, 2)
