@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/sha2"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
@@ -40,6 +41,7 @@ type JWS struct {
 	HasKID bool
 	Type   string // typ; empty when there is none
 
+	Header    gjson.Result // a JSON object; not for choosing a token's key by
 	Payload   gjson.Result // a JSON object
 	signed    string       // header.payload, as sent
 	signature []byte
@@ -65,6 +67,15 @@ func object(b []byte, lim strictjson.Limits) (gjson.Result, error) {
 
 // EncodedPayload is the payload in base64url, as it was sent.
 func (t *JWS) EncodedPayload() string { return t.signed[strings.IndexByte(t.signed, '.')+1:] }
+
+// Hash is the SHA-256 of a text in base64url, as ath (RFC 9449 §4.2) and x5t#S256 have it.
+//
+//go:noinline
+func Hash(text string) string {
+	h := sha2.New256()
+	_, _ = h.Write([]byte(text)) // never fails
+	return base64url.EncodeToString(h.Sum(nil))
+}
 
 // DecodePayload reads a JSON object in base64url that stands by itself, as Envoy's jwt_authn forwards the claims it has verified: without padding, or with the right one.
 func DecodePayload(text string, lim Limits) (gjson.Result, error) {
@@ -98,7 +109,7 @@ func parse(token string, lim Limits) (t *JWS, payload []byte, err error) {
 	if err != nil || !header.IsObject() {
 		return nil, nil, ErrHeader
 	}
-	t = &JWS{signed: token[:last]}
+	t = &JWS{Header: header, signed: token[:last]}
 	if err := t.readHeader(header); err != nil {
 		return nil, nil, err
 	}

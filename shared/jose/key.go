@@ -102,6 +102,27 @@ func (k *Key) Fits(a Algorithm) bool {
 	return k.kty == want.kty && k.crv == want.crv && (k.alg == 0 || k.alg == a) && (want.scheme != schemeHMAC || len(k.raw) >= want.size)
 }
 
+// Thumbprint is the JWK's SHA-256 thumbprint in base64url (RFC 7638), for a public key that ParseKey has taken: none of its members needs escaping.
+func Thumbprint(jwk gjson.Result) string {
+	var names []string // in the order of their code points
+	switch text(jwk, "kty") {
+	case "RSA":
+		names = []string{"e", "kty", "n"}
+	case "EC":
+		names = []string{"crv", "kty", "x", "y"}
+	case "OKP":
+		names = []string{"crv", "kty", "x"}
+	}
+	s := ""
+	for _, name := range names {
+		s += `,"` + name + `":"` + text(jwk, name) + `"`
+	}
+	if s == "" {
+		return ""
+	}
+	return Hash("{" + s[1:] + "}")
+}
+
 //go:noinline
 func text(object gjson.Result, name string) string {
 	if v, ok := strictjson.Member(object, name); ok && v.Type == gjson.String {

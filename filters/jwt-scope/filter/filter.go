@@ -32,99 +32,142 @@ func New() types.VMContext { return &vm{} }
 type vm struct{ types.DefaultVMContext }
 
 func (*vm) NewPluginContext(id uint32) types.PluginContext {
-	p := &plugin{}
+	s := &state{}
+	p := &plugin{start: s.start, tick: s.tick, request: s.request, forget: s.keys.forget}
 	direct.Handle(id, p)
 	return p
 }
 
-// plugin is one configuration in one VM. Configurations of the same module share the VM, so nothing of one is a package variable.
+// plugin is one configuration in one VM, as the SDK sees it. It is functions only: of a type that stands behind an interface the linker keeps all that could be reached from its
+// fields by reflection, every type with its methods, and that is 100 KB of formatting times and numbers.
 type plugin struct {
 	types.DefaultPluginContext
+	start   func() bool
+	tick    func()
+	request func(stream uint32) types.Action
+	forget  func(stream uint32)
+}
+
+func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
+	return types.OnPluginStartStatus(p.start())
+}
+func (p *plugin) OnTick()                              { p.tick() }
+func (p *plugin) OnRequest(stream uint32) types.Action { return p.request(stream) }
+func (p *plugin) OnStreamEnd(stream uint32)            { p.forget(stream) }
+
+// state is one configuration in one VM. Configurations of the same module share the VM, so nothing of one is a package variable.
+type state struct {
 	policy   *scope.Policy
 	counters *host.Counters
 	decision scope.Decision
 	effect   scope.Effect
 	keys     keys
+	proofs   *host.ReplayGuard // nil where no provider asks for proofs
 }
 
-func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
+// start reads the configuration.
+func (s *state) start() bool {
 	// Without a configuration the proxy has no bytes to give and the SDK reports an error: to Parse that is an empty text, which it refuses.
 	text, _ := proxywasm.GetPluginConfiguration()
 	policy, err := scope.Parse(string(text))
 	if err != nil {
 		host.LogRefused(Name, err)
-		return types.OnPluginStartStatusFailed
+		return false
 	}
-	p.policy, p.counters = policy, host.NewCounters(Name)
-	if err := p.keys.start(policy.Remotes()); err != nil {
+	s.policy, s.counters = policy, host.NewCounters(Name)
+	if err := s.keys.start(policy.Remotes()); err != nil {
 		host.LogRefused(Name, err)
-		return types.OnPluginStartStatusFailed
+		return false
 	}
-	return types.OnPluginStartStatusOK
+	if entries := policy.ProofEntries(); entries > 0 {
+		// Two filters of one chain that both see a proof must not share a table, and a filter keeps its own when its configuration changes: so it goes by the filter's name.
+		name, err := proxywasm.GetProperty([]string{"plugin_name"})
+		if err == nil {
+			s.proofs, err = host.NewReplayGuard("dpop\x00"+string(name), entries)
+		}
+		if err != nil {
+			host.LogRefused(Name, err)
+			return false
+		}
+	}
+	return true
 }
 
-// OnRequest decides a request.
-func (p *plugin) OnRequest(stream uint32) types.Action {
+// request decides a request.
+func (s *state) request(stream uint32) types.Action {
 	headers, err := guest.RequestHeaders()
 	if err != nil {
 		panic(err)
 	}
 	now := guest.Now()
-	p.policy.Decide(&p.decision, headers, now)
-	if p.decision.KeysWanted() != nil && p.waits(stream, headers, now) {
+	s.policy.Decide(&s.decision, headers, now)
+	if s.decision.KeysWanted() != nil && s.waits(stream, headers, now) {
 		return types.ActionPause
 	}
-	return p.finish(headers)
+	return s.finish(headers)
 }
 
 // waits puts a request off whose keys are not there; false: too many are put off already, and it has been decided without.
 //
 //go:noinline
-func (p *plugin) waits(stream uint32, headers [][2]string, now time.Time) bool {
-	if !p.keys.full() {
-		p.keys.wait(stream, p.decision.KeysWanted(), headers, now)
+func (s *state) waits(stream uint32, headers [][2]string, now time.Time) bool {
+	if !s.keys.full() {
+		s.keys.wait(stream, s.decision.KeysWanted(), headers, now)
 		return true
 	}
-	p.policy.DecideAfterWait(&p.decision, headers, now)
+	s.policy.DecideAfterWait(&s.decision, headers, now)
 	return false
 }
 
-// OnStreamEnd forgets a request that waits.
-func (p *plugin) OnStreamEnd(stream uint32) { p.keys.forget(stream) }
-
 // finish brings the decision to its verdict and acts on it.
-func (p *plugin) finish(headers [][2]string) types.Action {
-	d := &p.decision
-	if d.WaitsForSignature() {
-		verify(d)
+func (s *state) finish(headers [][2]string) types.Action {
+	d := &s.decision
+	if d.Step() != scope.Done {
+		s.advance(d)
 	}
 	v := d.Verdict()
-	rule := p.policy.RuleName(v.Rule)
-	if err := p.counters.Count(rule, v); err != nil {
+	rule := s.policy.RuleName(v.Rule)
+	if err := s.counters.Count(rule, v); err != nil {
 		panic(err)
 	}
 	if v.Code == verdict.OK {
-		p.apply()
+		s.apply()
 		return types.ActionContinue
 	}
-	return p.refuse(rule, v, headers)
+	return s.refuse(rule, v, headers)
 }
 
+// advance does what the decision waits for.
+//
 //go:noinline
-func verify(d *scope.Decision) {
-	for d.WaitsForSignature() {
-		signature, _ := d.Signature()
-		d.SignatureChecked(host.VerifySignature(signature))
+func (s *state) advance(d *scope.Decision) {
+	for {
+		switch d.Step() {
+		case scope.CheckSignature:
+			signature, _ := d.Signature()
+			d.SignatureChecked(host.VerifySignature(signature))
+		case scope.ReadPeer:
+			// An error is what Envoy gives where there is no TLS or no certificate: none, then.
+			digest, _ := proxywasm.GetProperty(peerDigest)
+			d.PeerRead(string(digest))
+		case scope.CheckReplay:
+			id, expires := d.Proof()
+			d.ReplayChecked(s.proofs.Admit(id, expires, guest.Now()))
+		default:
+			return
+		}
 	}
 }
+
+var peerDigest = []string{"connection", "sha256_peer_certificate_digest"}
 
 // refuse answers the request, or lets it go on in shadow mode.
 //
 //go:noinline
-func (p *plugin) refuse(rule string, v *verdict.Verdict, headers [][2]string) types.Action {
+func (s *state) refuse(rule string, v *verdict.Verdict, headers [][2]string) types.Action {
 	host.LogDecision(Name, rule, v)
 	if v.Admits() {
-		p.apply()
+		s.apply()
 		return types.ActionContinue
 	}
 	if err := host.Reply(Name, rule, v, host.Header(headers, "content-type")); err != nil {
@@ -137,9 +180,9 @@ func (p *plugin) refuse(rule string, v *verdict.Verdict, headers [][2]string) ty
 const identity = "tollgate.identity"
 
 // apply does to the request what was decided. An error leaves the request half done, so it is a fault, and no pass.
-func (p *plugin) apply() {
-	e := &p.effect
-	p.decision.Effect(e)
+func (s *state) apply() {
+	e := &s.effect
+	s.decision.Effect(e)
 	if len(e.Remove)+len(e.Set) > 0 {
 		rewrite(e)
 	}

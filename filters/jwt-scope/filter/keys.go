@@ -105,9 +105,9 @@ func (k *keys) wanted(remote *scope.RemoteKeys, now time.Time) bool {
 	return false
 }
 
-// OnTick fetches what is due and decides the requests whose waiting is over.
-func (p *plugin) OnTick() {
-	k := &p.keys
+// tick fetches what is due and decides the requests whose waiting is over.
+func (s *state) tick() {
+	k := &s.keys
 	now := guest.Now()
 	calm := true
 	for i, f := range k.fetchers {
@@ -120,7 +120,7 @@ func (p *plugin) OnTick() {
 	for i := range waiting {
 		w := &waiting[i]
 		if w.over(now) || w.version != w.remote.Source.Version() {
-			p.wake(w, now)
+			s.wake(w, now)
 		} else {
 			k.waiters = append(k.waiters, *w)
 		}
@@ -135,7 +135,7 @@ func (p *plugin) OnTick() {
 }
 
 // wake decides a request that has waited. A fault is its own: the others are still to be woken.
-func (p *plugin) wake(w *waiter, now time.Time) {
+func (s *state) wake(w *waiter, now time.Time) {
 	if proxywasm.SetEffectiveContext(w.stream) != nil {
 		return // the stream has ended
 	}
@@ -145,13 +145,13 @@ func (p *plugin) wake(w *waiter, now time.Time) {
 		}
 	}()
 	if w.over(now) {
-		p.policy.DecideAfterWait(&p.decision, w.headers, now)
-	} else if p.policy.Decide(&p.decision, w.headers, now); p.decision.KeysWanted() == w.remote {
+		s.policy.DecideAfterWait(&s.decision, w.headers, now)
+	} else if s.policy.Decide(&s.decision, w.headers, now); s.decision.KeysWanted() == w.remote {
 		w.version = w.remote.Source.Version()
-		p.keys.waiters = append(p.keys.waiters, *w)
+		s.keys.waiters = append(s.keys.waiters, *w)
 		return
 	}
-	if p.finish(w.headers) == types.ActionContinue {
+	if s.finish(w.headers) == types.ActionContinue {
 		if err := proxywasm.ResumeHttpRequest(); err != nil {
 			panic(err)
 		}

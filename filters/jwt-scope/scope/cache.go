@@ -19,7 +19,9 @@ type verified struct {
 	claims   gjson.Result // a JSON object
 	scopes   []string
 	validity validity
-	encoded  string // the claims in base64url, as they came
+
+	confirmation confirmation // where the provider asks for it
+	encoded      string       // the claims in base64url, as they came
 
 	// Of a cached token:
 	token        string

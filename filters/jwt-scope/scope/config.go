@@ -5,6 +5,7 @@ package scope
 
 import (
 	"strings"
+	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
@@ -23,6 +24,8 @@ type config struct {
 	metadata     string // URL of the protected resource's metadata (RFC 9728); empty for none
 	cacheEntries int
 	limits       jose.Limits
+	proofAge     time.Duration // how long a DPoP proof is good
+	proofEntries int           // how many proofs are remembered at once
 }
 
 // readConfig returns what text says, or conf.Faults.
@@ -42,6 +45,7 @@ func readConfig(text string) (*config, error) {
 		c.cacheEntries = cache.Int("entries", c.cacheEntries, 0, 1<<16)
 		cache.End()
 	}
+	c.readProofs(o)
 	c.readForward(o)
 	if n, ok := o.Need("providers"); ok {
 		for _, item := range n.List() {

@@ -28,13 +28,14 @@ type provider struct {
 	maxLifetime   time.Duration // 0: none
 	types         []string      // allowed typ, in lower case and without application/; empty: any
 	scopeClaims   []string
+	constraint    constraint
 }
 
 // trusted reports whether the provider's claims come in a header instead of a token.
 func (p *provider) trusted() bool { return p.trustedHeader != "" }
 
 func (c *config) readProvider(o *conf.Object) {
-	p := &provider{}
+	p := &provider{constraint: unconstrained}
 	p.name = readName(o, func(name string) bool { return c.provider(name) != nil })
 	if n, ok := o.Need("issuer"); ok {
 		p.issuer = n.Text()
@@ -51,6 +52,7 @@ func (c *config) readProvider(o *conf.Object) {
 		p.readAlgorithms(o)
 		p.readKeys(o)
 		c.readLocations(o, p)
+		c.readConstraint(o, p)
 		p.readTypes(o)
 	}
 	p.skew = o.Duration("clockSkew", 30*time.Second, 0, 300*time.Second)

@@ -28,15 +28,36 @@ type Decision struct {
 	remote *RemoteKeys // that the decision waits for; nil: none
 	waited bool        // it has waited already
 
+	step    Step
+	now     time.Time
+	proving bool // the signature to be checked is a proof's
+
 	// While a signature is to be checked:
-	waiting   bool
 	token     *jose.JWS
 	alg       jose.Algorithm
 	candidate verified    // what the token will be once it is verified
 	keys      []*jose.Key // that the token is to be tried with
 	tried     int         // how many of them have been
 	pending   jose.Verification
+
+	// Of a proof whose signature is good, or being checked:
+	proofID   string
+	proofEnds time.Time
 }
+
+// Step is what a decision waits for.
+type Step int
+
+// The steps. Each is done by the caller, who then tells what came of it; until then there is no verdict.
+const (
+	Done           Step = iota // there is a verdict, or KeysWanted
+	CheckSignature             // Signature; SignatureChecked
+	ReadPeer                   // PeerRead
+	CheckReplay                // Proof; ReplayChecked
+)
+
+// Step is what the decision waits for now.
+func (d *Decision) Step() Step { return d.step }
 
 // Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in lower case. After it the decision either has its verdict or waits for
 // the proxy: to check a Signature, or to fetch the KeysWanted. The headers must stay as they are until the decision is used no more.
@@ -53,7 +74,7 @@ func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, now time.Time
 
 func (p *Policy) decide(d *Decision, headers [][2]string, now time.Time) {
 	d.policy, d.headers, d.hit, d.credential, d.verified = p, headers, match.Hit{}, credential{}, nil
-	d.waiting, d.keys, d.tried, d.remote = false, d.keys[:0], 0, nil
+	d.step, d.proving, d.now, d.keys, d.tried, d.remote = Done, false, now, d.keys[:0], 0, nil
 	d.verdict = verdict.Verdict{Rule: -1}
 	rule, refused := p.match(d, headers)
 	if refused == nil && rule >= 0 {
@@ -119,7 +140,7 @@ func (p *Policy) authenticate(d *Decision, rule int, now time.Time) *verdict.Cod
 			return refused
 		}
 		d.verified = v
-		return d.authorize(r)
+		return d.admit()
 	}
 	return p.readToken(d, r, now)
 }
@@ -209,7 +230,7 @@ func (p *Policy) readTrusted(d *Decision, r *rule, now time.Time) *verdict.Code 
 	d.candidate = verified{provider: provider, claims: payload, validity: validity, encoded: value}
 	d.candidate.scopes = readTokenScopes(payload, provider.scopeClaims)
 	d.verified = &d.candidate
-	return d.authorize(r)
+	return d.authorize()
 }
 
 func sameHeaderBefore(providers []*provider, header string) bool {
@@ -238,7 +259,7 @@ func (p *provider) checkClaims(claims gjson.Result, now time.Time) (validity, *v
 
 // tryNextKey makes the next key's verification pending, or decides: when a key of an algorithm that is checked here verifies, or when all have been tried.
 func (d *Decision) tryNextKey() *verdict.Code {
-	d.waiting = false
+	d.step = Done
 	for d.tried < len(d.keys) {
 		key := d.keys[d.tried]
 		d.tried++
@@ -250,7 +271,7 @@ func (d *Decision) tryNextKey() *verdict.Code {
 		}
 		v, err := d.token.Verification(d.alg, key)
 		if err == nil {
-			d.pending, d.waiting = v, true
+			d.pending, d.step = v, CheckSignature
 			return nil
 		}
 	}
@@ -261,17 +282,17 @@ func (d *Decision) tryNextKey() *verdict.Code {
 func (d *Decision) accept() *verdict.Code {
 	v := d.candidate
 	v.scopes = readTokenScopes(v.claims, v.provider.scopeClaims)
+	if v.provider.constraint != unconstrained {
+		v.confirmation = readConfirmation(v.claims)
+	}
 	d.policy.cache.put(&v)
 	d.verified = &v
-	return d.authorize(&d.policy.rules[d.verdict.Rule])
+	return d.admit()
 }
-
-// WaitsForSignature reports whether a signature is to be checked before there is a verdict.
-func (d *Decision) WaitsForSignature() bool { return d.waiting }
 
 // Signature is the check that the decision waits for; ok is false where it waits for none.
 func (d *Decision) Signature() (v jose.Verification, ok bool) {
-	return d.pending, d.waiting
+	return d.pending, d.step == CheckSignature
 }
 
 // SignatureChecked tells the outcome of the check that Signature named. An error means that the proxy could not check: the request is refused with code internal,
@@ -279,20 +300,34 @@ func (d *Decision) Signature() (v jose.Verification, ok bool) {
 func (d *Decision) SignatureChecked(good bool, err error) {
 	rule := d.verdict.Rule
 	switch {
-	case !d.waiting || err != nil:
-		d.waiting, d.verified = false, nil
+	case d.step != CheckSignature || err != nil:
+		d.step, d.verified = Done, nil
 		d.end(verdict.Internal, rule)
+	case d.proving && good:
+		d.step = CheckReplay
+		d.end(nil, rule)
+	case d.proving:
+		d.step = Done
+		d.end(TokenUnbound, rule)
 	case good:
-		d.waiting = false
+		d.step = Done
 		d.end(d.accept(), rule)
 	default:
 		d.end(d.tryNextKey(), rule)
 	}
 }
 
+// admit goes on from a token that is verified.
+func (d *Decision) admit() *verdict.Code {
+	if d.verified.provider.constraint != unconstrained {
+		return d.confirm()
+	}
+	return d.authorize()
+}
+
 // authorize holds verified claims against what the rule asks for.
-func (d *Decision) authorize(r *rule) *verdict.Code {
-	v := d.verified
+func (d *Decision) authorize() *verdict.Code {
+	v, r := d.verified, &d.policy.rules[d.verdict.Rule]
 	if !r.scopes.fit(v.scopes) {
 		return InsufficientScope
 	}
@@ -315,12 +350,12 @@ func (d *Decision) end(refused *verdict.Code, rule int) {
 	if refused == nil {
 		d.verdict.Code = verdict.OK
 	}
-	if d.waiting || d.remote != nil {
-		d.verdict.Code = verdict.Internal // until the signature has been checked, or the keys are there
+	if d.step != Done || d.remote != nil {
+		d.verdict.Code = verdict.Internal // until that is done, or the keys are there
 		return
 	}
 	if refused != nil {
-		d.verdict.Challenge = p.challenge(d.verdict.Code, rule)
+		d.verdict.Challenge = p.challenge(d, rule)
 	}
 }
 

@@ -19,6 +19,7 @@ var (
 	TokenExpired      = verdict.NewCode("token_expired", 401)       // now ≥ exp + skew
 	TokenNotYetValid  = verdict.NewCode("token_not_yet_valid", 401) // now < nbf − skew, or iat > now + skew
 	TokenLifetime     = verdict.NewCode("token_lifetime", 401)      // exp − iat is over maxLifetime
+	TokenUnbound      = verdict.NewCode("token_unbound", 401)       // the sender does not prove to be the one that the token's cnf names
 	PayloadMissing    = verdict.NewCode("payload_missing", 401)     // access is required and the trusted header is not there
 	PayloadMalformed  = verdict.NewCode("payload_malformed", 400)   // the trusted header is no base64url JSON, or stands there twice
 	InsufficientScope = verdict.NewCode("insufficient_scope", 403)  // the rule asks for other scopes

@@ -49,13 +49,20 @@ func (p *Policy) RuleName(rule int) string {
 	return p.rules[rule].name
 }
 
-// challenge is the value of WWW-Authenticate (RFC 6750 §3) for a refusal by rule; empty where a token would not help.
-func (p *Policy) challenge(c *verdict.Code, rule int) string {
+// challenge is the value of WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1) for a refusal; empty where a token would not help.
+func (p *Policy) challenge(d *Decision, rule int) string {
+	c := d.verdict.Code
 	if c == verdict.OK || c == verdict.NoRule || c == verdict.PathAmbiguous || c.Status >= 500 {
 		return ""
 	}
 	s := `Bearer realm="` + p.realm + `"`
-	if e := bearerError(c); e != "" {
+	byProof := p.wantsProof(d, rule)
+	if byProof {
+		s = `DPoP realm="` + p.realm + `", algs="` + proofAlgorithms + `"`
+	}
+	if byProof && c == TokenUnbound && d.verified.confirmation.thumbprint != "" && d.credential.at.scheme != "bearer" {
+		s += `, error="invalid_dpop_proof"`
+	} else if e := bearerError(c); e != "" {
 		s += `, error="` + e + `"`
 	}
 	if c == InsufficientScope && p.rules[rule].needs != "" {
@@ -65,4 +72,21 @@ func (p *Policy) challenge(c *verdict.Code, rule int) string {
 		s += `, resource_metadata="` + p.metadata + `"`
 	}
 	return s
+}
+
+// wantsProof reports whether the challenge is DPoP's: the token came with that scheme, or is bound to a key, or the rule accepts no others.
+func (p *Policy) wantsProof(d *Decision, rule int) bool {
+	if d.credential.at != nil {
+		return d.credential.at.scheme == dpopScheme || d.verdict.Code == TokenUnbound && d.verified.confirmation.thumbprint != ""
+	}
+	providers := p.rules[rule].providers
+	if len(providers) == 0 {
+		providers = p.providers
+	}
+	for _, provider := range providers {
+		if provider.constraint != dpop {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,270 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package scope
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/replay"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// constraint is what a provider asks of the sender of a token, beside having it. Whatever cnf (RFC 7800) of a token binds it to is enforced under all but none.
+type constraint string
+
+const (
+	unconstrained constraint = "none"
+	mtls          constraint = "mtls"        // RFC 8705 §3: the certificate of the connection's client
+	dpop          constraint = "dpop"        // RFC 9449: a proof in the header DPoP
+	whenPresent   constraint = "whenPresent" // tokens without cnf need nothing
+)
+
+// The scheme of DPoP-bound tokens (RFC 9449 §7.1), in lower case, and the header of their proofs.
+const (
+	dpopScheme = "dpop"
+	dpopHeader = "dpop"
+)
+
+// proofAlgorithms are those that a proof may be signed with: all that have public keys.
+const proofAlgorithms = "ES256 ES384 ES512 RS256 RS384 RS512 PS256 PS384 PS512 EdDSA"
+
+// readConstraint reads senderConstraint. A token bound to a key comes with the scheme DPoP instead of Bearer, so that is looked for where Bearer is.
+func (c *config) readConstraint(o *conf.Object, p *provider) {
+	p.constraint = constraint(o.Enum("senderConstraint", string(unconstrained), string(mtls), string(dpop), string(whenPresent)))
+	if p.constraint != dpop && p.constraint != whenPresent {
+		return
+	}
+	for _, l := range p.locations {
+		if l.scheme == "bearer" {
+			p.locations = append(p.locations, c.location(location{header: l.header, scheme: dpopScheme, prefix: "DPoP "}))
+		}
+	}
+}
+
+// readProofs reads how long proofs are good, and how many are remembered.
+func (c *config) readProofs(o *conf.Object) {
+	c.proofAge, c.proofEntries = time.Minute, 1<<16
+	if n, ok := o.At("dpop"); ok {
+		d := n.Object()
+		c.proofAge = d.Duration("maxAge", c.proofAge, time.Second, 10*time.Minute)
+		c.proofEntries = d.Int("entries", c.proofEntries, 1, 1<<20)
+		d.End()
+	}
+}
+
+// ProofEntries is how many proofs the proxy must be able to remember at once; 0: none, since no provider asks for any.
+func (p *Policy) ProofEntries() int {
+	for _, provider := range p.providers {
+		if provider.constraint == dpop || provider.constraint == whenPresent {
+			return p.proofEntries
+		}
+	}
+	return 0
+}
+
+// confirmation is what a token's cnf claim binds it to.
+type confirmation struct {
+	present     bool
+	thumbprint  string // jkt: of the key that signs proofs
+	certificate string // x5t#S256: SHA-256 of the client's certificate, DER, in base64url
+}
+
+func readConfirmation(claims gjson.Result) (c confirmation) {
+	cnf, ok := strictjson.Member(claims, "cnf")
+	if !ok || cnf.Type == gjson.Null {
+		return c
+	}
+	c.present = true
+	c.thumbprint, c.certificate = memberText(cnf, "jkt"), memberText(cnf, "x5t#S256")
+	return c
+}
+
+func memberText(object gjson.Result, name string) string {
+	if v, ok := strictjson.Member(object, name); ok && v.Type == gjson.String {
+		return v.Str
+	}
+	return ""
+}
+
+// confirm has the verified token's binding checked, which takes steps: the certificate, the proof, its signature, its id. Then the rule is asked.
+//
+//go:noinline
+func (d *Decision) confirm() *verdict.Code {
+	v := d.verified
+	cnf, mode := &v.confirmation, v.provider.constraint
+	byProof := d.credential.at.scheme == dpopScheme
+	switch {
+	case !cnf.present && mode == whenPresent && !byProof:
+		return d.authorize()
+	case cnf.certificate == "" && cnf.thumbprint == "", // bound to what we do not know, or to nothing
+		mode == mtls && cnf.certificate == "",
+		mode == dpop && cnf.thumbprint == "",
+		cnf.thumbprint == "" && byProof,
+		cnf.thumbprint != "" && d.credential.at.scheme == "bearer": // RFC 9449 §7.2
+		return TokenUnbound
+	case cnf.certificate != "":
+		d.step = ReadPeer
+		return nil
+	}
+	return d.checkProof()
+}
+
+// PeerRead tells the SHA-256 of the client's certificate, in hexadecimal digits as Envoy's connection.sha256_peer_certificate_digest has it; empty: there is none.
+func (d *Decision) PeerRead(digest string) {
+	if d.step != ReadPeer {
+		d.end(verdict.Internal, d.verdict.Rule)
+		return
+	}
+	d.step = Done
+	d.end(d.comparePeer(digest), d.verdict.Rule)
+}
+
+func (d *Decision) comparePeer(digest string) *verdict.Code {
+	want, err := jose.DecodeBase64(d.verified.confirmation.certificate)
+	if err != nil || len(want) != 32 || !strings.EqualFold(digest, hexText(want)) {
+		return TokenUnbound
+	}
+	if d.verified.confirmation.thumbprint == "" {
+		return d.authorize()
+	}
+	return d.checkProof()
+}
+
+func hexText(b []byte) string {
+	const digits = "0123456789abcdef"
+	text := make([]byte, 0, 2*len(b))
+	for _, c := range b {
+		text = append(text, digits[c>>4], digits[c&15])
+	}
+	return string(text)
+}
+
+// checkProof checks the request's DPoP proof as RFC 9449 §4.3 has it, up to its signature.
+func (d *Decision) checkProof() *verdict.Code {
+	text, found := "", 0
+	for i := range d.headers {
+		if d.headers[i][0] == dpopHeader {
+			text = d.headers[i][1]
+			found++
+		}
+	}
+	if found != 1 {
+		return TokenUnbound
+	}
+	t, err := jose.Parse(text, d.policy.limits)
+	if err != nil || mediaType(t.Type) != "dpop+jwt" {
+		return TokenUnbound
+	}
+	jwk, ok := strictjson.Member(t.Header, "jwk")
+	if !ok {
+		return TokenUnbound
+	}
+	alg, known := jose.ParseAlgorithm(t.Alg)
+	if !known || alg.Symmetric() {
+		return TokenUnbound
+	}
+	key, err := jose.ParseKey(jwk)
+	if err != nil || !key.Fits(alg) || jose.Thumbprint(jwk) != d.verified.confirmation.thumbprint {
+		return TokenUnbound
+	}
+	iat, found1, ok := numericDate(t.Payload, "iat", 0)
+	skew, now := d.verified.provider.skew.Microseconds(), d.now.UnixMicro()
+	last := iat + d.policy.proofAge.Microseconds() + skew // the proof is good before this
+	d.proofID = memberText(t.Payload, "jti")
+	if !ok || !found1 || iat > now+skew || now >= last || d.proofID == "" || len(d.proofID) > 256 {
+		return TokenUnbound
+	}
+	if memberText(t.Payload, "htm") != d.request.Method || !d.targets(memberText(t.Payload, "htu")) || memberText(t.Payload, "ath") != jose.Hash(d.credential.token) {
+		return TokenUnbound
+	}
+	d.proofEnds = time.UnixMicro(last)
+	if !alg.ByProxy() {
+		if !t.Verify(alg, key) {
+			return TokenUnbound
+		}
+		d.step = CheckReplay
+		return nil
+	}
+	if d.pending, err = t.Verification(alg, key); err != nil {
+		return TokenUnbound
+	}
+	d.step, d.proving = CheckSignature, true
+	return nil
+}
+
+// targets reports whether a proof's htu is the URI of this request: the same scheme, host and port and, decoded once, the same path; query and fragment do not count (§4.3, 9).
+func (d *Decision) targets(htu string) bool {
+	scheme, rest, ok := strings.Cut(htu, "://")
+	if !ok {
+		return false
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	authority, path := strings.ToLower(rest[:end]), rest[end:]
+	if end = strings.IndexAny(path, "?#"); end >= 0 {
+		path = path[:end]
+	}
+	if path == "" {
+		path = "/"
+	}
+	var own, ownScheme string
+	for i := range d.headers {
+		switch d.headers[i][0] {
+		case ":authority":
+			own = strings.ToLower(d.headers[i][1])
+		case ":scheme":
+			ownScheme = d.headers[i][1]
+		}
+	}
+	var target match.Request
+	if target.Set("GET", authority, path, d.policy.literalPaths) != nil {
+		return false
+	}
+	scheme = strings.ToLower(scheme)
+	return ownScheme != "" && strings.EqualFold(scheme, ownScheme) && authority != "" && target.Host == d.request.Host && port(authority, scheme) == port(own, scheme) && target.Path == d.request.Path
+}
+
+// port of an authority that match has taken, or the scheme's own.
+func port(authority, scheme string) string {
+	if i := strings.LastIndexByte(authority, ':'); i >= 0 && strings.IndexByte(authority[i:], ']') < 0 {
+		return authority[i+1:]
+	}
+	if scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
+// Proof names the proof that must not have come before, and until when that is to be remembered.
+func (d *Decision) Proof() (id replay.ID, expires time.Time) {
+	hash := jose.Hash(d.verified.confirmation.thumbprint + "\x00" + d.proofID)
+	b, _ := jose.DecodeBase64(hash) // of our own making
+	copy(id[:], b)
+	return id, d.proofEnds.Add(time.Second) // the table counts whole seconds
+}
+
+// ReplayChecked tells whether the proof is the first of its kind. An error means that nobody knows.
+func (d *Decision) ReplayChecked(fresh bool, err error) {
+	rule := d.verdict.Rule
+	if d.step != CheckReplay || err != nil {
+		d.step = Done
+		d.end(verdict.Internal, rule)
+		return
+	}
+	d.step = Done
+	if !fresh {
+		d.end(TokenUnbound, rule)
+		return
+	}
+	d.end(d.authorize(), rule)
+}
