@@ -23,6 +23,7 @@ type Decision struct {
 	hit        match.Hit
 	verdict    verdict.Verdict
 	credential credential
+	looked     bool      // for credentials: the rule asks for them
 	verified   *verified // nil until the claims may be believed
 
 	remote *RemoteKeys // that the decision waits for; nil: none
@@ -52,7 +53,7 @@ func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, now time.Time
 }
 
 func (p *Policy) decide(d *Decision, headers [][2]string, now time.Time) {
-	d.policy, d.headers, d.hit, d.credential, d.verified = p, headers, match.Hit{}, credential{}, nil
+	d.policy, d.headers, d.hit, d.credential, d.looked, d.verified = p, headers, match.Hit{}, credential{}, false, nil
 	d.waiting, d.keys, d.tried, d.remote = false, d.keys[:0], 0, nil
 	d.verdict = verdict.Verdict{Rule: -1}
 	rule, refused := p.match(d, headers)
@@ -101,6 +102,7 @@ func (p *Policy) authenticate(d *Decision, rule int, now time.Time) *verdict.Cod
 	if r.trusted {
 		return p.readTrusted(d, r, now)
 	}
+	d.looked = true
 	found, refused := findCredential(p.locations, d.headers, d.request.Query)
 	d.credential = found
 	if refused == TokenMissing && r.access == optional {
