@@ -302,6 +302,8 @@ func TestSpoofedRequest(t *testing.T) {
 			{"P19 two hosts in one", "GET /x HTTP/1.1\r\nHost: public.example,api.example\r\n\r\n", false},
 			{"P19 userinfo", "GET /x HTTP/1.1\r\nHost: public.example@api.example\r\n\r\n", false},
 			{"P19 a path in the host", "GET /x HTTP/1.1\r\nHost: public.example/x\r\n\r\n", false},
+			{"P19 userinfo, where any host will do", "GET /public/a HTTP/1.1\r\nHost: public.example@api.example\r\n\r\n", false},
+			{"P19 two hosts in one, where any host will do", "GET /public/a HTTP/1.1\r\nHost: public.example,api.example\r\n\r\n", false},
 			{"P19 no host", "GET /x HTTP/1.1\r\n\r\n", false},
 			{"P19 an empty host", "GET /x HTTP/1.1\r\nHost:\r\n\r\n", false},
 		} {
