@@ -58,6 +58,14 @@ func (m *Message) Status() int {
 
 // readMessage reads one message: its head, and the body that the head announces.
 func readMessage(r *bufio.Reader) (*Message, error) {
+	m, err := readHead(r)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.readBody(r)
+}
+
+func readHead(r *bufio.Reader) (*Message, error) {
 	m := &Message{}
 	for first := true; ; first = false {
 		line, err := r.ReadString('\n')
@@ -78,23 +86,27 @@ func readMessage(r *bufio.Reader) (*Message, error) {
 		}
 		m.Headers = append(m.Headers, [2]string{strings.ToLower(name), strings.Trim(value, " \t")})
 	}
+	return m, nil
+}
+
+func (m *Message) readBody(r *bufio.Reader) error {
 	var body strings.Builder
 	switch length := m.Header("content-length"); {
 	case m.Header("transfer-encoding") == "chunked":
 		for {
 			line, err := r.ReadString('\n')
 			if err != nil {
-				return nil, err
+				return err
 			}
 			size, err := strconv.ParseInt(strings.TrimRight(line, "\r\n"), 16, 64)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if _, err := io.CopyN(&body, r, size); err != nil {
-				return nil, err
+				return err
 			}
 			if end, err := r.ReadString('\n'); err != nil || end != "\r\n" {
-				return nil, errors.New("a chunk does not end where it should")
+				return errors.New("a chunk does not end where it should")
 			}
 			if size == 0 {
 				break
@@ -103,14 +115,14 @@ func readMessage(r *bufio.Reader) (*Message, error) {
 	case length != "":
 		n, err := strconv.ParseInt(length, 10, 64)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if _, err := io.CopyN(&body, r, n); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	m.Body = body.String()
-	return m, nil
+	return nil
 }
 
 // HTTP1 sends the bytes of a request over a connection of its own and returns the response.
@@ -151,6 +163,110 @@ func (c *Conn) Do(request string) *Message {
 		c.t.Fatalf("no response: %v", err)
 	}
 	return m
+}
+
+// Send writes bytes and waits for nothing: early data, or what goes through a tunnel.
+func (c *Conn) Send(bytes string) {
+	c.t.Helper()
+	if err := c.c.SetDeadline(time.Now().Add(timeout)); err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := io.WriteString(c.c, bytes); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Read returns the next n bytes that come, whatever they mean.
+func (c *Conn) Read(n int) string {
+	c.t.Helper()
+	b := make([]byte, n)
+	if err := c.c.SetDeadline(time.Now().Add(timeout)); err != nil {
+		c.t.Fatal(err)
+	}
+	if n, err := io.ReadFull(c.r, b); err != nil {
+		c.t.Fatalf("%d bytes and then %v", n, err)
+	}
+	return string(b)
+}
+
+// Rest returns what comes until the other side closes the connection.
+func (c *Conn) Rest() string {
+	c.t.Helper()
+	if err := c.c.SetDeadline(time.Now().Add(timeout)); err != nil {
+		c.t.Fatal(err)
+	}
+	b, err := io.ReadAll(c.r)
+	if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+		c.t.Fatalf("the connection stays open; so far: %q", b)
+	}
+	return string(b) // a reset is an end, too
+}
+
+// Closed is the start line of what stands for an answer where the proxy has closed the connection without one.
+const Closed = "CLOSED"
+
+// Client1 sends any number of requests in HTTP/1.1, over one connection as long as the proxy keeps it.
+type Client1 struct {
+	t       testing.TB
+	address string
+	c       net.Conn
+	r       *bufio.Reader
+}
+
+// NewClient1 makes a client whose connection is closed with the test.
+func NewClient1(t testing.TB, address string) *Client1 {
+	c := &Client1{t: t, address: address}
+	t.Cleanup(c.close)
+	return c
+}
+
+func (c *Client1) close() {
+	if c.c != nil {
+		c.c.Close()
+		c.c = nil
+	}
+}
+
+// Do sends the bytes of a request and returns the response.
+func (c *Client1) Do(request string) *Message {
+	c.t.Helper()
+	for {
+		reused := c.c != nil
+		if !reused {
+			conn, err := net.DialTimeout("tcp", c.address, timeout)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			c.c, c.r = conn, bufio.NewReader(conn)
+		}
+		if err := c.c.SetDeadline(time.Now().Add(timeout)); err != nil {
+			c.t.Fatal(err)
+		}
+		_, err := io.WriteString(c.c, request)
+		if err == nil {
+			// One byte first: only where none came has the proxy closed the connection before it saw the request.
+			if _, err = c.r.Peek(1); err == nil {
+				m, err := readHead(c.r)
+				if err == nil && !strings.HasPrefix(request, "HEAD ") {
+					err = m.readBody(c.r)
+				}
+				if err != nil {
+					c.t.Fatalf("half a response to %.200q: %v", request, err)
+				}
+				if m.Header("connection") == "close" {
+					c.close()
+				}
+				return m
+			}
+		}
+		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+			c.t.Fatalf("no response to %.200q: %v", request, err)
+		}
+		c.close()
+		if !reused {
+			return &Message{Start: Closed}
+		}
+	}
 }
 
 // Request writes a request for HTTP1: the path and the headers stand in it exactly as given. Host is api.example unless the headers have one.

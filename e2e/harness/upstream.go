@@ -14,7 +14,7 @@ import (
 )
 
 // Upstream is a server behind the proxy that keeps what reaches it and answers 200; the path /close makes it close the
-// connection instead.
+// connection instead. It takes every upgrade and every CONNECT, with an echo: whatever it is asked for, only the proxy refuses.
 type Upstream struct {
 	listener net.Listener
 	mu       sync.Mutex
@@ -55,11 +55,27 @@ func (u *Upstream) serve(c net.Conn) {
 		if strings.Contains(m.Start, " /close ") {
 			return // a server that breaks off
 		}
+		if strings.HasPrefix(m.Start, "CONNECT ") {
+			u.echo(c, r, "HTTP/1.1 200 OK\r\n\r\n")
+			return
+		}
+		if protocol := m.Header("upgrade"); protocol != "" {
+			u.echo(c, r, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: "+protocol+"\r\n\r\n")
+			return
+		}
 		const body = "answered by the upstream\n"
 		if _, err := io.WriteString(c, fmt.Sprintf("HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s", len(body), body)); err != nil {
 			return
 		}
 	}
+}
+
+// echo answers and then sends back what comes, until the other side ends.
+func (u *Upstream) echo(c net.Conn, r io.Reader, answer string) {
+	if _, err := io.WriteString(c, answer); err != nil {
+		return
+	}
+	_, _ = io.Copy(c, r) // an error is the end of the connection
 }
 
 // Port that it listens on.

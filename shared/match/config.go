@@ -143,6 +143,9 @@ func ParseTemplate(text string, literal bool) (t Template, problem string) {
 			if problem != "" {
 				return t, problem
 			}
+			if strings.ContainsAny(canonical, ";?#") {
+				return t, "a path pattern has no encoded ; ? or #: a request is matched with them and as if it ended there"
+			}
 			t.segments = append(t.segments, segment{literal: canonical})
 		}
 	}

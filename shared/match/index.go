@@ -229,11 +229,14 @@ func (n *node) search(segment string) *node {
 	return nil
 }
 
-// First returns the first rule that fits r. A request whose ;parameters make the difference between two rules, or between two values of a path variable, is ambiguous.
+// First returns the first rule that fits r. A request whose ;parameters, or whose encoded ? or #, make the difference between two rules, or between two values of a path variable, is
+// ambiguous.
 func (x *Index) First(r *Request) (hit Hit, ok bool, err error) {
 	best := x.first(r, r.segments)
-	if len(r.bare) > 0 && !x.same(best, x.first(r, r.bare), r) {
-		return Hit{}, false, ErrParameters
+	for _, other := range r.others {
+		if !x.same(best, x.first(r, other), r, other) {
+			return Hit{}, false, ErrParameters
+		}
 	}
 	if best < 0 {
 		return Hit{}, false, nil
@@ -315,17 +318,17 @@ func (l *leaf) of(method string) []int32 {
 	return nil
 }
 
-// All appends every rule that fits r to dst, each once, in order. Parameters are treated as in First.
+// All appends every rule that fits r to dst, each once, in order. Other readings of the path are treated as in First.
 func (x *Index) All(r *Request, dst []Hit) ([]Hit, error) {
 	start := len(dst)
 	dst = x.all(r, r.segments, dst)
-	if len(r.bare) > 0 {
-		bare := x.all(r, r.bare, nil)
-		if len(bare) != len(dst)-start {
+	for _, other := range r.others {
+		hits := x.all(r, other, nil)
+		if len(hits) != len(dst)-start {
 			return dst[:start], ErrParameters
 		}
 		for i, h := range dst[start:] {
-			if h.Rule != bare[i].Rule || !sameVariables(h.entry, bare[i].entry, r) {
+			if h.Rule != hits[i].Rule || !sameVariables(h.entry, hits[i].entry, r, other) {
 				return dst[:start], ErrParameters
 			}
 		}
@@ -350,22 +353,22 @@ func (x *Index) all(r *Request, segments []string, dst []Hit) []Hit {
 }
 
 // same reports whether two readings of a path come to the same rule with the same variables.
-func (x *Index) same(sent, bare int32, r *Request) bool {
-	if sent < 0 || bare < 0 {
-		return sent == bare
+func (x *Index) same(sent, read int32, r *Request, other []string) bool {
+	if sent < 0 || read < 0 {
+		return sent == read
 	}
-	a, b := &x.entries[sent], &x.entries[bare]
-	return a.rule == b.rule && sameVariables(a, b, r)
+	a, b := &x.entries[sent], &x.entries[read]
+	return a.rule == b.rule && sameVariables(a, b, r, other)
 }
 
-func sameVariables(sent, bare *entry, r *Request) bool {
+func sameVariables(sent, read *entry, r *Request, other []string) bool {
 	names := sent.template.Variables()
-	if !slices.Equal(names, bare.template.Variables()) {
+	if !slices.Equal(names, read.template.Variables()) {
 		return false
 	}
 	for _, name := range names {
 		a, _ := sent.variable(name, r.segments)
-		if b, _ := bare.variable(name, r.bare); a != b {
+		if b, _ := read.variable(name, other); a != b {
 			return false
 		}
 	}

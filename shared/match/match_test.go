@@ -26,6 +26,8 @@ func TestSetPath(t *testing.T) {
 		{name: "a trailing slash stays", path: "/orders/", want: "/orders/"},
 		{name: "P4 the query is cut at the first ?", path: "/a?b=/../c?d", want: "/a"},
 		{name: "P4 an encoded ? is a character", path: "/a%3fb", want: "/a?b"},
+		{name: "P4 an encoded ? behind dots", path: "/a/..%3f/b", err: ErrDotSegment, literalErr: ErrDotSegment},
+		{name: "P4 an encoded # behind a dot and parameters", path: "/a/.;x%23", err: ErrDotSegment, literalErr: ErrDotSegment},
 		{name: "P4 a # in the path", path: "/a#b", err: ErrFragment, literalErr: ErrFragment},
 		{name: "P4 a # in the query", path: "/a?b#c", err: ErrFragment, literalErr: ErrFragment},
 		{name: "P2 unreserved escapes are decoded", path: "/%61dm%69n/%7e%2D%5f", want: "/admin/~-_"},
@@ -190,7 +192,7 @@ func TestParseTemplateRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"orders": "starts with a slash", "*": "starts with a slash", "/a?b": "no ?", "/a#b": "no ?", "/{**}/a": "at the end only", "/a*": "whole segments", "/a/*": "whole segments",
 		"/{}": "named by", "/{1a}": "named by", "/{a-b}": "named by", "/{a}/{a}": "twice", "/x{a}": "whole segments", "/a;b": ";parameters", "/a//b": "empty segment",
-		"/../a": ". or ..", "/a%2fb": "encoded slash", "/a%": "percent sign", "/a%ff": "UTF-8", `/a\b`: "backslash",
+		"/../a": ". or ..", "/a%2fb": "encoded slash", "/a%": "percent sign", "/a%3fb": "encoded", "/a%23": "encoded", "/a%3bb": "encoded", "/a%ff": "UTF-8", `/a\b`: "backslash",
 	} {
 		if _, problem := ParseTemplate(text, false); !strings.Contains(problem, want) {
 			t.Errorf("%s: %q, want …%s…", text, problem, want)
@@ -257,6 +259,16 @@ func TestParameters(t *testing.T) {
 		{"P3 in a literal segment they select another rule", "/orders;x/7", 0, ErrParameters},
 		{"P3 behind a literal segment they select another rule", "/admin;x=y", 0, ErrParameters},
 		{"P3 in a path variable they make another value", "/tenants/acme;x/y", 0, ErrParameters},
+		{"P4 an encoded ? below {**} makes no difference", "/orders/what%3f/7", 0, nil},
+		{"P4 nor an encoded # under {*}", "/files/c%23", 3, nil},
+		{"P4 an encoded ? ends a literal segment for whoever parses twice", "/admin%3fx", 0, ErrParameters},
+		{"P4 so does an encoded #", "/admin%23/x", 0, ErrParameters},
+		{"P4 and what follows it is gone", "/files/a%3f/b", 0, ErrParameters},
+		{"P4 in a path variable it makes another value", "/tenants/acme%3fx/y", 0, ErrParameters},
+		{"P4 a parameter before it", "/admin;x%3fy", 0, ErrParameters},
+		{"P4 it stands within a parameter that is dropped first", "/files;%3f/a", 0, ErrParameters},
+		{"P4 both, and no difference", "/orders/7;v=1/what%3f", 0, nil},
+		{"P4 P1 it makes an empty one of no account", "/orders/%3f", 0, nil},
 		{"P3 behind a path variable they make no difference", "/tenants/acme/y;x", 1, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -280,6 +292,15 @@ func TestParameters(t *testing.T) {
 	}
 	if _, ok, err := x.First(&r); ok || err != nil {
 		t.Errorf("where neither reading fits a rule: %v, %v", ok, err)
+	}
+	x = index(t, []string{"/a/b"})
+	for _, path := range []string{"/a/b%3f", "/a/b%23/c", "/a;p/b%3f", "/a;p%3f/b"} {
+		if err := r.Set("GET", "", path, false); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := x.First(&r); ok || err != ErrParameters {
+			t.Errorf("P4 %s: %v, %v", path, ok, err)
+		}
 	}
 }
 
@@ -460,8 +481,8 @@ func sameAsThorough(t *testing.T, method, authority, path string) {
 	if quick.setPlain(path) {
 		thorough.Method = method
 		err := thorough.setPath(path, false)
-		if err != nil || quick.Path != thorough.Path || quick.Query != thorough.Query || !slices.Equal(quick.segments, thorough.segments) || len(thorough.bare) > 0 {
-			t.Errorf("path %q: quick %q ?%q %q; thorough %q ?%q %q %q, %v", path, quick.Path, quick.Query, quick.segments, thorough.Path, thorough.Query, thorough.segments, thorough.bare, err)
+		if err != nil || quick.Path != thorough.Path || quick.Query != thorough.Query || !slices.Equal(quick.segments, thorough.segments) || len(thorough.others) > 0 {
+			t.Errorf("path %q: quick %q ?%q %q; thorough %q ?%q %q %q, %v", path, quick.Path, quick.Query, quick.segments, thorough.Path, thorough.Query, thorough.segments, thorough.others, err)
 		}
 	}
 	if end := plainHost(authority); end >= 0 {
@@ -502,7 +523,7 @@ func FuzzSet(f *testing.F) {
 		if r.Set(method, authority, path, literal) != nil || r.Path == "*" {
 			return
 		}
-		for _, s := range append(slices.Clone(r.segments), r.bare...) {
+		for _, s := range slices.Concat(append(slices.Clone(r.others), r.segments)...) {
 			if s == "." || s == ".." || strings.ContainsAny(s, "/\\\x00") {
 				t.Fatalf("%q has the segment %q", path, s)
 			}

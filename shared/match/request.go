@@ -20,7 +20,7 @@ var (
 	ErrFragment   = errors.New("the path has a #")
 	ErrControl    = errors.New("the path has a control character")
 	ErrUTF8       = errors.New("the path is not UTF-8")
-	ErrParameters = errors.New("the path falls under another rule without its ;parameters")
+	ErrParameters = errors.New("the path falls under another rule without its ;parameters, or cut at an encoded ? or #")
 	ErrHost       = errors.New("the host is not a plain name or address with an optional port")
 	ErrMethod     = errors.New("the method is not in upper case")
 )
@@ -32,8 +32,8 @@ type Request struct {
 	Path   string // without query, escapes decoded; "*" for OPTIONS *
 	Query  string // what follows the first ?, as sent; empty when there is none
 
-	segments []string // of Path, after its first slash; nil for "*"
-	bare     []string // segments without ;parameters; nil when there are none
+	segments []string   // of Path, after its first slash; nil for "*"
+	others   [][]string // what the upstream may make of segments: without ;parameters, cut at an encoded ? or #, and both; empty when there is none of these
 }
 
 // Set reads the request line's parts as the proxy has them (:method, :authority, :path) or returns why they are ambiguous; the request is then not
@@ -42,7 +42,7 @@ type Request struct {
 //
 // The parts may alias memory that is reused later: nothing of the Request outlives them.
 func (r *Request) Set(method, authority, path string, literal bool) error {
-	r.Method, r.Query, r.bare = method, "", r.bare[:0]
+	r.Method, r.Query, r.others = method, "", r.others[:0]
 	if !upperCase(method) {
 		return ErrMethod
 	}
@@ -90,13 +90,23 @@ func (r *Request) setPath(path string, literal bool) error {
 		return err
 	}
 	if parameters {
-		for _, s := range r.segments {
-			if i := strings.IndexByte(s, ';'); i >= 0 {
-				s = s[:i]
-			}
-			r.bare = append(r.bare, s)
+		if err := r.addReading(withoutParameters(r.segments), literal); err != nil {
+			return err
 		}
-		return r.checkSegments(r.bare, literal)
+	}
+	// Here a ? or # can only have been encoded. Where a path is decoded and then parsed again (a rewrite that proxies the decoded path, mod_rewrite in CVE-2024-38474), it
+	// ends the path: /admin%3f/x is /admin there.
+	if len(r.Path) == len(path) {
+		return nil // nothing was decoded
+	}
+	if i := strings.IndexAny(r.Path, "?#"); i >= 0 {
+		cut := split(nil, r.Path[:i])
+		if err := r.addReading(cut, literal); err != nil {
+			return err
+		}
+		if parameters {
+			return r.addReading(withoutParameters(cut), literal)
+		}
 	}
 	return nil
 }
@@ -145,6 +155,20 @@ func (r *Request) setPlain(path string) bool {
 //go:noinline
 func more(segments []string) []string {
 	return append(segments, make([]string, 8+len(segments))...)
+}
+
+// addReading notes what else the path may mean to the upstream.
+func (r *Request) addReading(segments []string, literal bool) error {
+	r.others = append(r.others, segments)
+	return r.checkSegments(segments, literal)
+}
+
+func withoutParameters(segments []string) []string {
+	bare := make([]string, len(segments))
+	for i, s := range segments {
+		bare[i], _, _ = strings.Cut(s, ";")
+	}
+	return bare
 }
 
 // canonicalPath decodes path into r.Path, once, and tells whether it has ;parameters. Decoding every escape, not only those of unreserved characters, leaves no

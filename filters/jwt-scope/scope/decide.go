@@ -23,6 +23,7 @@ type Decision struct {
 	hit        match.Hit
 	verdict    verdict.Verdict
 	credential credential
+	looked     bool      // for credentials: the rule asks for them
 	verified   *verified // nil until the claims may be believed
 
 	remote *RemoteKeys // that the decision waits for; nil: none
@@ -73,7 +74,7 @@ func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, now time.Time
 }
 
 func (p *Policy) decide(d *Decision, headers [][2]string, now time.Time) {
-	d.policy, d.headers, d.hit, d.credential, d.verified = p, headers, match.Hit{}, credential{}, nil
+	d.policy, d.headers, d.hit, d.credential, d.looked, d.verified = p, headers, match.Hit{}, credential{}, false, nil
 	d.step, d.proving, d.now, d.keys, d.tried, d.remote = Done, false, now, d.keys[:0], 0, nil
 	d.verdict = verdict.Verdict{Rule: -1}
 	rule, refused := p.match(d, headers)
@@ -124,6 +125,7 @@ func (p *Policy) authenticate(d *Decision, rule int, now time.Time) *verdict.Cod
 	if r.trusted {
 		return p.readTrusted(d, r, now)
 	}
+	d.looked = true
 	found, refused := p.findCredential(d.headers, d.request.Query)
 	d.credential = found
 	if refused == TokenMissing && r.access == optional {

@@ -37,8 +37,8 @@ func (d *Decision) forward(e *Effect, f *forward) {
 			}
 		}
 	}
-	if at := d.credential.at; at != nil && f.stripToken {
-		d.strip(at, e)
+	if f.stripToken && d.looked {
+		d.strip(e)
 	}
 	v := d.verified
 	if v == nil {
@@ -57,37 +57,71 @@ func (d *Decision) forward(e *Effect, f *forward) {
 	}
 }
 
-// strip takes the credential away.
-func (d *Decision) strip(at *location, e *Effect) {
-	switch {
-	case at.query != "":
-		for i := range d.headers {
-			if d.headers[i][0] == ":path" {
-				e.Set = append(e.Set, [2]string{":path", withoutParameter(d.headers[i][1], at.query)})
-			}
-		}
-	case at.cookie != "":
-		e.Remove = append(e.Remove, "cookie")
-		var rest []string
-		for i := range d.headers {
-			if d.headers[i][0] != "cookie" {
-				continue
-			}
-			for _, pair := range strings.Split(d.headers[i][1], ";") {
-				pair = strings.Trim(pair, " \t")
-				if name, _, _ := strings.Cut(pair, "="); name != at.cookie && pair != "" {
-					rest = append(rest, pair)
+// strip takes the credentials away: in shadow mode a request goes on with more than one, or with one that is none. A header whose name only folds to a token's is removed, too: it was not looked at,
+// and a server that confuses the two would take it for what was.
+func (d *Decision) strip(e *Effect) {
+	var cookies []string
+	var path string
+	for _, l := range d.policy.locations {
+		if l.header != "" {
+			for i := range d.headers {
+				if name := d.headers[i][0]; name != l.header && fold(name) == fold(l.header) && !contains(e.Remove, name) {
+					e.Remove = append(e.Remove, name)
 				}
 			}
 		}
-		if len(rest) > 0 {
-			e.Set = append(e.Set, [2]string{"cookie", strings.Join(rest, "; ")})
+		if _, code := l.find(d.headers, d.request.Query); code == TokenMissing {
+			continue // an Authorization of another scheme stays
 		}
-	default:
-		if !contains(e.Remove, at.header) {
-			e.Remove = append(e.Remove, at.header)
+		switch {
+		case l.query != "":
+			if path == "" {
+				path = header(d.headers, ":path")
+			}
+			path = withoutParameter(path, l.query)
+		case l.cookie != "":
+			cookies = append(cookies, l.cookie)
+		case !contains(e.Remove, l.header):
+			e.Remove = append(e.Remove, l.header)
+			if l.scheme == dpopScheme { // the proof is part of the credential
+				e.Remove = append(e.Remove, dpopHeader)
+			}
 		}
 	}
+	if path != "" {
+		e.Set = append(e.Set, [2]string{":path", path})
+	}
+	if len(cookies) > 0 {
+		d.stripCookies(cookies, e)
+	}
+}
+
+func (d *Decision) stripCookies(names []string, e *Effect) {
+	e.Remove = append(e.Remove, "cookie")
+	var rest []string
+	for i := range d.headers {
+		if d.headers[i][0] != "cookie" {
+			continue
+		}
+		for _, pair := range strings.Split(d.headers[i][1], ";") {
+			pair = strings.Trim(pair, " \t")
+			if name, _, _ := strings.Cut(pair, "="); pair != "" && !contains(names, name) {
+				rest = append(rest, pair)
+			}
+		}
+	}
+	if len(rest) > 0 {
+		e.Set = append(e.Set, [2]string{"cookie", strings.Join(rest, "; ")})
+	}
+}
+
+func header(headers [][2]string, name string) string {
+	for i := range headers {
+		if headers[i][0] == name {
+			return headers[i][1]
+		}
+	}
+	return ""
 }
 
 // withoutParameter takes every parameter of that name out of a path's query.

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,37 @@ func TestStripToken(t *testing.T) {
 	// A place is one provider's: the other's tokens are not taken from it.
 	if v, _ := effect(t, p, request("GET", "/any", [2]string{"x-token", es256(t, good(claims{"iss": "https://short.example", "iat": now.Unix()}))})...); v.Code != TokenIssuer {
 		t.Errorf("a token where its issuer's are not: %s", v.Code.Name)
+	}
+}
+
+// What goes on without a verified token goes on without a credential, too: in shadow mode, and where a server would take another header for the token's.
+func TestStripEveryCredential(t *testing.T) {
+	places := `"token":[{"header":"authorization","scheme":"Bearer"},{"header":"x-token"},{"cookie":"session"},{"cookie":"sid"},{"query":"access_token"},{"query":"t"}],"issuer"`
+	p := parse(t, strings.Replace(with(testConfig, `"forward":{"token":"strip"}`), `"issuer"`, places, 1))
+	token := es256(t, good())
+	for _, c := range []struct {
+		name    string
+		headers [][2]string
+		want    Effect
+	}{
+		{"J16 two headers of the same name", request("GET", "/trial", bearerHeader(token), bearerHeader(token)), Effect{Remove: []string{"authorization"}}},
+		{"J16 a list in one", request("GET", "/trial", bearerHeader(token+",Bearer "+token)), Effect{Remove: []string{"authorization"}}},
+		{"J16 two headers", request("GET", "/trial", bearerHeader(token), [2]string{"x-token", token}), Effect{Remove: []string{"authorization", "x-token"}}},
+		{"J16 all places", request("GET", "/trial?a=1&t=x&access_token="+token, bearerHeader(token), [2]string{"x-token", token}, [2]string{"cookie", "session=x; b=2"}, [2]string{"cookie", "sid=y"}),
+			Effect{Remove: []string{"authorization", "x-token", "cookie"}, Set: [][2]string{{":path", "/trial?a=1"}, {"cookie", "b=2"}}}},
+		{"an empty one", request("GET", "/trial", [2]string{"x-token", ""}), Effect{Remove: []string{"x-token"}}},
+		{"P10 a name that folds to the token's", request("GET", "/any", bearerHeader(token), [2]string{"x_token", "root"}, [2]string{"x_token", "more"}), Effect{Remove: []string{"x_token", "authorization"}}},
+		{"P10 only that", request("GET", "/maybe", [2]string{"x_token", "root"}), Effect{Remove: []string{"x_token"}}},
+		{"another scheme stays", request("GET", "/trial", [2]string{"authorization", "Basic YTpi"}, [2]string{"cookie", "a=b"}), Effect{}},
+		{"a public path: nobody has looked", request("GET", "/healthz", bearerHeader(token), [2]string{"x_token", "root"}), Effect{}},
+	} {
+		v, e := effect(t, p, c.headers...)
+		e.Identity = ""
+		slices.Sort(e.Remove)
+		slices.Sort(c.want.Remove)
+		if !v.Admits() || !slices.Equal(e.Remove, c.want.Remove) || !slices.Equal(e.Set, c.want.Set) {
+			t.Errorf("%s: %s, %+v, want %+v", c.name, v.Code.Name, e, c.want)
+		}
 	}
 }
 

@@ -141,16 +141,7 @@ func (p *Policy) findCredential(headers [][2]string, query string) (found creden
 func (p *Policy) searchCredential(headers [][2]string, query string) (found credential, refused *verdict.Code) {
 	refused = TokenMissing
 	for _, l := range p.locations {
-		var token string
-		var code *verdict.Code
-		switch {
-		case l.query != "":
-			token, code = l.findInQuery(query)
-		case l.cookie != "":
-			token, code = l.findInCookies(headers)
-		default:
-			token, code = l.findInHeaders(headers)
-		}
+		token, code := l.find(headers, query)
 		if code == TokenMissing {
 			continue
 		}
@@ -185,6 +176,17 @@ func (l *location) findKnown(headers [][2]string, c *cache) (known *verified) {
 		}
 	}
 	return known
+}
+
+//go:noinline
+func (l *location) find(headers [][2]string, query string) (token string, refused *verdict.Code) {
+	switch {
+	case l.query != "":
+		return l.findInQuery(query)
+	case l.cookie != "":
+		return l.findInCookies(headers)
+	}
+	return l.findInHeaders(headers)
 }
 
 func (l *location) findInHeaders(headers [][2]string) (token string, refused *verdict.Code) {
