@@ -36,24 +36,6 @@ func allocateOversize(size uint32) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(block))
 }
 
-// allocated returns the block of that address. The proxy gives addresses as numbers: only what Allocate has handed out in this callback is one.
-func allocated(address, size uint32) []byte {
-	if offset := uintptr(address) - uintptr(unsafe.Pointer(&arena)); offset <= arenaSize-uintptr(size) && size <= arenaSize {
-		return arena[offset:][:size:size]
-	}
-	return oversizeBlock(address, size)
-}
-
-//go:noinline
-func oversizeBlock(address, size uint32) []byte {
-	for _, block := range oversize {
-		if uintptr(address) == uintptr(unsafe.Pointer(unsafe.SliceData(block))) && int(size) <= len(block) {
-			return block[:size:size]
-		}
-	}
-	panic("the proxy's answer is not where it may be")
-}
-
 func releaseArena() {
 	arenaUsed = 0
 	if len(oversize) > 0 {

@@ -368,3 +368,21 @@ func RequestHeaders() (list [][2]string, status uint32) {
 func SetProperty(name, value string) (status uint32) {
 	return importSetProperty(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(unsafe.StringData(value)), uint32(len(value)))
 }
+
+// allocated returns the block of that address. The proxy gives addresses as numbers: only what Allocate has handed out in this callback is one.
+func allocated(address, size uint32) []byte {
+	if offset := uintptr(address) - uintptr(unsafe.Pointer(&arena)); offset <= arenaSize-uintptr(size) && size <= arenaSize {
+		return arena[offset:][:size:size]
+	}
+	return oversizeBlock(address, size)
+}
+
+//go:noinline
+func oversizeBlock(address, size uint32) []byte {
+	for _, block := range oversize {
+		if uintptr(address) == uintptr(unsafe.Pointer(unsafe.SliceData(block))) && int(size) <= len(block) {
+			return block[:size:size]
+		}
+	}
+	panic("the proxy's answer is not where it may be")
+}
