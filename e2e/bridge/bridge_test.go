@@ -4,6 +4,8 @@
 package bridge
 
 import (
+	"io"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,6 +163,55 @@ func TestTraps(t *testing.T) {
 			if err := envoy.Await(func() bool { return harness.HTTP1(t, envoy.Main(), order("served")).Body == "1" }, 10*time.Second); err != nil {
 				t.Errorf("%s: no new VM: %v", name, err)
 			}
+		}
+	})
+}
+
+// W2: a VM that traps while it takes a call's answer takes neither Envoy nor the next request along. The request that waited for the call is never let through: nobody is left to answer
+// it, and Envoy keeps it until one of its own timeouts.
+func TestTrapInCall(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		envoy, up := start(t, version, "x")
+		waiting, err := net.Dial("tcp", envoy.Main())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer waiting.Close()
+		if _, err := io.WriteString(waiting, order("call", [2]string{"x-where", "trap_http_call_response"})); err != nil {
+			t.Fatal(err)
+		}
+		envoy.WaitLog("proxy_on_http_call_response failed")
+		if err := envoy.Await(func() bool { return harness.HTTP1(t, envoy.Main(), order("served")).Body == "1" }, 10*time.Second); err != nil {
+			t.Errorf("no new VM: %v", err)
+		}
+		for _, m := range up.Take() {
+			if !strings.HasPrefix(m.Start, "POST /called ") {
+				t.Errorf("the request that waited reached the upstream: %s", m.Start)
+			}
+		}
+		if err := waiting.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		var b [256]byte
+		if n, _ := waiting.Read(b[:]); n > 0 && !strings.HasPrefix(string(b[:n]), "HTTP/1.1 5") {
+			t.Errorf("the request that waited is answered %q", b[:n])
+		}
+	})
+}
+
+// W5 W7: a megabyte of garbage a request, over many collections, in every Envoy that is tested: before 1.39 its poll_oneoff answers ENOSYS, on which Go's runtime gives up should it ever ask.
+func TestGarbage(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		envoy, _ := start(t, version, "x")
+		client := harness.NewClient1(t, envoy.Main())
+		const requests = 1500
+		for n := range requests {
+			if answer := client.Do(order("garbage")); answer.Status() != 200 {
+				t.Fatalf("request %d: %+v", n, answer)
+			}
+		}
+		if answer := client.Do(order("served")); answer.Body != strconv.Itoa(requests+1) {
+			t.Errorf("the VM has served %s requests, want %d: it was made anew", answer.Body, requests+1)
 		}
 	})
 }

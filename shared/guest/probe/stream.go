@@ -80,6 +80,8 @@ func (s *stream) OnHttpRequestHeaders(count int, endOfStream bool) types.Action 
 		return types.ActionPause
 	case "trap":
 		panic(trap{})
+	case "garbage":
+		return answer(strconv.Itoa(garbage()))
 	case "out-of-memory":
 		// Go gives up with a throw, which no recover catches.
 		return answer(strconv.Itoa(len(make([]byte, 3<<30))))
@@ -91,8 +93,11 @@ func (s *stream) OnHttpRequestHeaders(count int, endOfStream bool) types.Action 
 }
 
 func (s *stream) panicIn(callback string) {
-	if s.where == callback {
+	switch s.where {
+	case callback:
 		panic("in " + callback)
+	case "trap_" + callback:
+		panic(trap{})
 	}
 }
 
@@ -200,4 +205,24 @@ func (s *stream) call() types.Action {
 		return answer(status(err))
 	}
 	return types.ActionPause
+}
+
+// kept makes garbage of what an earlier request has left, so that the collector has something to mark.
+var kept [][]byte
+
+// garbage leaves a megabyte behind, in pieces of every size that the collector treats differently.
+func garbage() (total int) {
+	var pieces [][]byte
+	for size := 16; total < 1<<20; size = size*3/2 + 1 {
+		if size > 1<<16 {
+			size = 16
+		}
+		pieces = append(pieces, make([]byte, size))
+		total += size
+	}
+	kept = append(kept, pieces[len(pieces)-1])
+	if len(kept) > 64 {
+		kept = kept[:0:0]
+	}
+	return len(pieces)
 }
