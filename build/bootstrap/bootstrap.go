@@ -25,6 +25,7 @@ func Typed(name string, fields M) M {
 // Bootstrap is a whole configuration with an admin interface on a free port of the loopback interface.
 func Bootstrap(listeners, clusters []M) []byte {
 	b, err := json.MarshalIndent(M{
+		"node":             M{"id": "tollgate", "cluster": "tollgate"}, // asked for where a configuration is discovered
 		"admin":            M{"address": Address("127.0.0.1", 0)},
 		"static_resources": M{"listeners": listeners, "clusters": clusters},
 	}, "", " ")
