@@ -55,6 +55,11 @@ test-keycloak: build ## Run jwt-scope in real Envoy against a real Keycloak (Jav
 bench: build ## Measure CPU per request beside Envoy's native filters (ARGS="-rounds 3")
 	@go run ./build/bench $(ARGS)
 
+DURATION ?= 10m
+.PHONY: soak
+soak: build ## Load jwt-scope with good and hostile requests for DURATION (default 10m) and watch its memory
+	TOLLGATE_SOAK=$(DURATION) go test -count=1 -v -timeout 24h ./e2e/soak
+
 FUZZTIME ?= 30s
 .PHONY: fuzz
 fuzz: tools-go ## Fuzz every parser for FUZZTIME each (default 30s)
