@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -106,7 +107,7 @@ func TestGuestCode(t *testing.T) {
 	}
 }
 
-// W9 W10 W11: what a module imports, weighs and asks for.
+// W9 W10 W11 W17 W19 W24 (no response, log, done or queue callbacks, so nothing runs after a reply or when maps are gone): what a module imports, weighs and asks for.
 func TestModules(t *testing.T) {
 	const maxSize, maxPages = 3_500_000, 64
 	for _, name := range []string{"jwt-scope"} {
@@ -129,7 +130,7 @@ func TestModules(t *testing.T) {
 				t.Errorf("%s does not export %s", name, export)
 			}
 		}
-		for _, export := range []string{"proxy_on_response_headers", "proxy_on_request_body", "proxy_on_log", "proxy_on_done"} {
+		for _, export := range []string{"proxy_on_response_headers", "proxy_on_request_body", "proxy_on_response_body", "proxy_on_response_trailers", "proxy_on_log", "proxy_on_done", "proxy_on_queue_ready"} {
 			if m.Exports(export) {
 				t.Errorf("%s exports %s, which it does not need: every call of it costs", name, export)
 			}
@@ -177,6 +178,59 @@ func TestReproducible(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Error("the module built elsewhere differs; is build/out/jwt-scope.wasm up to date (make build)?")
+	}
+}
+
+// Every id in e2e/ATTACKS.md stands in a test, or in a table that tests read.
+func TestAttacksHaveTests(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join(root(t), "e2e", "ATTACKS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := regexp.MustCompile(`(?m)^\| ([A-Z][0-9]+) \|`).FindAllSubmatch(b, -1)
+	last := map[byte]int{}
+	for _, id := range ids {
+		name := string(id[1])
+		if n, err := strconv.Atoi(name[1:]); err != nil || n != last[name[0]]+1 {
+			t.Errorf("%s follows %c%d", name, name[0], last[name[0]])
+		}
+		last[name[0]]++
+		list := exec.Command("git", "grep", "--untracked", "-lw", "-e", name, "--", "*_test.go", "shared/guest/probetest/*.go")
+		list.Dir = root(t)
+		if out, err := list.Output(); err != nil || len(bytes.TrimSpace(out)) == 0 {
+			t.Errorf("%s has no test: %v", name, err)
+		}
+	}
+	for kind, n := range map[byte]int{'J': 33, 'P': 23, 'W': 32} {
+		if last[kind] != n {
+			t.Errorf("%d ids with %c, want %d", last[kind], kind, n)
+		}
+	}
+}
+
+// J30: MACs are compared in constant time.
+func TestMACsInConstantTime(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join(root(t), "shared", "jose", "hmac.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(b, []byte("return subtle.ConstantTimeCompare(")) || bytes.Contains(b, []byte("bytes.Equal")) {
+		t.Error("shared/jose/hmac.go compares tags by other means than crypto/subtle")
+	}
+}
+
+// W32: precompiled code in a module is not checked against its source, so no configuration of ours allows it.
+func TestNothingPrecompiled(t *testing.T) {
+	list := exec.Command("git", "grep", "-lE", "allow_precompiled|allowPrecompiled")
+	list.Dir = root(t)
+	out, err := list.Output()
+	if _, none := err.(*exec.ExitError); err != nil && !none {
+		t.Fatal(err)
+	}
+	for _, f := range strings.Fields(string(out)) {
+		if f != "build/guard/guard_test.go" && f != "e2e/ATTACKS.md" {
+			t.Errorf("%s allows precompiled code", f)
+		}
 	}
 }
 

@@ -54,6 +54,7 @@ func TestCases(t *testing.T) {
 	})
 }
 
+// W16: a reply that the filter gives is the one that the client sees, and nothing goes on behind it.
 func TestReply(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		envoy, up := start(t, version, "x")

@@ -91,7 +91,7 @@ func constraintConfig(mode string) string {
 	return fmt.Sprintf(`{"providers":[{"name":"corp","issuer":%q,"audiences":["orders-api"],"senderConstraint":%q,"jwks":{"inline":%s}}],"rules":[{"name":"all"}]}`, issuer, mode, mint.Set(ecKey, rsaKey))
 }
 
-// RFC 8705 and RFC 9449 over TLS, with four workers.
+// W20 (the properties plugin_name and connection.sha256_peer_certificate_digest): RFC 8705 and RFC 9449 over TLS, with four workers.
 func TestSenderConstraint(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

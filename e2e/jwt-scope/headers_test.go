@@ -499,7 +499,7 @@ func lowerNames(headers [][2]string) [][2]string {
 	return lower
 }
 
-// P20: headers up to what the proxy and its Wasm host take, and beyond: a request that cannot be read whole is never a pass.
+// P20 W27: headers up to what the proxy and its Wasm host take, and beyond: a request that cannot be read whole is never a pass.
 func TestHugeHeaders(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)

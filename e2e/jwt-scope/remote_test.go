@@ -82,7 +82,7 @@ func status(t *testing.T, envoy *harness.Envoy, k *mint.Key) (int, string) {
 	return answer.Status(), answer.Body
 }
 
-// One fetch serves four workers; a first set that takes its time is waited for.
+// W26: every worker ticks; one fetch serves four; a first set that takes its time is waited for.
 func TestRemoteKeys(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		idp := startIssuer(t, ecKey, rsaKey)

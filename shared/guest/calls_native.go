@@ -11,3 +11,5 @@ func defineCounter(string) (id, status uint32) { return 0, notInGuest }
 func incrementCounter(uint32) uint32           { return notInGuest }
 func requestHeaders() ([][2]string, uint32)    { return nil, notInGuest }
 func setProperty(string, string) uint32        { return notInGuest }
+func defineGauge(string) (id, status uint32)   { return 0, notInGuest }
+func recordMetric(uint32, uint64) uint32       { return notInGuest }

@@ -5,7 +5,7 @@ package guest
 
 import "errors"
 
-// ErrMetric means that the proxy refused to define or to increment a counter.
+// ErrMetric means that the proxy refused to define or to change a metric.
 var ErrMetric = errors.New("the proxy refused a metric")
 
 // Counter is a counter of the proxy. The SDK's own type does the same; but its error paths format with package fmt, and leaving the only uses of fmt out of
@@ -24,6 +24,26 @@ func DefineCounter(name string) (Counter, error) {
 // Increment adds one.
 func (c Counter) Increment() error {
 	if incrementCounter(uint32(c)) != 0 {
+		return ErrMetric
+	}
+	return nil
+}
+
+// Gauge is a gauge of the proxy, shared by all VMs.
+type Gauge uint32
+
+// DefineGauge returns the gauge called name, which is made where it does not exist.
+func DefineGauge(name string) (Gauge, error) {
+	id, status := defineGauge(name)
+	if status != 0 {
+		return 0, ErrMetric
+	}
+	return Gauge(id), nil
+}
+
+// Set gives the gauge a value.
+func (g Gauge) Set(value uint64) error {
+	if recordMetric(uint32(g), value) != 0 {
 		return ErrMetric
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -17,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -391,5 +393,31 @@ func TestRSAAgainstGo(t *testing.T) {
 				t.Errorf("%d bits: %s is taken for a signature", bits, name)
 			}
 		}
+	}
+}
+
+// J30: every bit of a MAC counts. That the comparison takes the same time wherever they differ is crypto/subtle's promise, which package guard holds this one to.
+func TestMACBits(t *testing.T) {
+	key := []byte(strings.Repeat("k", 32))
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("text"))
+	tag := mac.Sum(nil)
+	if !verifyHMAC(newHash(256), key, "text", tag) {
+		t.Fatal("the right tag is refused")
+	}
+	for i := range 8 * len(tag) {
+		wrong := slices.Clone(tag)
+		wrong[i/8] ^= 1 << (i % 8)
+		if verifyHMAC(newHash(256), key, "text", wrong) {
+			t.Errorf("bit %d does not count", i)
+		}
+	}
+	for n := range tag {
+		if verifyHMAC(newHash(256), key, "text", tag[:n]) {
+			t.Errorf("the first %d bytes will do", n)
+		}
+	}
+	if verifyHMAC(newHash(256), key, "text", append(tag, 0)) {
+		t.Error("a longer tag will do")
 	}
 }

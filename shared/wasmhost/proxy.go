@@ -125,6 +125,20 @@ func (p *Proxy) SharedData() map[string][]byte {
 	return all
 }
 
+// SetSharedData writes shared data as another VM with the same vm_id would.
+func (p *Proxy) SetSharedData(key string, value []byte) { p.setData(key, value, 0) }
+
+// Gauges are the gauges that have been written, by name.
+func (p *Proxy) Gauges() map[string]uint64 {
+	values := map[string]uint64{}
+	for _, m := range p.metrics {
+		if m.kind == 1 {
+			values[m.name] = m.value
+		}
+	}
+	return values
+}
+
 // Calls are the HTTP calls that wait for an answer, oldest first.
 func (p *Proxy) Calls() []*Call { return slices.Clone(p.calls) }
 

@@ -74,9 +74,13 @@ func (w *Worker) start() error {
 	if err := w.instantiateHost(ctx, r); err != nil {
 		return fail("host module", err)
 	}
+	before := w.crossed()
 	vm, err := r.InstantiateWithConfig(ctx, p.module.bytes, wazero.NewModuleConfig().WithStartFunctions("_initialize"))
 	if err != nil {
 		return fail("_initialize", err)
+	}
+	if w.crossed() != before {
+		return fail("_initialize", errEarly) // Envoy offers nearly nothing before the first callback
 	}
 	w.vm = vm
 	for i, config := range w.configs {
@@ -99,7 +103,20 @@ func (w *Worker) start() error {
 	return nil
 }
 
-var errRefused = errors.New("the module refuses")
+var (
+	errRefused = errors.New("the module refuses")
+	errEarly   = errors.New("the module calls the proxy before its first callback")
+)
+
+// crossed is how often there has been a call between proxy and module, WASI's left out: a toolchain's start-up needs those.
+func (w *Worker) crossed() (n int) {
+	for name, times := range w.crossings {
+		if strings.HasPrefix(name, "proxy_") {
+			n += times
+		}
+	}
+	return n
+}
 
 // call makes a callback, if the module exports it, and then does what waited for its end. A trap kills the VM.
 func (w *Worker) call(s *Stream, name string, args ...uint64) (result uint64) {

@@ -62,6 +62,7 @@ type state struct {
 	decision scope.Decision
 	effect   scope.Effect
 	keys     keys
+	memory   host.Memory
 	proofs   *host.ReplayGuard // nil where no provider asks for proofs
 }
 
@@ -75,7 +76,10 @@ func (s *state) start() bool {
 		return false
 	}
 	s.policy, s.counters = policy, host.NewCounters(Name)
-	if err := s.keys.start(policy.Remotes()); err != nil {
+	if s.memory, err = host.NewMemory(Name); err == nil {
+		err = s.keys.start(policy.Remotes())
+	}
+	if err != nil {
 		host.LogRefused(Name, err)
 		return false
 	}

@@ -52,7 +52,7 @@ func (k *keys) start(remotes []*scope.RemoteKeys) error {
 		k.fetchers = append(k.fetchers, f)
 	}
 	if len(remotes) == 0 {
-		return nil
+		return k.tickEvery(calmPeriod) // for the gauge of its memory
 	}
 	return k.tickEvery(busyPeriod) // until the first set is there
 }
@@ -109,6 +109,9 @@ func (k *keys) wanted(remote *scope.RemoteKeys, now time.Time) bool {
 func (s *state) tick() {
 	k := &s.keys
 	now := guest.Now()
+	if err := s.memory.Tick(now); err != nil {
+		panic(err)
+	}
 	calm := true
 	for i, f := range k.fetchers {
 		remote := k.remotes[i]

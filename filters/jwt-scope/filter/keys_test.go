@@ -134,6 +134,7 @@ func TestKeysAreFetchedOnceForAllWorkers(t *testing.T) {
 	}
 }
 
+// W28: a request that waits is always ended, by an answer or by time.
 func TestNoKeysNoPass(t *testing.T) {
 	i := startIDP(t, 1)
 	waiting := i.ask(0, ec)
@@ -309,5 +310,27 @@ func TestClientLeavesWhileItWaits(t *testing.T) {
 	i.want("the one that stays", stays, 200, "")
 	if i.proxy.VMs() != 1 || gone.Resumed {
 		t.Errorf("%d VMs, resumed %v", i.proxy.VMs(), gone.Resumed)
+	}
+}
+
+// W23: VMs with the same vm_id can write each other's shared data. What is no record or no key set there never lets anybody in.
+func TestNonsenseInSharedData(t *testing.T) {
+	i := startIDP(t, 1)
+	i.pass(20 * time.Millisecond)
+	i.answer("200", document(ec))
+	i.pass(20 * time.Millisecond)
+	i.want("known", i.ask(0, ec), 200, "")
+	for key := range i.proxy.SharedData() {
+		for _, junk := range []string{"", "x", strings.Repeat("\xff", 48), `"v1"` + "\n" + `{"keys":[]}`, "\n<html>", "\n" + document(other)[:40]} {
+			i.proxy.SetSharedData(key, []byte(junk))
+			i.pass(30 * time.Millisecond)
+			// A record of which every bit is set is one of keys from before 1970: 503.
+			if s := i.ask(0, other); s.Reply == nil || s.Reply.Status != 401 && s.Reply.Status != 503 {
+				t.Errorf("%q in %q: a forged token: action %d, %+v", junk, key, s.Action, s.Reply)
+			}
+			for _, c := range i.proxy.Calls() {
+				c.Answer([][2]string{{":status", "200"}}, []byte(document(ec)), nil)
+			}
+		}
 	}
 }

@@ -338,6 +338,15 @@ func DefineCounter(name string) (id, status uint32) {
 	return id, status
 }
 
+// DefineGauge is proxy_define_metric for a gauge.
+func DefineGauge(name string) (id, status uint32) {
+	status = currentHost.ProxyDefineMetric(1, unsafe.StringData(name), len(name), &id)
+	return id, status
+}
+
+// RecordMetric gives a gauge its value.
+func RecordMetric(id uint32, value uint64) (status uint32) { return importRecordMetric(id, value) }
+
 // IncrementCounter adds one.
 func IncrementCounter(id uint32) (status uint32) { return importIncrementMetric(id, 1) }
 
