@@ -31,6 +31,7 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 1000, "requests a second for the latency")
 	flag.DurationVar(&o.fixed, "fixed", 5*time.Second, "how long the fixed rate is held for each row, over all rounds")
 	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this text, and what they are compared with")
+	flag.BoolVar(&o.every, "algorithms", false, "measure jwt-scope with every algorithm, too")
 	flag.StringVar(&o.version, "envoy", "", "version of Envoy (default: any that is there, else "+envoybin.Default+")")
 	flag.StringVar(&o.out, "o", filepath.Join("build", "out", "bench.json"), "JSON file to write")
 	flag.Parse()
@@ -44,6 +45,7 @@ type options struct {
 	rounds, requests, rate int
 	fixed                  time.Duration
 	only, version, out     string
+	every                  bool
 }
 
 func run(o options) error {
@@ -59,7 +61,7 @@ func run(o options) error {
 	if _, err := os.Stat(module); err != nil {
 		return fmt.Errorf("%w; run: make build", err)
 	}
-	chosen := choose(rows(module), o.only)
+	chosen := choose(rows(module, o.every), o.only)
 	if len(chosen) == 1 && !strings.Contains(nothing, o.only) {
 		return fmt.Errorf("-only %q is in the name of no row", o.only)
 	}
