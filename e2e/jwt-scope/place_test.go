@@ -94,6 +94,9 @@ func TestCapabilities(t *testing.T) {
 			if a := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/", token)); a.Status() != c.status {
 				t.Errorf("without %q: %s %s, want %d", c.without, a.Start, a.Body, c.status)
 			}
+			if c.without != "" {
+				envoy.WaitLog("Attempted call to restricted proxy-wasm capability: " + c.without)
+			}
 			if a := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/")); a.Status() == 200 {
 				t.Errorf("without %q, and without token: %s", c.without, a.Start)
 			}
