@@ -3,14 +3,15 @@
 
 // Package strictjson accepts one JSON text (RFC 8259) only when every reader of it would see the same thing.
 //
-// Parsers disagree about repeated names (first or last wins), bytes that are not UTF-8, lone surrogates, NUL and a byte order mark; a token read one
-// way here and another way behind the proxy is an attack. Scan refuses all of them and bounds depth, members and the length of numbers before anything
+// Parsers disagree about repeated names (first or last wins), bytes that are not UTF-8, lone surrogates, NUL, a byte order mark and numbers like 1e400 (an error,
+// infinity or the number); a token read one way here and another way behind the proxy is an attack. Scan refuses all of them and bounds depth, members and the length of numbers before anything
 // is decoded. Values are then read with gjson, which trusts its input: never hand it a text that Scan has not seen.
 package strictjson
 
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
@@ -36,6 +37,7 @@ var (
 	ErrDepth     = errors.New("nested too deeply")
 	ErrMembers   = errors.New("too many members")
 	ErrNumberLen = errors.New("a number is too long")
+	ErrNumber    = errors.New("a number is beyond the range of a double")
 )
 
 // Error says where a text stopped being acceptable.
@@ -317,6 +319,17 @@ func (s *scanner) number() error {
 	}
 	if s.pos-start > s.lim.Number {
 		return ErrNumberLen
+	}
+	return inRange(s.text[start:s.pos])
+}
+
+// inRange refuses numbers over the largest double, 1.8e308 (RFC 8259 §6). Those too small for one are 0 to every reader.
+func inRange(number string) error {
+	if len(number) <= 308 && !strings.ContainsAny(number, "eE") {
+		return nil
+	}
+	if _, err := strconv.ParseFloat(number, 64); err != nil {
+		return ErrNumber
 	}
 	return nil
 }

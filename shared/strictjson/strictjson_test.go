@@ -48,6 +48,11 @@ func TestScan(t *testing.T) {
 		{"J11 one member more", `{"a":1,"b":1,"c":1,"d":{"a":1,"b":1,"c":1,"d":1,"e":1}}`, ErrMembers},
 		{"J11 a number of 32 bytes", strings.Repeat("1", 32), nil},
 		{"J11 a number of 33 bytes", strings.Repeat("1", 33), ErrNumberLen},
+		{"J17 the largest double", "1.7976931348623157e308", nil},
+		{"J17 beyond the largest double", "1.7976931348623159E+308", ErrNumber},
+		{"J17 far beyond any double", "-1e400", ErrNumber},
+		{"an exponent beyond any machine's numbers", "1e99999999999999999999", ErrNumber},
+		{"too small for a double, so 0", "1e-400", nil},
 		{"nothing", ``, ErrSyntax},
 		{"two values", `{} {}`, ErrSyntax},
 		{"a comma at the end of an object", `{"a":1,}`, ErrSyntax},
@@ -75,6 +80,16 @@ func TestScan(t *testing.T) {
 				t.Fatalf("Parse = %v, want %v", err, c.want)
 			}
 		})
+	}
+}
+
+func TestNumberBeyondADoubleWithoutExponent(t *testing.T) {
+	l := limits
+	l.Number = 400
+	for digits, want := range map[int]error{309: ErrNumber, 308: nil} {
+		if _, err := Parse(strings.Repeat("9", digits), l); !errors.Is(err, want) || (want == nil) != (err == nil) {
+			t.Errorf("%d digits: %v, want %v", digits, err, want)
+		}
 	}
 }
 
