@@ -56,7 +56,10 @@ func TestDecide(t *testing.T) {
 	}{
 		{"a good token", verdict.OK, "", good()},
 		{"the other audience", verdict.OK, "", good(claims{"aud": "billing"})},
-		{"a list of audiences", verdict.OK, "", good(claims{"aud": []any{"x", 7, "orders"}})},
+		{"a list of audiences", verdict.OK, "", good(claims{"aud": []any{"x", "", "orders"}})},
+		{"J19 a list of audiences with a number", TokenAudience, "", good(claims{"aud": []any{"orders", 7}})},
+		{"J19 a list of audiences with null", TokenAudience, "", good(claims{"aud": []any{nil, "orders"}})},
+		{"J19 a list of lists of audiences", TokenAudience, "", good(claims{"aud": []any{"orders", []any{"orders"}}})},
 		{"J19 another audience", TokenAudience, "", good(claims{"aud": "order"})},
 		{"J19 an audience that begins alike", TokenAudience, "", good(claims{"aud": "orders/"})},
 		{"J19 no audience", TokenAudience, "", good(claims{"aud": nil})},

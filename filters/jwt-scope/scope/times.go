@@ -49,13 +49,16 @@ func (p *provider) check(v *validity, now time.Time) *verdict.Code {
 	return nil
 }
 
+// audienceFits reports whether aud is, or has, one of the provider's audiences. A list with anything but strings in it is no aud (RFC 7519 §4.1.3), whatever else it has.
 func (p *provider) audienceFits(claims gjson.Result) bool {
 	if len(p.audiences) == 0 {
 		return true
 	}
 	aud, ok := strictjson.Member(claims, "aud")
-	return ok && hasItem(aud, func(a gjson.Result) bool { return a.Type == gjson.String && contains(p.audiences, a.Str) })
+	return ok && !hasItem(aud, isNoText) && hasItem(aud, func(a gjson.Result) bool { return contains(p.audiences, a.Str) })
 }
+
+func isNoText(v gjson.Result) bool { return v.Type != gjson.String }
 
 // The last second of the year 9999: later dates are mistakes, and microseconds up to it fit an int64.
 const maxDate = 253402300799
