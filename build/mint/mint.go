@@ -56,6 +56,12 @@ func (k *Key) keep(private crypto.Signer, err error) {
 	k.private, k.public = private, private.Public()
 }
 
+// Private is what signs, for tests whose tokens no library would make: an *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or a secret.
+func (k *Key) Private() any { return k.private }
+
+// Public is what verifies: the public half, or the same secret.
+func (k *Key) Public() any { return k.public }
+
 // Token is a compact JWS over claims, with typ JWT.
 func (k *Key) Token(claims any) string {
 	payload, err := json.Marshal(claims)
