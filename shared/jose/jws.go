@@ -92,6 +92,15 @@ func DecodePayload(text string, lim Limits) (gjson.Result, error) {
 	return object(b, lim.JSON)
 }
 
+// ParseOpaque is Parse for a JWS whose payload may be any bytes (RFC 7515 §3): it is not looked at, and no JWT. What a token claims is read by Parse.
+func ParseOpaque(token string, lim Limits) (*JWS, error) {
+	t, _, err := parse(token, lim)
+	return t, err
+}
+
+// Signed is a signature over a text that is no JWS, such as the signature base of an HTTP message (RFC 9421 §3.3.7 gives JOSE's algorithms to those, too).
+func Signed(text string, signature []byte) *JWS { return &JWS{signed: text, signature: signature} }
+
 // parse reads a JWS with any payload.
 func parse(token string, lim Limits) (t *JWS, payload []byte, err error) {
 	if len(token) > lim.TokenBytes {
