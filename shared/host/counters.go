@@ -10,9 +10,13 @@ import (
 
 // Counters are the outcomes of one plugin's rules, as counters of the proxy. They are defined when first counted; how many there can be is bounded by the configuration.
 type Counters struct {
-	filter string
-	rules  [][]counter // by the rule's index + 1
+	filter  string
+	rules   [][]counter     // by the rule's index + 1
+	allowed []guest.Counter // of code ok, by the rule's index + 1; unknown where there is none yet
 }
+
+// unknown is no counter: an id of the proxy is never 0 (Envoy begins with 4).
+const unknown = guest.Counter(0)
 
 type counter struct {
 	code    *verdict.Code
@@ -22,6 +26,12 @@ type counter struct {
 
 // NewCounters of a filter: "jwt_scope", "edge_stamp" or "rate_limit".
 func NewCounters(filter string) *Counters { return &Counters{filter: filter} }
+
+// Allowed adds a request that a rule has simply allowed, as nearly all are. It reports false where Count is to do it: the counter is not defined yet, or could not be changed.
+func (c *Counters) Allowed(rule int) bool {
+	index := rule + 1
+	return index < len(c.allowed) && c.allowed[index] != unknown && c.allowed[index].Increment() == nil
+}
 
 // Count adds a verdict of the rule with that name.
 func (c *Counters) Count(rule string, v *verdict.Verdict) error {
@@ -51,5 +61,11 @@ func (c *Counters) define(rule string, v *verdict.Verdict) error {
 		return err
 	}
 	c.rules[index] = append(c.rules[index], counter{code, outcome, id})
+	if code == verdict.OK {
+		for index >= len(c.allowed) {
+			c.allowed = append(c.allowed, unknown)
+		}
+		c.allowed[index] = id
+	}
 	return id.Increment()
 }

@@ -23,16 +23,13 @@ type vm struct{ types.VMContext }
 
 func (v *vm) NewPluginContext(id uint32) types.PluginContext {
 	p := v.VMContext.NewPluginContext(id)
-	direct.Handle(id, handler{p.(direct.Handler)})
+	filter := direct.Of(id)
+	direct.Handle(id, direct.Handler{End: filter.End, Request: func(stream uint32) types.Action {
+		if fault, err := proxywasm.GetHttpRequestHeader("x-fault"); err == nil {
+			var list []int
+			_ = list[len(fault)]
+		}
+		return filter.Request(stream)
+	}})
 	return p
-}
-
-type handler struct{ direct.Handler }
-
-func (h handler) OnRequest(stream uint32) types.Action {
-	if fault, err := proxywasm.GetHttpRequestHeader("x-fault"); err == nil {
-		var list []int
-		_ = list[len(fault)]
-	}
-	return h.Handler.OnRequest(stream)
 }

@@ -30,29 +30,25 @@ func main() {}
 type vm struct{ types.DefaultVMContext }
 
 func (*vm) NewPluginContext(id uint32) types.PluginContext {
-	direct.Handle(id, handler{})
+	direct.Handle(id, direct.Handler{Request: answer, End: func(uint32) {}})
 	return &types.DefaultPluginContext{}
 }
 
-type handler struct{}
-
-func (handler) OnStreamEnd(uint32) {}
-
-// OnRequest answers 200 with valid, invalid or the error that kept it from knowing.
-func (handler) OnRequest(uint32) types.Action {
+// answer answers 200 with valid, invalid or the error that kept it from knowing.
+func answer(uint32) types.Action {
 	headers, err := guest.RequestHeaders()
 	if err != nil {
 		panic(err)
 	}
-	answer := "invalid"
+	text := "invalid"
 	good, err := verify(headers)
 	switch {
 	case err != nil:
-		answer = err.Error()
+		text = err.Error()
 	case good:
-		answer = "valid"
+		text = "valid"
 	}
-	if err := proxywasm.SendHttpResponse(200, nil, []byte(answer), -1); err != nil {
+	if err := proxywasm.SendHttpResponse(200, nil, []byte(text), -1); err != nil {
 		panic(err)
 	}
 	return types.ActionPause

@@ -33,27 +33,22 @@ type vm struct{ types.DefaultVMContext }
 
 func (*vm) NewPluginContext(id uint32) types.PluginContext {
 	s := &state{}
-	p := &plugin{start: s.start, tick: s.tick, request: s.request, forget: s.keys.forget}
-	direct.Handle(id, p)
-	return p
+	direct.Handle(id, direct.Handler{Request: s.request, End: s.keys.forget})
+	return &plugin{start: s.start, tick: s.tick}
 }
 
 // plugin is one configuration in one VM, as the SDK sees it. It is functions only: of a type that stands behind an interface the linker keeps all that could be reached from its
 // fields by reflection, every type with its methods, and that is 100 KB of formatting times and numbers.
 type plugin struct {
 	types.DefaultPluginContext
-	start   func() bool
-	tick    func()
-	request func(stream uint32) types.Action
-	forget  func(stream uint32)
+	start func() bool
+	tick  func()
 }
 
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 	return types.OnPluginStartStatus(p.start())
 }
-func (p *plugin) OnTick()                              { p.tick() }
-func (p *plugin) OnRequest(stream uint32) types.Action { return p.request(stream) }
-func (p *plugin) OnStreamEnd(stream uint32)            { p.forget(stream) }
+func (p *plugin) OnTick() { p.tick() }
 
 // state is one configuration in one VM. Configurations of the same module share the VM, so nothing of one is a package variable.
 type state struct {
@@ -130,15 +125,14 @@ func (s *state) finish(headers [][2]string) types.Action {
 		s.advance(d)
 	}
 	v := d.Verdict()
-	rule := s.policy.RuleName(v.Rule)
-	if err := s.counters.Count(rule, v); err != nil {
-		panic(err)
+	if v.Code != verdict.OK {
+		return s.refuse(v, headers)
 	}
-	if v.Code == verdict.OK {
-		s.apply()
-		return types.ActionContinue
+	if !s.counters.Allowed(v.Rule) {
+		s.count(v)
 	}
-	return s.refuse(rule, v, headers)
+	s.apply()
+	return types.ActionContinue
 }
 
 // advance does what the decision waits for.
@@ -165,10 +159,19 @@ func (s *state) advance(d *scope.Decision) {
 
 var peerDigest = []string{"connection", "sha256_peer_certificate_digest"}
 
+//go:noinline
+func (s *state) count(v *verdict.Verdict) {
+	if err := s.counters.Count(s.policy.RuleName(v.Rule), v); err != nil {
+		panic(err)
+	}
+}
+
 // refuse answers the request, or lets it go on in shadow mode.
 //
 //go:noinline
-func (s *state) refuse(rule string, v *verdict.Verdict, headers [][2]string) types.Action {
+func (s *state) refuse(v *verdict.Verdict, headers [][2]string) types.Action {
+	s.count(v)
+	rule := s.policy.RuleName(v.Rule)
 	host.LogDecision(Name, rule, v)
 	if v.Admits() {
 		s.apply()

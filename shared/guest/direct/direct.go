@@ -10,13 +10,13 @@ package direct
 
 import "github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
-// Handler is what a plugin context does about streams.
-type Handler interface {
-	// OnRequest decides a request by its headers. types.ActionContinue lets it go on; with any other action the handler has answered it, or resumes it later.
-	OnRequest(stream uint32) types.Action
+// Handler is what a plugin context does about streams. It is functions: an interface would have the linker keep whatever its type reaches (RATIONALE.md).
+type Handler struct {
+	// Request decides a request by its headers. types.ActionContinue lets it go on; with any other action the handler has answered it, or resumes it later.
+	Request func(stream uint32) types.Action
 
-	// OnStreamEnd says that a stream is no more whose request was not simply let go on.
-	OnStreamEnd(stream uint32)
+	// End says that a stream is no more whose request was not simply let go on.
+	End func(stream uint32)
 }
 
 type registration struct {
@@ -37,6 +37,16 @@ func Handle(plugin uint32, h Handler) {
 	registered = append(registered, registration{plugin, h})
 }
 
+// Of is the handler of a plugin context, for whoever wants to put one of its own around it.
+func Of(plugin uint32) Handler {
+	for i := range registered {
+		if registered[i].plugin == plugin {
+			return registered[i].handler
+		}
+	}
+	return Handler{}
+}
+
 // stream is a request's number with the plugin context that it belongs to.
 type stream struct{ id, plugin uint32 }
 
@@ -48,8 +58,8 @@ var created stream
 var paused []pausedStream
 
 type pausedStream struct {
-	stream  uint32
-	handler Handler
+	stream uint32
+	end    func(stream uint32)
 }
 
 // request has the request of the stream that was created last decided.
@@ -61,9 +71,9 @@ func request(id uint32) types.Action {
 	}
 	for i := range registered {
 		if r := &registered[i]; r.plugin == s.plugin {
-			action := r.handler.OnRequest(id)
+			action := r.handler.Request(id)
 			if action != types.ActionContinue {
-				pause(id, r.handler)
+				pause(id, r.handler.End)
 			}
 			return action
 		}
@@ -72,7 +82,7 @@ func request(id uint32) types.Action {
 }
 
 //go:noinline
-func pause(id uint32, h Handler) { paused = append(paused, pausedStream{id, h}) }
+func pause(id uint32, end func(uint32)) { paused = append(paused, pausedStream{id, end}) }
 
 // concerns reports whether the end of a context is anything to anybody.
 func concerns(id uint32) bool {
@@ -85,7 +95,7 @@ func concerns(id uint32) bool {
 }
 
 // end reports whether a context that has ended is a plugin's, which is then forgotten, or a stream's whose handler is to be told: for most there is nothing to do.
-func end(id uint32) (plugin bool, handler Handler) {
+func end(id uint32) (plugin bool, tell func(stream uint32)) {
 	for i := range registered {
 		if registered[i].plugin == id {
 			registered = append(registered[:i:i], registered[i+1:]...)
@@ -94,11 +104,11 @@ func end(id uint32) (plugin bool, handler Handler) {
 	}
 	for i := range paused {
 		if paused[i].stream == id {
-			handler = paused[i].handler
+			tell = paused[i].end
 			paused[i] = paused[len(paused)-1]
 			paused[len(paused)-1] = pausedStream{}
 			paused = paused[:len(paused)-1]
-			return false, handler
+			return false, tell
 		}
 	}
 	return false, nil

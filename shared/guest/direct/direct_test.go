@@ -15,8 +15,9 @@ type recorder struct {
 	seen, ended []uint32
 }
 
-func (r *recorder) OnRequest(id uint32) types.Action { r.seen = append(r.seen, id); return r.action }
-func (r *recorder) OnStreamEnd(id uint32)            { r.ended = append(r.ended, id) }
+func (r *recorder) handler() Handler {
+	return Handler{Request: func(id uint32) types.Action { r.seen = append(r.seen, id); return r.action }, End: func(id uint32) { r.ended = append(r.ended, id) }}
+}
 
 func reset(t *testing.T) {
 	t.Helper()
@@ -28,9 +29,9 @@ func reset(t *testing.T) {
 func TestStreams(t *testing.T) {
 	reset(t)
 	a, b := &recorder{}, &recorder{action: types.ActionPause}
-	Handle(1, &recorder{})
-	Handle(1, a)
-	Handle(2, b)
+	Handle(1, (&recorder{}).handler())
+	Handle(1, a.handler())
+	Handle(2, b.handler())
 	for i, plugin := range []uint32{1, 2, 2, 1, 2} {
 		created = stream{uint32(10 + i), plugin}
 		if action := request(uint32(10 + i)); (action == types.ActionPause) != (plugin == 2) {
@@ -44,12 +45,19 @@ func TestStreams(t *testing.T) {
 		if !concerns(id) {
 			t.Errorf("the end of stream %d concerns nobody", id)
 		}
-		if plugin, h := end(id); plugin || (h == b) != (id != 10 && id != 13) {
-			t.Errorf("the end of stream %d: %v %v", id, plugin, h)
+		plugin, tell := end(id)
+		if plugin || (tell != nil) != (id != 10 && id != 13) {
+			t.Errorf("the end of stream %d: %v, told %v", id, plugin, tell != nil)
 		}
-		if _, h := end(id); h != nil {
+		if tell != nil {
+			tell(id)
+		}
+		if _, again := end(id); again != nil {
 			t.Errorf("the end of stream %d is told twice", id)
 		}
+	}
+	if len(a.ended) > 0 || !slices.Equal(b.ended, []uint32{12, 14, 11}) {
+		t.Errorf("plugin 1 was told of the end of %v, plugin 2 of %v", a.ended, b.ended)
 	}
 	if concerns(10) || !concerns(1) {
 		t.Error("what is over concerns somebody, or the end of a plugin nobody")
@@ -79,7 +87,7 @@ func TestUnknownStreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			reset(t)
-			Handle(1, &recorder{})
+			Handle(1, (&recorder{}).handler())
 			defer func() {
 				if recover() == nil {
 					t.Error("no panic")

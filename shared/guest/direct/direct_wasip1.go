@@ -61,9 +61,9 @@ func onDelete(contextID uint32) {
 func ended(contextID uint32) {
 	abi.Enter()
 	defer abi.Leave("proxy_on_delete", contextID, nil, 0)
-	if plugin, handler := end(contextID); plugin {
+	if plugin, tell := end(contextID); plugin {
 		sdkOnDelete(contextID)
-	} else if handler != nil {
-		handler.OnStreamEnd(contextID)
+	} else if tell != nil {
+		tell(contextID)
 	}
 }
