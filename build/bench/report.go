@@ -81,5 +81,5 @@ func (r *Report) print(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%.0f\t%.0f\t\n", row.Name, row.Min, row.Median, row.Max, added, ratio, row.P50, row.P99)
 	}
 	t.Flush()
-	fmt.Fprintln(w, "\nadded: median over that of the row without filters; ratio: added over that of jwt_authn+rbac with the same algorithm and, like it, with or without token cache")
+	fmt.Fprintln(w, "\nadded: median over that of the row without filters; ratio: added over that of jwt_authn+rbac with the same algorithm and no token cache, as Istio configures them")
 }
