@@ -104,8 +104,7 @@ func (d *Decision) confirm() *verdict.Code {
 	switch {
 	case !cnf.present && mode == whenPresent && !byProof:
 		return d.authorize()
-	case cnf.certificate == "" && cnf.thumbprint == "", // bound to what we do not know, or to nothing
-		mode == mtls && cnf.certificate == "",
+	case mode == mtls && cnf.certificate == "",
 		mode == dpop && cnf.thumbprint == "",
 		cnf.thumbprint == "" && byProof,
 		cnf.thumbprint != "" && d.credential.at.scheme == "bearer": // RFC 9449 §7.2
@@ -113,8 +112,10 @@ func (d *Decision) confirm() *verdict.Code {
 	case cnf.certificate != "":
 		d.step = ReadPeer
 		return nil
+	case cnf.thumbprint != "":
+		return d.checkProof()
 	}
-	return d.checkProof()
+	return TokenUnbound // bound to what we do not know
 }
 
 // PeerRead tells the SHA-256 of the client's certificate, in hexadecimal digits as Envoy's connection.sha256_peer_certificate_digest has it; empty: there is none.
@@ -168,18 +169,18 @@ func (d *Decision) checkProof() *verdict.Code {
 		return TokenUnbound
 	}
 	alg, known := jose.ParseAlgorithm(t.Alg)
-	if !known || alg.Symmetric() {
+	if !known {
 		return TokenUnbound
 	}
-	key, err := jose.ParseKey(jwk)
+	key, err := jose.ParseKey(jwk) // a secret has no thumbprint, so no token is bound to one
 	if err != nil || !key.Fits(alg) || jose.Thumbprint(jwk) != d.verified.confirmation.thumbprint {
 		return TokenUnbound
 	}
-	iat, found1, ok := numericDate(t.Payload, "iat", 0)
+	iat, _, ok := numericDate(t.Payload, "iat", 0) // none is one of 1970
 	skew, now := d.verified.provider.skew.Microseconds(), d.now.UnixMicro()
 	last := iat + d.policy.proofAge.Microseconds() + skew // the proof is good before this
 	d.proofID = memberText(t.Payload, "jti")
-	if !ok || !found1 || iat > now+skew || now >= last || d.proofID == "" || len(d.proofID) > 256 {
+	if !ok || iat > now+skew || now >= last || d.proofID == "" || len(d.proofID) > 256 {
 		return TokenUnbound
 	}
 	if memberText(t.Payload, "htm") != d.request.Method || !d.targets(memberText(t.Payload, "htu")) || memberText(t.Payload, "ath") != jose.Hash(d.credential.token) {

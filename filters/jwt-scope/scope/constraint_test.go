@@ -266,6 +266,63 @@ func TestDPoP(t *testing.T) {
 	}
 }
 
+// A constraint is not met by meeting another.
+func TestConstraintsTogether(t *testing.T) {
+	const certificate = "not really a certificate"
+	sum := sha256.Sum256([]byte(certificate))
+	mine := &sender{digest: hex.EncodeToString(sum[:])}
+	jkt := thumbprint(t, &otherKey.PublicKey)
+	byCert, byKey := es256(t, good(claims{"cnf": claims{"x5t#S256": hash(certificate)}})), es256(t, good(claims{"cnf": claims{"jkt": jkt}}))
+	both := es256(t, good(claims{"cnf": claims{"x5t#S256": hash(certificate), "jkt": jkt}}))
+	proved := func(token string) string { return proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(token)) }
+	plain := func(token string, more ...[2]string) [][2]string {
+		return append(request("GET", "/any", [2]string{":scheme", "https"}, [2]string{"x-token", token}), more...)
+	}
+	for _, c := range []struct {
+		name, mode string
+		sender     *sender
+		headers    [][2]string
+		want       *verdict.Code
+	}{
+		{"a proof where a certificate is asked for", "mtls", mine, plain(byKey, [2]string{"dpop", proved(byKey)}), TokenUnbound},
+		{"a certificate where a proof is asked for", "dpop", mine, plain(byCert), TokenUnbound},
+		{"a certificate where a proof is asked for, as Bearer", "dpop", mine, request("GET", "/any", bearerHeader(byCert)), TokenUnbound},
+		{"a certificate, and the scheme of proofs", "whenPresent", mine, dpopRequest("GET", "/any", "DPoP", byCert, proved(byCert)), TokenUnbound},
+		{"bound twice, with both", "whenPresent", mine, dpopRequest("GET", "/any", "DPoP", both, proved(both)), verdict.OK},
+		{"bound twice, with both, in a plain header", "mtls", mine, plain(both, [2]string{"dpop", proved(both)}), verdict.OK},
+		{"bound twice, without proof", "whenPresent", mine, dpopRequest("GET", "/any", "DPoP", both), TokenUnbound},
+		{"bound twice, without certificate", "whenPresent", &sender{}, dpopRequest("GET", "/any", "DPoP", both, proved(both)), TokenUnbound},
+		{"a plain header with its proof", "dpop", mine, plain(byKey, [2]string{"dpop", proved(byKey)}), verdict.OK},
+		{"a plain header without its proof", "dpop", mine, plain(byKey), TokenUnbound},
+		{"bound to something unknown, with a proof", "whenPresent", mine, plain(es256(t, good(claims{"cnf": claims{"kid": "k"}})), [2]string{"dpop", proved(byKey)}), TokenUnbound},
+	} {
+		p := parse(t, strings.Replace(testConfig, `"name": "corp",`, `"name": "corp", "senderConstraint": "`+c.mode+`", "token": [{"header": "authorization", "scheme": "Bearer"}, {"header": "x-token"}],`, 1))
+		if v := c.sender.decide(p, now, c.headers...); v.Code != c.want {
+			t.Errorf("%s: %s, want %s", c.name, v.Code.Name, c.want.Name)
+		}
+	}
+}
+
+// A proof whose alg is not its key's is refused before anybody computes with the two.
+func TestProofOfAnotherAlgorithm(t *testing.T) {
+	_, edKey, _ := ed25519.GenerateKey(rand.Reader)
+	p := constrained(t, "dpop")
+	for _, alg := range []string{"PS256", "RS256", "ES256", "HS256", "none", ""} {
+		token := es256(t, good(claims{"cnf": claims{"jkt": thumbprint(t, edKey.Public())}}))
+		header := must(json.Marshal(claims{"typ": "dpop+jwt", "alg": alg, "jwk": jose.JSONWebKey{Key: edKey.Public()}}))
+		text := base64.RawURLEncoding.EncodeToString(header) + "." + base64.RawURLEncoding.EncodeToString(must(json.Marshal(proofClaims(token)))) + "." + strings.Repeat("A", 342)
+		if v := (&sender{}).decide(p, now, dpopRequest("GET", "/any", "DPoP", token, text)...); v.Code != TokenUnbound {
+			t.Errorf("%s with a key for Ed25519: %s", alg, v.Code.Name)
+		}
+	}
+	secret := []byte(strings.Repeat("k", 32))
+	token := es256(t, good(claims{"cnf": claims{"jkt": hash(`{"k":"` + base64.RawURLEncoding.EncodeToString(secret) + `","kty":"oct"}`)}}))
+	text := proof(t, jose.HS256, secret, "dpop+jwt", jose.JSONWebKey{Key: secret}, proofClaims(token))
+	if v := (&sender{}).decide(p, now, dpopRequest("GET", "/any", "DPoP", token, text)...); v.Code != TokenUnbound {
+		t.Errorf("a token that is bound to a secret: %s", v.Code.Name)
+	}
+}
+
 // tamper changes a byte in the middle of the signature.
 func tamper(token string) string {
 	i := len(token) - 20
@@ -295,6 +352,16 @@ func TestDPoPReplay(t *testing.T) {
 	} {
 		if v := s.decide(p, now.Add(time.Duration(c.after)*time.Second), c.headers...); v.Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, v.Code.Name, c.want.Name)
+		}
+	}
+	// Two senders may choose the same id.
+	mine := es256(t, good(claims{"cnf": claims{"jkt": thumbprint(t, &rsaKey.PublicKey)}}))
+	for _, headers := range [][][2]string{
+		dpopRequest("GET", "/any", "DPoP", token, proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(token, claims{"jti": "the same"}))),
+		dpopRequest("GET", "/any", "DPoP", mine, proof(t, jose.RS256, rsaKey, "dpop+jwt", nil, proofClaims(mine, claims{"jti": "the same"}))),
+	} {
+		if v := s.decide(p, now, headers...); v.Code != verdict.OK {
+			t.Errorf("the same id with two keys: %s", v.Code.Name)
 		}
 	}
 	for _, expires := range s.proofs {
