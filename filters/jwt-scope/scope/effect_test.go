@@ -275,6 +275,29 @@ func TestCacheAsksTheRule(t *testing.T) {
 	}
 }
 
+// J31: every byte of a token counts, wherever it stands.
+func TestSame(t *testing.T) {
+	text := []byte(strings.Repeat("0123456789abcdef", 5))
+	for n := range text {
+		for skew := range 9 { // at every alignment
+			a := string(text[skew/2 : n/2+skew/2])
+			if !same(a, string([]byte(a))) {
+				t.Fatalf("%q is not itself", a)
+			}
+			for i := range len(a) {
+				other := []byte(a)
+				other[i] ^= 1
+				if same(a, string(other)) {
+					t.Fatalf("%q is %q", a, other)
+				}
+			}
+			if same(a, a+"x") || a != "" && same(a, a[:len(a)-1]) {
+				t.Fatalf("%q is longer or shorter than itself", a)
+			}
+		}
+	}
+}
+
 func TestKnownTokenAllocatesLittle(t *testing.T) {
 	p := parse(t, testConfig)
 	headers := request("GET", "/orders/7", bearerHeader(es256(t, good())))
