@@ -303,6 +303,30 @@ func TestConstraintsTogether(t *testing.T) {
 	}
 }
 
+// In shadow mode a request goes on without proof, but not in the name of whom the token was made for.
+func TestUnboundIsNobodyInShadow(t *testing.T) {
+	token := es256(t, good(claims{"cnf": claims{"x5t#S256": hash("a certificate")}}))
+	p := parse(t, with(strings.Replace(testConfig, `"name": "corp",`, `"name": "corp", "senderConstraint": "mtls",`, 1), `"mode": "shadow", `+forwardConfig))
+	for _, again := range []string{"the first time", "remembered"} {
+		for digest, known := range map[string]bool{"": false, hexText(must(base64.RawURLEncoding.DecodeString(hash("a certificate")))): true} {
+			var d Decision
+			p.Decide(&d, request("GET", "/any", bearerHeader(token)), now)
+			if v, waits := d.Signature(); waits {
+				d.SignatureChecked(josetest.Verify(v))
+			}
+			if d.Step() != ReadPeer {
+				t.Fatalf("%s: step %d", again, d.Step())
+			}
+			d.PeerRead(digest)
+			var e Effect
+			d.Effect(&e)
+			if v := d.Verdict(); !v.Admits() || (v.Code == verdict.OK) != known || (e.Identity != "") != known || (len(e.Set) > 0) != known {
+				t.Errorf("%s, certificate %q: %s, identity %q, headers %q", again, digest, v.Code.Name, e.Identity, e.Set)
+			}
+		}
+	}
+}
+
 // A proof whose alg is not its key's is refused before anybody computes with the two.
 func TestProofOfAnotherAlgorithm(t *testing.T) {
 	_, edKey, _ := ed25519.GenerateKey(rand.Reader)

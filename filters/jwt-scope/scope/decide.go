@@ -359,6 +359,9 @@ func (d *Decision) end(refused *verdict.Code, rule int) {
 	if refused != nil {
 		d.verdict.Challenge = p.challenge(d, rule)
 	}
+	if refused == TokenUnbound {
+		d.verified = nil // the claims are true, but not of whoever sent them: shadow mode must not publish them
+	}
 }
 
 // Verdict is what was decided. While the decision waits it is a refusal.
