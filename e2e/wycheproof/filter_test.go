@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -210,11 +209,7 @@ var codePattern = regexp.MustCompile(`"code":"([a-z_]+)"}$`)
 func TestFilterInWasmhost(t *testing.T) {
 	config, all := tokens(t)
 	want := native(t, config, all)
-	b, err := os.ReadFile(harness.Module(t, "jwt-scope"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := wasmhost.Load(b)
+	m, err := wasmhost.LoadFile(harness.Module(t, "jwt-scope"))
 	if err != nil {
 		t.Fatal(err)
 	}

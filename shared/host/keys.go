@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
@@ -17,8 +16,7 @@ import (
 // KeyFetcher keeps a published key set current, one fetch for all VMs of the proxy: whichever VM takes the lease in shared data fetches, and the others read what it has
 // written. A VM that dies with the lease holds things up no longer than the lease lasts.
 //
-// Shared data cannot be deleted and a comparison with a key that does not exist always succeeds (proxy-wasm-cpp-host, src/shared_data.cc), so the record is created at
-// start, by just that, and only swapped from then on. The document stands under a key of its own, which is read only when its version has changed.
+// The record is created at start and only swapped from then on. The document stands under a key of its own, which is read only when its version has changed.
 type KeyFetcher struct {
 	filter                   string
 	cluster, authority, path string
@@ -36,16 +34,8 @@ func NewKeyFetcher(filter, cluster, authority, path string, timeout time.Duratio
 		filter: filter, cluster: cluster, authority: authority, path: path, timeout: timeout, source: source,
 		record: key, document: key + "\x00document", jitter: float64(now.Nanosecond()%1000) / 1000,
 	}
-	// A comparison that fails for every record there is, and succeeds where there is none: whoever is first creates it, and nobody undoes what another has begun.
-	err := proxywasm.SetSharedData(f.record, new(jwks.Record).Encode(), noCas)
-	if err == types.ErrorStatusCasMismatch {
-		err = nil
-	}
-	return f, err
+	return f, createShared(f.record, new(jwks.Record).Encode())
 }
-
-// noCas is a comparison value that shared data gives to a record only after four thousand million others.
-const noCas = 1<<32 - 1
 
 // Tick takes what other VMs have fetched and begins a fetch where one is due and nobody else has begun it. forced, asked once the source is current, tells whether requests
 // wait for a kid that it does not have.

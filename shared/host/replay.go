@@ -28,8 +28,7 @@ func NewReplayGuard(name string, entries int) (*ReplayGuard, error) {
 	g := &ReplayGuard{buckets: make([]string, replay.Buckets(entries))}
 	for i := range g.buckets {
 		g.buckets[i] = "tollgate.replay.1\x00" + name + "\x00" + strconv.Itoa(len(g.buckets)) + "\x00" + strconv.Itoa(i)
-		// Created here: a swap of what is not there always succeeds, so two VMs could both admit the first id.
-		if err := proxywasm.SetSharedData(g.buckets[i], replay.Empty(), noCas); err != nil && err != types.ErrorStatusCasMismatch {
+		if err := createShared(g.buckets[i], replay.Empty()); err != nil {
 			return nil, err
 		}
 	}

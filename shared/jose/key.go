@@ -53,7 +53,7 @@ func ParseKey(jwk gjson.Result) (*Key, error) {
 		k.ID = kid.Str
 	}
 	// The type and the use first: a set may hold keys that are for something else, and those are no fault of the set.
-	switch k.kty = text(jwk, "kty"); k.kty {
+	switch k.kty = strictjson.Text(jwk, "kty"); k.kty {
 	case "RSA", "EC", "OKP", "oct":
 	default:
 		return nil, ErrKeyType
@@ -70,10 +70,10 @@ func ParseKey(jwk gjson.Result) (*Key, error) {
 	case "RSA":
 		err = k.readRSA(jwk)
 	case "EC":
-		k.crv = text(jwk, "crv")
+		k.crv = strictjson.Text(jwk, "crv")
 		k.spki, err = ecSPKI(jwk, k.crv)
 	case "OKP":
-		if k.crv = text(jwk, "crv"); k.crv != "Ed25519" {
+		if k.crv = strictjson.Text(jwk, "crv"); k.crv != "Ed25519" {
 			return nil, ErrKeyCurve
 		}
 		if k.raw, err = member(jwk, "x"); err == nil && len(k.raw) != 32 {
@@ -105,7 +105,7 @@ func (k *Key) Fits(a Algorithm) bool {
 // Thumbprint is the JWK's SHA-256 thumbprint in base64url (RFC 7638), for a public key that ParseKey has taken: none of its members needs escaping.
 func Thumbprint(jwk gjson.Result) string {
 	var names []string // in the order of their code points
-	switch text(jwk, "kty") {
+	switch strictjson.Text(jwk, "kty") {
 	case "RSA":
 		names = []string{"e", "kty", "n"}
 	case "EC":
@@ -115,20 +115,12 @@ func Thumbprint(jwk gjson.Result) string {
 	}
 	s := ""
 	for _, name := range names {
-		s += `,"` + name + `":"` + text(jwk, name) + `"`
+		s += `,"` + name + `":"` + strictjson.Text(jwk, name) + `"`
 	}
 	if s == "" {
 		return ""
 	}
 	return Hash("{" + s[1:] + "}")
-}
-
-//go:noinline
-func text(object gjson.Result, name string) string {
-	if v, ok := strictjson.Member(object, name); ok && v.Type == gjson.String {
-		return v.Str
-	}
-	return ""
 }
 
 // forVerifying looks at use and key_ops (RFC 7517 §4.2, §4.3). What is present must allow verifying.
@@ -152,7 +144,7 @@ func forVerifying(jwk gjson.Result) bool {
 
 //go:noinline
 func member(jwk gjson.Result, name string) ([]byte, error) {
-	b, err := DecodeBase64(text(jwk, name))
+	b, err := DecodeBase64(strictjson.Text(jwk, name))
 	if err != nil || len(b) == 0 {
 		return nil, ErrKeyMember
 	}

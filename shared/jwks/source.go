@@ -24,9 +24,8 @@ const (
 
 // Why a fetched document is not taken. The keys in use stay.
 var (
-	ErrStatus = errors.New("the answer is not 200 or 304")
-	ErrBody   = errors.New("the answer is empty or over 256 KiB")
-	ErrJSON   = errors.New("the answer is not JSON that reads in one way only")
+	ErrBody = errors.New("the answer is empty or over 256 KiB")
+	ErrJSON = errors.New("the answer is not JSON that reads in one way only")
 )
 
 // ReadDocument takes a published set. Keys that cannot be used are passed over, as RFC 7517 §5 asks for kinds that one does not understand; a secret among them, a repeated kid, or no

@@ -328,7 +328,6 @@ func canonicalHost(authority string) (string, error) {
 	return host, nil
 }
 
-// port accepts what may follow a host: nothing, or a colon and at most five digits.
 // plainHost returns where the host ends in an authority with nothing about it to change or to refuse; -1 for any other.
 func plainHost(authority string) (end int) {
 	for i := range len(authority) {
@@ -346,6 +345,7 @@ func plainHost(authority string) (end int) {
 	return len(authority)
 }
 
+// port accepts what may follow a host: nothing, or a colon and at most five digits.
 func port(s string) bool {
 	if s == "" {
 		return true

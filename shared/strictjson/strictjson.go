@@ -76,6 +76,16 @@ func Member(object gjson.Result, name string) (value gjson.Result, ok bool) {
 	return value, ok
 }
 
+// Text returns the member of object called name where that is a string, and otherwise an empty one.
+//
+//go:noinline
+func Text(object gjson.Result, name string) string {
+	if v, ok := Member(object, name); ok && v.Type == gjson.String {
+		return v.Str
+	}
+	return ""
+}
+
 // Scan returns nil where text is one JSON value within lim.
 func Scan(text string, lim Limits) *Error {
 	s := scanner{text: text, lim: lim}

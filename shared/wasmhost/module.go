@@ -85,6 +85,15 @@ func Load(wasm []byte) (*Module, error) {
 	return m, nil
 }
 
+// LoadFile is Load of a file.
+func LoadFile(path string) (*Module, error) {
+	wasm, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Load(wasm)
+}
+
 // Exports reports whether the module exports a function: Envoy makes only the calls that it does.
 func (m *Module) Exports(name string) bool { return m.exports[name] }
 

@@ -5,7 +5,6 @@ package filter_test
 
 import (
 	"fmt"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -37,11 +36,7 @@ func claims(exp int64) map[string]any {
 // load gives the module that ships, in a proxy whose clock stands at now.
 func load(t *testing.T, o wasmhost.Options) *wasmhost.Proxy {
 	t.Helper()
-	b, err := os.ReadFile(harness.Module(t, "jwt-scope"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	module, err := wasmhost.Load(b)
+	module, err := wasmhost.LoadFile(harness.Module(t, "jwt-scope"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,17 @@ func startIDP(t *testing.T, workers int) *idp {
 	return i
 }
 
+// startKnown begins with the first set fetched.
+func startKnown(t *testing.T, workers int) *idp {
+	t.Helper()
+	i := startIDP(t, workers)
+	i.pass(20 * time.Millisecond)
+	i.answer("200", document(ec))
+	i.pass(20 * time.Millisecond)
+	i.want("known", i.ask(0, ec), 200, "")
+	return i
+}
+
 // pass lets time go by, in steps of a tick.
 func (i *idp) pass(d time.Duration) {
 	const step = 10 * time.Millisecond
@@ -167,11 +178,7 @@ func TestNoKeysNoPass(t *testing.T) {
 
 // J26: an issuer that is down, or answers nonsense, changes nothing until maxStale.
 func TestLastGoodKeys(t *testing.T) {
-	i := startIDP(t, 2)
-	i.pass(20 * time.Millisecond)
-	i.answer("200", document(ec))
-	i.pass(20 * time.Millisecond)
-	i.want("known", i.ask(0, ec), 200, "")
+	i := startKnown(t, 2)
 	i.pass(280 * time.Second)
 	for n := range 20 {
 		i.passUntilFetch()
@@ -189,11 +196,7 @@ func TestLastGoodKeys(t *testing.T) {
 
 // A fetch that was under way when a token with a new kid came may bring what the issuer published before it: it is no reason to refuse the token.
 func TestNewKeyDuringRefresh(t *testing.T) {
-	i := startIDP(t, 1)
-	i.pass(50 * time.Millisecond)
-	i.answer("200", document(ec))
-	i.pass(50 * time.Millisecond)
-	i.want("known", i.ask(0, ec), 200, "")
+	i := startKnown(t, 1)
 	i.pass(270 * time.Second)
 	i.passUntilFetch()
 	c := i.call() // the issuer has read its keys: the old set is on its way
@@ -315,11 +318,7 @@ func TestClientLeavesWhileItWaits(t *testing.T) {
 
 // W23: VMs with the same vm_id can write each other's shared data. What is no record or no key set there never lets anybody in.
 func TestNonsenseInSharedData(t *testing.T) {
-	i := startIDP(t, 1)
-	i.pass(20 * time.Millisecond)
-	i.answer("200", document(ec))
-	i.pass(20 * time.Millisecond)
-	i.want("known", i.ask(0, ec), 200, "")
+	i := startKnown(t, 1)
 	for key := range i.proxy.SharedData() {
 		for _, junk := range []string{"", "x", strings.Repeat("\xff", 48), `"v1"` + "\n" + `{"keys":[]}`, "\n<html>", "\n" + document(other)[:40]} {
 			i.proxy.SetSharedData(key, []byte(junk))

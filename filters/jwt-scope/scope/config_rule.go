@@ -18,7 +18,7 @@ type rule struct {
 	conditions []match.Condition
 	shadow     bool
 	access     access
-	providers  []*provider // empty: all
+	providers  []*provider // whose claims it takes
 	trusted    bool        // the providers are of the kind that is trusted
 	scopes     scopes
 	claims     []claimCondition
@@ -94,17 +94,17 @@ func (c *config) readRequire(o *conf.Object, r *rule) {
 	o.End()
 }
 
-// checkKinds keeps verified and trusted claims apart: a rule must never take a header that nobody has verified for a token, or the other way round.
+// checkKinds gives a rule that names no providers all of them, and keeps verified and trusted claims apart: a rule must never take a header that nobody has verified for a token, or the other way round.
 func (c *config) checkKinds(o *conf.Object, r *rule) {
 	if r.access == public {
 		return
 	}
-	providers := r.providers
-	if len(providers) == 0 {
-		providers = c.providers
+	named := len(r.providers) > 0
+	if !named {
+		r.providers = c.providers
 	}
 	kinds := [2]bool{}
-	for _, p := range providers {
+	for _, p := range r.providers {
 		if p == nil {
 			return // reported already
 		}
@@ -116,7 +116,7 @@ func (c *config) checkKinds(o *conf.Object, r *rule) {
 	}
 	r.trusted = kinds[1]
 	if kinds[0] && kinds[1] {
-		if len(r.providers) > 0 {
+		if named {
 			o.FaultAt("require", "providers are of two kinds, some with trustedPayload and some without: a rule takes one kind")
 		} else {
 			o.FaultAt("require", "providers is required: the configuration has providers with trustedPayload and without, and a rule takes one kind")

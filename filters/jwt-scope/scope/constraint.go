@@ -83,15 +83,8 @@ func readConfirmation(claims gjson.Result) (c confirmation) {
 		return c
 	}
 	c.present = true
-	c.thumbprint, c.certificate = memberText(cnf, "jkt"), memberText(cnf, "x5t#S256")
+	c.thumbprint, c.certificate = strictjson.Text(cnf, "jkt"), strictjson.Text(cnf, "x5t#S256")
 	return c
-}
-
-func memberText(object gjson.Result, name string) string {
-	if v, ok := strictjson.Member(object, name); ok && v.Type == gjson.String {
-		return v.Str
-	}
-	return ""
 }
 
 // confirm has the verified token's binding checked, which takes steps: the certificate, the proof, its signature, its id. Then the rule is asked.
@@ -120,12 +113,9 @@ func (d *Decision) confirm() *verdict.Code {
 
 // PeerRead tells the SHA-256 of the client's certificate, in hexadecimal digits as Envoy's connection.sha256_peer_certificate_digest has it; empty: there is none.
 func (d *Decision) PeerRead(digest string) {
-	if d.step != ReadPeer {
-		d.end(verdict.Internal, d.verdict.Rule)
-		return
+	if d.taken(ReadPeer, nil) {
+		d.end(d.comparePeer(digest))
 	}
-	d.step = Done
-	d.end(d.comparePeer(digest), d.verdict.Rule)
 }
 
 func (d *Decision) comparePeer(digest string) *verdict.Code {
@@ -179,11 +169,11 @@ func (d *Decision) checkProof() *verdict.Code {
 	iat, _, ok := numericDate(t.Payload, "iat", 0) // none is one of 1970
 	skew, now := d.verified.provider.skew.Microseconds(), d.now.UnixMicro()
 	last := iat + d.policy.proofAge.Microseconds() + skew // the proof is good before this
-	d.proofID = memberText(t.Payload, "jti")
+	d.proofID = strictjson.Text(t.Payload, "jti")
 	if !ok || iat > now+skew || now >= last || d.proofID == "" || len(d.proofID) > 256 {
 		return TokenUnbound
 	}
-	if memberText(t.Payload, "htm") != d.request.Method || !d.targets(memberText(t.Payload, "htu")) || memberText(t.Payload, "ath") != jose.Hash(d.credential.token) {
+	if strictjson.Text(t.Payload, "htm") != d.request.Method || !d.targets(strictjson.Text(t.Payload, "htu")) || strictjson.Text(t.Payload, "ath") != jose.Hash(d.credential.token) {
 		return TokenUnbound
 	}
 	d.proofEnds = time.UnixMicro(last)
@@ -218,15 +208,7 @@ func (d *Decision) targets(htu string) bool {
 	if path == "" {
 		path = "/"
 	}
-	var own, ownScheme string
-	for i := range d.headers {
-		switch d.headers[i][0] {
-		case ":authority":
-			own = strings.ToLower(d.headers[i][1])
-		case ":scheme":
-			ownScheme = d.headers[i][1]
-		}
-	}
+	own, ownScheme := strings.ToLower(header(d.headers, ":authority")), header(d.headers, ":scheme")
 	var target match.Request
 	if target.Set("GET", authority, path, d.policy.literalPaths) != nil {
 		return false
@@ -256,16 +238,11 @@ func (d *Decision) Proof() (id replay.ID, expires time.Time) {
 
 // ReplayChecked tells whether the proof is the first of its kind. An error means that nobody knows.
 func (d *Decision) ReplayChecked(fresh bool, err error) {
-	rule := d.verdict.Rule
-	if d.step != CheckReplay || err != nil {
-		d.step = Done
-		d.end(verdict.Internal, rule)
-		return
+	switch {
+	case !d.taken(CheckReplay, err):
+	case fresh:
+		d.end(d.authorize())
+	default:
+		d.end(TokenUnbound)
 	}
-	d.step = Done
-	if !fresh {
-		d.end(TokenUnbound, rule)
-		return
-	}
-	d.end(d.authorize(), rule)
 }

@@ -80,9 +80,9 @@ func (p *Policy) decide(d *Decision, headers [][2]string, now time.Time) {
 	rule, refused := p.match(d, headers)
 	if refused == nil && rule >= 0 {
 		d.verdict.Rule = rule
-		refused = p.authenticate(d, rule, now)
+		refused = p.authenticate(d, &p.rules[rule], now)
 	}
-	d.end(refused, rule)
+	d.end(refused)
 }
 
 // match finds the rule; -1 where none fits and the default lets the request through.
@@ -117,8 +117,7 @@ func (p *Policy) match(d *Decision, headers [][2]string) (rule int, refused *ver
 }
 
 // authenticate finds claims that may be believed, or leaves the decision waiting for a signature, and then asks the rule.
-func (p *Policy) authenticate(d *Decision, rule int, now time.Time) *verdict.Code {
-	r := &p.rules[rule]
+func (p *Policy) authenticate(d *Decision, r *rule, now time.Time) *verdict.Code {
 	if r.access == public {
 		return nil
 	}
@@ -196,17 +195,11 @@ func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 
 // readTrusted takes the claims that another filter has verified and written into a header.
 func (p *Policy) readTrusted(d *Decision, r *rule, now time.Time) *verdict.Code {
-	providers := r.providers
-	if len(providers) == 0 {
-		providers = p.providers
-	}
 	value, found := "", 0
 	for i := range d.headers {
-		for j, provider := range providers {
-			if d.headers[i][0] == provider.trustedHeader && !sameHeaderBefore(providers[:j], provider.trustedHeader) {
-				value = d.headers[i][1]
-				found++
-			}
+		if r.trusts(d.headers[i][0]) {
+			value = d.headers[i][1]
+			found++
 		}
 	}
 	switch {
@@ -235,9 +228,10 @@ func (p *Policy) readTrusted(d *Decision, r *rule, now time.Time) *verdict.Code 
 	return d.authorize()
 }
 
-func sameHeaderBefore(providers []*provider, header string) bool {
-	for _, p := range providers {
-		if p.trustedHeader == header {
+// trusts reports whether the rule's claims stand in the header of that name.
+func (r *rule) trusts(name string) bool {
+	for _, p := range r.providers {
+		if p.trustedHeader == name {
 			return true
 		}
 	}
@@ -261,7 +255,6 @@ func (p *provider) checkClaims(claims gjson.Result, now time.Time) (validity, *v
 
 // tryNextKey makes the next key's verification pending, or decides: when a key of an algorithm that is checked here verifies, or when all have been tried.
 func (d *Decision) tryNextKey() *verdict.Code {
-	d.step = Done
 	for d.tried < len(d.keys) {
 		key := d.keys[d.tried]
 		d.tried++
@@ -300,23 +293,30 @@ func (d *Decision) Signature() (v jose.Verification, ok bool) {
 // SignatureChecked tells the outcome of the check that Signature named. An error means that the proxy could not check: the request is refused with code internal,
 // for it is not known whether the signature is good.
 func (d *Decision) SignatureChecked(good bool, err error) {
-	rule := d.verdict.Rule
 	switch {
-	case d.step != CheckSignature || err != nil:
-		d.step, d.verified = Done, nil
-		d.end(verdict.Internal, rule)
-	case d.proving && good:
-		d.step = CheckReplay
-		d.end(nil, rule)
-	case d.proving:
-		d.step = Done
-		d.end(TokenUnbound, rule)
+	case !d.taken(CheckSignature, err):
+	case !d.proving && good:
+		d.end(d.accept())
+	case !d.proving:
+		d.end(d.tryNextKey())
 	case good:
-		d.step = Done
-		d.end(d.accept(), rule)
+		d.step = CheckReplay
+		d.end(nil)
 	default:
-		d.end(d.tryNextKey(), rule)
+		d.end(TokenUnbound)
 	}
+}
+
+// taken takes the answer to the step that the decision waits for. It reports false where the decision waits for something else, or the answer is an error: then it is over, and the
+// request refused with code internal.
+func (d *Decision) taken(step Step, err error) bool {
+	if d.step != step || err != nil {
+		d.step, d.verified = Done, nil
+		d.end(verdict.Internal)
+		return false
+	}
+	d.step = Done
+	return true
 }
 
 // admit goes on from a token that is verified.
@@ -341,9 +341,9 @@ func (d *Decision) authorize() *verdict.Code {
 	return nil
 }
 
-// end sets the verdict, unless the decision waits.
-func (d *Decision) end(refused *verdict.Code, rule int) {
-	p := d.policy
+// end sets the verdict of the rule that was found, unless the decision waits.
+func (d *Decision) end(refused *verdict.Code) {
+	p, rule := d.policy, d.verdict.Rule
 	shadow := p.shadow
 	if rule >= 0 {
 		shadow = p.rules[rule].shadow
@@ -406,5 +406,5 @@ func (r *rule) accepts(p *provider) bool {
 			return true
 		}
 	}
-	return len(r.providers) == 0
+	return false
 }

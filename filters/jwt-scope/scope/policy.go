@@ -79,11 +79,7 @@ func (p *Policy) wantsProof(d *Decision, rule int) bool {
 	if d.credential.at != nil {
 		return d.credential.at.scheme == dpopScheme || d.verdict.Code == TokenUnbound && d.verified.confirmation.thumbprint != ""
 	}
-	providers := p.rules[rule].providers
-	if len(providers) == 0 {
-		providers = p.providers
-	}
-	for _, provider := range providers {
+	for _, provider := range p.rules[rule].providers {
 		if provider.constraint != dpop {
 			return false
 		}

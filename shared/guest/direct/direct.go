@@ -28,23 +28,29 @@ var registered []registration
 
 // Handle has a handler take the streams of a plugin context; it takes the place of an earlier one. To be called by NewPluginContext, with the id that it is given.
 func Handle(plugin uint32, h Handler) {
-	for i := range registered {
-		if registered[i].plugin == plugin {
-			registered[i].handler = h
-			return
-		}
+	if i := find(plugin); i >= 0 {
+		registered[i].handler = h
+	} else {
+		registered = append(registered, registration{plugin, h})
 	}
-	registered = append(registered, registration{plugin, h})
 }
 
 // Of is the handler of a plugin context, for whoever wants to put one of its own around it.
 func Of(plugin uint32) Handler {
-	for i := range registered {
-		if registered[i].plugin == plugin {
-			return registered[i].handler
-		}
+	if i := find(plugin); i >= 0 {
+		return registered[i].handler
 	}
 	return Handler{}
+}
+
+// find returns where a plugin context is registered; -1 where it is not. There are few: as many as a VM has configurations.
+func find(plugin uint32) int {
+	for i := range registered {
+		if registered[i].plugin == plugin {
+			return i
+		}
+	}
+	return -1
 }
 
 // stream is a request's number with the plugin context that it belongs to.
@@ -69,38 +75,29 @@ func request(id uint32) types.Action {
 	if s.id != id {
 		panic("request headers of an unknown stream")
 	}
-	for i := range registered {
-		if r := &registered[i]; r.plugin == s.plugin {
-			action := r.handler.Request(id)
-			if action != types.ActionContinue {
-				pause(id, r.handler.End)
-			}
-			return action
-		}
+	i := find(s.plugin)
+	if i < 0 {
+		panic("a stream of an unknown plugin context")
 	}
-	panic("a stream of an unknown plugin context")
+	handler := &registered[i].handler
+	action := handler.Request(id)
+	if action != types.ActionContinue {
+		pause(id, handler.End)
+	}
+	return action
 }
 
 //go:noinline
 func pause(id uint32, end func(uint32)) { paused = append(paused, pausedStream{id, end}) }
 
 // concerns reports whether the end of a context is anything to anybody.
-func concerns(id uint32) bool {
-	for i := range registered {
-		if registered[i].plugin == id {
-			return true
-		}
-	}
-	return len(paused) > 0
-}
+func concerns(id uint32) bool { return len(paused) > 0 || find(id) >= 0 }
 
 // end reports whether a context that has ended is a plugin's, which is then forgotten, or a stream's whose handler is to be told: for most there is nothing to do.
 func end(id uint32) (plugin bool, tell func(stream uint32)) {
-	for i := range registered {
-		if registered[i].plugin == id {
-			registered = append(registered[:i:i], registered[i+1:]...)
-			return true, nil
-		}
+	if i := find(id); i >= 0 {
+		registered = append(registered[:i:i], registered[i+1:]...)
+		return true, nil
 	}
 	for i := range paused {
 		if paused[i].stream == id {

@@ -4,7 +4,6 @@
 package probetest
 
 import (
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,11 +13,7 @@ import (
 
 func start(t *testing.T, configuration string) (*wasmhost.Proxy, *wasmhost.Worker) {
 	t.Helper()
-	b, err := os.ReadFile(Build(t, "shared/guest/probe"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	module, err := wasmhost.Load(b)
+	module, err := wasmhost.LoadFile(Build(t, "shared/guest/probe"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,11 +197,7 @@ func TestPanicsInWasmhost(t *testing.T) {
 }
 
 func TestConfigurationsInWasmhost(t *testing.T) {
-	b, err := os.ReadFile(Build(t, "shared/guest/probe"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	module, err := wasmhost.Load(b)
+	module, err := wasmhost.LoadFile(Build(t, "shared/guest/probe"))
 	if err != nil {
 		t.Fatal(err)
 	}
