@@ -43,7 +43,7 @@ func TestConfigFaults(t *testing.T) {
 		{"no source of keys", inline(`{}`)[:0] + strings.Replace(provider(""), `{"inline":`+testKeys+`}`, `{}`, 1), "providers[0].jwks: want one of inline and remote"},
 		{"two sources of keys", strings.Replace(provider(""), `{"inline":`, `{"remote":{},"inline":`, 1), "providers[0].jwks: want one of inline and remote"},
 		{"a remote source", strings.Replace(provider(`,"algorithms":["HS256"]`), `{"inline":`+testKeys+`}`, `{"remote":{"cluster":"a b","path":"x","timeout":"1ms","refresh":"2h","maxStale":"1h","ttl":1}}`, 1),
-			"providers[0].jwks.remote.cluster: has white space in it\nproviders[0].jwks.remote.authority: is required\nproviders[0].jwks.remote.path: starts with a slash\n" +
+			"providers[0].jwks.remote.cluster: has white space in it\nproviders[0].jwks.remote.authority: is required\nproviders[0].jwks.remote.path: a path starts with a slash\n" +
 				"providers[0].jwks.remote.timeout: must be from 10ms to 30s\nproviders[0].jwks.remote.maxStale: is shorter than refresh: the keys would be too old before they are fetched again\n" +
 				"providers[0].jwks.remote: cannot have keys for HS256: a secret is not published\nproviders[0].jwks.remote.ttl: unknown key"},
 		{"two providers of one name and issuer", strings.Replace(provider(""), `],"rules"`, `,{"name":"p","issuer":"i","anyAudience":true,"jwks":{"inline":`+testKeys+`}}],"rules"`, 1),

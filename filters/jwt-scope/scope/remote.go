@@ -37,7 +37,7 @@ func readRemote(n conf.Node, algorithms []jose.Algorithm) *RemoteKeys {
 		}
 	}
 	if r.Path != "" && r.Path[0] != '/' {
-		o.FaultAt("path", "starts with a slash")
+		o.FaultAt("path", "a path starts with a slash")
 	}
 	r.Timeout = o.Duration("timeout", 2*time.Second, 10*time.Millisecond, 30*time.Second)
 	r.Source.Refresh = o.Duration("refresh", 5*time.Minute, time.Second, 24*time.Hour)
