@@ -71,6 +71,7 @@ type Wasm struct {
 	Module        string // path of the .wasm file
 	Configuration string // the plugin's; none where empty
 	Env           map[string]string
+	StopIteration bool // allow_on_headers_stop_iteration: the filter sees the body of a request whose headers it holds back
 }
 
 // Filter is the filter's configuration.
@@ -80,6 +81,9 @@ func (w Wasm) Filter() M {
 		vm["environment_variables"] = M{"key_values": w.Env}
 	}
 	config := M{"name": w.Name, "root_id": w.Name, "failure_policy": "FAIL_RELOAD", "vm_config": vm}
+	if w.StopIteration {
+		config["allow_on_headers_stop_iteration"] = true
+	}
 	if w.Configuration != "" {
 		config["configuration"] = M{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": w.Configuration}
 	}

@@ -22,7 +22,7 @@ import (
 const module = "github.com/tollgate-wasm/tollgate/"
 
 // pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
-var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "filters/jwt-scope/scope"}
+var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/jwt", "shared/forward", "filters/jwt-scope/scope"}
 
 func root(t *testing.T) string {
 	t.Helper()
@@ -125,12 +125,12 @@ func TestModules(t *testing.T) {
 		if pages := m.InitialPages(); pages > maxPages {
 			t.Errorf("%s begins with %d pages of memory, more than %d", name, pages, maxPages)
 		}
-		for _, export := range []string{"proxy_abi_version_0_2_1", "proxy_on_memory_allocate", "proxy_on_context_create", "proxy_on_configure", "proxy_on_request_headers", "proxy_on_delete"} {
+		for _, export := range []string{"proxy_abi_version_0_2_1", "proxy_on_memory_allocate", "proxy_on_context_create", "proxy_on_configure", "proxy_on_request_headers", "proxy_on_request_body", "proxy_on_request_trailers", "proxy_on_delete"} {
 			if !m.Exports(export) {
 				t.Errorf("%s does not export %s", name, export)
 			}
 		}
-		for _, export := range []string{"proxy_on_response_headers", "proxy_on_request_body", "proxy_on_response_body", "proxy_on_response_trailers", "proxy_on_log", "proxy_on_done", "proxy_on_queue_ready"} {
+		for _, export := range []string{"proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers", "proxy_on_log", "proxy_on_done", "proxy_on_queue_ready"} {
 			if m.Exports(export) {
 				t.Errorf("%s exports %s, which it does not need: every call of it costs", name, export)
 			}

@@ -152,10 +152,14 @@ func Dial(t testing.TB, address string) *Conn {
 // Do sends a request and returns the response.
 func (c *Conn) Do(request string) *Message {
 	c.t.Helper()
+	c.Send(request)
+	return c.Receive()
+}
+
+// Receive returns the next response.
+func (c *Conn) Receive() *Message {
+	c.t.Helper()
 	if err := c.c.SetDeadline(time.Now().Add(timeout)); err != nil {
-		c.t.Fatal(err)
-	}
-	if _, err := io.WriteString(c.c, request); err != nil {
 		c.t.Fatal(err)
 	}
 	m, err := readMessage(c.r)

@@ -205,3 +205,56 @@ func TestRemoteUnavailable(t *testing.T) {
 		}
 	})
 }
+
+// A request that waits for keys is held back with its body, also where Envoy passes the body of held headers on to the filter (allow_on_headers_stop_iteration, which edge-stamp needs).
+func TestBodyOfWaitingRequest(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		idp := startIssuer(t, ecKey)
+		idp.release = make(chan struct{})
+		upstream := harness.StartUpstream(t)
+		filter := bootstrap.Wasm{Name: "jwt-scope", Module: harness.Module(t, "jwt-scope"), Configuration: remoteConfig(`,"timeout":"10s"`), StopIteration: true}.Filter()
+		envoy := harness.Start(t, harness.Config{Version: version, Filters: []bootstrap.M{filter}, Upstream: upstream.Port(), Clusters: []bootstrap.M{bootstrap.Cluster("idp", idp.port, false)},
+			HTTP: bootstrap.M{"http_protocol_options": bootstrap.M{"enable_trailers": true}}})
+		head := func(k *mint.Key, header string) string {
+			b := bearer(k.Token(good()))
+			return "POST /orders HTTP/1.1\r\nHost: a\r\n" + b[0] + ": " + b[1] + "\r\n" + header + "\r\n\r\n"
+		}
+		var waiting []*harness.Conn
+		for _, k := range []*mint.Key{ecKey, forger} {
+			for _, request := range []string{
+				head(k, "content-length: 5") + "hello",
+				head(k, "transfer-encoding: chunked") + "5\r\nhello\r\n0\r\n\r\n",
+				head(k, "transfer-encoding: chunked") + "5\r\nhello\r\n0\r\nx-trailer: 1\r\n\r\n",
+			} {
+				c := harness.Dial(t, envoy.Main())
+				c.Send(request)
+				waiting = append(waiting, c)
+			}
+		}
+		if err := envoy.Await(func() bool { return idp.fetches.Load() > 0 && envoy.Counter("http.main.downstream_rq_total") >= 6 }, 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if early := upstream.Take(); len(early) > 0 {
+			t.Errorf("before the keys are there, %d requests have reached the upstream", len(early))
+		}
+		close(idp.release)
+		for i, c := range waiting {
+			want := 200
+			if i >= 3 {
+				want = 401
+			}
+			if got := c.Receive().Status(); got != want {
+				t.Errorf("request %d: %d, want %d", i, got, want)
+			}
+		}
+		reached := upstream.Take()
+		if len(reached) != 3 {
+			t.Errorf("%d requests have reached the upstream, want 3", len(reached))
+		}
+		for _, m := range reached {
+			if m.Body != "hello" {
+				t.Errorf("the upstream got the body %q", m.Body)
+			}
+		}
+	})
+}

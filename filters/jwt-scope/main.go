@@ -6,8 +6,7 @@ package main
 
 import (
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/filter"
-	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/httpcall" // answers of issuers
-	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/tick"     // when to ask them
+	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/tick" // when to fetch keys
 )
 
 func init() { filter.Register() }

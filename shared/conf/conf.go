@@ -310,6 +310,34 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
+// Name reads the member called name: one that is safe in the names of metrics, and unlike any that is taken.
+//
+//go:noinline
+func (o *Object) Name(taken func(string) bool) string {
+	n, ok := o.Need("name")
+	if !ok {
+		return ""
+	}
+	name := n.Text()
+	switch {
+	case name == "":
+	case !isName(name):
+		n.Fault("want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit")
+	case taken(name):
+		n.Fault("is in use already")
+	}
+	return name
+}
+
+func isName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c != '-' || i == 0 || i == len(s)-1) {
+			return false
+		}
+	}
+	return len(s) <= 63
+}
+
 // Object is a JSON object of which each member is asked for by name.
 type Object struct {
 	Node

@@ -13,3 +13,4 @@ func requestHeaders() ([][2]string, uint32)         { return abi.RequestHeaders(
 func setProperty(name, value string) uint32         { return abi.SetProperty(name, value) }
 func defineGauge(name string) (id, status uint32)   { return abi.DefineGauge(name) }
 func recordMetric(id uint32, value uint64) uint32   { return abi.RecordMetric(id, value) }
+func random(b []byte) uint32                        { return abi.Random(b) }

@@ -23,15 +23,15 @@ func RefuseFaults(filter string) func(guest.Fault) {
 		case "proxy_on_context_create", "proxy_on_delete", "proxy_on_log", "proxy_on_done", "proxy_on_tick", "proxy_on_queue_ready":
 			return // no stream waits for an answer: there is none yet, none any more, or the callback was not for one
 		}
-		// What is left is for a stream. After an HTTP call's answer the SDK has made the stream that waited the effective context, or there is none and the reply goes nowhere.
+		// What is left is for a stream. After an HTTP call's answer no stream is the effective context, and the reply goes nowhere; a stream that waits for one is taken up by wait.Resume.
 		if err := refuse(filter); err != nil && f.Callback != "proxy_on_http_call_response" {
 			panic(err) // no refusal without a reply: trap the VM, which Envoy answers with 503
 		}
 	}
 }
 
-// Refuse answers the stream that is the effective context after a panic that the filter has caught itself.
-func Refuse(filter string, value any) {
+// RefuseFault answers the stream that is the effective context after a panic that was caught there.
+func RefuseFault(filter string, value any) {
 	report(filter, "a request that waited", value)
 	if err := refuse(filter); err != nil {
 		panic(err)

@@ -28,7 +28,7 @@ func NewReplayGuard(name string, entries int) (*ReplayGuard, error) {
 	g := &ReplayGuard{buckets: make([]string, replay.Buckets(entries))}
 	for i := range g.buckets {
 		g.buckets[i] = "tollgate.replay.1\x00" + name + "\x00" + strconv.Itoa(len(g.buckets)) + "\x00" + strconv.Itoa(i)
-		if err := createShared(g.buckets[i], replay.Empty()); err != nil {
+		if err := CreateShared(g.buckets[i], replay.Empty()); err != nil {
 			return nil, err
 		}
 	}

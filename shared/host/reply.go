@@ -28,13 +28,3 @@ func Reply(filter, rule string, v *verdict.Verdict, contentType string) error {
 	guest.SetReplyDetails("tollgate." + filter + "." + rule + "." + code.Name)
 	return proxywasm.SendHttpResponse(a.Status, a.Headers, a.Body, a.GRPCStatus)
 }
-
-// Header returns the value of the first header called name, or an empty string.
-func Header(headers [][2]string, name string) string {
-	for i := range headers {
-		if headers[i][0] == name {
-			return headers[i][1]
-		}
-	}
-	return ""
-}

@@ -60,6 +60,8 @@ var algorithms = [...]algorithm{
 }
 
 // ParseAlgorithm compares by exact bytes: "rs256" is no algorithm.
+//
+//go:noinline
 func ParseAlgorithm(name string) (Algorithm, bool) {
 	for a := RS256; int(a) < len(algorithms); a++ {
 		if algorithms[a].name == name {
@@ -70,6 +72,8 @@ func ParseAlgorithm(name string) (Algorithm, bool) {
 }
 
 // AlgorithmNames lists what ParseAlgorithm knows.
+//
+//go:noinline
 func AlgorithmNames() []string {
 	var names []string
 	for _, a := range algorithms[1:] {

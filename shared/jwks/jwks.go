@@ -91,6 +91,8 @@ func Parse(set gjson.Result, symmetric bool) (*Set, []Fault) {
 }
 
 // Candidates appends to dst the keys that token is to be tried with, for its algorithm a: the one that its kid names, or without a kid every key that fits.
+//
+//go:noinline
 func (s *Set) Candidates(token *jose.JWS, a jose.Algorithm, dst []*jose.Key) ([]*jose.Key, error) {
 	if token.HasKID {
 		k := s.byID[token.KeyID]

@@ -26,18 +26,18 @@ func (c *Code) Answer(contentType string, headers ...[2]string) Answer {
 	if rest := contentType[len(prefix):]; rest == "" || rest[0] == '+' {
 		// Envoy knows the request as gRPC and writes the trailers-only form itself, with the body as grpc-message
 		// (Grpc::Common::isGrpcRequestHeaders and Utility::prepareLocalReply).
-		return Answer{uint32(c.Status), headers, []byte(c.Name), c.grpc}
+		return Answer{uint32(c.Status), headers, []byte(c.shown), c.grpc}
 	}
 	// gRPC-Web and the like: Envoy would answer as for plain HTTP.
 	return Answer{200, append([][2]string{
-		{"content-type", "application/grpc"}, {"grpc-status", strconv.Itoa(int(c.grpc))}, {"grpc-message", c.Name},
+		{"content-type", "application/grpc"}, {"grpc-status", strconv.Itoa(int(c.grpc))}, {"grpc-message", c.shown},
 	}, headers...), nil, -1}
 }
 
 // grpcStatus maps as config.md has it; 13 (INTERNAL) stands for what it does not name.
 func grpcStatus(status int) int32 {
 	switch status {
-	case 400, 413:
+	case 400, 408, 413:
 		return 3
 	case 401:
 		return 16
@@ -62,6 +62,8 @@ func reason(status int) string {
 		return "Unauthorized"
 	case 403:
 		return "Forbidden"
+	case 408:
+		return "Request Timeout"
 	case 413:
 		return "Content Too Large"
 	case 429:

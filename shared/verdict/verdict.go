@@ -11,7 +11,8 @@ type Code struct {
 	Name   string // "insufficient_scope"
 	Status int    // HTTP status of the answer
 
-	undecided bool // the filter could not come to a decision
+	shown     string // what the client is told instead of Name
+	undecided bool   // the filter could not come to a decision
 	grpc      int32
 	body      []byte
 }
@@ -27,10 +28,13 @@ var (
 )
 
 // NewCode makes a code whose answer is a refusal with the given status.
-func NewCode(name string, status int) *Code {
+func NewCode(name string, status int) *Code { return NewHidden(name, name, status) }
+
+// NewHidden is NewCode for a reason that a client is not told: its answer has the code shown. Codes that are shown as the same are answered with the same bytes.
+func NewHidden(name, shown string, status int) *Code {
 	return &Code{
-		Name: name, Status: status, grpc: grpcStatus(status),
-		body: []byte(`{"type":"about:blank","title":"` + reason(status) + `","status":` + digits(status) + `,"code":"` + name + `"}`),
+		Name: name, Status: status, shown: shown, grpc: grpcStatus(status),
+		body: []byte(`{"type":"about:blank","title":"` + reason(status) + `","status":` + digits(status) + `,"code":"` + shown + `"}`),
 	}
 }
 

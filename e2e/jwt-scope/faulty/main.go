@@ -24,12 +24,12 @@ type vm struct{ types.VMContext }
 func (v *vm) NewPluginContext(id uint32) types.PluginContext {
 	p := v.VMContext.NewPluginContext(id)
 	filter := direct.Of(id)
-	direct.Handle(id, direct.Handler{End: filter.End, Request: func(stream uint32) types.Action {
+	direct.Handle(id, direct.Handler{End: filter.End, Request: func(stream uint32, end bool) types.Action {
 		if fault, err := proxywasm.GetHttpRequestHeader("x-fault"); err == nil {
 			var list []int
 			_ = list[len(fault)]
 		}
-		return filter.Request(stream)
+		return filter.Request(stream, end)
 	}})
 	return p
 }

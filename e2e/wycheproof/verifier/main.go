@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/host"
@@ -35,7 +36,7 @@ func (*vm) NewPluginContext(id uint32) types.PluginContext {
 }
 
 // answer answers 200 with valid, invalid or the error that kept it from knowing.
-func answer(uint32) types.Action {
+func answer(uint32, bool) types.Action {
 	headers, err := guest.RequestHeaders()
 	if err != nil {
 		panic(err)
@@ -60,11 +61,11 @@ var errBase64 = errors.New("a header is no base64")
 func verify(headers [][2]string) (good bool, err error) {
 	var values [4][]byte
 	for i, name := range [...]string{"x-jwk", "x-jws", "x-text", "x-signature"} {
-		if values[i], err = base64.StdEncoding.DecodeString(host.Header(headers, name)); err != nil {
+		if values[i], err = base64.StdEncoding.DecodeString(forward.Header(headers, name)); err != nil {
 			return false, errBase64
 		}
 	}
-	jws, alg := jose.Signed(string(values[2]), values[3]), host.Header(headers, "x-alg")
+	jws, alg := jose.Signed(string(values[2]), values[3]), forward.Header(headers, "x-alg")
 	if alg == "" {
 		limits := jose.Limits{TokenBytes: 1 << 16, JSON: strictjson.Limits{Depth: 16, Members: 256, Number: 32}}
 		if jws, err = jose.ParseOpaque(string(values[1]), limits); err != nil {

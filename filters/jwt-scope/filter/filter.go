@@ -11,9 +11,12 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/host"
+	"github.com/tollgate-wasm/tollgate/shared/host/wait"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -33,7 +36,7 @@ type vm struct{ types.DefaultVMContext }
 
 func (*vm) NewPluginContext(id uint32) types.PluginContext {
 	s := &state{}
-	direct.Handle(id, direct.Handler{Request: s.request, End: s.keys.forget})
+	direct.Handle(id, direct.Handler{Request: s.request, End: s.keys.Forget})
 	return &plugin{start: s.start, tick: s.tick}
 }
 
@@ -55,8 +58,8 @@ type state struct {
 	policy   *scope.Policy
 	counters *host.Counters
 	decision scope.Decision
-	effect   scope.Effect
-	keys     keys
+	effect   forward.Effect
+	keys     wait.Keys
 	memory   host.Memory
 	proofs   *host.ReplayGuard // nil where no provider asks for proofs
 }
@@ -80,7 +83,7 @@ func (s *state) configure() (err error) {
 	if s.memory, err = host.NewMemory(Name); err != nil {
 		return err
 	}
-	if err = s.keys.start(s.policy.Remotes()); err != nil {
+	if err = s.keys.Start(Name, s.policy.Remotes(), s.decide, s.finish); err != nil {
 		return err
 	}
 	entries := s.policy.ProofEntries()
@@ -96,8 +99,16 @@ func (s *state) configure() (err error) {
 	return err
 }
 
+func (s *state) tick() {
+	now := guest.Now()
+	if err := s.memory.Tick(now); err != nil {
+		panic(err)
+	}
+	s.keys.Tick(now)
+}
+
 // request decides a request.
-func (s *state) request(stream uint32) types.Action {
+func (s *state) request(stream uint32, _ bool) types.Action {
 	headers, err := guest.RequestHeaders()
 	if err != nil {
 		panic(err)
@@ -107,35 +118,43 @@ func (s *state) request(stream uint32) types.Action {
 	if s.decision.KeysWanted() != nil && s.waits(stream, headers, now) {
 		return types.ActionPause
 	}
-	return s.finish(headers)
+	return s.finish(stream, headers)
 }
 
 // waits puts a request off whose keys are not there; false: too many are put off already, and it has been decided without.
 //
 //go:noinline
 func (s *state) waits(stream uint32, headers [][2]string, now time.Time) bool {
-	if !s.keys.full() {
-		s.keys.wait(stream, s.decision.KeysWanted(), headers, now)
+	if !s.keys.Full() {
+		s.keys.Wait(stream, s.decision.KeysWanted(), headers, now)
 		return true
 	}
-	s.policy.DecideAfterWait(&s.decision, headers, now)
+	s.decide(headers, now, true)
 	return false
 }
 
+// decide decides a request that has waited for keys.
+func (s *state) decide(headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote) {
+	if last {
+		s.policy.DecideAfterWait(&s.decision, headers, now)
+	} else {
+		s.policy.Decide(&s.decision, headers, now)
+	}
+	return s.decision.KeysWanted()
+}
+
 // finish brings the decision to its verdict and acts on it.
-func (s *state) finish(headers [][2]string) types.Action {
+func (s *state) finish(_ uint32, headers [][2]string) types.Action {
 	d := &s.decision
 	if d.Step() != scope.Done {
 		s.advance(d)
 	}
 	v := d.Verdict()
-	if v.Code != verdict.OK {
-		return s.refuse(v, headers)
+	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
+		return types.ActionPause
 	}
-	if !s.counters.Allowed(v.Rule) {
-		s.count(v)
-	}
-	s.apply()
+	d.Effect(&s.effect)
+	host.Apply(&s.effect)
 	return types.ActionContinue
 }
 
@@ -162,58 +181,3 @@ func (s *state) advance(d *scope.Decision) {
 }
 
 var peerDigest = []string{"connection", "sha256_peer_certificate_digest"}
-
-//go:noinline
-func (s *state) count(v *verdict.Verdict) {
-	if err := s.counters.Count(s.policy.RuleName(v.Rule), v); err != nil {
-		panic(err)
-	}
-}
-
-// refuse answers the request, or lets it go on in shadow mode.
-//
-//go:noinline
-func (s *state) refuse(v *verdict.Verdict, headers [][2]string) types.Action {
-	s.count(v)
-	rule := s.policy.RuleName(v.Rule)
-	host.LogDecision(Name, rule, v)
-	if v.Admits() {
-		s.apply()
-		return types.ActionContinue
-	}
-	if err := host.Reply(Name, rule, v, host.Header(headers, "content-type")); err != nil {
-		panic(err)
-	}
-	return types.ActionPause
-}
-
-// identity is where later filters and access logs find the verified claims: wasm.tollgate.identity, which no client can write.
-const identity = "tollgate.identity"
-
-// apply does to the request what was decided. An error leaves the request half done, so it is a fault, and no pass.
-func (s *state) apply() {
-	e := &s.effect
-	s.decision.Effect(e)
-	if len(e.Remove)+len(e.Set) > 0 {
-		rewrite(e)
-	}
-	if e.Identity != "" {
-		if err := guest.SetProperty(identity, e.Identity); err != nil {
-			panic(err)
-		}
-	}
-}
-
-//go:noinline
-func rewrite(e *scope.Effect) {
-	for _, name := range e.Remove {
-		if err := proxywasm.RemoveHttpRequestHeader(name); err != nil {
-			panic(err)
-		}
-	}
-	for _, h := range e.Set {
-		if err := proxywasm.ReplaceHttpRequestHeader(h[0], h[1]); err != nil {
-			panic(err)
-		}
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
 )
 
 // verified are claims that may be believed, for as long as their validity lasts and the keys that verified them are in use.
@@ -19,7 +20,7 @@ type verified struct {
 	provider *provider
 	claims   gjson.Result // a JSON object
 	scopes   []string
-	validity validity
+	validity jwt.Dates
 
 	confirmation confirmation // where the provider asks for it
 	encoded      string       // the claims in base64url, as they came
@@ -84,7 +85,7 @@ func same(a, b string) bool {
 
 // use takes note that v is used now, and reports false where its provider has other keys by now, or none.
 func (c *cache) use(v *verified, now time.Time) bool {
-	if v.keys != v.provider.keySet(now) {
+	if v.keys != v.provider.keys.Set(now) {
 		c.remove(v)
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
@@ -76,13 +77,13 @@ type claimCondition struct {
 }
 
 func (c *claimCondition) fits(d *Decision, claims gjson.Result) bool {
-	v, ok := claim(claims, c.path)
+	v, ok := jwt.Claim(claims, c.path)
 	switch c.op {
 	case opExists:
 		return ok == c.wanted
 	case opNone:
 		for _, bad := range c.values {
-			if ok && hasItem(v, func(item gjson.Result) bool { return equal(item, bad) }) {
+			if ok && jwt.HasItem(v, func(item gjson.Result) bool { return equal(item, bad) }) {
 				return false
 			}
 		}
@@ -94,20 +95,20 @@ func (c *claimCondition) fits(d *Decision, claims gjson.Result) bool {
 	switch c.op {
 	case opAny:
 		for _, want := range c.values {
-			if hasItem(v, func(item gjson.Result) bool { return equal(item, want) }) {
+			if jwt.HasItem(v, func(item gjson.Result) bool { return equal(item, want) }) {
 				return true
 			}
 		}
 		return false
 	case opAll:
 		for _, want := range c.values {
-			if !hasItem(v, func(item gjson.Result) bool { return equal(item, want) }) {
+			if !jwt.HasItem(v, func(item gjson.Result) bool { return equal(item, want) }) {
 				return false
 			}
 		}
 		return true
 	case opGlob:
-		return hasItem(v, func(item gjson.Result) bool { return item.Type == gjson.String && glob(c.text, item.Str) })
+		return jwt.HasItem(v, func(item gjson.Result) bool { return item.Type == gjson.String && glob(c.text, item.Str) })
 	case opPathVariable:
 		value, ok := d.hit.Variable(c.text)
 		return ok && hasText(v, value)
@@ -128,38 +129,16 @@ func (c *claimCondition) fits(d *Decision, claims gjson.Result) bool {
 	return false
 }
 
-// claim follows a path of names through objects.
-func claim(claims gjson.Result, path []string) (v gjson.Result, ok bool) {
-	v = claims
-	for _, name := range path {
-		if v, ok = strictjson.Member(v, name); !ok {
-			return gjson.Result{}, false
-		}
-	}
-	return v, v.Type != gjson.Null
-}
-
-// hasItem reports whether the value, or one of its items where it is a list, has a property.
-func hasItem(v gjson.Result, property func(gjson.Result) bool) bool {
-	if !v.IsArray() {
-		return property(v)
-	}
-	found := false
-	v.ForEach(func(_, item gjson.Result) bool {
-		found = property(item)
-		return !found
-	})
-	return found
-}
-
 func hasText(v gjson.Result, text string) bool {
-	return hasItem(v, func(item gjson.Result) bool { return item.Type == gjson.String && item.Str == text })
+	return jwt.HasItem(v, func(item gjson.Result) bool { return item.Type == gjson.String && item.Str == text })
 }
 
 // maxExact is up to where a float64 tells whole numbers apart.
 const maxExact = 1 << 53
 
 // equal compares scalars by type and value: "1" is not 1, and 1.0 is 1.
+//
+//go:noinline
 func equal(a, b gjson.Result) bool {
 	if a.Type != b.Type {
 		return false

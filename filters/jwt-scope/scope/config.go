@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
@@ -19,7 +20,8 @@ type config struct {
 	literalPaths bool
 	providers    []*provider
 	rules        []rule
-	forward      forward
+	claims       forward.Claims // what the service behind is told
+	stripToken   bool
 	realm        string
 	metadata     string // URL of the protected resource's metadata (RFC 9728); empty for none
 	cacheEntries int
@@ -100,32 +102,6 @@ func quotable(s string) bool {
 		}
 	}
 	return true
-}
-
-// readName reads a name that is safe in metric names and unlike any other.
-func readName(o *conf.Object, taken func(string) bool) string {
-	n, ok := o.Need("name")
-	if !ok {
-		return ""
-	}
-	name := n.Text()
-	switch {
-	case name == "":
-	case !isName(name):
-		n.Fault("want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit")
-	case taken(name):
-		n.Fault("is in use already")
-	}
-	return name
-}
-
-func isName(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c != '-' || i == 0 || i == len(s)-1) {
-			return false
-		}
-	}
-	return len(s) <= 63
 }
 
 func (c *config) provider(name string) *provider {

@@ -4,13 +4,13 @@
 package scope
 
 import (
-	"strings"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
-	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
 )
 
 // provider is an issuer of tokens.
@@ -19,8 +19,7 @@ type provider struct {
 	issuer        string
 	audiences     []string // empty: any, by anyAudience
 	algorithms    []jose.Algorithm
-	keys          *jwks.Set   // inline
-	remote        *RemoteKeys // nil where the keys are inline
+	keys          jwks.Keys
 	locations     []*location
 	trustedHeader string // of a provider whose tokens somebody else has verified; empty for all others
 	skew          time.Duration
@@ -36,7 +35,7 @@ func (p *provider) trusted() bool { return p.trustedHeader != "" }
 
 func (c *config) readProvider(o *conf.Object) {
 	p := &provider{constraint: unconstrained}
-	p.name = readName(o, func(name string) bool { return c.provider(name) != nil })
+	p.name = o.Name(func(name string) bool { return c.provider(name) != nil })
 	if n, ok := o.Need("issuer"); ok {
 		p.issuer = n.Text()
 		for _, other := range c.providers {
@@ -49,8 +48,8 @@ func (c *config) readProvider(o *conf.Object) {
 	if n, ok := o.At("trustedPayload"); ok {
 		p.readTrustedPayload(o, n)
 	} else {
-		p.readAlgorithms(o)
-		p.readKeys(o)
+		p.algorithms = jwks.ReadAlgorithms(o, jose.RS256, jose.ES256)
+		p.keys = jwks.ReadKeys(o, p.algorithms)
 		c.readLocations(o, p)
 		c.readConstraint(o, p)
 		p.readTypes(o)
@@ -88,7 +87,7 @@ func (p *provider) readAudiences(o *conf.Object) {
 func (p *provider) readTrustedPayload(o *conf.Object, n conf.Node) {
 	t := n.Object()
 	if h, ok := t.Need("header"); ok {
-		p.trustedHeader = readHeaderName(h)
+		p.trustedHeader = forward.ReadHeaderName(h)
 	}
 	t.End()
 	if p.trustedHeader == "" {
@@ -101,81 +100,9 @@ func (p *provider) readTrustedPayload(o *conf.Object, n conf.Node) {
 	}
 }
 
-func (p *provider) readAlgorithms(o *conf.Object) {
-	p.algorithms = []jose.Algorithm{jose.RS256, jose.ES256}
-	n, ok := o.At("algorithms")
-	if !ok {
-		return
-	}
-	p.algorithms = nil
-	for _, item := range n.List() {
-		a, known := jose.ParseAlgorithm(item.Enum(jose.AlgorithmNames()...))
-		for _, b := range p.algorithms {
-			if a == b && known && a.String() == item.Value().Str {
-				item.Fault("is in the list already")
-			}
-		}
-		p.algorithms = append(p.algorithms, a)
-	}
-}
-
-func (p *provider) readKeys(o *conf.Object) {
-	n, ok := o.Need("jwks")
-	if !ok {
-		return
-	}
-	source := n.Object()
-	inline, hasInline := source.At("inline")
-	remote, hasRemote := source.At("remote")
-	switch {
-	case hasInline == hasRemote:
-		if n.IsObject() {
-			n.Fault("want one of inline and remote")
-		}
-	case hasRemote:
-		p.remote = readRemote(remote, p.algorithms)
-	default:
-		p.keys = readInline(inline, p.algorithms)
-		if p.keys != nil && !p.keys.HasKeyFor(p.algorithms) {
-			inline.Fault("has no key for any of the algorithms: no token could be verified")
-		}
-	}
-	source.End()
-}
-
-// readInline takes a JWK Set that the user wrote or pasted: what a remote set may leave unusable is a fault here.
-func readInline(n conf.Node, algorithms []jose.Algorithm) *jwks.Set {
-	// The reader of the configuration has left repeated names to whoever looks at an object; a key is looked at by name only.
-	if err := strictjson.Scan(n.Raw(), strictjson.Limits{Depth: 8, Members: 4096, Number: 32}); err != nil {
-		n.Fault(err.Err.Error())
-		return nil
-	}
-	symmetric := false
-	for _, a := range algorithms {
-		symmetric = symmetric || a.Symmetric()
-	}
-	set, faults := jwks.Parse(n.Value(), symmetric)
-	for _, f := range faults {
-		if f.Index < 0 {
-			n.Fault(f.Err.Error())
-			continue
-		}
-		list := n.Object()
-		if keys, ok := list.At("keys"); ok {
-			keys.ListOrEmpty()[f.Index].Fault(f.Err.Error())
-		}
-	}
-	if len(faults) > 0 {
-		return nil
-	}
-	return set
-}
-
 // readTypes reads the allowed values of typ (RFC 7515 §4.1.9: a media type, of which application/ may be left out).
 func (p *provider) readTypes(o *conf.Object) {
 	for _, t := range o.Texts("types") {
-		p.types = append(p.types, mediaType(t))
+		p.types = append(p.types, jwt.MediaType(t))
 	}
 }
-
-func mediaType(typ string) string { return strings.TrimPrefix(strings.ToLower(typ), "application/") }

@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 )
 
@@ -38,7 +39,7 @@ type scopes struct{ all, any, none []string }
 
 func (c *config) readRule(o *conf.Object) {
 	r := rule{shadow: c.shadow}
-	r.name = readName(o, func(name string) bool {
+	r.name = o.Name(func(name string) bool {
 		for i := range c.rules {
 			if c.rules[i].name == name {
 				return true
@@ -197,7 +198,7 @@ func readEquals(o *conf.Object, c *claimCondition, conditions []match.Condition)
 	}
 	if n, ok := o.At(string(opHeader)); ok {
 		sources++
-		c.op, c.text = opHeader, readHeaderName(n)
+		c.op, c.text = opHeader, forward.ReadHeaderName(n)
 	}
 	if n, ok := o.At(string(opHost)); ok {
 		sources++

@@ -10,7 +10,9 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
@@ -151,7 +153,7 @@ func (d *Decision) checkProof() *verdict.Code {
 		return TokenUnbound
 	}
 	t, err := jose.Parse(text, d.policy.limits)
-	if err != nil || mediaType(t.Type) != "dpop+jwt" {
+	if err != nil || jwt.MediaType(t.Type) != "dpop+jwt" {
 		return TokenUnbound
 	}
 	jwk, ok := strictjson.Member(t.Header, "jwk")
@@ -166,7 +168,7 @@ func (d *Decision) checkProof() *verdict.Code {
 	if err != nil || !key.Fits(alg) || jose.Thumbprint(jwk) != d.verified.confirmation.thumbprint {
 		return TokenUnbound
 	}
-	iat, _, ok := numericDate(t.Payload, "iat", 0) // none is one of 1970
+	iat, _, ok := jwt.NumericDate(t.Payload, "iat", 0) // none is one of 1970
 	skew, now := d.verified.provider.skew.Microseconds(), d.now.UnixMicro()
 	last := iat + d.policy.proofAge.Microseconds() + skew // the proof is good before this
 	d.proofID = strictjson.Text(t.Payload, "jti")
@@ -177,18 +179,9 @@ func (d *Decision) checkProof() *verdict.Code {
 		return TokenUnbound
 	}
 	d.proofEnds = time.UnixMicro(last)
-	if !alg.ByProxy() {
-		if !t.Verify(alg, key) {
-			return TokenUnbound
-		}
-		d.step = CheckReplay
-		return nil
-	}
-	if d.pending, err = t.Verification(alg, key); err != nil {
-		return TokenUnbound
-	}
-	d.step, d.proving = CheckSignature, true
-	return nil
+	d.proving = true
+	d.trial.BeginWith(key, t, alg)
+	return d.tryNextKey()
 }
 
 // targets reports whether a proof's htu is the URI of this request: the same scheme, host and port and, decoded once, the same path; query and fragment do not count (§4.3, 9).
@@ -208,7 +201,7 @@ func (d *Decision) targets(htu string) bool {
 	if path == "" {
 		path = "/"
 	}
-	own, ownScheme := strings.ToLower(header(d.headers, ":authority")), header(d.headers, ":scheme")
+	own, ownScheme := strings.ToLower(forward.Header(d.headers, ":authority")), forward.Header(d.headers, ":scheme")
 	var target match.Request
 	if target.Set("GET", authority, path, d.policy.literalPaths) != nil {
 		return false

@@ -21,6 +21,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/e2e/vectors"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -318,7 +319,7 @@ func TestUnboundIsNobodyInShadow(t *testing.T) {
 				t.Fatalf("%s: step %d", again, d.Step())
 			}
 			d.PeerRead(digest)
-			var e Effect
+			var e forward.Effect
 			d.Effect(&e)
 			if v := d.Verdict(); !v.Admits() || (v.Code == verdict.OK) != known || (e.Identity != "") != known || (len(e.Set) > 0) != known {
 				t.Errorf("%s, certificate %q: %s, identity %q, headers %q", again, digest, v.Code.Name, e.Identity, e.Set)

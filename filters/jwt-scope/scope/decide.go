@@ -10,6 +10,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -26,20 +27,16 @@ type Decision struct {
 	looked     bool      // for credentials: the rule asks for them
 	verified   *verified // nil until the claims may be believed
 
-	remote *RemoteKeys // that the decision waits for; nil: none
-	waited bool        // it has waited already
+	remote *jwks.Remote // that the decision waits for; nil: none
+	waited bool         // it has waited already
 
 	step    Step
 	now     time.Time
 	proving bool // the signature to be checked is a proof's
 
 	// While a signature is to be checked:
-	token     *jose.JWS
-	alg       jose.Algorithm
-	candidate verified    // what the token will be once it is verified
-	keys      []*jose.Key // that the token is to be tried with
-	tried     int         // how many of them have been
-	pending   jose.Verification
+	trial     jwks.Trial
+	candidate verified // what the token will be once it is verified
 
 	// Of a proof whose signature is good, or being checked:
 	proofID   string
@@ -75,7 +72,7 @@ func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, now time.Time
 
 func (p *Policy) decide(d *Decision, headers [][2]string, now time.Time) {
 	d.policy, d.headers, d.hit, d.credential, d.looked, d.verified = p, headers, match.Hit{}, credential{}, false, nil
-	d.step, d.proving, d.now, d.keys, d.tried, d.remote = Done, false, now, d.keys[:0], 0, nil
+	d.step, d.proving, d.now, d.remote = Done, false, now, nil
 	d.verdict = verdict.Verdict{Rule: -1}
 	rule, refused := p.match(d, headers)
 	if refused == nil && rule >= 0 {
@@ -160,35 +157,33 @@ func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 	if !ok || !provider.allows(alg) {
 		return TokenAlgorithm
 	}
-	if len(provider.types) > 0 && !contains(provider.types, mediaType(t.Type)) {
+	if len(provider.types) > 0 && !contains(provider.types, jwt.MediaType(t.Type)) {
 		return TokenType
 	}
 	validity, refused := provider.checkClaims(t.Payload, now)
 	if refused != nil {
 		return refused
 	}
-	set := provider.keySet(now)
+	set, remote := provider.keys.Set(now), provider.keys.Remote
 	if set == nil {
-		if !provider.remote.Source.Hopeful() {
+		if !remote.Source.Hopeful() {
 			return verdict.KeysUnavailable
 		}
-		return d.waitForKeys(provider.remote, verdict.KeysUnavailable)
+		return d.waitForKeys(remote, verdict.KeysUnavailable)
 	}
-	d.keys, err = set.Candidates(t, alg, d.keys)
-	switch {
+	switch err = d.trial.Begin(set, t, alg); {
 	case err == jwks.ErrAlgorithm:
 		return TokenAlgorithm
-	case err != nil && provider.remote != nil && t.HasKID:
-		source := &provider.remote.Source
+	case err != nil && remote != nil && t.HasKID:
+		source := &remote.Source
 		if source.MayForce(t.KeyID, now) && !d.waited {
-			return d.waitForKeys(provider.remote, TokenKeyUnknown)
+			return d.waitForKeys(remote, TokenKeyUnknown)
 		}
 		source.Unknown(t.KeyID, now)
 		return TokenKeyUnknown
 	case err != nil:
 		return TokenKeyUnknown
 	}
-	d.token, d.alg = t, alg
 	d.candidate = verified{provider: provider, keys: set, claims: t.Payload, validity: validity, token: d.credential.token, encoded: t.EncodedPayload()}
 	return d.tryNextKey()
 }
@@ -239,9 +234,9 @@ func (r *rule) trusts(name string) bool {
 }
 
 // checkClaims holds the registered claims (RFC 7519 §4.1) against the provider.
-func (p *provider) checkClaims(claims gjson.Result, now time.Time) (validity, *verdict.Code) {
-	if !p.audienceFits(claims) {
-		return validity{}, TokenAudience
+func (p *provider) checkClaims(claims gjson.Result, now time.Time) (jwt.Dates, *verdict.Code) {
+	if len(p.audiences) > 0 && !jwt.ForAudience(claims, p.audiences) {
+		return jwt.Dates{}, TokenAudience
 	}
 	v, ok := p.readValidity(claims)
 	if !ok {
@@ -253,22 +248,30 @@ func (p *provider) checkClaims(claims gjson.Result, now time.Time) (validity, *v
 	return v, p.check(&v, now)
 }
 
-// tryNextKey makes the next key's verification pending, or decides: when a key of an algorithm that is checked here verifies, or when all have been tried.
+// tryNextKey has the next key tried, and decides when one has made the signature or when none has.
 func (d *Decision) tryNextKey() *verdict.Code {
-	for d.tried < len(d.keys) {
-		key := d.keys[d.tried]
-		d.tried++
-		if !d.alg.ByProxy() {
-			if d.token.Verify(d.alg, key) {
-				return d.accept()
-			}
-			continue
-		}
-		v, err := d.token.Verification(d.alg, key)
-		if err == nil {
-			d.pending, d.step = v, CheckSignature
-			return nil
-		}
+	switch d.trial.Next() {
+	case jwks.Ask:
+		d.step = CheckSignature
+		return nil
+	case jwks.Good:
+		return d.signed()
+	}
+	return d.forged()
+}
+
+// signed goes on from a good signature of the token or of its proof.
+func (d *Decision) signed() *verdict.Code {
+	if !d.proving {
+		return d.accept()
+	}
+	d.step = CheckReplay
+	return nil
+}
+
+func (d *Decision) forged() *verdict.Code {
+	if d.proving {
+		return TokenUnbound
 	}
 	return TokenSignature
 }
@@ -287,7 +290,7 @@ func (d *Decision) accept() *verdict.Code {
 
 // Signature is the check that the decision waits for; ok is false where it waits for none.
 func (d *Decision) Signature() (v jose.Verification, ok bool) {
-	return d.pending, d.step == CheckSignature
+	return d.trial.Verification(), d.step == CheckSignature
 }
 
 // SignatureChecked tells the outcome of the check that Signature named. An error means that the proxy could not check: the request is refused with code internal,
@@ -295,15 +298,10 @@ func (d *Decision) Signature() (v jose.Verification, ok bool) {
 func (d *Decision) SignatureChecked(good bool, err error) {
 	switch {
 	case !d.taken(CheckSignature, err):
-	case !d.proving && good:
-		d.end(d.accept())
-	case !d.proving:
-		d.end(d.tryNextKey())
 	case good:
-		d.step = CheckReplay
-		d.end(nil)
+		d.end(d.signed())
 	default:
-		d.end(TokenUnbound)
+		d.end(d.tryNextKey())
 	}
 }
 

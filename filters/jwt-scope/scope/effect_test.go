@@ -14,12 +14,13 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
 // effect decides and tells what becomes of the request.
-func effect(t *testing.T, p *Policy, headers ...[2]string) (verdict.Verdict, Effect) {
+func effect(t *testing.T, p *Policy, headers ...[2]string) (verdict.Verdict, forward.Effect) {
 	t.Helper()
 	var d Decision
 	p.Decide(&d, headers, now)
@@ -30,7 +31,7 @@ func effect(t *testing.T, p *Policy, headers ...[2]string) (verdict.Verdict, Eff
 		}
 		d.SignatureChecked(josetest.Verify(v))
 	}
-	var e Effect
+	var e forward.Effect
 	d.Effect(&e)
 	return *d.Verdict(), e
 }
@@ -80,15 +81,15 @@ func TestStripToken(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		headers [][2]string
-		want    Effect
+		want    forward.Effect
 	}{
-		{"a header with scheme", request("GET", "/any", bearerHeader(token)), Effect{Remove: []string{"authorization"}}},
-		{"a header without", request("GET", "/any", [2]string{"x-token", token}), Effect{Remove: []string{"x-token"}}},
-		{"the only cookie", request("GET", "/any", [2]string{"cookie", "session=" + token}), Effect{Remove: []string{"cookie"}}},
-		{"a cookie among others", request("GET", "/any", [2]string{"cookie", "a=1; session=" + token + "; b=2"}), Effect{Remove: []string{"cookie"}, Set: [][2]string{{"cookie", "a=1; b=2"}}}},
-		{"the only parameter", request("GET", "/any?access_token="+token), Effect{Set: [][2]string{{":path", "/any"}}}},
-		{"a parameter among others", request("GET", "/any?a=1&access_token="+token+"&b=%20?"), Effect{Set: [][2]string{{":path", "/any?a=1&b=%20?"}}}},
-		{"another scheme stays", request("GET", "/maybe", [2]string{"authorization", "Basic YTpi"}), Effect{}},
+		{"a header with scheme", request("GET", "/any", bearerHeader(token)), forward.Effect{Remove: []string{"authorization"}}},
+		{"a header without", request("GET", "/any", [2]string{"x-token", token}), forward.Effect{Remove: []string{"x-token"}}},
+		{"the only cookie", request("GET", "/any", [2]string{"cookie", "session=" + token}), forward.Effect{Remove: []string{"cookie"}}},
+		{"a cookie among others", request("GET", "/any", [2]string{"cookie", "a=1; session=" + token + "; b=2"}), forward.Effect{Remove: []string{"cookie"}, Set: [][2]string{{"cookie", "a=1; b=2"}}}},
+		{"the only parameter", request("GET", "/any?access_token="+token), forward.Effect{Set: [][2]string{{":path", "/any"}}}},
+		{"a parameter among others", request("GET", "/any?a=1&access_token="+token+"&b=%20?"), forward.Effect{Set: [][2]string{{":path", "/any?a=1&b=%20?"}}}},
+		{"another scheme stays", request("GET", "/maybe", [2]string{"authorization", "Basic YTpi"}), forward.Effect{}},
 	} {
 		v, e := effect(t, p, c.headers...)
 		e.Identity = ""
@@ -126,18 +127,18 @@ func TestStripEveryCredential(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		headers [][2]string
-		want    Effect
+		want    forward.Effect
 	}{
-		{"J16 two headers of the same name", request("GET", "/trial", bearerHeader(token), bearerHeader(token)), Effect{Remove: []string{"authorization"}}},
-		{"J16 a list in one", request("GET", "/trial", bearerHeader(token+",Bearer "+token)), Effect{Remove: []string{"authorization"}}},
-		{"J16 two headers", request("GET", "/trial", bearerHeader(token), [2]string{"x-token", token}), Effect{Remove: []string{"authorization", "x-token"}}},
+		{"J16 two headers of the same name", request("GET", "/trial", bearerHeader(token), bearerHeader(token)), forward.Effect{Remove: []string{"authorization"}}},
+		{"J16 a list in one", request("GET", "/trial", bearerHeader(token+",Bearer "+token)), forward.Effect{Remove: []string{"authorization"}}},
+		{"J16 two headers", request("GET", "/trial", bearerHeader(token), [2]string{"x-token", token}), forward.Effect{Remove: []string{"authorization", "x-token"}}},
 		{"J16 all places", request("GET", "/trial?a=1&t=x&access_token="+token, bearerHeader(token), [2]string{"x-token", token}, [2]string{"cookie", "session=x; b=2"}, [2]string{"cookie", "sid=y"}),
-			Effect{Remove: []string{"authorization", "x-token", "cookie"}, Set: [][2]string{{":path", "/trial?a=1"}, {"cookie", "b=2"}}}},
-		{"an empty one", request("GET", "/trial", [2]string{"x-token", ""}), Effect{Remove: []string{"x-token"}}},
-		{"P10 a name that folds to the token's", request("GET", "/any", bearerHeader(token), [2]string{"x_token", "root"}, [2]string{"x_token", "more"}), Effect{Remove: []string{"x_token", "authorization"}}},
-		{"P10 only that", request("GET", "/maybe", [2]string{"x_token", "root"}), Effect{Remove: []string{"x_token"}}},
-		{"another scheme stays", request("GET", "/trial", [2]string{"authorization", "Basic YTpi"}, [2]string{"cookie", "a=b"}), Effect{}},
-		{"a public path: nobody has looked", request("GET", "/healthz", bearerHeader(token), [2]string{"x_token", "root"}), Effect{}},
+			forward.Effect{Remove: []string{"authorization", "x-token", "cookie"}, Set: [][2]string{{":path", "/trial?a=1"}, {"cookie", "b=2"}}}},
+		{"an empty one", request("GET", "/trial", [2]string{"x-token", ""}), forward.Effect{Remove: []string{"x-token"}}},
+		{"P10 a name that folds to the token's", request("GET", "/any", bearerHeader(token), [2]string{"x_token", "root"}, [2]string{"x_token", "more"}), forward.Effect{Remove: []string{"x_token", "authorization"}}},
+		{"P10 only that", request("GET", "/maybe", [2]string{"x_token", "root"}), forward.Effect{Remove: []string{"x_token"}}},
+		{"another scheme stays", request("GET", "/trial", [2]string{"authorization", "Basic YTpi"}, [2]string{"cookie", "a=b"}), forward.Effect{}},
+		{"a public path: nobody has looked", request("GET", "/healthz", bearerHeader(token), [2]string{"x_token", "root"}), forward.Effect{}},
 	} {
 		v, e := effect(t, p, c.headers...)
 		e.Identity = ""
@@ -312,7 +313,7 @@ func knownToken(t testing.TB) (*Policy, *Decision, [][2]string) {
 
 func TestKnownTokenAllocatesLittle(t *testing.T) {
 	p, d, headers := knownToken(t)
-	var e Effect
+	var e forward.Effect
 	if n := testing.AllocsPerRun(100, func() {
 		p.Decide(d, headers, now)
 		if !d.Verdict().Admits() {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -44,7 +45,7 @@ func FuzzHeaders(f *testing.F) {
 			v, _ := d.Signature()
 			d.SignatureChecked(josetest.Verify(v))
 		}
-		var e Effect
+		var e forward.Effect
 		d.Effect(&e)
 		given := false
 		for _, h := range headers {
@@ -54,7 +55,7 @@ func FuzzHeaders(f *testing.F) {
 			t.Fatalf("%q is admitted by rule %s", headers, p.RuleName(v.Rule))
 		}
 		for _, h := range headers {
-			if folded := fold(h[0]); (folded == "x-user-id" || folded == "x-jwt-payload") && !contains(e.Remove, h[0]) {
+			if folded := forward.Fold(h[0]); (folded == "x-user-id" || folded == "x-jwt-payload") && !contains(e.Remove, h[0]) {
 				t.Fatalf("%q is not removed: %q", h, e.Remove)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -37,12 +38,12 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 		places := 0
 		if h, ok := t.At("header"); ok {
 			places++
-			l.header = readHeaderName(h)
+			l.header = forward.ReadHeaderName(h)
 		}
 		if s, ok := t.At("scheme"); ok {
 			l.scheme, l.prefix = strings.ToLower(s.Text()), s.Text()+" "
 			for i := range len(l.scheme) {
-				if !isTokenChar(l.scheme[i]) {
+				if !forward.IsTokenChar(l.scheme[i]) {
 					s.Fault("want the name of an authentication scheme, such as Bearer")
 					break
 				}
@@ -90,23 +91,6 @@ func (c *config) location(l location) *location {
 		}
 	}
 	return &l
-}
-
-// readHeaderName reads the name of a header of requests, in lower case. Names that say what the request is are not for tokens and claims.
-func readHeaderName(n conf.Node) string {
-	name := strings.ToLower(n.Text())
-	for i := range len(name) {
-		if !isTokenChar(name[i]) {
-			n.Fault("want the name of a header")
-			return ""
-		}
-	}
-	switch name {
-	case "host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer":
-		n.Fault("this header frames the request: choose another")
-		return ""
-	}
-	return name
 }
 
 func isParameterName(s string) bool {
@@ -217,7 +201,7 @@ func schemeToken(value, scheme string) (token string, refused *verdict.Code) {
 		return "", TokenMissing
 	}
 	rest := value[len(scheme):]
-	if rest != "" && isTokenChar(rest[0]) {
+	if rest != "" && forward.IsTokenChar(rest[0]) {
 		return "", TokenMissing // another scheme, such as BearerX
 	}
 	token = strings.TrimLeft(rest, " ")
@@ -225,11 +209,6 @@ func schemeToken(value, scheme string) (token string, refused *verdict.Code) {
 		return "", TokenMalformed
 	}
 	return token, nil
-}
-
-// isTokenChar reports whether c may stand in the name of a header or an authentication scheme (RFC 9110 §5.6.2).
-func isTokenChar(c byte) bool {
-	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
 // findInQuery compares names as they are sent: an escaped name is another one, to us and to whoever made the link.

@@ -1,19 +1,26 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package direct hands requests to a filter without the SDK's HTTP contexts. It exports proxy_on_context_create, proxy_on_request_headers and proxy_on_delete; plugin contexts are the
-// SDK's as ever.
+// Package direct hands requests to a filter without the SDK's HTTP contexts. It exports proxy_on_context_create, proxy_on_request_headers, _body, _trailers and proxy_on_delete; plugin
+// contexts are the SDK's as ever.
 //
 // The SDK makes an object for every stream and keeps it in maps: 10 µs of a request's CPU time (RATIONALE.md), for a filter that decides in the request headers and forgets. Here
 // a stream is its number, and a filter that has to keep something of one does so itself.
 package direct
 
-import "github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
 
 // Handler is what a plugin context does about streams. It is functions: an interface would have the linker keep whatever its type reaches (RATIONALE.md).
 type Handler struct {
-	// Request decides a request by its headers. types.ActionContinue lets it go on; with any other action the handler has answered it, or resumes it later.
-	Request func(stream uint32) types.Action
+	// Request decides a request by its headers; end: it has no body. types.ActionContinue lets it go on; with any other action the handler has answered it, or calls Resume later.
+	Request func(stream uint32, end bool) types.Action
+
+	// Body tells of the body of a stream that waits: how many bytes of it the proxy holds by now (-1: as many as before), and whether that is all. nil: the body waits as the stream
+	// does.
+	Body func(stream uint32, size int, end bool) types.Action
 
 	// End says that a stream is no more whose request was not simply let go on.
 	End func(stream uint32)
@@ -60,16 +67,18 @@ type stream struct{ id, plugin uint32 }
 // source/extensions/common/wasm/context.cc calls onCreate), so one is enough; headers of any other stream are refused. Contexts' ids are never 0.
 var created stream
 
-// paused are the streams whose handler wants to know of their end.
+// paused are the streams whose requests were not simply let go on.
 var paused []pausedStream
 
 type pausedStream struct {
-	stream uint32
-	end    func(stream uint32)
+	stream  uint32
+	body    func(stream uint32, size int, end bool) types.Action
+	end     func(stream uint32)
+	resumed bool
 }
 
 // request has the request of the stream that was created last decided.
-func request(id uint32) types.Action {
+func request(id uint32, end bool) types.Action {
 	s := created
 	created = stream{}
 	if s.id != id {
@@ -80,15 +89,54 @@ func request(id uint32) types.Action {
 		panic("a stream of an unknown plugin context")
 	}
 	handler := &registered[i].handler
-	action := handler.Request(id)
+	action := handler.Request(id, end)
 	if action != types.ActionContinue {
-		pause(id, handler.End)
+		pause(id, handler)
 	}
 	return action
 }
 
 //go:noinline
-func pause(id uint32, end func(uint32)) { paused = append(paused, pausedStream{id, end}) }
+func pause(id uint32, h *Handler) {
+	paused = append(paused, pausedStream{stream: id, body: h.Body, end: h.End})
+}
+
+// waiting returns where a stream is among the paused; -1 where it is not.
+func waiting(id uint32) int {
+	for i := range paused {
+		if paused[i].stream == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// Resume lets the request of a stream go on whose handler had it wait. The stream has to be the effective context.
+func Resume(id uint32) error {
+	if i := waiting(id); i >= 0 {
+		paused[i].resumed = true
+	}
+	return proxywasm.ResumeHttpRequest()
+}
+
+// body has the body, or the trailers, of a stream wait as the stream itself does. Where plugins are configured with allow_on_headers_stop_iteration, Envoy passes the body of a request whose
+// headers wait, and would let the request go on if that were let go on.
+func body(id uint32, size int, end bool) types.Action {
+	i := waiting(id)
+	switch {
+	case i < 0, paused[i].resumed:
+		return types.ActionContinue
+	case paused[i].body == nil:
+		return types.ActionPause
+	}
+	action := paused[i].body(id, size, end)
+	if action == types.ActionContinue {
+		if i = waiting(id); i >= 0 {
+			paused[i].resumed = true
+		}
+	}
+	return action
+}
 
 // concerns reports whether the end of a context is anything to anybody.
 func concerns(id uint32) bool { return len(paused) > 0 || find(id) >= 0 }
@@ -99,14 +147,11 @@ func end(id uint32) (plugin bool, tell func(stream uint32)) {
 		registered = append(registered[:i:i], registered[i+1:]...)
 		return true, nil
 	}
-	for i := range paused {
-		if paused[i].stream == id {
-			tell = paused[i].end
-			paused[i] = paused[len(paused)-1]
-			paused[len(paused)-1] = pausedStream{}
-			paused = paused[:len(paused)-1]
-			return false, tell
-		}
+	if i := waiting(id); i >= 0 {
+		tell = paused[i].end
+		paused[i] = paused[len(paused)-1]
+		paused[len(paused)-1] = pausedStream{}
+		paused = paused[:len(paused)-1]
 	}
-	return false, nil
+	return false, tell
 }

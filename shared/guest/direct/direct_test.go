@@ -16,7 +16,7 @@ type recorder struct {
 }
 
 func (r *recorder) handler() Handler {
-	return Handler{Request: func(id uint32) types.Action { r.seen = append(r.seen, id); return r.action }, End: func(id uint32) { r.ended = append(r.ended, id) }}
+	return Handler{Request: func(id uint32, _ bool) types.Action { r.seen = append(r.seen, id); return r.action }, End: func(id uint32) { r.ended = append(r.ended, id) }}
 }
 
 func reset(t *testing.T) {
@@ -34,7 +34,7 @@ func TestStreams(t *testing.T) {
 	Handle(2, b.handler())
 	for i, plugin := range []uint32{1, 2, 2, 1, 2} {
 		created = stream{uint32(10 + i), plugin}
-		if action := request(uint32(10 + i)); (action == types.ActionPause) != (plugin == 2) {
+		if action := request(uint32(10+i), true); (action == types.ActionPause) != (plugin == 2) {
 			t.Errorf("stream %d: action %d", 10+i, action)
 		}
 	}
@@ -69,7 +69,7 @@ func TestStreams(t *testing.T) {
 		t.Error("plugin 1 is still known")
 	}
 	created = stream{20, 2}
-	request(20)
+	request(20, true)
 	if len(a.seen) != 2 || len(b.seen) != 4 {
 		t.Errorf("after the end of plugin 1, it has seen %v and plugin 2 %v", a.seen, b.seen)
 	}
@@ -78,12 +78,12 @@ func TestStreams(t *testing.T) {
 // Whatever is out of order is a panic, which the export turns into a refusal.
 func TestUnknownStreams(t *testing.T) {
 	for name, f := range map[string]func(){
-		"a stream of no plugin":                 func() { created = stream{10, 7}; request(10) },
-		"headers without a context":             func() { request(10) },
-		"headers of another stream":             func() { created = stream{10, 1}; request(11) },
-		"headers twice":                         func() { created = stream{10, 1}; request(10); request(10) },
-		"headers of a stream before the newest": func() { created = stream{10, 1}; created = stream{11, 1}; request(10) },
-		"a plugin that is gone":                 func() { end(1); created = stream{10, 1}; request(10) },
+		"a stream of no plugin":                 func() { created = stream{10, 7}; request(10, true) },
+		"headers without a context":             func() { request(10, true) },
+		"headers of another stream":             func() { created = stream{10, 1}; request(11, true) },
+		"headers twice":                         func() { created = stream{10, 1}; request(10, true); request(10, true) },
+		"headers of a stream before the newest": func() { created = stream{10, 1}; created = stream{11, 1}; request(10, true) },
+		"a plugin that is gone":                 func() { end(1); created = stream{10, 1}; request(10, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			reset(t)

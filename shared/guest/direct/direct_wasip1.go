@@ -8,6 +8,8 @@ package direct
 import (
 	_ "unsafe" // for go:linkname
 
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
 	"github.com/tollgate-wasm/tollgate/shared/guest/internal/abi"
 )
 
@@ -36,7 +38,7 @@ func createPlugin(contextID uint32) {
 }
 
 //go:wasmexport proxy_on_request_headers
-func onRequestHeaders(contextID uint32, _, _ int32) (action int32) {
+func onRequestHeaders(contextID uint32, _, end int32) (action int32) {
 	abi.Enter()
 	decided := false
 	defer func() {
@@ -44,10 +46,35 @@ func onRequestHeaders(contextID uint32, _, _ int32) (action int32) {
 			abi.LeaveFault("proxy_on_request_headers", contextID, &action, abi.Pause, recover())
 		}
 	}()
-	action = int32(request(contextID))
+	action = int32(request(contextID, end != 0))
 	decided = true
 	abi.LeaveWell()
 	return action
+}
+
+//go:wasmexport proxy_on_request_body
+func onRequestBody(contextID uint32, size, end int32) int32 {
+	if len(paused) == 0 {
+		return int32(types.ActionContinue)
+	}
+	return onBody("proxy_on_request_body", contextID, int(size), end != 0)
+}
+
+// Trailers end a body of which no callback has said that it is the end.
+//
+//go:wasmexport proxy_on_request_trailers
+func onRequestTrailers(contextID uint32, _ int32) int32 {
+	if len(paused) == 0 {
+		return int32(types.ActionContinue)
+	}
+	return onBody("proxy_on_request_trailers", contextID, -1, true)
+}
+
+//go:noinline
+func onBody(callback string, contextID uint32, size int, end bool) (action int32) {
+	abi.Enter()
+	defer abi.Leave(callback, contextID, &action, abi.Pause)
+	return int32(body(contextID, size, end))
 }
 
 //go:wasmexport proxy_on_delete

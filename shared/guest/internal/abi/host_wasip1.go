@@ -378,6 +378,23 @@ func SetProperty(name, value string) (status uint32) {
 	return importSetProperty(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(unsafe.StringData(value)), uint32(len(value)))
 }
 
+// HTTPCall begins an HTTP call, on behalf of the current context or the one set as effective.
+func HTTPCall(cluster string, headers [][2]string, body []byte, timeoutMS uint32) (call, status uint32) {
+	h, none := writePairs(headers), writePairs(nil)
+	status = importHttpCall(unsafe.Pointer(unsafe.StringData(cluster)), uint32(len(cluster)), unsafe.Pointer(unsafe.SliceData(h)), uint32(len(h)),
+		unsafe.Pointer(unsafe.SliceData(body)), uint32(len(body)), unsafe.Pointer(unsafe.SliceData(none)), uint32(len(none)), timeoutMS, unsafe.Pointer(&call))
+	return call, status
+}
+
+//go:wasmimport wasi_snapshot_preview1 random_get
+//go:noescape
+func importRandomGet(buffer unsafe.Pointer, size uint32) uint32
+
+// Random fills b, of at most 64 KiB, from the proxy's generator: BoringSSL's RAND_bytes in Envoy.
+func Random(b []byte) (errno uint32) {
+	return importRandomGet(unsafe.Pointer(unsafe.SliceData(b)), uint32(len(b)))
+}
+
 // allocated returns the block of that address. The proxy gives addresses as numbers: only what Allocate has handed out in this callback is one.
 func allocated(address, size uint32) []byte {
 	if offset := uintptr(address) - uintptr(unsafe.Pointer(&arena)); offset <= arenaSize-uintptr(size) && size <= arenaSize {

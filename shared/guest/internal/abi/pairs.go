@@ -40,3 +40,24 @@ func readPairs(b []byte, dst [][2]string) [][2]string {
 }
 
 const badPairs = "the proxy's header map is cut off"
+
+// writePairs is how the proxy reads a header map.
+//
+//go:noinline
+func writePairs(list [][2]string) []byte {
+	size := 4
+	for i := range list {
+		size += 8 + len(list[i][0]) + len(list[i][1]) + 2
+	}
+	b := make([]byte, size) // with the NULs behind names and values
+	binary.LittleEndian.PutUint32(b, uint32(len(list)))
+	number, text := 4, 4+8*len(list)
+	for i := range list {
+		for _, s := range &list[i] {
+			binary.LittleEndian.PutUint32(b[number:], uint32(len(s)))
+			number += 4
+			text += copy(b[text:], s) + 1
+		}
+	}
+	return b
+}

@@ -28,3 +28,12 @@ func TestReadPairs(t *testing.T) {
 		}()
 	}
 }
+
+func TestWritePairs(t *testing.T) {
+	for _, list := range [][][2]string{nil, {{":method", "GET"}}, {{"a", ""}, {"", "b"}, {"a", "c\x00d"}}} {
+		b := writePairs(list)
+		if got := readPairs(b, nil); !slices.Equal(got, list) {
+			t.Errorf("%q was written as %q, which reads as %q", list, b, got)
+		}
+	}
+}

@@ -1,7 +1,7 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package wait
 
 import (
 	"strings"
@@ -9,7 +9,10 @@ import (
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/guest/httpcall"
+	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 )
 
@@ -18,23 +21,18 @@ import (
 //
 // The record is created at start and only swapped from then on. The document stands under a key of its own, which is read only when its version has changed.
 type KeyFetcher struct {
-	filter                   string
-	cluster, authority, path string
-	timeout                  time.Duration
-	source                   *jwks.Source
-	record, document         string // keys in shared data
-	version                  uint64 // of the document that source has
-	jitter                   float64
+	filter           string
+	remote           *jwks.Remote
+	record, document string // keys in shared data
+	version          uint64 // of the document that source has
+	jitter           float64
 }
 
 // NewKeyFetcher makes one and creates its record. now also chooses the jitter: VMs start at different nanoseconds.
-func NewKeyFetcher(filter, cluster, authority, path string, timeout time.Duration, source *jwks.Source, now time.Time) (*KeyFetcher, error) {
-	key := "tollgate.jwks.1\x00" + cluster + "\x00" + authority + "\x00" + path
-	f := &KeyFetcher{
-		filter: filter, cluster: cluster, authority: authority, path: path, timeout: timeout, source: source,
-		record: key, document: key + "\x00document", jitter: float64(now.Nanosecond()%1000) / 1000,
-	}
-	return f, createShared(f.record, new(jwks.Record).Encode())
+func NewKeyFetcher(filter string, remote *jwks.Remote, now time.Time) (*KeyFetcher, error) {
+	key := "tollgate.jwks.1\x00" + remote.Cluster + "\x00" + remote.Authority + "\x00" + remote.Path
+	f := &KeyFetcher{filter: filter, remote: remote, record: key, document: key + "\x00document", jitter: float64(now.Nanosecond()%1000) / 1000}
+	return f, host.CreateShared(f.record, new(jwks.Record).Encode())
 }
 
 // Tick takes what other VMs have fetched and begins a fetch where one is due and nobody else has begun it. forced, asked once the source is current, tells whether requests
@@ -48,10 +46,10 @@ func (f *KeyFetcher) Tick(now time.Time, forced func() bool) {
 	t := now.UnixMicro()
 	if forced() && t >= r.Lease && t-r.Forced >= jwks.ForcedInterval.Microseconds() && r.Fetched != 0 {
 		r.Forced = t
-	} else if !f.source.Due(&r, now, f.jitter) {
+	} else if !f.remote.Source.Due(&r, now, f.jitter) {
 		return
 	}
-	r.Tried, r.Lease = t, t+(f.timeout+time.Second).Microseconds()
+	r.Tried, r.Lease = t, t+(f.remote.Timeout+time.Second).Microseconds()
 	if proxywasm.SetSharedData(f.record, r.Encode(), cas) == nil { // else another VM was first
 		f.fetch()
 	}
@@ -60,7 +58,7 @@ func (f *KeyFetcher) Tick(now time.Time, forced func() bool) {
 func (f *KeyFetcher) read() (r jwks.Record, cas uint32, ok bool) {
 	b, cas, err := proxywasm.GetSharedData(f.record)
 	if err != nil {
-		proxywasm.LogError(f.filter + ": keys of " + f.authority + ": shared data cannot be read")
+		proxywasm.LogError(f.filter + ": keys of " + f.remote.Authority + ": shared data cannot be read")
 		return r, 0, false
 	}
 	r, ok = jwks.DecodeRecord(b)
@@ -70,7 +68,7 @@ func (f *KeyFetcher) read() (r jwks.Record, cas uint32, ok bool) {
 // take hands the record to the source, with the document where that has changed.
 func (f *KeyFetcher) take(r jwks.Record) {
 	if r.Version == f.version {
-		f.source.Update(r, nil)
+		f.remote.Source.Update(r, nil)
 		return
 	}
 	b, _, err := proxywasm.GetSharedData(f.document)
@@ -83,17 +81,16 @@ func (f *KeyFetcher) take(r jwks.Record) {
 		return // whoever wrote it has read it before; the next tick tries again
 	}
 	f.version = r.Version
-	f.source.Update(r, set)
+	f.remote.Source.Update(r, set)
 }
 
 func (f *KeyFetcher) fetch() {
-	headers := [][2]string{{":method", "GET"}, {":authority", f.authority}, {":path", f.path}, {"accept", "application/json"}}
+	headers := [][2]string{{":method", "GET"}, {":authority", f.remote.Authority}, {":path", f.remote.Path}, {"accept", "application/json"}}
 	if etag := f.etag(); etag != "" {
 		headers = append(headers, [2]string{"if-none-match", etag})
 	}
-	_, err := proxywasm.DispatchHttpCall(f.cluster, headers, nil, nil, uint32(f.timeout.Milliseconds()), func(numHeaders, bodySize, _ int) { f.fetched(numHeaders, bodySize) })
-	if err != nil {
-		f.finish("cluster "+f.cluster+" cannot be called", nil)
+	if httpcall.Send(0, 0, f.remote.Cluster, headers, nil, f.remote.Timeout, f.fetched) != nil {
+		f.finish("cluster "+f.remote.Cluster+" cannot be called", nil)
 	}
 }
 
@@ -107,8 +104,8 @@ func (f *KeyFetcher) etag() string {
 	return etag
 }
 
-func (f *KeyFetcher) fetched(numHeaders, bodySize int) {
-	if numHeaders == 0 {
+func (f *KeyFetcher) fetched(answer httpcall.Answer) {
+	if answer.Headers == 0 {
 		f.finish("no answer", nil)
 		return
 	}
@@ -117,18 +114,18 @@ func (f *KeyFetcher) fetched(numHeaders, bodySize int) {
 		f.finish("the answer's headers cannot be read", nil)
 		return
 	}
-	switch status := Header(headers, ":status"); {
+	switch status := forward.Header(headers, ":status"); {
 	case status == "304" && f.version != 0:
 		f.finish("", nil)
 		return
 	case status != "200": // a redirect, too: whoever could make us follow one could choose our keys
 		f.finish("the answer has status "+status, nil)
 		return
-	case bodySize == 0 || bodySize > jwks.MaxBody:
+	case answer.Body == 0 || answer.Body > jwks.MaxBody:
 		f.finish(jwks.ErrBody.Error(), nil)
 		return
 	}
-	body, err := proxywasm.GetHttpCallResponseBody(0, bodySize)
+	body, err := proxywasm.GetHttpCallResponseBody(0, answer.Body)
 	if err != nil {
 		f.finish("the answer's body cannot be read", nil)
 		return
@@ -137,7 +134,7 @@ func (f *KeyFetcher) fetched(numHeaders, bodySize int) {
 		f.finish(err.Error(), nil)
 		return
 	}
-	etag := Header(headers, "etag")
+	etag := forward.Header(headers, "etag")
 	if strings.ContainsAny(etag, "\r\n") {
 		etag = ""
 	}
@@ -148,7 +145,7 @@ func (f *KeyFetcher) fetched(numHeaders, bodySize int) {
 func (f *KeyFetcher) finish(problem string, document []byte) {
 	now := guest.Now().UnixMicro()
 	if problem != "" {
-		proxywasm.LogWarn(f.filter + ": keys of " + f.authority + ": " + problem + "; the keys in use stay")
+		proxywasm.LogWarn(f.filter + ": keys of " + f.remote.Authority + ": " + problem + "; the keys in use stay")
 	}
 	// The lease keeps others from writing; but one that ran out may have been taken, hence the swap.
 	for range 3 {

@@ -1,0 +1,213 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package forward says what the service behind gets to see of a request: which headers are taken away and which are written, from claims that have been verified.
+//
+// Whatever a client sends under a name that a filter writes is removed, in every spelling that servers confuse with it, so that the service can believe what it finds there.
+package forward
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
+)
+
+// Effect is what is to be done to a request that goes on, in this order. Its strings may alias the request's headers.
+type Effect struct {
+	Remove   []string    // headers, by their names in the request
+	Set      [][2]string // headers to replace, or to add where there are none
+	Identity string      // the verified claims as JSON, to be published; empty for none
+}
+
+// Reset makes e empty and keeps its memory.
+func (e *Effect) Reset() { e.Remove, e.Set, e.Identity = e.Remove[:0], e.Set[:0], "" }
+
+// RemoveHeader has a header removed, once.
+//
+//go:noinline
+func (e *Effect) RemoveHeader(name string) {
+	if !slices.Contains(e.Remove, name) {
+		e.Remove = append(e.Remove, name)
+	}
+}
+
+// Claims are headers that claims are written into. The zero value writes none.
+type Claims struct {
+	payload string // the header for all of them in base64url; empty: none
+	headers []header
+	names   []string // of all these headers, as Fold gives them
+}
+
+type header struct {
+	path []string
+	name string
+}
+
+// ReadClaims reads payloadHeader and claimHeaders of an object.
+//
+//go:noinline
+func ReadClaims(o *conf.Object) (c Claims) {
+	if n, ok := o.At("payloadHeader"); ok {
+		c.payload = c.output(n)
+	}
+	if list, ok := o.At("claimHeaders"); ok {
+		for _, item := range list.List() {
+			var h header
+			entry := item.Object()
+			if path, ok := entry.Need("path"); ok {
+				for _, name := range path.List() {
+					h.path = append(h.path, name.Text())
+				}
+			}
+			if name, ok := entry.Need("header"); ok {
+				h.name = c.output(name)
+			}
+			entry.End()
+			c.headers = append(c.headers, h)
+		}
+	}
+	return c
+}
+
+func (c *Claims) output(n conf.Node) string {
+	name := ReadHeaderName(n)
+	switch {
+	case name == "":
+	case name == "authorization" || name == "cookie":
+		n.Fault("credentials stand in this header: choose another")
+	case c.Writes(name):
+		n.Fault("is written by this filter already (- and _ count as the same)")
+	}
+	c.names = append(c.names, Fold(name))
+	return name
+}
+
+// Any reports whether anything is written at all.
+func (c *Claims) Any() bool { return len(c.names) > 0 }
+
+// Writes reports whether a header of that name, or of one that folds to the same, is written.
+//
+//go:noinline
+func (c *Claims) Writes(name string) bool { return slices.Contains(c.names, Fold(name)) }
+
+// Remove has the request's headers removed that pretend to be ours.
+//
+//go:noinline
+func (c *Claims) Remove(e *Effect, headers [][2]string) {
+	if !c.Any() {
+		return
+	}
+	for i := range headers {
+		if name := headers[i][0]; c.Writes(name) {
+			e.RemoveHeader(name)
+		}
+	}
+}
+
+// Write writes verified claims into their headers; encoded are all of them in base64url. A claim that a header cannot carry as it is (Text) is left out.
+//
+//go:noinline
+func (c *Claims) Write(e *Effect, claims gjson.Result, encoded string) {
+	if c.payload != "" {
+		e.Set = append(e.Set, [2]string{c.payload, encoded})
+	}
+	for i := range c.headers {
+		h := &c.headers[i]
+		if v, ok := jwt.Claim(claims, h.path); ok {
+			if text, ok := Text(v); ok {
+				e.Set = append(e.Set, [2]string{h.name, text})
+			}
+		}
+	}
+}
+
+// Fold gives a header's name the form in which servers that turn names into variables confuse it with others: CGI, WSGI and their like make - and _ the same.
+func Fold(name string) string {
+	if strings.IndexByte(name, '_') < 0 {
+		return name
+	}
+	folded := []byte(name)
+	for i := range folded {
+		if folded[i] == '_' {
+			folded[i] = '-'
+		}
+	}
+	return string(folded)
+}
+
+// ReadHeaderName reads the name of a header of requests, in lower case. Names that say what the request is are not for tokens and claims.
+//
+//go:noinline
+func ReadHeaderName(n conf.Node) string {
+	name := strings.ToLower(n.Text())
+	for i := range len(name) {
+		if !IsTokenChar(name[i]) {
+			n.Fault("want the name of a header")
+			return ""
+		}
+	}
+	switch name {
+	case "host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer":
+		n.Fault("this header frames the request: choose another")
+		return ""
+	}
+	return name
+}
+
+// IsTokenChar reports whether c may stand in the name of a header or an authentication scheme (RFC 9110 §5.6.2).
+//
+//go:noinline
+func IsTokenChar(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+// Header returns the value of the first header called name, or an empty string.
+//
+//go:noinline
+func Header(headers [][2]string, name string) string {
+	for i := range headers {
+		if headers[i][0] == name {
+			return headers[i][1]
+		}
+	}
+	return ""
+}
+
+// Text writes a claim as the value of a header: a string, number or bool, or a list of them joined with commas. ok is false where that could be read as something else
+// there: a line break, NUL, another control character, bytes beyond ASCII, or a comma within an item of a list.
+//
+//go:noinline
+func Text(v gjson.Result) (text string, ok bool) {
+	if !v.IsArray() {
+		return scalarText(v)
+	}
+	var items []string
+	ok = true
+	v.ForEach(func(_, item gjson.Result) bool {
+		text, scalar := scalarText(item)
+		ok = scalar && strings.IndexByte(text, ',') < 0
+		items = append(items, text)
+		return ok
+	})
+	return strings.Join(items, ","), ok && len(items) > 0
+}
+
+//go:noinline
+func scalarText(v gjson.Result) (text string, ok bool) {
+	switch {
+	case v.Type == gjson.String:
+		text = v.Str
+	case v.Type == gjson.Number, v.IsBool():
+		text = v.Raw
+	}
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' {
+			return "", false
+		}
+	}
+	return text, text != ""
+}

@@ -1,0 +1,72 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// identity is where later filters and access logs find the verified claims: wasm.tollgate.identity, which no client can write.
+const identity = "tollgate.identity"
+
+// Identity are the verified claims that an earlier filter has published, as JSON; empty: none.
+func Identity() (string, error) {
+	value, err := proxywasm.GetProperty([]string{"filter_state", "wasm." + identity})
+	if err == types.ErrorStatusNotFound {
+		return "", nil
+	}
+	return string(value), err
+}
+
+// Apply does to the request what was decided. It panics where the proxy refuses: the request would be half done, and that is no pass.
+func Apply(e *forward.Effect) {
+	if len(e.Remove)+len(e.Set) > 0 {
+		rewrite(e)
+	}
+	if e.Identity != "" {
+		if err := guest.SetProperty(identity, e.Identity); err != nil {
+			panic(err)
+		}
+	}
+}
+
+//go:noinline
+func rewrite(e *forward.Effect) {
+	for _, name := range e.Remove {
+		if err := proxywasm.RemoveHttpRequestHeader(name); err != nil {
+			panic(err)
+		}
+	}
+	for _, h := range e.Set {
+		if err := proxywasm.ReplaceHttpRequestHeader(h[0], h[1]); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// Conclude counts the verdict of the rule with that name and reports whether the request goes on. Where it does not, the request is answered, and the callback must return
+// types.ActionPause.
+//
+//go:noinline
+func (c *Counters) Conclude(rule string, v *verdict.Verdict, headers [][2]string) (admitted bool) {
+	if err := c.Count(rule, v); err != nil {
+		panic(err)
+	}
+	if v.Reason() == verdict.OK {
+		return true
+	}
+	LogDecision(c.filter, rule, v)
+	if v.Admits() {
+		return true
+	}
+	if err := Reply(c.filter, rule, v, forward.Header(headers, "content-type")); err != nil {
+		panic(err)
+	}
+	return false
+}

@@ -1,0 +1,146 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package jwks
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+)
+
+// Remote is a key set that an issuer publishes. Where to fetch it is the glue's business; what of it may be used is the Source's.
+type Remote struct {
+	Cluster   string        // of the proxy
+	Authority string        // :authority of the request
+	Path      string        // with its query
+	Timeout   time.Duration // of one fetch, and the longest that a request waits for one
+	Source    Source
+}
+
+// Keys are what one issuer's signatures are verified with: a set that stands in the configuration, or a published one.
+type Keys struct {
+	inline *Set
+	Remote *Remote // nil where the keys are inline
+}
+
+// ReadKeys reads the member jwks of an issuer, for the algorithms that it may sign with.
+//
+//go:noinline
+func ReadKeys(o *conf.Object, algorithms []jose.Algorithm) (k Keys) {
+	n, ok := o.Need("jwks")
+	if !ok {
+		return k
+	}
+	source := n.Object()
+	inline, hasInline := source.At("inline")
+	remote, hasRemote := source.At("remote")
+	switch {
+	case hasInline == hasRemote:
+		if n.IsObject() {
+			n.Fault("want one of inline and remote")
+		}
+	case hasRemote:
+		k.Remote = readRemote(remote, algorithms)
+	default:
+		k.inline = readInline(inline, algorithms)
+		if k.inline != nil && !k.inline.HasKeyFor(algorithms) {
+			inline.Fault("has no key for any of the algorithms: no token could be verified")
+		}
+	}
+	source.End()
+	return k
+}
+
+// Set is what to verify with now; nil where there is nothing.
+func (k *Keys) Set(now time.Time) *Set {
+	if k.Remote != nil {
+		return k.Remote.Source.Keys(now)
+	}
+	return k.inline
+}
+
+// ReadAlgorithms reads the member algorithms: a list of names, or def where it is absent.
+func ReadAlgorithms(o *conf.Object, def ...jose.Algorithm) []jose.Algorithm {
+	n, ok := o.At("algorithms")
+	if !ok {
+		return def
+	}
+	var list []jose.Algorithm
+	for _, item := range n.List() {
+		a, known := jose.ParseAlgorithm(item.Enum(jose.AlgorithmNames()...))
+		for _, b := range list {
+			if a == b && known && a.String() == item.Value().Str {
+				item.Fault("is in the list already")
+			}
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+// readInline takes a JWK Set that the user wrote or pasted: what a remote set may leave unusable is a fault here.
+//
+//go:noinline
+func readInline(n conf.Node, algorithms []jose.Algorithm) *Set {
+	// The reader of the configuration has left repeated names to whoever looks at an object; a key is looked at by name only.
+	if err := strictjson.Scan(n.Raw(), strictjson.Limits{Depth: 8, Members: 4096, Number: 32}); err != nil {
+		n.Fault(err.Err.Error())
+		return nil
+	}
+	symmetric := false
+	for _, a := range algorithms {
+		symmetric = symmetric || a.Symmetric()
+	}
+	set, faults := Parse(n.Value(), symmetric)
+	for _, f := range faults {
+		if f.Index < 0 {
+			n.Fault(f.Err.Error())
+			continue
+		}
+		list := n.Object()
+		if keys, ok := list.At("keys"); ok {
+			keys.ListOrEmpty()[f.Index].Fault(f.Err.Error())
+		}
+	}
+	if len(faults) > 0 {
+		return nil
+	}
+	return set
+}
+
+//go:noinline
+func readRemote(n conf.Node, algorithms []jose.Algorithm) *Remote {
+	o := n.Object()
+	r := &Remote{}
+	for _, field := range [...]struct {
+		name string
+		into *string
+	}{{"cluster", &r.Cluster}, {"authority", &r.Authority}, {"path", &r.Path}} {
+		if n, ok := o.Need(field.name); ok {
+			*field.into = n.Text()
+			if strings.ContainsAny(*field.into, " \r\n\x00") {
+				n.Fault("has white space in it")
+			}
+		}
+	}
+	if r.Path != "" && r.Path[0] != '/' {
+		o.FaultAt("path", "a path starts with a slash")
+	}
+	r.Timeout = o.Duration("timeout", 2*time.Second, 10*time.Millisecond, 30*time.Second)
+	r.Source.Refresh = o.Duration("refresh", 5*time.Minute, time.Second, 24*time.Hour)
+	r.Source.MaxStale = o.Duration("maxStale", 24*time.Hour, time.Second, 30*24*time.Hour)
+	if r.Source.MaxStale < r.Source.Refresh {
+		o.FaultAt("maxStale", "is shorter than refresh: the keys would be too old before they are fetched again")
+	}
+	for _, a := range algorithms {
+		if a.Symmetric() {
+			n.Fault("cannot have keys for " + a.String() + ": a secret is not published")
+		}
+	}
+	o.End()
+	return r
+}

@@ -1,0 +1,116 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package jwt reads the registered claims of JSON Web Tokens (RFC 7519 §4.1), and claims by their path, out of a payload that package jose has parsed.
+package jwt
+
+import (
+	"math"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+)
+
+// Dates are when a token may be used, in microseconds since the epoch; a date is 0 where the token has none.
+type Dates struct {
+	Exp, Nbf, Iat          int64
+	HasExp, HasNbf, HasIat bool
+}
+
+// ReadDates reads the dates of a token (RFC 7519 §4.1). ok is false where one of them is no date.
+//
+//go:noinline
+func ReadDates(claims gjson.Result) (d Dates, ok bool) {
+	ok = true
+	for _, date := range [...]struct {
+		name  string
+		least float64
+		value *int64
+		found *bool
+	}{{"exp", 1, &d.Exp, &d.HasExp}, {"nbf", 0, &d.Nbf, &d.HasNbf}, {"iat", 0, &d.Iat, &d.HasIat}} {
+		var isDate bool
+		*date.value, *date.found, isDate = NumericDate(claims, date.name, date.least)
+		ok = ok && isDate
+	}
+	return d, ok
+}
+
+// Expired reports whether now is not before exp + skew; both in microseconds.
+func (d *Dates) Expired(now, skew int64) bool { return d.HasExp && now >= d.Exp+skew }
+
+// Early reports whether now is before nbf − skew, or iat is after now + skew.
+func (d *Dates) Early(now, skew int64) bool {
+	return d.HasNbf && now < d.Nbf-skew || d.HasIat && d.Iat > now+skew
+}
+
+// LongerThan reports whether the token is good for more than limit microseconds from iat to exp, or does not tell.
+func (d *Dates) LongerThan(limit int64) bool { return !d.HasIat || !d.HasExp || d.Exp-d.Iat > limit }
+
+// The last second of the year 9999: later dates are mistakes, and microseconds up to it fit an int64.
+const maxDate = 253402300799
+
+// NumericDate reads a NumericDate (RFC 7519 §2) of at least least seconds, in microseconds since the epoch. ok is false where the claim is there but is no date.
+//
+//go:noinline
+func NumericDate(claims gjson.Result, name string, least float64) (date int64, found, ok bool) {
+	v, found := strictjson.Member(claims, name)
+	if !found {
+		return 0, false, true
+	}
+	if v.Type != gjson.Number || !(v.Num >= least && v.Num <= maxDate) {
+		return 0, true, false
+	}
+	return int64(math.Floor(v.Num * 1e6)), true, true
+}
+
+// ForAudience reports whether aud is, or has, one of the audiences, by exact bytes. A list with anything but strings in it is no aud (RFC 7519 §4.1.3), whatever else it has.
+//
+//go:noinline
+func ForAudience(claims gjson.Result, audiences []string) bool {
+	aud, ok := strictjson.Member(claims, "aud")
+	return ok && !HasItem(aud, isNoText) && HasItem(aud, func(a gjson.Result) bool {
+		for _, own := range audiences {
+			if own == a.Str {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func isNoText(v gjson.Result) bool { return v.Type != gjson.String }
+
+// HasItem reports whether the value, or one of its items where it is a list, has a property.
+//
+//go:noinline
+func HasItem(v gjson.Result, property func(gjson.Result) bool) bool {
+	if !v.IsArray() {
+		return property(v)
+	}
+	found := false
+	v.ForEach(func(_, item gjson.Result) bool {
+		found = property(item)
+		return !found
+	})
+	return found
+}
+
+// Claim follows a path of names through objects; null is absent.
+//
+//go:noinline
+func Claim(claims gjson.Result, path []string) (v gjson.Result, ok bool) {
+	v = claims
+	for _, name := range path {
+		if v, ok = strictjson.Member(v, name); !ok {
+			return gjson.Result{}, false
+		}
+	}
+	return v, v.Type != gjson.Null
+}
+
+// MediaType gives a typ (RFC 7515 §4.1.9: a media type, of which application/ may be left out) the form in which it is compared.
+//
+//go:noinline
+func MediaType(typ string) string { return strings.TrimPrefix(strings.ToLower(typ), "application/") }
