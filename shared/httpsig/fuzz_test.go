@@ -1,0 +1,157 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package httpsig
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tollgate-wasm/tollgate/shared/sfv"
+)
+
+var seeds = []string{
+	`edge=("@method" "@authority" "@path" "@query");created=1;expires=2;nonce="n";keyid="k";tag="t"`, `edge=(), edge=("@path")`, `edge=("x";key="a";bs "x";bs;key="a")`, `a=("@query-param";name="y"), b=("date")`,
+	`edge=("@status")`, `edge=:AA==:, a=:AQ==:`, `edge;a, b=1.5, c=(1 2);d`, `a=(`, "a=1 ,\tedge=\",;\\\"\"", `edge=("signature";sf "signature";key="a");x;x`, `edge=("@signature-params")`,
+}
+
+// What is read is written as what reads the same.
+func FuzzParseInputs(f *testing.F) {
+	for _, seed := range seeds {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		inputs, err := ParseInputs(text)
+		if err != nil {
+			if inputs != nil {
+				t.Fatalf("%v with %v", inputs, err)
+			}
+			return
+		}
+		var b []byte
+		labels := map[string]bool{}
+		for i := range inputs {
+			if labels[inputs[i].Label] {
+				t.Fatalf("%q has the label %s twice", text, inputs[i].Label)
+			}
+			labels[inputs[i].Label] = true
+			if b, err = inputs[i].AppendInput(b); err != nil {
+				t.Fatalf("%q is read as %+v, which cannot be written: %v", text, inputs, err)
+			}
+		}
+		if len(b) > maxBytes {
+			return // quotes and separators that white space stood for
+		}
+		again, err := ParseInputs(string(b))
+		if err != nil || len(again) != len(inputs) || len(inputs) > 0 && !reflect.DeepEqual(again, inputs) {
+			t.Fatalf("%q is written as %s, which is %+v, %v; want %+v", text, b, again, err, inputs)
+		}
+	})
+}
+
+func FuzzSignatures(f *testing.F) {
+	for _, seed := range seeds {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		signatures, err := Signatures(text)
+		if err != nil {
+			if signatures != nil {
+				t.Fatalf("%v with %v", signatures, err)
+			}
+			return
+		}
+		var b []byte
+		for label, value := range signatures {
+			if b, err = AppendSignature(b, label, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if again, err := Signatures(string(b)); err != nil && len(b) <= maxBytes || err == nil && !reflect.DeepEqual(again, signatures) {
+			t.Fatalf("%q is written as %s, which is %v, %v; want %v", text, b, again, err, signatures)
+		}
+	})
+}
+
+// S11: what is left has no member of the label, and of the others what it had.
+func FuzzWithoutLabel(f *testing.F) {
+	for _, seed := range seeds {
+		f.Add(seed, "edge")
+	}
+	f.Fuzz(func(t *testing.T, text, label string) {
+		rest, ok := WithoutLabel(text, label)
+		if !ok {
+			if rest != "" {
+				t.Fatalf("%q is left of %q, which is not ok", rest, text)
+			}
+			return
+		}
+		before, err := sfv.ParseDictionary(text)
+		if err != nil {
+			t.Fatalf("%q is no dictionary", text)
+		}
+		after, err := sfv.ParseDictionary(rest)
+		if err != nil {
+			t.Fatalf("%q is left of %q: %v", rest, text, err)
+		}
+		before = slices.DeleteFunc(before, func(m sfv.Member) bool { return m.Name == label })
+		if len(before) != len(after) || len(after) > 0 && !reflect.DeepEqual(before, after) {
+			t.Fatalf("%q is left of %q", rest, text)
+		}
+		if again, ok := WithoutLabel(rest, label); len(rest) <= maxBytes && (!ok || again != rest) {
+			t.Fatalf("%q becomes %q", rest, again)
+		}
+	})
+}
+
+// Each component has one line, and no two lists or parameters have one base, whatever the message.
+func FuzzBase(f *testing.F) {
+	for i, seed := range seeds {
+		f.Add(seed, seeds[(i+1)%len(seeds)], "POST", "https", "Example.com:443", "/a?x=1&y=2", 0, "date", "today", `a=1, b="c"`)
+	}
+	f.Add(`edge=("a\"\"")`, `edge=("date")`, "", "", "", "", 200, "date", "x\n\"@signature-params\": ()", "")
+	f.Fuzz(func(t *testing.T, text, other, method, scheme, authority, path string, status int, name, value, signature string) {
+		m := Message{method, scheme, authority, path, status, [][2]string{{name, value}, {"signature", signature}, {name, signature}}}
+		bases := map[string]string{}
+		for _, text := range []string{text, other} {
+			inputs, err := ParseInputs(text)
+			if err != nil {
+				continue
+			}
+			for i := range inputs {
+				in := &inputs[i]
+				base, err := in.Base(&m)
+				if err != nil {
+					if base != "" {
+						t.Fatalf("%q with %v", base, err)
+					}
+					continue
+				}
+				parameters, err := in.AppendParams(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				lines := strings.Split(base, "\n")
+				if len(lines) != len(in.Components)+1 || lines[len(lines)-1] != `"@signature-params": `+string(parameters) {
+					t.Fatalf("%q has the base %q", text, base)
+				}
+				for j := range in.Components {
+					if id, err := sfv.AppendItem(nil, &in.Components[j]); err != nil || !strings.HasPrefix(lines[j], string(id)+": ") {
+						t.Fatalf("line %d is %q, want %s, %v", j, lines[j], id, err)
+					}
+				}
+				for j := range len(base) {
+					if c := base[j]; c != '\n' && c != '\t' && (c < ' ' || c > '~') {
+						t.Fatalf("%q has the byte %#x", base, c)
+					}
+				}
+				if before, ok := bases[base]; ok && before != string(parameters) {
+					t.Fatalf("%s and %s have the base %q", before, parameters, base)
+				}
+				bases[base] = string(parameters)
+			}
+		}
+	})
+}
