@@ -28,14 +28,14 @@ func (r *derReader) read(tag byte) []byte {
 	size, at := int(r.rest[1]), 2
 	if size >= 0x80 {
 		octets := size - 0x80
-		if octets < 1 || octets > 2 || len(r.rest) < 2+octets { // no key has 65,536 bytes
+		if octets > 2 || len(r.rest) < 2+octets { // no key has 65,536 bytes
 			return r.fail()
 		}
 		size = 0
 		for _, b := range r.rest[2 : 2+octets] {
 			size = size<<8 | int(b)
 		}
-		if size < 0x80 || octets == 2 && size < 0x100 {
+		if size < 0x80 || octets == 2 && size < 0x100 { // not the shortest form, or the indefinite one, which has no octets
 			return r.fail()
 		}
 		at += octets

@@ -216,10 +216,10 @@ func (m *material) readJWK(text, kid string, a Algorithm) error {
 		return ErrPrivateForm
 	}
 	alg := &algorithms[a]
-	if v, ok := strictjson.Member(jwk, "kid"); ok && (v.Type != gjson.String || v.Str != kid) {
+	if v, ok := strictjson.Member(jwk, "kid"); ok && v.Str != kid { // Str is empty for what is no string
 		return ErrPrivateKeyID
 	}
-	if v, ok := strictjson.Member(jwk, "alg"); ok && (v.Type != gjson.String || v.Str != alg.name) {
+	if v, ok := strictjson.Member(jwk, "alg"); ok && v.Str != alg.name {
 		return ErrKeyAlg
 	}
 	if !allows(jwk, "sign") {

@@ -19,7 +19,7 @@ type rsaPrivate struct {
 // newRSAPrivate takes numbers without zeros in front, n and e such as Key.readRSA takes, and makes sure that all of them belong together.
 func newRSAPrivate(m *material) (*rsaPrivate, error) {
 	// FIPS 186-4 B.3.1 has primes of the same length: of a short one, the modulus would have only the strength.
-	if 2*len(m.p) < len(m.n)-1 || 2*len(m.q) < len(m.n)-1 || len(m.p)+len(m.q) > len(m.n)+1 {
+	if 2*len(m.p) < len(m.n)-1 || 2*len(m.q) < len(m.n)-1 {
 		return nil, ErrPrivateParts
 	}
 	k := &rsaPrivate{e: uint(limbs(m.e, 1)[0])}
@@ -35,7 +35,7 @@ func newRSAPrivate(m *material) (*rsaPrivate, error) {
 	if err != nil {
 		return nil, ErrPrivateParts
 	}
-	// n is odd, hence p and q are.
+	// n is odd, hence p and q are: with even ones, the powers below would panic.
 	if k.p, k.dp, err = rsaHalf(m.p, m.dp, m.e, d); err != nil {
 		return nil, err
 	}
@@ -45,10 +45,7 @@ func newRSAPrivate(m *material) (*rsaPrivate, error) {
 	if k.qi, err = bigmod.NewNat().SetBytes(m.qi, k.p); err != nil {
 		return nil, ErrPrivateParts
 	}
-	if bigmod.NewNat().Mod(k.q.Nat(), k.p).Mul(k.qi, k.p).IsOne() != 1 {
-		return nil, ErrPrivateParts
-	}
-	// All of this holds for factors that are not prime, too, and then no signature is right.
+	// With another qi, or with factors that are not prime, no signature is right. A wrong exponent may be right for a quarter of them: hence rsaHalf.
 	if k.signPKCS1(256, "") == nil {
 		return nil, ErrPrivateParts
 	}
