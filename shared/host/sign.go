@@ -4,6 +4,7 @@
 package host
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -35,12 +36,10 @@ func Sign(s jose.Signing) (signature []byte, err error) {
 // readSignResult reads SignResult: result = 1 (bool), signature = 2 (bytes), error = 3 (string). Proto3 leaves out what is false or empty and writes fields in their order, so
 // success is exactly the bytes 08 01, then one signature that is not empty, then nothing.
 func readSignResult(b []byte) (signature []byte, err error) {
-	if len(b) < 4 || string(b[:3]) != "\x08\x01\x12" {
+	rest, ok := bytes.CutPrefix(b, []byte("\x08\x01\x12"))
+	size, n := binary.Uvarint(rest)
+	if !ok || size == 0 || size != uint64(len(rest)-n) { // a size that cannot be read is 0, too
 		return nil, ErrSign
 	}
-	size, n := binary.Uvarint(b[3:])
-	if signature = b[3+max(n, 0):]; n <= 0 || size == 0 || size != uint64(len(signature)) {
-		return nil, ErrSign
-	}
-	return signature, nil
+	return rest[n:], nil
 }

@@ -29,6 +29,7 @@ func TestReadSignResult(t *testing.T) {
 		{"a byte short", "\x08\x01\x12\x03ab", ""},
 		{"the other order", "\x12\x03abc\x08\x01", ""},
 		{"a signature twice", "\x08\x01\x12\x03abc\x12\x03abc", ""},
+		{"a length and its bytes alone", "\x03abc", ""},
 		{"an endless length", "\x08\x01\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", ""},
 		{"a length that is cut off", "\x08\x01\x12\x80", ""},
 	} {
