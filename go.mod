@@ -5,6 +5,8 @@ go 1.25.0
 
 // In the guest: what ships inside Envoy.
 require (
+	// The arithmetic of RSA's private keys, in constant time, by the standard library's author: crypto/rsa would bring its self-tests and a random generator into the module.
+	filippo.io/bigmod v0.1.0
 	// The arithmetic of Ed25519, by the standard library's author: crypto/ed25519 would bring AES, SHA-3 and a random generator into the module.
 	filippo.io/edwards25519 v1.2.0
 	// The Proxy-Wasm SDK the filters are written against; shared/guest carries it to the official Go toolchain.

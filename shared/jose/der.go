@@ -9,7 +9,11 @@ package jose
 const (
 	tagInteger  = 0x02
 	tagBits     = 0x03
+	tagOctets   = 0x04
 	tagSequence = 0x30
+	tagContext0 = 0xa0 // of PKCS#8: attributes; of SEC 1: the curve
+	tagContext1 = 0xa1 // of SEC 1: the public point
+	tagPublic   = 0x81 // of PKCS#8: the public key, a BIT STRING
 )
 
 var (
@@ -19,6 +23,8 @@ var (
 	oidP256 = []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}       // secp256r1
 	oidP384 = []byte{0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22}                         // secp384r1
 	oidP521 = []byte{0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23}                         // secp521r1
+
+	oidEd25519 = []byte{0x06, 0x03, 0x2b, 0x65, 0x70} // id-Ed25519, RFC 8410 §3
 )
 
 // der encodes a value of at most 65,535 bytes.

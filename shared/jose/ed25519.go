@@ -37,3 +37,44 @@ func verifyEd25519(public []byte, text string, signature []byte) bool {
 	r := new(edwards25519.Point).VarTimeDoubleScalarBaseMult(k, minusA, s)
 	return bytes.Equal(signature[:32], r.Bytes())
 }
+
+// ed25519Private is a private key of RFC 8032 §5.1.5, taken apart.
+type ed25519Private struct {
+	s      *edwards25519.Scalar
+	prefix []byte // 32 bytes, secret as well
+	public []byte
+}
+
+// newEd25519Private takes the seed, 32 bytes.
+func newEd25519Private(seed []byte) (*ed25519Private, error) {
+	h := sha2.New512()
+	h.Write(seed)
+	sum := h.Sum(nil)
+	s, err := new(edwards25519.Scalar).SetBytesWithClamping(sum[:32])
+	if err != nil {
+		return nil, err
+	}
+	return &ed25519Private{s, sum[32:], new(edwards25519.Point).ScalarBaseMult(s).Bytes()}, nil
+}
+
+// sign is RFC 8032 §5.1.6: deterministic, so no bad random number can give the key away.
+func (k *ed25519Private) sign(text string) ([]byte, error) {
+	message := []byte(text)
+	h := sha2.New512()
+	h.Write(k.prefix)
+	h.Write(message)
+	r, err := new(edwards25519.Scalar).SetUniformBytes(h.Sum(nil))
+	if err != nil {
+		return nil, err
+	}
+	signature := append(make([]byte, 0, 64), new(edwards25519.Point).ScalarBaseMult(r).Bytes()...)
+	h.Reset()
+	h.Write(signature)
+	h.Write(k.public)
+	h.Write(message)
+	c, err := new(edwards25519.Scalar).SetUniformBytes(h.Sum(nil))
+	if err != nil {
+		return nil, err
+	}
+	return append(signature, new(edwards25519.Scalar).MultiplyAdd(c, k.s, r).Bytes()...), nil
+}

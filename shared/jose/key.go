@@ -58,7 +58,7 @@ func ParseKey(jwk gjson.Result) (*Key, error) {
 	default:
 		return nil, ErrKeyType
 	}
-	if !forVerifying(jwk) {
+	if !allows(jwk, "verify") {
 		return nil, ErrKeyUse
 	}
 	for _, private := range [...]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
@@ -123,8 +123,8 @@ func Thumbprint(jwk gjson.Result) string {
 	return Hash("{" + s[1:] + "}")
 }
 
-// forVerifying looks at use and key_ops (RFC 7517 §4.2, §4.3). What is present must allow verifying.
-func forVerifying(jwk gjson.Result) bool {
+// allows looks at use and key_ops (RFC 7517 §4.2, §4.3). What is present must allow the operation, "verify" or "sign".
+func allows(jwk gjson.Result, operation string) bool {
 	if use, ok := strictjson.Member(jwk, "use"); ok && (use.Type != gjson.String || use.Str != "sig") {
 		return false
 	}
@@ -135,7 +135,7 @@ func forVerifying(jwk gjson.Result) bool {
 	found := false
 	if ops.IsArray() {
 		ops.ForEach(func(_, op gjson.Result) bool {
-			found = found || op.Type == gjson.String && op.Str == "verify"
+			found = found || op.Type == gjson.String && op.Str == operation
 			return true
 		})
 	}

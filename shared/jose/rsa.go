@@ -5,6 +5,7 @@ package jose
 
 import (
 	"bytes"
+	"hash"
 	"math/bits"
 )
 
@@ -157,21 +158,35 @@ func (k *rsaKey) verifyPSS(hashBits int, text string, signature []byte) bool {
 	if db[0]&unused != 0 {
 		return false
 	}
-	mask := make([]byte, 0, len(db)+size)
+	mgf1(h, tag, db)
+	db[0] &^= unused
+	padding, salt := db[:len(db)-size], db[len(db)-size:]
+	if padding[len(padding)-1] != 1 || !isZero(padding[:len(padding)-1]) {
+		return false
+	}
+	return bytes.Equal(pssTag(h, text, salt), tag)
+}
+
+// mgf1 masks db with what MGF1 makes of seed (RFC 8017 §B.2.1).
+//
+//go:noinline
+func mgf1(h hash.Hash, seed, db []byte) {
+	mask := make([]byte, 0, len(db)+h.Size())
 	for counter := byte(0); len(mask) < len(db); counter++ { // at most 1024/32 rounds
 		h.Reset()
-		h.Write(tag)
+		h.Write(seed)
 		h.Write([]byte{0, 0, 0, counter})
 		mask = h.Sum(mask)
 	}
 	for i := range db {
 		db[i] ^= mask[i]
 	}
-	db[0] &^= unused
-	padding, salt := db[:len(db)-size], db[len(db)-size:]
-	if padding[len(padding)-1] != 1 || !isZero(padding[:len(padding)-1]) {
-		return false
-	}
+}
+
+// pssTag is the hash that PSS puts into a signature: of the text's hash and the salt (RFC 8017 §9.1.1, steps 2 to 6).
+//
+//go:noinline
+func pssTag(h hash.Hash, text string, salt []byte) []byte {
 	h.Reset()
 	h.Write([]byte(text))
 	sum := h.Sum(nil)
@@ -179,5 +194,5 @@ func (k *rsaKey) verifyPSS(hashBits int, text string, signature []byte) bool {
 	h.Write(make([]byte, 8))
 	h.Write(sum)
 	h.Write(salt)
-	return bytes.Equal(h.Sum(nil), tag)
+	return h.Sum(nil)
 }

@@ -24,15 +24,7 @@ type Verification struct {
 // Verification returns the check that decides whether k, with algorithm a, signed t, for an algorithm that the proxy checks (ByProxy). The caller has made sure that a is t's
 // algorithm, allowed, and fits k.
 func (t *JWS) Verification(a Algorithm, k *Key) (Verification, error) {
-	v := Verification{Key: k.spki, Signature: t.signature, Text: t.signed}
-	switch algorithms[a].hash {
-	case 256:
-		v.Hash = "sha256"
-	case 384:
-		v.Hash = "sha384"
-	case 512:
-		v.Hash = "sha512"
-	}
+	v := Verification{Hash: algorithms[a].hashName(), Key: k.spki, Signature: t.signature, Text: t.signed}
 	if algorithms[a].scheme == schemeECDSA {
 		der, err := rawToDER(t.signature, algorithms[a].size)
 		if err != nil {
@@ -56,6 +48,19 @@ func (t *JWS) Verify(a Algorithm, k *Key) bool {
 		return k.rsa.verifyPSS(algorithms[a].hash, t.signed, t.signature)
 	}
 	return false
+}
+
+// hashName is the hash as BoringSSL is asked for it.
+//
+//go:noinline
+func (a *algorithm) hashName() string {
+	switch a.hash {
+	case 384:
+		return "sha384"
+	case 512:
+		return "sha512"
+	}
+	return "sha256"
 }
 
 func newHash(bits int) func() hash.Hash {

@@ -1,7 +1,7 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package josetest checks signatures with Go's crypto where tests run without a proxy. It takes what Envoy's verify_signature takes and answers as that does
+// Package josetest checks and makes signatures with Go's crypto where tests run without a proxy. It takes what Envoy's verify_signature and sign take and answers as they do
 // (source/extensions/common/wasm/foreign.cc, source/common/crypto/utility_impl.cc); the tests in real Envoy prove that the two agree.
 package josetest
 
