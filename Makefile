@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # go.mod asks for Go 1.25: a Go 1.24 then fetches that toolchain by itself, wherever its packager has turned this off.
 export GOTOOLCHAIN ?= auto
 
-FILTERS := jwt-scope
+FILTERS := jwt-scope edge-stamp
 MODULES := $(FILTERS:%=build/out/%.wasm)
 SOURCES := go.mod go.sum $(wildcard filters/*/default.pgo) $(shell find filters shared build/pretty -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
@@ -57,8 +57,12 @@ test-matrix: build ## Run the real-Envoy tests in every claimed version of Envoy
 test-keycloak: build ## Run jwt-scope in real Envoy against a real Keycloak (Java 17; fetches 160 MB the first time)
 	go test -count=1 -timeout 20m -tags keycloak -v $(TESTFLAGS) ./e2e/keycloak
 
+build/out/hostsign.wasm: $(SOURCES) $(wildcard build/bench/hostsign/*.go) Makefile
+	@mkdir -p build/out
+	@$(WASM_BUILD) -o $@ ./build/bench/hostsign
+
 .PHONY: bench
-bench: build ## Measure CPU per request beside Envoy's native filters (ARGS="-rounds 3")
+bench: build build/out/hostsign.wasm ## Measure CPU per request beside Envoy's native filters (ARGS="-rounds 3")
 	@go run ./build/bench $(ARGS)
 
 DURATION ?= 10m
@@ -75,7 +79,7 @@ fuzz: tools-go ## Fuzz every parser for FUZZTIME each (default 30s)
 check: tools-go ## Check form: gofmt, vet, staticcheck, go.mod, licence headers
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (run gofmt -w):"; echo "$$out"; exit 1; }
 	go vet -tags keycloak ./...
-	GOOS=wasip1 GOARCH=wasm go vet ./filters/jwt-scope ./shared/guest/... ./shared/host
+	GOOS=wasip1 GOARCH=wasm go vet ./filters/jwt-scope ./filters/edge-stamp ./shared/guest/... ./shared/host/...
 	go run $(STATICCHECK) -tags keycloak ./...
 	go mod tidy -diff
 	@out=$$(git ls-files '*.go' | xargs grep -L '^// SPDX-License-Identifier: Apache-2.0$$' || true); [ -z "$$out" ] || { echo "without licence header:"; echo "$$out"; exit 1; }

@@ -57,11 +57,13 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	module := filepath.Join(root, "build", "out", "jwt-scope.wasm")
-	if _, err := os.Stat(module); err != nil {
-		return fmt.Errorf("%w; run: make build", err)
+	out := filepath.Join(root, "build", "out")
+	for _, module := range []string{"jwt-scope", "edge-stamp", "hostsign"} {
+		if _, err := os.Stat(filepath.Join(out, module+".wasm")); err != nil {
+			return fmt.Errorf("%w; run: make bench", err)
+		}
 	}
-	chosen := choose(rows(module, o.every), o.only)
+	chosen := choose(rows(out, o.every), o.only)
 	if len(chosen) == 1 && !strings.Contains(nothing, o.only) {
 		return fmt.Errorf("-only %q is in the name of no row", o.only)
 	}
@@ -119,7 +121,7 @@ func measure(envoy *envoybin.Envoy, chosen []row, o options) (*Report, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.name, err)
 		}
-		report.Rows = append(report.Rows, Result{Name: r.name, Versus: r.versus})
+		report.Rows = append(report.Rows, Result{Name: r.name, Versus: r.versus, Beyond: r.beyond})
 	}
 	for round := range o.rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
@@ -156,7 +158,7 @@ func choose(all []row, text string) []row {
 	wanted := map[string]bool{nothing: true}
 	for _, r := range all {
 		if strings.Contains(r.name, text) {
-			wanted[r.name], wanted[r.versus] = true, true
+			wanted[r.name], wanted[r.versus], wanted[r.beyond] = true, true, true
 		}
 	}
 	var chosen []row

@@ -6,6 +6,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -21,6 +22,7 @@ type row struct {
 	request string // answered 200
 	refused string // answered 403, which shows that the filters decide; empty: none
 	versus  string // the row whose added cost this one's is divided by; empty: none
+	beyond  string // the row that this one's added cost is counted from; empty: the one without filters
 }
 
 const (
@@ -32,7 +34,8 @@ const (
 )
 
 // rows are the benchmark; with every, jwt-scope has one for each kind of algorithm. A later filter adds its own and, beside them, the native one that it is measured by.
-func rows(module string, every bool) []row {
+func rows(out string, every bool) []row {
+	module := filepath.Join(out, "jwt-scope.wasm")
 	list := []row{{name: nothing, request: get("")}}
 	for _, alg := range []jose.SignatureAlgorithm{jose.RS256, jose.ES256} {
 		key := mint.New("k", alg)
@@ -46,6 +49,7 @@ func rows(module string, every bool) []row {
 			row{name: ours + cached, filters: []bootstrap.M{jwtScope(module, key, cacheEntries)}, request: good, refused: bad, versus: native},
 		)
 	}
+	list = append(list, stampRows(out)...)
 	if !every {
 		return list
 	}

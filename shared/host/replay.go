@@ -35,21 +35,21 @@ func NewReplayGuard(name string, entries int) (*ReplayGuard, error) {
 	return g, nil
 }
 
-// Admit reports whether id has not come before and is remembered now, until expires. An error means that nobody can tell.
-func (g *ReplayGuard) Admit(id replay.ID, expires, now time.Time) (fresh bool, err error) {
+// Admit remembers id until expires, where it has not come before. An error means that nobody can tell whether it has.
+func (g *ReplayGuard) Admit(id replay.ID, expires, now time.Time) (replay.Result, error) {
 	key := g.buckets[id.Bucket(len(g.buckets))]
 	for range maxSwaps {
 		bucket, cas, err := proxywasm.GetSharedData(key)
 		if err != nil {
-			return false, err
+			return replay.Full, err
 		}
 		next, result := replay.Admit(bucket, id, expires.Unix(), now.Unix())
 		if result != replay.Fresh {
-			return false, nil
+			return result, nil
 		}
 		if err = proxywasm.SetSharedData(key, next, cas); err != types.ErrorStatusCasMismatch {
-			return err == nil, err
+			return result, err
 		}
 	}
-	return false, ErrBusy
+	return replay.Full, ErrBusy
 }

@@ -27,6 +27,9 @@ type Keys struct {
 	Remote *Remote // nil where the keys are inline
 }
 
+// Inline are keys that are there from the start.
+func Inline(s *Set) Keys { return Keys{inline: s} }
+
 // ReadKeys reads the member jwks of an issuer, for the algorithms that it may sign with.
 //
 //go:noinline

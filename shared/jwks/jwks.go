@@ -90,6 +90,15 @@ func Parse(set gjson.Result, symmetric bool) (*Set, []Fault) {
 	return s, faults
 }
 
+// NewSet makes a set of keys with different ids.
+func NewSet(keys []*jose.Key) *Set {
+	s := &Set{keys: keys, byID: map[string]*jose.Key{}}
+	for _, k := range keys {
+		s.byID[k.ID] = k
+	}
+	return s
+}
+
 // Candidates appends to dst the keys that token is to be tried with, for its algorithm a: the one that its kid names, or without a kid every key that fits.
 //
 //go:noinline

@@ -133,11 +133,15 @@ func FuzzScan(f *testing.F) {
 	for _, s := range []string{`{"a":1,"b":[true,null,"\u00e9\ud83d\ude00"]}`, `{"a":1,"\u0061":2}`, "\"\xff\"", `[[[[]]]]`, `1e400`, "\ufeff{}", `{"a":{"a":{}}}`} {
 		f.Add(s)
 	}
+	for _, s := range []string{`{"a":{"b":"}\\"]","c":[{"a":1}]},"b" : -1.5e3 , "":"","c\u0022":"\\","d":[],"e":{}}`, ` { "a" : null , "aa" : false } `, `{"\ud83d\ude00":1,"é":2}`} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		doc, err := Parse(text, Limits{Depth: 64, Members: 1 << 16, Number: 1 << 16})
 		if err != nil {
 			return
 		}
+		checkMembers(t, doc, 0)
 		if !json.Valid([]byte(text)) {
 			t.Fatalf("accepted what encoding/json refuses: %q", text)
 		}
@@ -146,4 +150,33 @@ func FuzzScan(f *testing.F) {
 			t.Fatalf("read %q, encoding/json reads %q", doc.Str, s)
 		}
 	})
+}
+
+// checkMembers holds Member against gjson's own way through an object, and through those in it.
+func checkMembers(t *testing.T, doc gjson.Result, depth int) {
+	if depth > 3 || !doc.IsObject() && !doc.IsArray() {
+		return
+	}
+	n := 0
+	doc.ForEach(func(k, v gjson.Result) bool {
+		if n++; doc.IsObject() {
+			got, ok := Member(doc, k.Str)
+			if !ok || got.Raw != v.Raw || got.Type != v.Type || got.Str != v.Str || got.Num != v.Num {
+				t.Fatalf("member %q of %s: %+v, %v, want %+v", k.Str, doc.Raw, got, ok, v)
+			}
+			if _, ok := Member(doc, k.Str+"x"); ok && !has(doc, k.Str+"x") {
+				t.Fatalf("member %q of %s", k.Str+"x", doc.Raw)
+			}
+		}
+		checkMembers(t, v, depth+1)
+		return n < 20
+	})
+}
+
+func has(doc gjson.Result, name string) (found bool) {
+	doc.ForEach(func(k, _ gjson.Result) bool {
+		found = found || k.Str == name
+		return !found
+	})
+	return found
 }

@@ -23,8 +23,8 @@ var (
 	NoRule        = NewCode("no_rule", 403)
 	PathAmbiguous = NewCode("path_ambiguous", 400)
 
-	Internal        = newUndecided("internal", 500)
-	KeysUnavailable = newUndecided("keys_unavailable", 503)
+	Internal        = NewUndecided("internal", 500)
+	KeysUnavailable = NewUndecided("keys_unavailable", 503)
 )
 
 // NewCode makes a code whose answer is a refusal with the given status.
@@ -38,7 +38,8 @@ func NewHidden(name, shown string, status int) *Code {
 	}
 }
 
-func newUndecided(name string, status int) *Code {
+// NewUndecided makes a code for a filter that could not come to a decision: it counts as an error, and is no pass either.
+func NewUndecided(name string, status int) *Code {
 	c := NewCode(name, status)
 	c.undecided = true
 	return c

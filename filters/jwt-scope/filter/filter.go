@@ -129,12 +129,12 @@ func (s *state) waits(stream uint32, headers [][2]string, now time.Time) bool {
 		s.keys.Wait(stream, s.decision.KeysWanted(), headers, now)
 		return true
 	}
-	s.decide(headers, now, true)
+	s.decide(0, headers, now, true)
 	return false
 }
 
 // decide decides a request that has waited for keys.
-func (s *state) decide(headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote) {
+func (s *state) decide(_ uint32, headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote) {
 	if last {
 		s.policy.DecideAfterWait(&s.decision, headers, now)
 	} else {

@@ -230,10 +230,10 @@ func (d *Decision) Proof() (id replay.ID, expires time.Time) {
 }
 
 // ReplayChecked tells whether the proof is the first of its kind. An error means that nobody knows.
-func (d *Decision) ReplayChecked(fresh bool, err error) {
+func (d *Decision) ReplayChecked(result replay.Result, err error) {
 	switch {
 	case !d.taken(CheckReplay, err):
-	case fresh:
+	case result == replay.Fresh:
 		d.end(d.authorize())
 	default:
 		d.end(TokenUnbound)

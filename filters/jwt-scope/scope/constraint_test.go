@@ -46,7 +46,7 @@ func (s *sender) decide(p *Policy, at time.Time, headers ...[2]string) verdict.V
 			d.PeerRead(s.digest)
 		case CheckReplay:
 			if s.fails {
-				d.ReplayChecked(true, errors.New("shared data cannot be read"))
+				d.ReplayChecked(replay.Fresh, errors.New("shared data cannot be read"))
 				continue
 			}
 			id, expires := d.Proof()
@@ -56,7 +56,11 @@ func (s *sender) decide(p *Policy, at time.Time, headers ...[2]string) verdict.V
 				s.proofs = map[replay.ID]time.Time{}
 			}
 			s.proofs[id] = expires
-			d.ReplayChecked(fresh, nil)
+			result := replay.Seen
+			if fresh {
+				result = replay.Fresh
+			}
+			d.ReplayChecked(result, nil)
 		default:
 			return *d.Verdict()
 		}
@@ -402,7 +406,7 @@ func TestDPoPReplay(t *testing.T) {
 	if d.Verdict().Admits() {
 		t.Error("an undecided request is admitted")
 	}
-	for name, f := range map[string]func(){"PeerRead": func() { d.PeerRead("") }, "ReplayChecked": func() { d.ReplayChecked(true, nil) }} {
+	for name, f := range map[string]func(){"PeerRead": func() { d.PeerRead("") }, "ReplayChecked": func() { d.ReplayChecked(replay.Fresh, nil) }} {
 		p.Decide(&d, once, now)
 		if f(); d.Verdict().Code != verdict.Internal {
 			t.Errorf("%s when nobody has asked: %s", name, d.Verdict().Code.Name)

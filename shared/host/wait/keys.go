@@ -25,7 +25,7 @@ const maxWaiters = 1024
 // Keys are the key sets that a plugin has fetched, and the requests that wait for them.
 type Keys struct {
 	filter   string
-	decide   func(headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote)
+	decide   func(stream uint32, headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote)
 	finish   func(stream uint32, headers [][2]string) types.Action
 	remotes  []*jwks.Remote
 	fetchers []*KeyFetcher
@@ -45,7 +45,7 @@ type waiter struct {
 
 // Start has the sets fetched. decide decides a request again that has waited, for the last time where last is set, and returns the set that it has to wait for still; finish acts on
 // what was decided, and the request goes on where it returns types.ActionContinue.
-func (k *Keys) Start(filter string, remotes []*jwks.Remote, decide func(headers [][2]string, now time.Time, last bool) *jwks.Remote, finish func(stream uint32, headers [][2]string) types.Action) error {
+func (k *Keys) Start(filter string, remotes []*jwks.Remote, decide func(stream uint32, headers [][2]string, now time.Time, last bool) *jwks.Remote, finish func(stream uint32, headers [][2]string) types.Action) error {
 	k.filter, k.remotes, k.decide, k.finish = filter, remotes, decide, finish
 	for _, r := range remotes {
 		f, err := NewKeyFetcher(filter, r, guest.Now())
@@ -144,7 +144,7 @@ func (k *Keys) Tick(now time.Time) {
 func (k *Keys) wake(w *waiter, now time.Time) {
 	Resume(k.filter, w.stream, func() types.Action {
 		last := w.over(now)
-		if k.decide(w.headers, now, last) == w.remote && !last {
+		if k.decide(w.stream, w.headers, now, last) == w.remote && !last {
 			w.version = w.remote.Source.Version()
 			k.waiters = append(k.waiters, *w)
 			return types.ActionPause

@@ -1,0 +1,217 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package filter binds package stamp to Envoy: it reads the request's headers and body, has stamp decide, signs and verifies through the proxy, answers and counts.
+package filter
+
+import (
+	"time"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
+	"github.com/tollgate-wasm/tollgate/shared/host"
+	"github.com/tollgate-wasm/tollgate/shared/host/wait"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// Name is the filter's part of metric names, log lines and response code details.
+const Name = "edge_stamp"
+
+// Register makes edge-stamp the filter of this module. To be called in init: main does not run.
+func Register() {
+	guest.OnFault(host.RefuseFaults(Name))
+	proxywasm.SetVMContext(New())
+}
+
+// New makes the filter's VM context, for a module that registers more than this filter.
+func New() types.VMContext { return &vm{} }
+
+type vm struct{ types.DefaultVMContext }
+
+func (*vm) NewPluginContext(id uint32) types.PluginContext {
+	s := &state{plugin: id, decision: &stamp.Decision{}, held: map[uint32]*held{}}
+	direct.Handle(id, direct.Handler{Request: s.request, Body: s.body, End: s.end})
+	return &plugin{start: s.start, tick: s.tick}
+}
+
+// plugin is one configuration in one VM, as the SDK sees it; it is functions only (RATIONALE.md).
+type plugin struct {
+	types.DefaultPluginContext
+	start func() bool
+	tick  func()
+}
+
+func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
+	return types.OnPluginStartStatus(p.start())
+}
+func (p *plugin) OnTick() { p.tick() }
+
+// state is one configuration in one VM. Configurations of the same module share the VM, so nothing of one is a package variable.
+type state struct {
+	plugin   uint32
+	policy   *stamp.Policy
+	counters *host.Counters
+	decision *stamp.Decision // of the request that is being decided
+	effect   forward.Effect
+	keys     wait.Keys
+	memory   host.Memory
+	seen     *host.ReplayGuard // nil where no rule asks for it
+	global   *global           // likewise
+	held     map[uint32]*held  // requests that wait, by their streams
+}
+
+// start reads the configuration and reports whether it can be worked with.
+func (s *state) start() bool {
+	err := s.configure()
+	if err != nil {
+		host.LogRefused(Name, err)
+	}
+	return err == nil
+}
+
+func (s *state) configure() (err error) {
+	// Without a configuration the proxy has no bytes to give and the SDK reports an error: to Parse that is an empty text, which it refuses.
+	text, _ := proxywasm.GetPluginConfiguration()
+	if s.policy, err = stamp.Parse(string(text), stamp.Surroundings{Env: guest.Env, Random: guest.Random}); err != nil {
+		return err
+	}
+	s.counters = host.NewCounters(Name)
+	if s.memory, err = host.NewMemory(Name); err != nil {
+		return err
+	}
+	if err = s.proveKey(); err != nil {
+		return err
+	}
+	if err = s.keys.Start(Name, s.policy.Remotes(), s.decide, s.finish); err != nil {
+		return err
+	}
+	for _, w := range s.policy.Warnings() {
+		proxywasm.LogWarn(Name + ": " + w)
+	}
+	entries := s.policy.ReplayEntries()
+	if entries == 0 {
+		return nil
+	}
+	// A chain may have several of these filters, and each sees the same stamp once; a filter keeps its table when its configuration changes: so it goes by the filter's name.
+	name, err := proxywasm.GetProperty([]string{"plugin_name"})
+	if err != nil {
+		return err
+	}
+	s.seen, err = host.NewReplayGuard("stamp\x00"+string(name), entries)
+	if g := s.policy.Global(); g != nil {
+		s.global = &global{Global: g, plugin: s.plugin}
+	}
+	return err
+}
+
+func (s *state) tick() {
+	now := guest.Now()
+	if err := s.memory.Tick(now); err != nil {
+		panic(err)
+	}
+	s.keys.Tick(now)
+	s.expire(now)
+}
+
+// request decides a request.
+func (s *state) request(stream uint32, empty bool) types.Action {
+	headers, err := guest.RequestHeaders()
+	if err != nil {
+		panic(err)
+	}
+	now := guest.Now()
+	s.policy.Decide(s.decision, headers, empty, now)
+	if s.decision.KeysWanted() != nil && s.waits(stream, headers, empty, now) {
+		return types.ActionPause
+	}
+	return s.finish(stream, headers)
+}
+
+// waits puts a request off whose keys are not there; false: too many are put off already, and it has been decided without.
+//
+//go:noinline
+func (s *state) waits(stream uint32, headers [][2]string, empty bool, now time.Time) bool {
+	s.hold(stream).empty = empty
+	if !s.keys.Full() {
+		s.keys.Wait(stream, s.decision.KeysWanted(), headers, now)
+		return true
+	}
+	s.decide(stream, headers, now, true)
+	return false
+}
+
+// decide decides a request that has waited for keys.
+func (s *state) decide(stream uint32, headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote) {
+	empty := s.hold(stream).empty
+	if last {
+		s.policy.DecideAfterWait(s.decision, headers, empty, now)
+	} else {
+		s.policy.Decide(s.decision, headers, empty, now)
+	}
+	return s.decision.KeysWanted()
+}
+
+// finish brings the current decision to its verdict and acts on it.
+func (s *state) finish(stream uint32, headers [][2]string) types.Action {
+	d := s.decision
+	if d.Step() != stamp.Done && !s.advance(stream, d, headers) {
+		return types.ActionPause
+	}
+	return s.conclude(d, headers)
+}
+
+// conclude acts on a verdict.
+func (s *state) conclude(d *stamp.Decision, headers [][2]string) types.Action {
+	v := d.Verdict()
+	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
+		return types.ActionPause
+	}
+	if status, answer, body, ok := d.Publishes(); ok {
+		if err := proxywasm.SendHttpResponse(uint32(status), answer, []byte(body), -1); err != nil {
+			panic(err)
+		}
+		return types.ActionPause
+	}
+	d.Effect(&s.effect)
+	host.Apply(&s.effect)
+	return types.ActionContinue
+}
+
+// advance does what the decision waits for. It reports false where that takes time: then the request is held, and taken up again when it has come.
+func (s *state) advance(stream uint32, d *stamp.Decision, headers [][2]string) (decided bool) {
+	for {
+		switch d.Step() {
+		case stamp.CheckSignature:
+			d.SignatureChecked(host.VerifySignature(d.Signature()))
+		case stamp.Sign:
+			d.Signed(host.Sign(d.Signing()))
+		case stamp.ReadIdentity:
+			d.IdentityRead(host.Identity())
+		case stamp.ReadPeer:
+			// An error is what Envoy gives where there is no TLS or no certificate: none, then.
+			uri, _ := proxywasm.GetProperty(peerURI)
+			d.PeerRead(string(uri))
+		case stamp.CheckReplay:
+			id, expires := d.ReplayID()
+			d.ReplayChecked(s.seen.Admit(id, expires, guest.Now()))
+		case stamp.CheckGlobal:
+			if s.ask(stream, d, headers) {
+				return false
+			}
+		case stamp.ReadBody:
+			if s.awaitBody(stream, d, headers) {
+				return false
+			}
+		default:
+			return true
+		}
+	}
+}
+
+var peerURI = []string{"connection", "uri_san_peer_certificate"}

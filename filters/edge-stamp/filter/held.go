@@ -1,0 +1,131 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filter
+
+import (
+	"encoding/base64"
+	"hash"
+	"time"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
+	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/host/wait"
+	"github.com/tollgate-wasm/tollgate/shared/sha2"
+)
+
+// held is a request that waits: for keys, for its body, or for what other proxies have seen.
+type held struct {
+	decision *stamp.Decision // nil while it waits for keys, and is decided anew
+	headers  [][2]string     // copies
+	empty    bool            // it has no body
+
+	sum      hash.Hash // of the body so far; nil before its first byte
+	size     int       // of what sum has
+	told     bool      // something of the body has come
+	ended    bool      // all of it
+	tooBig   bool
+	deadline time.Time // for the body; zero: none
+}
+
+// hold returns what is kept of a stream.
+func (s *state) hold(stream uint32) *held {
+	h := s.held[stream]
+	if h == nil {
+		h = &held{}
+		s.held[stream] = h
+	}
+	return h
+}
+
+// keep holds the current request with its decision, which may be in the proxy's memory so far.
+func (s *state) keep(stream uint32, d *stamp.Decision, headers [][2]string) *held {
+	h := s.hold(stream)
+	if h.decision == nil {
+		h.headers = wait.CopyHeaders(headers)
+		d.Keep(h.headers)
+		h.decision = d
+		if s.decision == d {
+			s.decision = &stamp.Decision{}
+		}
+	}
+	return h
+}
+
+func (s *state) end(stream uint32) {
+	s.keys.Forget(stream)
+	delete(s.held, stream)
+}
+
+// goOn takes a held request up again, in the callback of its stream or with that as the effective context.
+func (s *state) goOn(stream uint32, h *held) types.Action {
+	if !s.advance(stream, h.decision, h.headers) {
+		return types.ActionPause
+	}
+	return s.conclude(h.decision, h.headers)
+}
+
+// awaitBody gives the decision the body, or reports true: it has not come yet.
+func (s *state) awaitBody(stream uint32, d *stamp.Decision, headers [][2]string) (waits bool) {
+	h := s.keep(stream, d, headers)
+	switch {
+	case h.tooBig:
+		d.BodyTooBig()
+	case h.ended && h.sum == nil:
+		d.BodyRead(base64.RawURLEncoding.EncodeToString(sha2.New256().Sum(nil)))
+	case h.ended:
+		d.BodyRead(base64.RawURLEncoding.EncodeToString(h.sum.Sum(nil)))
+	default:
+		if h.deadline.IsZero() {
+			h.deadline = guest.Now().Add(s.policy.BodyTimeout())
+		}
+		return true
+	}
+	return false
+}
+
+// chunk is how much of a body is copied into the VM at a time.
+const chunk = 64 << 10
+
+// body takes in what has come of a held request's body. Envoy calls it with all that it holds so far, and only where the plugin has allow_on_headers_stop_iteration.
+func (s *state) body(stream uint32, size int, end bool) types.Action {
+	h := s.hold(stream)
+	h.told, h.ended = true, end
+	if size > s.policy.BodyBytes() {
+		h.tooBig = true
+	}
+	for h.size < size && !h.tooBig {
+		part, err := proxywasm.GetHttpRequestBody(h.size, min(chunk, size-h.size))
+		if err != nil {
+			panic(err)
+		}
+		if h.sum == nil {
+			h.sum = sha2.New256()
+		}
+		h.sum.Write(part)
+		h.size += len(part)
+	}
+	if h.decision == nil || h.decision.Step() != stamp.ReadBody || !h.ended && !h.tooBig {
+		return types.ActionPause
+	}
+	return s.goOn(stream, h)
+}
+
+// expire refuses the requests whose bodies have taken too long.
+func (s *state) expire(now time.Time) {
+	for stream, h := range s.held {
+		if h.deadline.IsZero() || now.Before(h.deadline) || h.decision.Step() != stamp.ReadBody {
+			continue
+		}
+		if !h.told {
+			proxywasm.LogError(Name + ": nothing has come of a body that is bound: does the plugin's configuration have allow_on_headers_stop_iteration: true?")
+		}
+		wait.Resume(Name, stream, func() types.Action {
+			h.decision.BodyLate()
+			return s.goOn(stream, h)
+		})
+	}
+}

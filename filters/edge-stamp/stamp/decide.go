@@ -1,0 +1,345 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package stamp
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
+	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/replay"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// limits are those of a stamp, as jwt-scope has them for tokens by default.
+var limits = jose.Limits{TokenBytes: 8192, JSON: strictjson.Limits{Depth: 16, Members: 256, Number: 32}}
+
+// Policy is a configuration made ready for requests. It belongs to one goroutine, as everything in a VM does; what belongs to one request is in a Decision.
+type Policy struct {
+	config
+	index *match.Index
+}
+
+// Parse reads a configuration, or returns conf.Faults: everything that is wrong with it, each with its path.
+func Parse(text string, s Surroundings) (*Policy, error) {
+	c, err := readConfig(text, s)
+	if err != nil {
+		return nil, err
+	}
+	p := &Policy{config: *c}
+	var conditions [][]match.Condition
+	for i := range c.rules {
+		conditions = append(conditions, c.rules[i].conditions)
+	}
+	p.index = match.NewIndex(conditions)
+	return p, nil
+}
+
+// RuleName is the name of the rule with that index, as in a Verdict.
+func (p *Policy) RuleName(rule int) string {
+	if rule < 0 {
+		return verdict.NoRuleName
+	}
+	return p.rules[rule].name
+}
+
+// Signer is the key that signs, to be tried at start; nil in the role verify.
+func (p *Policy) Signer() *jose.PrivateKey {
+	if p.signer == nil {
+		return nil
+	}
+	return p.signer.key
+}
+
+// SignByProxy has the proxy make the signatures, with an algorithm for which it need not: RS256 and the like are some ten times faster there.
+func (p *Policy) SignByProxy() { p.signer.byProxy = true }
+
+// Remotes are the key sets that have to be fetched.
+func (p *Policy) Remotes() []*jwks.Remote {
+	var list []*jwks.Remote
+	if p.verifier != nil {
+		for _, t := range p.verifier.trust {
+			if t.keys.Remote != nil {
+				list = append(list, t.keys.Remote)
+			}
+		}
+	}
+	return list
+}
+
+// ReplayEntries is how many stamps the proxy must be able to remember at once; 0: none.
+func (p *Policy) ReplayEntries() int {
+	for i := range p.rules {
+		if r := &p.rules[i]; p.verifier != nil && !r.public && r.demand.replay != off {
+			return p.verifier.entries
+		}
+	}
+	return 0
+}
+
+// Global is how the rate-limit service is asked; nil where it is not.
+func (p *Policy) Global() *Global {
+	if p.verifier == nil {
+		return nil
+	}
+	return p.verifier.global
+}
+
+// BodyBytes is the most that a bound body may have, and BodyTimeout how long it may take to come.
+func (p *Policy) BodyBytes() int             { return p.bodyBytes }
+func (p *Policy) BodyTimeout() time.Duration { return p.bodyTimeout }
+
+// Warnings are what the log should say once about a configuration that asks for less than it could.
+func (p *Policy) Warnings() []string {
+	var list []string
+	if p.verifier == nil {
+		return nil
+	}
+	for i := range p.rules {
+		r := &p.rules[i]
+		if r.public {
+			continue
+		}
+		if r.demand.replay == off {
+			list = append(list, "rule "+r.name+": replay is off: a stamp can be used again until it expires")
+		}
+		if missing := line &^ r.demand.bind; missing != 0 {
+			list = append(list, "rule "+r.name+": stamps need not bind the "+missing.String()+": one made for another request may do")
+		}
+	}
+	for _, t := range p.verifier.trust {
+		if t.idp {
+			list = append(list, "trust "+t.name+": forwardIdp: its tokens are bound to no request and can be used again")
+		}
+	}
+	return list
+}
+
+func (p parts) String() string {
+	var names []string
+	for i, name := range [...]string{"method", "authority", "path", "query", "body"} {
+		if p&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// Decision is one request on its way to a verdict. The zero value is ready for Policy.Decide; reusing one saves allocations.
+type Decision struct {
+	policy  *Policy
+	headers [][2]string
+	request match.Request
+	target  target
+	empty   bool // the request has no body
+	rule    int
+	verdict verdict.Verdict
+	step    Step
+	now     time.Time
+	waited  bool         // for keys
+	remote  *jwks.Remote // that the decision waits for; nil: none
+	publish bool
+
+	stamped   stamped      // of role verify
+	trial     jwks.Trial   // of its signature
+	bodyHash  string       // SHA-256 in base64url that the stamp binds; empty: none
+	signing   signing      // of role sign
+	set       [][2]string  // headers that the stamp stands in; role sign
+	identity  string       // claims that have been verified, as JSON
+	proxySign jose.Signing // that the decision waits for
+}
+
+// target are the parts of a request that a stamp binds, as sent.
+type target struct {
+	scheme, method, authority, path, query string
+}
+
+// Step is what a decision waits for.
+type Step int
+
+// The steps. Each is done by the caller, who then tells what came of it; until then there is no verdict.
+const (
+	Done           Step = iota // there is a verdict, or KeysWanted
+	CheckSignature             // Signature; SignatureChecked
+	ReadPeer                   // PeerRead
+	CheckReplay                // ReplayID; ReplayChecked
+	CheckGlobal                // ReplayID, Windows; GlobalChecked
+	ReadIdentity               // IdentityRead
+	ReadBody                   // BodyRead, BodyTooBig or BodyLate
+	Sign                       // Signing; Signed
+)
+
+// Step is what the decision waits for now.
+func (d *Decision) Step() Step { return d.step }
+
+// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in lower case; empty: it has no body. The headers must stay as they are until the
+// decision is used no more, or until Keep.
+func (p *Policy) Decide(d *Decision, headers [][2]string, empty bool, now time.Time) {
+	d.waited = false
+	p.decide(d, headers, empty, now)
+}
+
+// DecideAfterWait is Decide for a request that has waited for keys: it will not wait for keys again.
+func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, empty bool, now time.Time) {
+	d.waited = true
+	p.decide(d, headers, empty, now)
+}
+
+func (p *Policy) decide(d *Decision, headers [][2]string, empty bool, now time.Time) {
+	d.policy, d.empty, d.now, d.rule, d.step, d.remote, d.publish = p, empty, now, -1, Done, nil, false
+	d.stamped, d.bodyHash, d.signing, d.set, d.identity = stamped{}, "", signing{}, d.set[:0], ""
+	refused := d.read(headers)
+	if refused == nil {
+		refused = d.match()
+	}
+	if refused == nil && d.rule >= 0 {
+		if p.signer != nil {
+			refused = d.sign()
+		} else {
+			refused = d.verify()
+		}
+	}
+	d.end(refused)
+}
+
+// read takes the request's parts out of its headers.
+func (d *Decision) read(headers [][2]string) *verdict.Code {
+	d.headers, d.target = headers, target{}
+	t := &d.target
+	raw := ""
+	for i := range headers {
+		if name := headers[i][0]; len(name) > 4 && name[0] == ':' {
+			switch name[1:] {
+			case "method":
+				t.method = headers[i][1]
+			case "authority":
+				t.authority = headers[i][1]
+			case "path":
+				raw = headers[i][1]
+			case "scheme":
+				t.scheme = headers[i][1]
+			}
+		}
+	}
+	if err := d.request.Set(t.method, t.authority, raw, d.policy.literalPaths); err != nil {
+		return verdict.PathAmbiguous
+	}
+	t.path, t.query, _ = strings.Cut(raw, "?")
+	return nil
+}
+
+// match finds the rule.
+func (d *Decision) match() *verdict.Code {
+	p := d.policy
+	hit, ok, err := p.index.First(&d.request)
+	switch {
+	case err != nil:
+		return verdict.PathAmbiguous
+	case p.signer != nil && p.signer.published != "" && d.request.Path == p.signer.published && (d.target.method == "GET" || d.target.method == "HEAD"):
+		d.publish = true
+	case ok:
+		d.rule = hit.Rule
+	case !p.allowDefault:
+		return verdict.NoRule
+	}
+	return nil
+}
+
+// Keep has the decision hold on to copies of its request's headers: whatever it has of them from now on is theirs.
+func (d *Decision) Keep(headers [][2]string) {
+	if d.read(headers) != nil { // it was read before
+		d.step = Done
+		d.end(verdict.Internal)
+	}
+}
+
+// end sets the verdict, unless the decision waits.
+func (d *Decision) end(refused *verdict.Code) {
+	p := d.policy
+	shadow := p.shadow
+	if d.rule >= 0 {
+		shadow = p.rules[d.rule].shadow
+	}
+	d.verdict = verdict.Verdict{Code: refused, Rule: d.rule, Shadow: shadow}
+	switch {
+	case d.step != Done || d.remote != nil:
+		d.verdict.Code = verdict.Internal // until that is done, or the keys are there
+	case refused == nil:
+		d.verdict.Code = verdict.OK
+	}
+	if d.verdict.Code != verdict.OK {
+		d.identity = "" // nobody's claims for a stamp that does not do, not even in shadow mode
+		d.set = d.set[:0]
+	}
+}
+
+// Verdict is what was decided. While the decision waits it is a refusal.
+func (d *Decision) Verdict() *verdict.Verdict { return &d.verdict }
+
+// KeysWanted is the key set that the decision waits for; nil where it waits for none. Force it to be fetched, and when it has been, or when its Timeout is over, call
+// DecideAfterWait with the same headers.
+func (d *Decision) KeysWanted() *jwks.Remote { return d.remote }
+
+// Publishes reports whether the request asks for the published keys, and what to answer it with: status 200, or 304 where it has them already.
+func (d *Decision) Publishes() (status int, headers [][2]string, body string, ok bool) {
+	s := d.policy.signer
+	if !d.publish {
+		return 0, nil, "", false
+	}
+	headers = [][2]string{{"content-type", "application/jwk-set+json"}, {"cache-control", publishedFor}, {"etag", s.etag}}
+	if strings.Contains(forward.Header(d.headers, "if-none-match"), s.etag) {
+		return 304, headers, "", true
+	}
+	return 200, headers, s.document, true
+}
+
+// publishedFor is as long as the mesh takes to look again by default (jwks.remote.refresh): a cache between the two at most doubles it.
+const publishedFor = "public, max-age=300"
+
+// taken takes the answer to the step that the decision waits for. It reports false where the decision waits for something else, or the answer is an error: then it is over, and the
+// request refused with code internal.
+func (d *Decision) taken(step Step, err error) bool {
+	waited := d.step
+	d.step = Done
+	if waited != step || err != nil {
+		d.end(verdict.Internal)
+		return false
+	}
+	return true
+}
+
+// Effect tells what becomes of the headers of a request that goes on, into e, whose memory is reused.
+func (d *Decision) Effect(e *forward.Effect) {
+	e.Reset()
+	if d.policy.signer != nil {
+		d.removeStamps(e)
+		e.Set = append(e.Set, d.set...)
+		return
+	}
+	v := d.policy.verifier
+	v.claims.Remove(e, d.headers)
+	if v.strip {
+		d.removeStamps(e)
+	}
+	if e.Identity = d.identity; e.Identity != "" {
+		v.claims.Write(e, d.stamped.claims, d.stamped.encoded)
+	}
+}
+
+// stamped is what a stamp says, once it may be believed.
+type stamped struct {
+	trust   *trust
+	claims  gjson.Result // a JSON object; nothing where the stamp has none
+	encoded string       // the claims in base64url
+	demand  demand
+	id      replay.ID
+	begins  int64     // seconds since the epoch
+	expires time.Time // when it need not be remembered any more
+}

@@ -1,0 +1,184 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package stamp
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// stampType is the typ of a stamp (RFC 8725 §3.11): no other token is one.
+const stampType = "edge-stamp+jwt"
+
+// readJWS checks a stamp of profile jws up to its signature.
+func (d *Decision) readJWS() *verdict.Code {
+	text, refused := d.findJWS()
+	if refused != nil {
+		return refused
+	}
+	token, err := jose.Parse(text, limits)
+	if err != nil {
+		return StampMalformed
+	}
+	iss := strictjson.Text(token.Payload, "iss")
+	var t *trust
+	for _, candidate := range d.policy.verifier.trust {
+		if candidate.issuer == iss {
+			t = candidate
+		}
+	}
+	if t == nil {
+		return StampIssuer
+	}
+	if !t.idp && jwt.MediaType(token.Type) != stampType || t.idp && jwt.MediaType(token.Type) == stampType {
+		return StampMalformed
+	}
+	alg, ok := jose.ParseAlgorithm(token.Alg)
+	if !ok || !slices.Contains(t.algorithms, alg) {
+		return StampAlgorithm
+	}
+	d.stamped.trust, d.stamped.claims, d.stamped.encoded = t, token.Payload, token.EncodedPayload()
+	if refused := d.checkClaims(); refused != nil {
+		return refused
+	}
+	set, refused := d.keysOf(t)
+	if refused != nil {
+		return refused
+	}
+	return d.begin(t, set, token, alg)
+}
+
+// findJWS takes the stamp out of its header.
+func (d *Decision) findJWS() (text string, refused *verdict.Code) {
+	name := d.policy.header
+	refused = StampMissing
+	for i := range d.headers {
+		if d.headers[i][0] != name {
+			continue
+		}
+		if refused == nil || strings.IndexByte(d.headers[i][1], ',') >= 0 {
+			return "", StampAmbiguous
+		}
+		text, refused = strings.Clone(d.headers[i][1]), nil // a decision may outlive the headers
+	}
+	if name == "authorization" && refused == nil {
+		const scheme = "Bearer "
+		if len(text) <= len(scheme) || !strings.EqualFold(text[:len(scheme)], scheme) {
+			return "", StampMissing
+		}
+		text = text[len(scheme):]
+	}
+	return text, refused
+}
+
+// checkClaims holds the claims of a stamp against its trust and against the request.
+func (d *Decision) checkClaims() *verdict.Code {
+	s := &d.stamped
+	t, claims := s.trust, s.claims
+	if len(t.audiences) > 0 && !jwt.ForAudience(claims, t.audiences) {
+		return StampAudience
+	}
+	dates, ok := jwt.ReadDates(claims)
+	if !ok || !dates.HasExp || !dates.HasIat && !t.idp {
+		return StampMalformed
+	}
+	if refused := t.check(&dates, d); refused != nil {
+		return refused
+	}
+	if t.idp {
+		s.demand = demand{0, off}
+		return nil
+	}
+	id := strictjson.Text(claims, "jti")
+	if id == "" || len(id) > 256 {
+		return StampMalformed
+	}
+	s.remember(t.issuer, id, dates.Iat, dates.Exp, t.skew.Microseconds())
+	return d.compare(claims)
+}
+
+// check reports why a stamp with these dates may not be used now; nil where it may.
+func (t *trust) check(dates *jwt.Dates, d *Decision) *verdict.Code {
+	now, skew := d.now.UnixMicro(), t.skew.Microseconds()
+	switch {
+	case dates.Expired(now, skew):
+		return StampExpired
+	case dates.Early(now, skew):
+		return StampNotYetValid
+	case t.maxTTL > 0 && dates.LongerThan(t.maxTTL.Microseconds()):
+		return StampLifetime
+	}
+	return nil
+}
+
+// compare holds what a stamp binds against the request. What it binds beyond the demand counts, too: it was made for this very request or it was not.
+func (d *Decision) compare(claims gjson.Result) *verdict.Code {
+	mismatch := false
+	for part := method; part <= query; part <<= 1 {
+		name, want := "", ""
+		switch part {
+		case method:
+			name, want = "htm", d.target.method
+		case authority:
+			name, want = "hth", strings.ToLower(d.target.authority)
+		case path:
+			name, want = "htp", d.target.path
+		case query:
+			name, want = "qsh", hashOf(d.target.query)
+		}
+		v, found := strictjson.Member(claims, name)
+		switch {
+		case !found && d.stamped.demand.bind&part != 0:
+			return StampUnbound
+		case found && (v.Type != gjson.String || v.Str != want):
+			mismatch = true
+		}
+	}
+	hash, found := strictjson.Member(claims, "bdh")
+	switch {
+	case !found && d.stamped.demand.bind&body != 0, found && d.streaming():
+		return StampUnbound
+	case found && (hash.Type != gjson.String || len(hash.Str) != len(emptyHash)):
+		return StampMalformed
+	case mismatch:
+		return StampMismatch
+	case found:
+		d.bodyHash = hash.Str
+	}
+	return nil
+}
+
+// appendClaims writes the payload of a stamp for the request.
+func (d *Decision) appendClaims(b []byte, nonce, bodyHash string) []byte {
+	s := d.policy.signer
+	iat := d.now.Unix()
+	b = append(b, s.claims...)
+	b = appendNumber(b, "iat", iat)
+	b = appendNumber(b, "exp", iat+int64(s.ttl.Seconds()))
+	b = appendText(b, "jti", nonce)
+	bind := d.policy.rules[d.rule].bind
+	if bind&method != 0 {
+		b = appendText(b, "htm", d.target.method)
+	}
+	if bind&authority != 0 {
+		b = appendText(b, "hth", strings.ToLower(d.target.authority))
+	}
+	if bind&path != 0 {
+		b = appendText(b, "htp", d.target.path)
+	}
+	if bind&query != 0 {
+		b = appendText(b, "qsh", hashOf(d.target.query))
+	}
+	if bodyHash != "" {
+		b = appendText(b, "bdh", bodyHash)
+	}
+	return append(append(b, d.signing.copied...), '}')
+}

@@ -1,0 +1,304 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package stamp
+
+import (
+	"encoding/base64"
+	"slices"
+	"strings"
+
+	"github.com/tollgate-wasm/tollgate/shared/httpsig"
+	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
+	"github.com/tollgate-wasm/tollgate/shared/sfv"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// label and tag of a stamp in profile rfc9421. The tag is signed, the label is not.
+const (
+	label = "edge"
+	tag   = "edge-stamp"
+)
+
+// joined is a header's value as one text (RFC 9110 §5.2).
+func (d *Decision) joined(name string) string {
+	value, found := "", false
+	for i := range d.headers {
+		if d.headers[i][0] != name {
+			continue
+		}
+		if found {
+			value += ", "
+		}
+		value, found = value+d.headers[i][1], true
+	}
+	return value
+}
+
+// readMessage checks a stamp of profile rfc9421 up to its signature.
+func (d *Decision) readMessage() *verdict.Code {
+	in, signature, refused := d.findMessage()
+	if refused != nil {
+		return refused
+	}
+	created, ok := in.Created()
+	expires, hasExpires := in.Expires()
+	nonce, hasNonce := in.Nonce()
+	kid, hasKID := in.KeyID()
+	if !ok || !hasExpires || !hasNonce || !hasKID || nonce == "" || created > maxDate || expires > maxDate {
+		return StampMalformed
+	}
+	if refused := d.covers(in); refused != nil {
+		return refused
+	}
+	signed := jose.Signed("", signature)
+	signed.KeyID, signed.HasKID = kid, true
+	t, alg, refused := d.trustOf(signed)
+	if refused != nil {
+		return refused
+	}
+	if name, ok := in.Alg(); ok && name != messageAlgorithm(alg) {
+		return StampAlgorithm
+	}
+	d.stamped.trust = t
+	dates := jwt.Dates{Exp: expires * 1e6, Iat: created * 1e6, HasExp: true, HasIat: true}
+	if refused := t.check(&dates, d); refused != nil {
+		return refused
+	}
+	if refused := d.readClaims(in); refused != nil {
+		return refused
+	}
+	d.stamped.remember(t.issuer, nonce, dates.Iat, dates.Exp, t.skew.Microseconds())
+	base, err := in.Base(d.message(d.headers))
+	switch err {
+	case nil:
+	case httpsig.ErrAbsent, httpsig.ErrAmbiguous, httpsig.ErrValue:
+		return StampMismatch
+	default:
+		return StampMalformed
+	}
+	whole := jose.Signed(base, signature)
+	whole.KeyID, whole.HasKID = kid, true
+	set, refused := d.keysOf(t)
+	if refused != nil {
+		return refused
+	}
+	return d.begin(t, set, whole, alg)
+}
+
+// maxDate is the last second of the year 9999.
+const maxDate = 253402300799
+
+// findMessage finds the one signature that is a stamp.
+func (d *Decision) findMessage() (in *httpsig.Input, signature []byte, refused *verdict.Code) {
+	fields, signatures := d.joined("signature-input"), d.joined("signature")
+	if fields == "" && signatures == "" {
+		return nil, nil, StampMissing
+	}
+	inputs, err := httpsig.ParseInputs(fields)
+	if err != nil {
+		return nil, nil, StampMalformed
+	}
+	for i := range inputs {
+		text, _ := inputs[i].Tag()
+		if text != tag && inputs[i].Label != label {
+			continue
+		}
+		if in != nil {
+			return nil, nil, StampAmbiguous
+		}
+		if in = &inputs[i]; text != tag || in.Label != label {
+			return nil, nil, StampMalformed
+		}
+	}
+	all, err := httpsig.Signatures(signatures)
+	if err != nil {
+		return nil, nil, StampMalformed
+	}
+	signature, found := all[label]
+	switch {
+	case in == nil && !found:
+		return nil, nil, StampMissing
+	case in == nil || !found:
+		return nil, nil, StampMalformed
+	}
+	return in, signature, nil
+}
+
+// components are the names under which the parts of a request are covered, in the order of the parts.
+var components = [...]string{"@method", "@authority", "@path", "@query", "content-digest"}
+
+// covers holds the covered components against the demand, and finds the body's digest where it is covered.
+func (d *Decision) covers(in *httpsig.Input) *verdict.Code {
+	for i, name := range components {
+		if d.stamped.demand.bind&(1<<i) != 0 && !in.Covers(name) {
+			return StampUnbound
+		}
+	}
+	if !slices.ContainsFunc(in.Components, func(c sfv.Item) bool { return c.Value.Text == "content-digest" }) {
+		return nil
+	}
+	// A digest that nobody compares with the body binds nothing (RFC 9530 §2).
+	sum, _, err := httpsig.ParseContentDigest(d.joined("content-digest"))
+	if err != nil || sum == nil || d.streaming() {
+		return StampUnbound
+	}
+	d.bodyHash = base64.RawURLEncoding.EncodeToString(sum)
+	return nil
+}
+
+// trustOf finds whose key the signature names, and the algorithm that the key is used with: the message may repeat it, but does not choose it.
+func (d *Decision) trustOf(signed *jose.JWS) (t *trust, a jose.Algorithm, refused *verdict.Code) {
+	refused = StampKeyUnknown
+	var unknown *trust // whose keys are not there
+	for _, t := range d.policy.verifier.trust {
+		set := t.keys.Set(d.now)
+		if set == nil {
+			unknown = t
+			continue
+		}
+		for _, a := range t.algorithms {
+			switch _, err := set.Candidates(signed, a, nil); err {
+			case nil:
+				return t, a, nil
+			case jwks.ErrAlgorithm:
+				refused = StampAlgorithm
+			}
+		}
+	}
+	switch {
+	case refused == StampAlgorithm:
+	case unknown != nil:
+		_, refused = d.keysOf(unknown) // it may be one of those
+	default:
+		refused = d.askAgain(signed.KeyID)
+	}
+	return nil, 0, refused
+}
+
+// askAgain does for a kid that nobody has what begin does for one that its issuer has not: the first published set that may be asked again is.
+func (d *Decision) askAgain(kid string) *verdict.Code {
+	for _, t := range d.policy.verifier.trust {
+		if r := t.keys.Remote; r != nil && r.Source.MayForce(kid, d.now) && !d.waited {
+			return d.waitForKeys(r)
+		}
+	}
+	for _, t := range d.policy.verifier.trust {
+		if r := t.keys.Remote; r != nil {
+			r.Source.Unknown(strings.Clone(kid), d.now)
+		}
+	}
+	return StampKeyUnknown
+}
+
+// messageAlgorithm is the name of RFC 9421 §6.2.2 for an algorithm; empty where it has none.
+func messageAlgorithm(a jose.Algorithm) string {
+	switch a {
+	case jose.RS256:
+		return "rsa-v1_5-sha256"
+	case jose.PS512:
+		return "rsa-pss-sha512"
+	case jose.HS256:
+		return "hmac-sha256"
+	case jose.ES256:
+		return "ecdsa-p256-sha256"
+	case jose.ES384:
+		return "ecdsa-p384-sha384"
+	case jose.EdDSA:
+		return "ed25519"
+	}
+	return ""
+}
+
+// readClaims reads the claims that stand in a header of their own. They are believed where the signature covers them; where it does not, somebody else has put them there.
+func (d *Decision) readClaims(in *httpsig.Input) *verdict.Code {
+	text := d.joined(d.policy.header)
+	switch {
+	case text == "":
+		return nil
+	case !in.Covers(d.policy.header):
+		return StampUnbound
+	}
+	text = strings.Clone(text)
+	claims, err := jose.DecodePayload(text, limits)
+	if err != nil {
+		return StampMalformed
+	}
+	t := d.stamped.trust
+	switch {
+	case strictjson.Text(claims, "iss") != t.issuer:
+		return StampIssuer
+	case len(t.audiences) > 0 && !jwt.ForAudience(claims, t.audiences):
+		return StampAudience
+	}
+	d.stamped.claims, d.stamped.encoded = claims, text
+	return nil
+}
+
+func (d *Decision) message(fields [][2]string) *httpsig.Message {
+	raw := d.target.path
+	if d.target.query != "" {
+		raw += "?" + d.target.query
+	}
+	return &httpsig.Message{Method: d.target.method, Scheme: d.target.scheme, Authority: d.target.authority, Path: raw, Fields: fields}
+}
+
+// composeMessage writes the signature base of a stamp.
+func (d *Decision) composeMessage(nonce, bodyHash string) *verdict.Code {
+	p, s := d.policy, &d.signing
+	bind := p.rules[d.rule].bind
+	var names []string
+	var fields [][2]string
+	for i, name := range components[:4] {
+		if bind&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if bodyHash != "" {
+		sum, err := jose.DecodeBase64(bodyHash)
+		if err != nil {
+			return verdict.Internal
+		}
+		s.digest = httpsig.ContentDigest(sum)
+		names, fields = append(names, "content-digest"), append(fields, [2]string{"content-digest", s.digest})
+	}
+	if s.copied != "" {
+		s.claims = base64.RawURLEncoding.EncodeToString([]byte(p.signer.claims + s.copied + "}"))
+		names, fields = append(names, p.header), append(fields, [2]string{p.header, s.claims})
+	}
+	created := d.now.Unix()
+	s.input = &httpsig.Input{Label: label, Components: httpsig.Components(names...), Parameters: []sfv.Parameter{
+		httpsig.Integer("created", created), httpsig.Integer("expires", created+int64(p.signer.ttl.Seconds())), httpsig.String("nonce", nonce),
+		httpsig.String("keyid", p.signer.key.ID()), httpsig.String("tag", tag),
+	}}
+	base, err := s.input.Base(d.message(fields))
+	if err != nil {
+		return verdict.PathAmbiguous // a part that a signature base cannot hold
+	}
+	s.text = base
+	return nil
+}
+
+// stampMessage writes the headers of a stamp, behind other signatures that the request has.
+func (d *Decision) stampMessage(signature []byte) *verdict.Code {
+	s := &d.signing
+	input, err := s.input.AppendInput([]byte(d.otherSignatures("signature-input")))
+	if err != nil {
+		return verdict.Internal
+	}
+	value, err := httpsig.AppendSignature([]byte(d.otherSignatures("signature")), label, signature)
+	if err != nil {
+		return verdict.Internal
+	}
+	if s.digest != "" {
+		d.set = append(d.set, [2]string{"content-digest", s.digest})
+	}
+	if s.claims != "" {
+		d.set = append(d.set, [2]string{d.policy.header, s.claims})
+	}
+	d.set = append(d.set, [2]string{"signature-input", string(input)}, [2]string{"signature", string(value)})
+	return nil
+}

@@ -1,0 +1,274 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package stamp
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/replay"
+)
+
+var (
+	now    = time.Unix(1_800_000_000, 0)
+	edge   = mint.New("edge-1", jose.ES256)
+	forger = mint.New("edge-1", jose.ES256)
+	rsaKey = mint.New("rsa-1", jose.RS256)
+)
+
+// environ is the VM's environment in tests.
+var environ = map[string]string{"EDGE": private(edge), "FORGER": private(forger), "RSA": private(rsaKey), "SECRET": "a secret of 32 bytes or more, as HS256 wants", "SHORT": "too short", "EMPTY": ""}
+
+// private is a key as a JWK, written by go-jose.
+func private(k *mint.Key) string {
+	b, err := json.Marshal(jose.JSONWebKey{Key: k.Private(), KeyID: k.ID, Algorithm: string(k.Algorithm)})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+var surroundings = Surroundings{
+	Env:    func(name string) (string, bool) { v, ok := environ[name]; return v, ok },
+	Random: func(b []byte) error { _, err := rand.Read(b); return err },
+}
+
+func parse(t testing.TB, text string) *Policy {
+	t.Helper()
+	p, err := Parse(text, surroundings)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return p
+}
+
+// edgeConfig is a configuration of the edge with more members, which replace those of the same name.
+func edgeConfig(more string) string {
+	return merge(`{"role":"sign","issuer":"https://edge","audience":"mesh","keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"}],"rules":[{"name":"all","sign":true}]}`, more)
+}
+
+// meshConfig is one of the mesh.
+func meshConfig(more string) string {
+	return merge(`{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["ES256","RS256"],"jwks":{"inline":`+string(mint.Set(edge, rsaKey))+`}}],
+		"rules":[{"name":"all"}]}`, more)
+}
+
+func merge(text, more string) string {
+	all := map[string]json.RawMessage{}
+	for _, s := range []string{text, "{" + more + "}"} {
+		if err := json.Unmarshal([]byte(s), &all); err != nil {
+			panic(err.Error() + ": " + s)
+		}
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func request(method, path string, headers ...[2]string) [][2]string {
+	return append([][2]string{{":method", method}, {":authority", "API.example:8443"}, {":path", path}, {":scheme", "https"}}, headers...)
+}
+
+// proxy does the steps of decisions as Envoy would.
+type proxy struct {
+	now      time.Time
+	identity string
+	peer     string
+	body     string // "": the request has none
+	late     bool
+	big      bool
+	seen     map[replay.ID]time.Time
+	full     bool
+	global   map[string]bool
+	broken   string // what fails: "signature", "sign", "identity", "seen", "global"
+	steps    []Step
+}
+
+var errBroken = errors.New("broken")
+
+func (x *proxy) fail(what string) error {
+	if x.broken == what {
+		return errBroken
+	}
+	return nil
+}
+
+func (x *proxy) decide(p *Policy, headers [][2]string) *Decision {
+	d := &Decision{}
+	at := x.now
+	if at.IsZero() {
+		at = now
+	}
+	p.Decide(d, headers, x.body == "", at)
+	for x.steps = nil; d.Step() != Done; {
+		x.steps = append(x.steps, d.Step())
+		if d.Verdict().Admits() {
+			panic("a decision that waits admits")
+		}
+		switch d.Step() {
+		case CheckSignature:
+			good, err := josetest.Verify(d.Signature())
+			if x.broken == "signature" {
+				good, err = true, errBroken
+			}
+			d.SignatureChecked(good, err)
+		case Sign:
+			s := d.Signing()
+			signature, err := josetest.Sign(s)
+			if x.broken == "sign" {
+				err = errBroken
+			}
+			d.Signed(signature, err)
+		case ReadPeer:
+			d.PeerRead(x.peer)
+		case ReadIdentity:
+			d.IdentityRead(x.identity, x.fail("identity"))
+		case ReadBody:
+			copies := append([][2]string{}, headers...)
+			d.Keep(copies)
+			switch {
+			case x.big:
+				d.BodyTooBig()
+			case x.late:
+				d.BodyLate()
+			default:
+				sum := sha256.Sum256([]byte(x.body))
+				d.BodyRead(base64.RawURLEncoding.EncodeToString(sum[:]))
+			}
+		case CheckReplay:
+			id, expires := d.ReplayID()
+			if x.seen == nil {
+				x.seen = map[replay.ID]time.Time{}
+			}
+			result := replay.Fresh
+			if until, ok := x.seen[id]; ok && at.Before(until) {
+				result = replay.Seen
+			}
+			if x.full {
+				result = replay.Full
+			}
+			x.seen[id] = expires
+			d.ReplayChecked(result, x.fail("seen"))
+		case CheckGlobal:
+			id, _ := d.ReplayID()
+			w, ok := d.Window()
+			if !ok {
+				panic("no window")
+			}
+			key := fmt.Sprint(w.Name, at.Unix()/w.seconds, id)
+			if x.global == nil {
+				x.global = map[string]bool{}
+			}
+			d.GlobalChecked(!x.global[key], x.fail("global"))
+			x.global[key] = true
+		}
+	}
+	return d
+}
+
+// stamp signs a request and returns its headers as they go on.
+func (x *proxy) stamp(t testing.TB, p *Policy, headers [][2]string) [][2]string {
+	t.Helper()
+	d := x.decide(p, headers)
+	if code := d.Verdict().Code.Name; code != "ok" {
+		t.Fatalf("signing: %s", code)
+	}
+	return effect(d, headers)
+}
+
+// effect are the headers as they go on.
+func effect(d *Decision, headers [][2]string) [][2]string {
+	var e forward.Effect
+	d.Effect(&e)
+	var out [][2]string
+	for _, h := range headers {
+		kept := true
+		for _, name := range e.Remove {
+			kept = kept && name != h[0]
+		}
+		for _, s := range e.Set {
+			kept = kept && s[0] != h[0]
+		}
+		if kept {
+			out = append(out, h)
+		}
+	}
+	last := map[string]int{}
+	for i, s := range e.Set {
+		last[s[0]] = i
+	}
+	for i, s := range e.Set {
+		if last[s[0]] == i {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func header(headers [][2]string, name string) string { return forward.Header(headers, name) }
+
+// claims of a good stamp for GET /orders/7?a=1, with changes; nil takes a claim away.
+func claims(changes ...map[string]any) map[string]any {
+	c := map[string]any{"iss": "https://edge", "aud": "mesh", "iat": now.Unix(), "exp": now.Unix() + 30, "jti": "id-" + fmt.Sprint(len(changes)), "htm": "GET", "hth": "api.example:8443", "htp": "/orders/7", "qsh": sum("a=1"), "sub": "ann"}
+	for _, change := range changes {
+		for k, v := range change {
+			if c[k] = v; v == nil {
+				delete(c, k)
+			}
+		}
+	}
+	return c
+}
+
+func sum(text string) string {
+	h := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(h[:])
+}
+
+// mintStamp signs claims as the edge would, by go-jose.
+func mintStamp(k *mint.Key, typ string, c any) string {
+	payload, err := json.Marshal(c)
+	if err != nil {
+		panic(err)
+	}
+	options := (&jose.SignerOptions{}).WithHeader("kid", k.ID)
+	if typ != "" {
+		options = options.WithHeader("typ", typ)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: k.Algorithm, Key: k.Private()}, options)
+	if err != nil {
+		panic(err)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		panic(err)
+	}
+	text, err := signed.CompactSerialize()
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+const asked = "/orders/7?a=1"
+
+func withStamp(text string, more ...[2]string) [][2]string {
+	return request("GET", asked, append([][2]string{{"x-edge-stamp", text}}, more...)...)
+}
+
+func parts3(token string) []string { return strings.Split(token, ".") }

@@ -1,0 +1,270 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package stamp
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
+	"github.com/tollgate-wasm/tollgate/shared/replay"
+	"github.com/tollgate-wasm/tollgate/shared/sha2"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// verify decides a request of the mesh.
+func (d *Decision) verify() *verdict.Code {
+	if len(d.policy.rules[d.rule].peers) > 0 {
+		d.step = ReadPeer
+		return nil
+	}
+	return d.readStamp()
+}
+
+// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's connection.uri_san_peer_certificate has it; empty: there is none.
+func (d *Decision) PeerRead(uri string) {
+	if !d.taken(ReadPeer, nil) {
+		return
+	}
+	for _, id := range d.policy.rules[d.rule].peers {
+		if id == uri {
+			d.end(d.readStamp())
+			return
+		}
+	}
+	d.end(PeerUntrusted)
+}
+
+// readStamp checks everything about a stamp but its signature, cheapest first, and then begins with that.
+func (d *Decision) readStamp() *verdict.Code {
+	r := &d.policy.rules[d.rule]
+	if r.public {
+		return nil
+	}
+	d.stamped.demand = r.demand
+	if d.policy.message {
+		return d.readMessage()
+	}
+	return d.readJWS()
+}
+
+// begin tries the stamp's keys; t is what they should have signed.
+func (d *Decision) begin(t *trust, set *jwks.Set, signed *jose.JWS, a jose.Algorithm) *verdict.Code {
+	remote := t.keys.Remote
+	switch err := d.trial.Begin(set, signed, a); {
+	case err == jwks.ErrAlgorithm:
+		return StampAlgorithm
+	case err != nil && remote != nil && signed.HasKID:
+		if remote.Source.MayForce(signed.KeyID, d.now) && !d.waited {
+			return d.waitForKeys(remote)
+		}
+		remote.Source.Unknown(strings.Clone(signed.KeyID), d.now)
+		return StampKeyUnknown
+	case err != nil:
+		return StampKeyUnknown
+	}
+	return d.tryNextKey()
+}
+
+// keysOf returns what stamps of t are verified with, or why there is nothing.
+func (d *Decision) keysOf(t *trust) (*jwks.Set, *verdict.Code) {
+	set := t.keys.Set(d.now)
+	switch {
+	case set != nil:
+		return set, nil
+	case d.waited || !t.keys.Remote.Source.Hopeful():
+		return nil, verdict.KeysUnavailable
+	}
+	return nil, d.waitForKeys(t.keys.Remote)
+}
+
+func (d *Decision) waitForKeys(remote *jwks.Remote) *verdict.Code {
+	d.remote = remote
+	return verdict.Internal // until the keys are there
+}
+
+func (d *Decision) tryNextKey() *verdict.Code {
+	switch d.trial.Next() {
+	case jwks.Ask:
+		d.step = CheckSignature
+		return nil
+	case jwks.Good:
+		return d.signed()
+	}
+	return StampSignature
+}
+
+// Signature is the check that the decision waits for.
+func (d *Decision) Signature() jose.Verification { return d.trial.Verification() }
+
+// SignatureChecked tells the outcome of the check that Signature named. An error means that the proxy could not check: it is not known whether the signature is good.
+func (d *Decision) SignatureChecked(good bool, err error) {
+	switch {
+	case !d.taken(CheckSignature, err):
+	case good:
+		d.end(d.signed())
+	default:
+		d.end(d.tryNextKey())
+	}
+}
+
+// signed goes on from a genuine stamp: to the body, where that is bound.
+func (d *Decision) signed() *verdict.Code {
+	if d.bodyHash != "" {
+		return d.wantBody(d.compareBody)
+	}
+	return d.once()
+}
+
+// streaming reports whether the request's body cannot be waited for: an upgrade, a tunnel, or gRPC, where answers may go out while it comes.
+func (d *Decision) streaming() bool {
+	contentType := forward.Header(d.headers, "content-type")
+	return d.target.method == "CONNECT" || forward.Header(d.headers, "upgrade") != "" || forward.Header(d.headers, ":protocol") != "" ||
+		len(contentType) >= len(grpc) && strings.EqualFold(contentType[:len(grpc)], grpc)
+}
+
+const grpc = "application/grpc"
+
+// wantBody has the body read, unless it is known to be empty or too long.
+func (d *Decision) wantBody(then func(sum string) *verdict.Code) *verdict.Code {
+	if d.empty {
+		return then(emptyHash)
+	}
+	if length := forward.Header(d.headers, "content-length"); length != "" {
+		if n, err := strconv.ParseUint(length, 10, 63); err == nil && n > uint64(d.policy.bodyBytes) {
+			return BodyTooLarge
+		}
+	}
+	d.step = ReadBody
+	return nil
+}
+
+// emptyHash is the SHA-256 of nothing, in base64url.
+var emptyHash = jose.Hash("")
+
+// hashOf is the SHA-256 of a text, in base64url.
+func hashOf(text string) string {
+	if text == "" {
+		return emptyHash
+	}
+	return jose.Hash(text)
+}
+
+// BodyRead tells the SHA-256 of the whole body, in base64url.
+func (d *Decision) BodyRead(sum string) {
+	switch {
+	case !d.taken(ReadBody, nil):
+	case d.policy.signer != nil:
+		d.end(d.compose(sum))
+	default:
+		d.end(d.compareBody(sum))
+	}
+}
+
+// BodyTooBig tells that the body is longer than BodyBytes, BodyLate that its end has not come within BodyTimeout.
+func (d *Decision) BodyTooBig() {
+	if d.taken(ReadBody, nil) {
+		d.end(BodyTooLarge)
+	}
+}
+
+// BodyLate is described at BodyTooBig.
+func (d *Decision) BodyLate() {
+	if d.taken(ReadBody, nil) {
+		d.end(BodyTimeout)
+	}
+}
+
+func (d *Decision) compareBody(sum string) *verdict.Code {
+	if sum != d.bodyHash {
+		return StampMismatch
+	}
+	return d.once()
+}
+
+// once asks whether the stamp has been used. It comes last: a request that is refused for another reason uses nothing up.
+func (d *Decision) once() *verdict.Code {
+	if d.stamped.demand.replay != off {
+		d.step = CheckReplay
+		return nil
+	}
+	return d.admit()
+}
+
+// remember fixes what is remembered of a stamp: a hash of who made it and its id.
+func (s *stamped) remember(issuer, id string, begins, expires, skew int64) {
+	if s.demand.replay == off {
+		return
+	}
+	h := sha2.New256()
+	_, _ = h.Write([]byte(issuer + "\x00" + id)) // never fails
+	copy(s.id[:], h.Sum(nil))
+	s.begins = (begins - skew) / 1e6
+	s.expires = time.UnixMicro(expires + skew).Add(time.Second) // the table counts whole seconds
+}
+
+// ReplayID names the stamp that must not have come before, and until when that is to be remembered.
+func (d *Decision) ReplayID() (id replay.ID, expires time.Time) {
+	return d.stamped.id, d.stamped.expires
+}
+
+// ReplayChecked tells whether this proxy sees the stamp for the first time. An error means that nobody knows.
+func (d *Decision) ReplayChecked(result replay.Result, err error) {
+	switch {
+	case !d.taken(CheckReplay, err):
+	case result == replay.Seen:
+		d.end(StampReplayed)
+	case result != replay.Fresh:
+		d.end(ReplayFull)
+	case d.stamped.demand.replay == onceGlobal:
+		d.step = CheckGlobal
+		d.end(nil)
+	default:
+		d.end(d.admit())
+	}
+}
+
+// Window is a unit of the rate-limit service's fixed windows.
+type Window struct {
+	Name    string // of the unit, and the end of the descriptor's key
+	seconds int64
+}
+
+var windows = [...]Window{{"hour", 3600}, {"day", 86400}, {"month", 30 * 86400}, {"year", 365 * 86400}}
+
+// clockGap is how far the clock of the rate-limit service may be from ours.
+const clockGap = 5
+
+// Window is the shortest of the rate-limit service's windows that the stamp's whole life falls into: those begin at multiples of their length, whoever used a stamp before and after
+// such a moment would use it twice. ok is false where there is none, which happens about never.
+func (d *Decision) Window() (w Window, ok bool) {
+	first, last := d.stamped.begins-clockGap, d.stamped.expires.Unix()+clockGap
+	for _, w := range windows {
+		if first/w.seconds == last/w.seconds {
+			return w, true
+		}
+	}
+	return Window{}, false
+}
+
+// GlobalChecked tells whether all proxies together see the stamp for the first time. An error means that the service does not tell.
+func (d *Decision) GlobalChecked(fresh bool, err error) {
+	switch {
+	case !d.taken(CheckGlobal, nil):
+	case err != nil && !d.policy.verifier.global.local:
+		d.end(ReplayUnavailable)
+	case err == nil && !fresh:
+		d.end(StampReplayed)
+	default:
+		d.end(d.admit())
+	}
+}
+
+func (d *Decision) admit() *verdict.Code {
+	d.identity = d.stamped.claims.Raw
+	return nil
+}

@@ -1,0 +1,394 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package stamp
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+const stampTyp = "edge-stamp+jwt"
+
+// S1 S3 S5 S6 S10 S12 S18: what a verifier takes and what it does not, with its reason; a stamp is GET /orders/7?a=1's unless the row says otherwise.
+func TestVerify(t *testing.T) {
+	type change = map[string]any
+	good := mintStamp(edge, stampTyp, claims())
+	es384 := mint.New("edge-1", jose.ES384)
+	for _, c := range []struct {
+		name    string
+		headers [][2]string
+		config  string
+		at      time.Duration // after now
+		want    *verdict.Code
+	}{
+		{name: "a good stamp", headers: withStamp(good), want: verdict.OK},
+		{name: "of the other key", headers: withStamp(mintStamp(rsaKey, stampTyp, claims())), want: verdict.OK},
+		{name: "with the type as a whole media type", headers: withStamp(mintStamp(edge, "application/Edge-Stamp+JWT", claims())), want: verdict.OK},
+		{name: "for several audiences", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"aud": []string{"x", "mesh"}}))), want: verdict.OK},
+		{name: "the host in another case", headers: append(withStamp(good)[:1:1], append([][2]string{{":authority", "api.EXAMPLE:8443"}}, withStamp(good)[2:]...)...), want: verdict.OK},
+		{name: "no stamp", headers: request("GET", asked), want: StampMissing},
+		{name: "an empty one", headers: withStamp(""), want: StampMalformed},
+		{name: "two", headers: withStamp(good, [2]string{"x-edge-stamp", good}), want: StampAmbiguous},
+		{name: "two in one header", headers: withStamp(good + "," + good), want: StampAmbiguous},
+		{name: "under a name that folds to the header's", headers: request("GET", asked, [2]string{"x_edge_stamp", good}), want: StampMissing},
+		{name: "not a JWS", headers: withStamp("x"), want: StampMalformed},
+		{name: "with something behind it", headers: withStamp(good + " "), want: StampMalformed},
+		{name: "too long", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"x": strings.Repeat("x", 8192)}))), want: StampMalformed},
+		{name: "of no type", headers: withStamp(mintStamp(edge, "", claims())), want: StampMalformed},
+		{name: "of another type", headers: withStamp(mintStamp(edge, "JWT", claims())), want: StampMalformed},
+		{name: "of nobody who is trusted", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"iss": "https://edge/"}))), want: StampIssuer},
+		{name: "of nobody", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"iss": nil}))), want: StampIssuer},
+		{name: "for another mesh", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"aud": "mesh2"}))), want: StampAudience},
+		{name: "for nobody", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"aud": nil}))), want: StampAudience},
+		{name: "for anybody, where that will do", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"aud": nil}))), want: verdict.OK,
+			config: `"trust":[{"name":"edge","issuer":"https://edge","anyAudience":true,"jwks":{"inline":` + string(mint.Set(edge)) + `}}]`},
+		{name: "by an algorithm that is not allowed", headers: withStamp(mintStamp(es384, stampTyp, claims())), want: StampAlgorithm},
+		{name: "S6 by an algorithm that is not the key's", headers: withStamp(mintStamp(mint.New("edge-1", jose.RS256), stampTyp, claims())), want: StampAlgorithm},
+		{name: "S6 with the public key for a secret", headers: withStamp(mintStamp(mint.New("edge-1", jose.HS256), stampTyp, claims())), want: StampAlgorithm},
+		{name: "by a key that nobody has", headers: withStamp(mintStamp(mint.New("edge-2", jose.ES256), stampTyp, claims())), want: StampKeyUnknown},
+		{name: "forged", headers: withStamp(mintStamp(forger, stampTyp, claims())), want: StampSignature},
+
+		{name: "S12 in its last second", headers: withStamp(good), at: 35*time.Second - time.Microsecond, want: verdict.OK},
+		{name: "S12 expired", headers: withStamp(good), at: 35 * time.Second, want: StampExpired},
+		{name: "S12 made as far ahead as the skew", headers: withStamp(good), at: -5 * time.Second, want: verdict.OK},
+		{name: "S12 made later", headers: withStamp(good), at: -5*time.Second - time.Microsecond, want: StampNotYetValid},
+		{name: "S12 not yet valid", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"nbf": now.Unix() + 6}))), want: StampNotYetValid},
+		{name: "S12 as long as maxTtl", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"exp": now.Unix() + 60}))), want: verdict.OK},
+		{name: "S12 a second longer", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"exp": now.Unix() + 61}))), want: StampLifetime},
+		{name: "without exp", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"exp": nil}))), want: StampMalformed},
+		{name: "without iat", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"iat": nil}))), want: StampMalformed},
+		{name: "exp is a text", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"exp": "1"}))), want: StampMalformed},
+		{name: "without jti", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"jti": nil}))), want: StampMalformed},
+		{name: "jti is a number", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"jti": 7}))), want: StampMalformed},
+		{name: "jti is too long", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"jti": strings.Repeat("x", 257)}))), want: StampMalformed},
+
+		{name: "S3 another method", headers: append([][2]string{{":method", "POST"}}, withStamp(good)[1:]...), want: StampMismatch},
+		{name: "S3 another path", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htp": "/orders/8"}))), want: StampMismatch},
+		{name: "S3 the same path in another spelling", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htp": "/orders/%37"}))), want: StampMismatch},
+		{name: "S3 another host", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"hth": "api.example"}))), want: StampMismatch},
+		{name: "S3 another query", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": sum("a=2")}))), want: StampMismatch},
+		{name: "S3 a part that is no text", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htm": []string{"GET"}}))), want: StampMismatch},
+		{name: "S5 the method is not bound", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htm": nil}))), want: StampUnbound},
+		{name: "S5 the host is not bound", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"hth": nil}))), want: StampUnbound},
+		{name: "S5 the path is not bound", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htp": nil}))), want: StampUnbound},
+		{name: "S5 the query is not bound", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": nil}))), want: StampUnbound},
+		{name: "S5 the body is not bound", headers: withStamp(good), config: `"require":{"bind":["body"]}`, want: StampUnbound},
+		{name: "not bound, where it need not be", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": nil}))), config: `"require":{"bind":["path"]}`, want: verdict.OK},
+		{name: "bound to another, where it need not be", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": sum("")}))), config: `"require":{"bind":["path"]}`, want: StampMismatch},
+		{name: "a rule asks for less", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": nil}))), config: `"rules":[{"name":"all","require":{"bind":["path"]}}]`, want: verdict.OK},
+		{name: "a rule asks for more", headers: withStamp(good), config: `"rules":[{"name":"all","require":{"bind":["body"]}}]`, want: StampUnbound},
+
+		{name: "no rule", headers: withStamp(good), config: `"rules":[{"name":"all","match":[{"paths":["/x"]}]}]`, want: verdict.NoRule},
+		{name: "no rule, and none is needed", headers: request("GET", "/"), config: `"default":"allow","rules":[{"name":"all","match":[{"paths":["/x"]}]}]`, want: verdict.OK},
+		{name: "a public rule", headers: request("GET", "/"), config: `"rules":[{"name":"all","access":"public"}]`, want: verdict.OK},
+		{name: "a bad stamp under a public rule", headers: withStamp("x"), config: `"rules":[{"name":"all","access":"public"}]`, want: verdict.OK},
+		{name: "an ambiguous path", headers: request("GET", "//x", [2]string{"x-edge-stamp", good}), want: verdict.PathAmbiguous},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := proxy{now: now.Add(c.at)}
+			d := x.decide(parse(t, meshConfig(c.config)), c.headers)
+			if got := d.Verdict().Reason(); got != c.want {
+				t.Errorf("%s, want %s", got.Name, c.want.Name)
+			}
+			if c.want.Status == 401 {
+				a := c.want.Answer("")
+				if string(a.Body) != `{"type":"about:blank","title":"Unauthorized","status":401,"code":"stamp_rejected"}` || len(a.Headers) != 1 {
+					t.Errorf("S18 the answer is %s %v", a.Body, a.Headers)
+				}
+			}
+		})
+	}
+}
+
+// The client's certificate is asked for first, and a stamp is still needed.
+func TestPeers(t *testing.T) {
+	good := withStamp(mintStamp(edge, stampTyp, claims()))
+	config := meshConfig(`"rules":[{"name":"all","peers":["spiffe://edge/gateway","spiffe://edge/other"]}]`)
+	for _, c := range []struct {
+		peer    string
+		headers [][2]string
+		want    *verdict.Code
+	}{
+		{"spiffe://edge/gateway", good, verdict.OK}, {"spiffe://edge/other", good, verdict.OK}, {"", good, PeerUntrusted}, {"spiffe://edge/gateway2", good, PeerUntrusted},
+		{"spiffe://edge", good, PeerUntrusted}, {"SPIFFE://edge/gateway", good, PeerUntrusted}, {"spiffe://edge/gateway", request("GET", asked), StampMissing},
+	} {
+		x := proxy{peer: c.peer}
+		if d := x.decide(parse(t, config), c.headers); d.Verdict().Code != c.want {
+			t.Errorf("%q: %s, want %s", c.peer, d.Verdict().Code.Name, c.want.Name)
+		}
+	}
+	x := proxy{peer: "spiffe://edge/gateway"}
+	if d := x.decide(parse(t, meshConfig(`"rules":[{"name":"all","peers":["spiffe://edge/gateway"],"access":"public"}]`)), request("GET", asked)); d.Verdict().Code != verdict.OK {
+		t.Errorf("a public rule with peers: %s", d.Verdict().Code.Name)
+	}
+}
+
+// S1 S16 S19: a stamp is used once, whoever uses it first, until it has expired; refused requests use nothing up.
+func TestReplay(t *testing.T) {
+	p := parse(t, meshConfig(""))
+	x := &proxy{}
+	good := mintStamp(edge, stampTyp, claims())
+	for i, c := range []struct {
+		headers [][2]string
+		want    *verdict.Code
+	}{
+		{request("GET", "/orders/8", [2]string{"x-edge-stamp", good}), StampMismatch},
+		{withStamp(good), verdict.OK}, {withStamp(good), StampReplayed}, {withStamp(mintStamp(edge, stampTyp, claims())), StampReplayed},
+		{withStamp(mintStamp(edge, stampTyp, claims(map[string]any{"jti": "other"}))), verdict.OK},
+	} {
+		if d := x.decide(p, c.headers); d.Verdict().Code != c.want {
+			t.Errorf("request %d: %s, want %s", i, d.Verdict().Code.Name, c.want.Name)
+		}
+	}
+	for id, until := range x.seen {
+		if want := now.Add(36 * time.Second); !until.Equal(want) {
+			t.Errorf("%x is remembered until %s, want %s: its exp, the skew and a second", id, until, want)
+		}
+	}
+	full := &proxy{full: true}
+	if d := full.decide(p, withStamp(good)); d.Verdict().Code != ReplayFull || ReplayFull.Status != 401 {
+		t.Errorf("S16 a full table: %s", d.Verdict().Code.Name)
+	}
+	free := parse(t, meshConfig(`"require":{"replay":"off"}`))
+	for range 2 {
+		if d := x.decide(free, withStamp(good)); d.Verdict().Code != verdict.OK {
+			t.Errorf("replay is off: %s", d.Verdict().Code.Name)
+		}
+	}
+}
+
+const globalConfig = `"replay":{"global":{"cluster":"r","authority":"r","domain":"d"}},"require":{"replay":"onceGlobal"}`
+
+// S1 over several proxies: what one has seen, another refuses, also where the rate-limit service begins a new window.
+func TestReplayGlobal(t *testing.T) {
+	p := parse(t, meshConfig(globalConfig))
+	const day = 86400
+	for _, at := range []int64{now.Unix(), (now.Unix()/3600)*3600 - 3, (now.Unix()/day)*day - 3, (now.Unix()/(30*day))*30*day - 3, (now.Unix()/(365*day))*365*day - 3} {
+		shared := map[string]bool{}
+		stamp := withStamp(mintStamp(edge, stampTyp, claims(map[string]any{"iat": at, "exp": at + 30})))
+		for i, after := range []time.Duration{0, 5 * time.Second, 34 * time.Second} {
+			x := &proxy{now: time.Unix(at, 0).Add(after), global: shared} // another one each time
+			want := verdict.OK
+			if i > 0 {
+				want = StampReplayed
+			}
+			if d := x.decide(p, stamp); d.Verdict().Code != want {
+				t.Errorf("a stamp of %d, %s later: %s, want %s", at, after, d.Verdict().Code.Name, want.Name)
+			}
+		}
+	}
+	good := withStamp(mintStamp(edge, stampTyp, claims()))
+	if d := (&proxy{broken: "global"}).decide(p, good); d.Verdict().Code != ReplayUnavailable || d.Verdict().Outcome() != verdict.Error || d.Verdict().Admits() {
+		t.Errorf("the service is down: %s", d.Verdict().Code.Name)
+	}
+	local := parse(t, meshConfig(strings.Replace(globalConfig, `"d"}`, `"d","onError":"local"}`, 1)))
+	x := &proxy{broken: "global"}
+	for i, want := range []*verdict.Code{verdict.OK, StampReplayed} {
+		if d := x.decide(local, good); d.Verdict().Code != want {
+			t.Errorf("the service is down and onError is local, request %d: %s", i, d.Verdict().Code.Name)
+		}
+	}
+}
+
+// A body that is bound is compared, and one that cannot be waited for is refused.
+func TestBody(t *testing.T) {
+	bound := func(body string) string {
+		return mintStamp(edge, stampTyp, claims(map[string]any{"bdh": sum(body), "htm": "POST"}))
+	}
+	for _, c := range []struct {
+		name    string
+		stamp   string
+		x       proxy
+		headers [][2]string
+		want    *verdict.Code
+	}{
+		{"the body", bound("hello"), proxy{body: "hello"}, nil, verdict.OK},
+		{"S8 another one", bound("hello"), proxy{body: "hellO"}, nil, StampMismatch},
+		{"S8 none", bound("hello"), proxy{}, nil, StampMismatch},
+		{"none, as it should be", bound(""), proxy{}, nil, verdict.OK},
+		{"S8 one where there should be none", bound(""), proxy{body: "x"}, nil, StampMismatch},
+		{"as long as may be", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-length", "1048576"}}, verdict.OK},
+		{"longer, and says so", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-length", "1048577"}}, BodyTooLarge},
+		{"longer", bound("hello"), proxy{body: "hello", big: true}, nil, BodyTooLarge},
+		{"too slow", bound("hello"), proxy{body: "hello", late: true}, nil, BodyTimeout},
+		{"an upgrade", bound("hello"), proxy{body: "hello"}, [][2]string{{"upgrade", "websocket"}}, StampUnbound},
+		{"an upgrade in HTTP/2", bound("hello"), proxy{body: "hello"}, [][2]string{{":protocol", "websocket"}}, StampUnbound},
+		{"gRPC", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-type", "Application/gRPC+proto"}}, StampUnbound},
+		{"not gRPC", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-type", "application/json"}}, verdict.OK},
+		{"a hash that is none", mintStamp(edge, stampTyp, claims(map[string]any{"bdh": "x", "htm": "POST"})), proxy{body: "hello"}, nil, StampMalformed},
+		{"forged", mintStamp(forger, stampTyp, claims(map[string]any{"bdh": sum("hello"), "htm": "POST"})), proxy{body: "hello"}, nil, StampSignature},
+	} {
+		for _, config := range []string{"", `"require":{"bind":["method","authority","path","query","body"]}`} {
+			c.x.seen = nil
+			d := c.x.decide(parse(t, meshConfig(config)), request("POST", asked, append([][2]string{{"x-edge-stamp", c.stamp}}, c.headers...)...))
+			if d.Verdict().Code != c.want {
+				t.Errorf("%s: %s, want %s", c.name, d.Verdict().Code.Name, c.want.Name)
+			}
+			if c.name == "forged" && len(c.x.steps) != 1 {
+				t.Errorf("the body of a forged stamp is read: %v", c.x.steps)
+			}
+		}
+	}
+}
+
+// forwardIdp takes an identity provider's own token, and nothing else of its making; an edge's stamps stay bound beside it.
+func TestForwardIDP(t *testing.T) {
+	idp := mint.New("idp", jose.RS256)
+	config := meshConfig(`"trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"inline":` + string(mint.Set(edge)) + `}},
+		{"name":"idp","issuer":"https://idp","audiences":["api"],"forwardIdp":true,"require":{"bind":[],"replay":"off"},"jwks":{"inline":` + string(mint.Set(idp)) + `}}]`)
+	token := func(typ string, change map[string]any) [][2]string {
+		c := map[string]any{"iss": "https://idp", "aud": "api", "sub": "ann", "exp": now.Unix() + 3600}
+		for k, v := range change {
+			c[k] = v
+		}
+		return withStamp(mintStamp(idp, typ, c))
+	}
+	p, x := parse(t, config), &proxy{}
+	for _, c := range []struct {
+		name    string
+		headers [][2]string
+		want    *verdict.Code
+	}{
+		{"its token", token("at+jwt", nil), verdict.OK}, {"the same again", token("at+jwt", nil), verdict.OK},
+		{"expired", token("at+jwt", map[string]any{"exp": now.Unix() - 6}), StampExpired}, {"for another", token("at+jwt", map[string]any{"aud": "mesh"}), StampAudience},
+		{"a stamp of its making", token(stampTyp, nil), StampMalformed}, {"in the edge's name", token("at+jwt", map[string]any{"iss": "https://edge"}), StampMalformed},
+		{"a stamp in the edge's name", token(stampTyp, claims()), StampKeyUnknown},
+		{"an unbound stamp of the edge", withStamp(mintStamp(edge, stampTyp, claims(map[string]any{"htp": nil}))), StampUnbound},
+		{"a stamp of the edge that calls itself a token", withStamp(mintStamp(edge, "at+jwt", claims())), StampMalformed},
+	} {
+		if d := x.decide(p, c.headers); d.Verdict().Code != c.want {
+			t.Errorf("%s: %s, want %s", c.name, d.Verdict().Code.Name, c.want.Name)
+		}
+	}
+	if list := p.Warnings(); len(list) != 1 || !strings.Contains(list[0], "trust idp: forwardIdp") {
+		t.Errorf("the warnings are %q", list)
+	}
+	bearer := merge(config, `"header":"authorization"`)
+	for value, want := range map[string]*verdict.Code{"Bearer " + header(token("", nil), "x-edge-stamp"): verdict.OK, "Basic x": StampMissing, header(token("", nil), "x-edge-stamp"): StampMissing} {
+		if d := x.decide(parse(t, bearer), request("GET", asked, [2]string{"authorization", value})); d.Verdict().Code != want {
+			t.Errorf("%.9s: %s, want %s", value, d.Verdict().Code.Name, want.Name)
+		}
+	}
+}
+
+// An answer of the proxy that cannot be read is no answer: 500 internal, never a pass, not even in shadow mode.
+func TestBrokenProxy(t *testing.T) {
+	good := withStamp(mintStamp(edge, stampTyp, claims()))
+	for _, mode := range []string{"enforce", "shadow"} {
+		for _, what := range []string{"signature", "seen"} {
+			d := (&proxy{broken: what}).decide(parse(t, meshConfig(`"mode":"`+mode+`"`)), good)
+			if v := d.Verdict(); v.Code != verdict.Internal || v.Admits() {
+				t.Errorf("%s, %s: %s", mode, what, v.Code.Name)
+			}
+		}
+		for _, what := range []string{"sign", "identity"} {
+			d := (&proxy{broken: what}).decide(parse(t, edgeConfig(`"copyClaims":["sub"],"mode":"`+mode+`"`)), request("GET", asked))
+			if v := d.Verdict(); v.Code != verdict.Internal || v.Admits() {
+				t.Errorf("%s, %s: %s", mode, what, v.Code.Name)
+			}
+		}
+		p := parse(t, edgeConfig(`"mode":"`+mode+`"`))
+		p.signer.random = func([]byte) error { return errBroken }
+		if v := (&proxy{}).decide(p, request("GET", asked)).Verdict(); v.Code != verdict.Internal || v.Admits() {
+			t.Errorf("%s, no random bytes: %s", mode, v.Code.Name)
+		}
+		if v := (&proxy{identity: `{"sub":`}).decide(parse(t, edgeConfig(`"copyClaims":["sub"],"mode":"`+mode+`"`)), request("GET", asked)).Verdict(); v.Code != verdict.Internal {
+			t.Errorf("%s, an identity that is none: %s", mode, v.Code.Name)
+		}
+	}
+}
+
+// An answer to what nobody has asked decides nothing.
+func TestAnswersOutOfTurn(t *testing.T) {
+	good := withStamp(mintStamp(edge, stampTyp, claims()))
+	for name, f := range map[string]func(d *Decision){
+		"PeerRead": func(d *Decision) { d.PeerRead("") }, "BodyRead": func(d *Decision) { d.BodyRead("") }, "ReplayChecked": func(d *Decision) { d.ReplayChecked(2, nil) },
+		"GlobalChecked": func(d *Decision) { d.GlobalChecked(true, nil) }, "IdentityRead": func(d *Decision) { d.IdentityRead("", nil) }, "Signed": func(d *Decision) { d.Signed(nil, nil) },
+		"BodyTooBig": func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() },
+	} {
+		d := &Decision{}
+		parse(t, meshConfig("")).Decide(d, good, true, now)
+		if d.Step() != CheckSignature {
+			t.Fatalf("it waits for %d", d.Step())
+		}
+		func() {
+			defer func() { _ = recover() }() // what belongs to the other role may not even be there
+			f(d)
+		}()
+		if d.Verdict().Admits() {
+			t.Errorf("%s admits", name)
+		}
+		d.SignatureChecked(true, nil)
+		if d.Verdict().Admits() || d.Step() != Done && d.Step() != CheckReplay {
+			t.Errorf("%s and then SignatureChecked: step %d", name, d.Step())
+		}
+	}
+}
+
+// What is verified is published and written into headers; what is not, is nobody's, also in shadow mode.
+func TestEffect(t *testing.T) {
+	const output = `"forward":{"stamp":"strip","payloadHeader":"x-claims","claimHeaders":[{"path":["sub"],"header":"x-user"}]}`
+	good := mintStamp(edge, stampTyp, claims())
+	sent := func(stamp string) [][2]string {
+		return withStamp(stamp, [2]string{"x-user", "root"}, [2]string{"x_user", "root"}, [2]string{"x-claims", "e30"}, [2]string{"x_edge_stamp", "x"}, [2]string{"x-b", "1"})
+	}
+	p := parse(t, meshConfig(output))
+	d := (&proxy{}).decide(p, sent(good))
+	var e = effect(d, sent(good))
+	if header(e, "x-user") != "ann" || header(e, "x-claims") != parts3(good)[1] || header(e, "x-b") != "1" || len(e) != 4+3 {
+		t.Errorf("after a good stamp: %v", e)
+	}
+	if b, _ := base64.RawURLEncoding.DecodeString(parts3(good)[1]); d.identity != string(b) {
+		t.Errorf("the identity is %s", d.identity)
+	}
+	kept := parse(t, meshConfig(strings.Replace(output, "strip", "keep", 1)))
+	if e := effect((&proxy{}).decide(kept, sent(good)), sent(good)); header(e, "x-edge-stamp") != good {
+		t.Errorf("the stamp is kept: %v", e)
+	}
+	shadow := parse(t, meshConfig(output+`,"mode":"shadow"`))
+	for name, stamp := range map[string]string{"forged": mintStamp(forger, stampTyp, claims()), "replayed": good, "mismatched": mintStamp(edge, stampTyp, claims(map[string]any{"htm": "PUT"}))} {
+		x := &proxy{}
+		if name == "replayed" {
+			x.decide(shadow, sent(stamp))
+		}
+		d := x.decide(shadow, sent(stamp))
+		if v := d.Verdict(); v.Outcome() != verdict.WouldDeny || !v.Admits() {
+			t.Errorf("%s in shadow mode: %s", name, v.Outcome())
+		}
+		if e := effect(d, sent(stamp)); header(e, "x-user") != "" || header(e, "x-claims") != "" || d.identity != "" || len(e) != 4+1 {
+			t.Errorf("%s in shadow mode: %v, %q", name, e, d.identity)
+		}
+	}
+	public := parse(t, meshConfig(output+`,"rules":[{"name":"all","access":"public"}]`))
+	if e := effect((&proxy{}).decide(public, sent(good)), sent(good)); len(e) != 4+1 {
+		t.Errorf("a public rule: %v", e)
+	}
+}
+
+// S2: no byte of a stamp can be changed.
+func TestEveryBitOfStamp(t *testing.T) {
+	good := mintStamp(edge, stampTyp, claims())
+	p := parse(t, meshConfig(""))
+	for i := range len(good) {
+		for bit := range 8 {
+			b := []byte(good)
+			b[i] ^= 1 << bit
+			if d := (&proxy{}).decide(p, withStamp(string(b))); d.Verdict().Admits() {
+				t.Errorf("byte %d, bit %d: %s", i, bit, d.Verdict().Code.Name)
+			}
+		}
+	}
+	for i := range len(good) {
+		if d := (&proxy{}).decide(p, withStamp(good[:i])); d.Verdict().Admits() {
+			t.Errorf("cut at byte %d", i)
+		}
+	}
+}
