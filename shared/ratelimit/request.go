@@ -38,8 +38,12 @@ type Hits struct {
 	own bool
 }
 
-// HitsOf has a descriptor count n hits, at most 1,000,000,000 by Envoy's API. With 0 it asks and counts nothing.
-func HitsOf(n uint64) Hits { return Hits{n, true} }
+// maxHits is the most that Envoy's API allows a descriptor. envoyproxy/ratelimit does not check it: it hands those of 64 bits to Redis as negative ones, which
+// take the count back.
+const maxHits = 1_000_000_000
+
+// HitsOf has a descriptor count n hits; more than 1,000,000,000 are counted as that. With 0 it asks and counts nothing.
+func HitsOf(n uint64) Hits { return Hits{min(n, maxHits), true} }
 
 // The numbers of the fields, each with its wire type. All numbers are below 16: a tag is one byte.
 const (
