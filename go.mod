@@ -25,6 +25,8 @@ require (
 	github.com/tetratelabs/wazero v1.12.0
 	// Speaks raw HTTP/2 frames: requests that no well-behaved client would send.
 	golang.org/x/net v0.58.0
+	// Reads what shared/ratelimit writes, and writes what it reads: the protobuf library of Google. It stays out of the guest, where it would be a megabyte of reflection.
+	google.golang.org/protobuf v1.36.12
 	// Reads the YAML snippets of the documents, as people paste them.
 	sigs.k8s.io/yaml v1.6.0
 )

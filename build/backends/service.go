@@ -1,0 +1,135 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backends
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/tollgate-wasm/tollgate/build/process"
+)
+
+// Options of Run….
+type Options struct {
+	Dir      string    // for files; must exist
+	Progress io.Writer // of an installation; nil: standard error
+	// Env are more variables of the service, "NAME=value", which win over those that are set here: envoyproxy/ratelimit is configured by them.
+	Env []string
+}
+
+// startTimeout covers a busy machine; both serve within a second on a quiet one.
+const startTimeout = 60 * time.Second
+
+// service is a program on fixed ports that can be stopped and started again.
+type service struct {
+	command func() *exec.Cmd
+	ready   func() bool
+	refused string // in the log: it runs, but will never be ready
+
+	mu      sync.Mutex
+	current *process.Process
+	before  string // the log of the runs before this one
+}
+
+var errRefused = errors.New("it does not take its configuration")
+
+// Restart stops the program, if it runs, and starts it again on the same port; it returns when it serves. What it held in memory is gone.
+func (s *service) Restart() error {
+	s.Stop()
+	p, err := process.Start(s.command())
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.current != nil {
+		s.before += s.current.Log()
+	}
+	s.current = p
+	s.mu.Unlock()
+	refused := false
+	err = p.Await(func() bool {
+		refused = s.refused != "" && strings.Contains(p.Log(), s.refused)
+		return refused || s.ready()
+	}, startTimeout)
+	if err == nil && refused {
+		err = errRefused
+	}
+	if err != nil {
+		p.Stop()
+		return fmt.Errorf("%w; its log:\n%s", err, p.Log())
+	}
+	return nil
+}
+
+func (s *service) process() *process.Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+// Stop ends it; its port then refuses connections.
+func (s *service) Stop() {
+	if p := s.process(); p != nil {
+		s.Thaw() // a frozen program does not see that it is to end
+		p.Stop()
+	}
+}
+
+// Freeze has it do nothing any more while its port still takes connections: the fault that only a timeout ends. Thaw has it go on.
+func (s *service) Freeze() { s.signal(syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (s *service) Thaw() { s.signal(syscall.SIGCONT) }
+
+func (s *service) signal(sig syscall.Signal) {
+	p := s.process()
+	select {
+	case <-p.Done(): // its number may be another's by now
+	default:
+		_ = syscall.Kill(p.Pid(), sig) // an error: it has just ended
+	}
+}
+
+// Log is what it has printed, in all its runs.
+func (s *service) Log() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil {
+		return s.before
+	}
+	return s.before + s.current.Log()
+}
+
+// Pid is the program's process id.
+func (s *service) Pid() int { return s.process().Pid() }
+
+// freePorts are ones that nobody listens on, of the loopback interface. They lie below those that the kernel gives to outgoing connections (Linux: from 32768): while a
+// program is stopped, its port must not be taken by somebody's connection, nor a client that keeps dialling it meet itself there, which TCP allows.
+func freePorts(n int) ([]int, error) {
+	const low, high = 20000, 32000
+	var ports []int
+	for range 1000 {
+		port := low + rand.IntN(high-low)
+		l, err := net.Listen("tcp", address(port))
+		if err != nil {
+			continue
+		}
+		defer l.Close() // after all are chosen: none twice
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
+	}
+	return nil, errors.New("there are no free ports on 127.0.0.1")
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
