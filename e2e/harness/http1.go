@@ -193,6 +193,9 @@ func (c *Conn) Read(n int) string {
 	return string(b)
 }
 
+// Close ends the connection, whatever is under way on it.
+func (c *Conn) Close() { c.c.Close() }
+
 // Rest returns what comes until the other side closes the connection.
 func (c *Conn) Rest() string {
 	c.t.Helper()

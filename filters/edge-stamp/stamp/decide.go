@@ -170,7 +170,7 @@ const (
 	CheckSignature             // Signature; SignatureChecked
 	ReadPeer                   // PeerRead
 	CheckReplay                // ReplayID; ReplayChecked
-	CheckGlobal                // ReplayID, Windows; GlobalChecked
+	CheckGlobal                // Asks; GlobalChecked
 	ReadIdentity               // IdentityRead
 	ReadBody                   // BodyRead, BodyTooBig or BodyLate
 	Sign                       // Signing; Signed

@@ -19,6 +19,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
 )
 
@@ -97,6 +98,9 @@ type proxy struct {
 	global   map[string]bool
 	broken   string // what fails: "signature", "sign", "identity", "seen", "global"
 	steps    []Step
+
+	answer    func(*ratelimit.Response) // spoils what the rate-limit service answers
+	complaint error
 }
 
 var errBroken = errors.New("broken")
@@ -165,17 +169,25 @@ func (x *proxy) decide(p *Policy, headers [][2]string) *Decision {
 			x.seen[id] = expires
 			d.ReplayChecked(result, x.fail("seen"))
 		case CheckGlobal:
-			id, _ := d.ReplayID()
-			w, ok := d.Window()
-			if !ok {
-				panic("no window")
+			request, err := d.Asks()
+			if err != nil {
+				panic(err)
 			}
-			key := fmt.Sprint(w.Name, at.Unix()/w.seconds, id)
+			w, _ := d.stamped.window()
+			entry := request.Descriptors[0].Entries[0]
+			key := fmt.Sprint(entry, at.Unix()/w.seconds)
 			if x.global == nil {
 				x.global = map[string]bool{}
 			}
-			d.GlobalChecked(!x.global[key], x.fail("global"))
+			answer := ratelimit.Response{Code: ratelimit.OK, Statuses: []ratelimit.Status{{Code: ratelimit.OK, HasLimit: true, Limit: ratelimit.Limit{Requests: 1, Unit: w.unit, Multiplier: 1}}}}
+			if x.global[key] {
+				answer.Statuses[0].Code = ratelimit.OverLimit
+			}
 			x.global[key] = true
+			if x.answer != nil {
+				x.answer(&answer)
+			}
+			x.complaint = d.GlobalChecked(answer, x.fail("global"))
 		}
 	}
 	return d

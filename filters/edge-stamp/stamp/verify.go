@@ -228,42 +228,6 @@ func (d *Decision) ReplayChecked(result replay.Result, err error) {
 	}
 }
 
-// Window is a unit of the rate-limit service's fixed windows.
-type Window struct {
-	Name    string // of the unit, and the end of the descriptor's key
-	seconds int64
-}
-
-var windows = [...]Window{{"hour", 3600}, {"day", 86400}, {"month", 30 * 86400}, {"year", 365 * 86400}}
-
-// clockGap is how far the clock of the rate-limit service may be from ours.
-const clockGap = 5
-
-// Window is the shortest of the rate-limit service's windows that the stamp's whole life falls into: those begin at multiples of their length, whoever used a stamp before and after
-// such a moment would use it twice. ok is false where there is none, which happens about never.
-func (d *Decision) Window() (w Window, ok bool) {
-	first, last := d.stamped.begins-clockGap, d.stamped.expires.Unix()+clockGap
-	for _, w := range windows {
-		if first/w.seconds == last/w.seconds {
-			return w, true
-		}
-	}
-	return Window{}, false
-}
-
-// GlobalChecked tells whether all proxies together see the stamp for the first time. An error means that the service does not tell.
-func (d *Decision) GlobalChecked(fresh bool, err error) {
-	switch {
-	case !d.taken(CheckGlobal, nil):
-	case err != nil && !d.policy.verifier.global.local:
-		d.end(ReplayUnavailable)
-	case err == nil && !fresh:
-		d.end(StampReplayed)
-	default:
-		d.end(d.admit())
-	}
-}
-
 func (d *Decision) admit() *verdict.Code {
 	d.identity = d.stamped.claims.Raw
 	return nil

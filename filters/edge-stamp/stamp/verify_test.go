@@ -12,6 +12,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -186,6 +187,30 @@ func TestReplayGlobal(t *testing.T) {
 		}
 	}
 	good := withStamp(mintStamp(edge, stampTyp, claims()))
+	for name, c := range map[string]struct {
+		spoil func(*ratelimit.Response)
+		want  error
+	}{
+		"no limit there":         {func(r *ratelimit.Response) { r.Statuses[0].HasLimit, r.Statuses[0].Limit = false, ratelimit.Limit{} }, ErrLimit},
+		"another limit":          {func(r *ratelimit.Response) { r.Statuses[0].Limit.Requests = 2 }, ErrLimit},
+		"another window":         {func(r *ratelimit.Response) { r.Statuses[0].Limit.Unit = ratelimit.Minute }, ErrLimit},
+		"a window of many units": {func(r *ratelimit.Response) { r.Statuses[0].Limit.Multiplier = 2 }, ErrLimit},
+		"no status":              {func(r *ratelimit.Response) { r.Statuses = nil }, ErrStatuses},
+		"two statuses":           {func(r *ratelimit.Response) { r.Statuses = append(r.Statuses, r.Statuses[0]) }, ErrStatuses},
+	} {
+		x := &proxy{answer: c.spoil}
+		if d := x.decide(p, good); d.Verdict().Code != ReplayUnavailable || x.complaint != c.want {
+			t.Errorf("%s: %s, %v", name, d.Verdict().Code.Name, x.complaint)
+		}
+	}
+	// The service's own shadow mode says OK over all.
+	seen := map[string]bool{}
+	for i, want := range []*verdict.Code{verdict.OK, StampReplayed} {
+		x := &proxy{global: seen, answer: func(r *ratelimit.Response) { r.Code = ratelimit.OK }}
+		if d := x.decide(p, good); d.Verdict().Code != want {
+			t.Errorf("request %d: %s", i, d.Verdict().Code.Name)
+		}
+	}
 	if d := (&proxy{broken: "global"}).decide(p, good); d.Verdict().Code != ReplayUnavailable || d.Verdict().Outcome() != verdict.Error || d.Verdict().Admits() {
 		t.Errorf("the service is down: %s", d.Verdict().Code.Name)
 	}
@@ -311,7 +336,7 @@ func TestAnswersOutOfTurn(t *testing.T) {
 	good := withStamp(mintStamp(edge, stampTyp, claims()))
 	for name, f := range map[string]func(d *Decision){
 		"PeerRead": func(d *Decision) { d.PeerRead("") }, "BodyRead": func(d *Decision) { d.BodyRead("") }, "ReplayChecked": func(d *Decision) { d.ReplayChecked(2, nil) },
-		"GlobalChecked": func(d *Decision) { d.GlobalChecked(true, nil) }, "IdentityRead": func(d *Decision) { d.IdentityRead("", nil) }, "Signed": func(d *Decision) { d.Signed(nil, nil) },
+		"GlobalChecked": func(d *Decision) { _ = d.GlobalChecked(ratelimit.Response{}, nil) }, "IdentityRead": func(d *Decision) { d.IdentityRead("", nil) }, "Signed": func(d *Decision) { d.Signed(nil, nil) },
 		"BodyTooBig": func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() },
 	} {
 		d := &Decision{}
