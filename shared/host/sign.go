@@ -24,7 +24,7 @@ var (
 // ErrNoSign means that this proxy has no such function, and never will while it runs; any other error, that this one call failed.
 func Sign(s jose.Signing) (signature []byte, err error) {
 	result, err := proxywasm.CallForeignFunction("sign", arguments(s.Hash, string(s.Key), s.Text))
-	if errors.Is(err, types.ErrorStatusNotFound) {
+	if err == types.ErrorStatusNotFound {
 		return nil, ErrNoSign
 	}
 	if err != nil {
