@@ -5,19 +5,24 @@
 package docs
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/e2e/migration"
+	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 )
 
@@ -75,11 +80,22 @@ func TestSnippets(t *testing.T) {
 		checked[s.language]++
 		switch s.language {
 		case "json":
-			if _, err := scope.Parse(s.text); err != nil {
+			var err error
+			if s.file == stampReadme {
+				_, err = stamp.Parse(s.text, surroundings(t))
+			} else {
+				_, err = scope.Parse(s.text)
+			}
+			if err != nil {
 				t.Errorf("%s: a configuration that the filter refuses:\n%v", s.file, err)
 			}
 		case "yaml":
-			if s.file != migration.File { // TestMigration
+			switch {
+			case s.file == migration.File: // TestMigration
+			case s.file == stampReadme && strings.HasPrefix(s.text, "domain:"): // e2e/replay has the service run with it
+			case s.file == stampReadme:
+				checkStampFilter(t, s)
+			default:
 				checkFilter(t, s)
 			}
 		case "text":
@@ -146,6 +162,47 @@ func checkFilter(t *testing.T, s snippet) {
 	for path, want := range map[string]int{"/healthz": 200, "/orders/7": 401, "/": 403} {
 		if answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", path)); answer.Status() != want {
 			t.Errorf("%s: GET %s answers %d, want %d", s.file, path, answer.Status(), want)
+		}
+	}
+}
+
+const stampReadme = "filters/edge-stamp/README.md"
+
+// edgeKey is what EDGE_STAMP_KEY stands for in the samples.
+var edgeKey = sync.OnceValue(func() string {
+	b, err := json.Marshal(jose.JSONWebKey{Key: mint.New("edge-2026-11", jose.ES256).Private(), KeyID: "edge-2026-11"})
+	if err != nil {
+		panic(err) // a key of our own making
+	}
+	return string(b)
+})
+
+func surroundings(t *testing.T) stamp.Surroundings {
+	t.Helper()
+	return stamp.Surroundings{Env: func(name string) (string, bool) { return edgeKey(), name == "EDGE_STAMP_KEY" }}
+}
+
+// checkStampFilter runs Envoy with the filter of the snippet and the first sample of the document, with bodies that are bound.
+func checkStampFilter(t *testing.T, s snippet) {
+	t.Setenv("EDGE_STAMP_KEY", edgeKey())
+	sample := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)[stampReadme])[1]
+	text := strings.Replace(s.text, "/etc/envoy/edge-stamp.wasm", harness.Module(t, "edge-stamp"), 1)
+	text = strings.Replace(text, `'{"role": "sign", …}'`, "'"+strings.ReplaceAll(sample, "\n", " ")+"'", 1)
+	var filter bootstrap.M
+	if err := yaml.Unmarshal([]byte(text), &filter); err != nil {
+		t.Fatalf("%s: %v", s.file, err)
+	}
+	upstream := harness.StartUpstream(t)
+	envoy := harness.Start(t, harness.Config{Version: envoybin.Default, Filters: []bootstrap.M{filter}, Upstream: upstream.Port()})
+	for request, stamps := range map[string]int{
+		harness.Request("GET", "/healthz"): 0, harness.Request("GET", "/orders"): 1,
+		"PUT /uploads/7 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello": 1,
+	} {
+		if answer := harness.HTTP1(t, envoy.Main(), request); answer.Status() != 200 {
+			t.Errorf("%s: %.20s answers %d", s.file, request, answer.Status())
+		}
+		if got := upstream.Take(); len(got) != 1 || len(got[0].Values("x-edge-stamp")) != stamps {
+			t.Errorf("%s: %.20s reaches the upstream as %+v", s.file, request, got)
 		}
 	}
 }

@@ -22,7 +22,10 @@ import (
 const module = "github.com/tollgate-wasm/tollgate/"
 
 // pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
-var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "filters/jwt-scope/scope"}
+var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "filters/jwt-scope/scope", "filters/edge-stamp/stamp"}
+
+// modules are the filters with the bytes that their modules may have.
+var modules = map[string]int{"jwt-scope": 3_500_000, "edge-stamp": 4_000_000}
 
 func root(t *testing.T) string {
 	t.Helper()
@@ -75,10 +78,12 @@ func TestPurePackages(t *testing.T) {
 
 // What must stay out of the modules: each of these costs size, and so start-up time, or an import that Envoy does not have.
 func TestGuestDependencies(t *testing.T) {
-	for _, dep := range goList(t, "-deps", "./filters/jwt-scope") {
-		switch dep {
-		case "encoding/json", "crypto/x509", "crypto/ecdsa", "crypto/sha256", "crypto/sha512", "crypto/hmac", "crypto/ed25519", "regexp", "crypto/rsa", "net", "net/http", "encoding/asn1", "text/template":
-			t.Errorf("jwt-scope depends on %s", dep)
+	for name := range modules {
+		for _, dep := range goList(t, "-deps", "./filters/"+name) {
+			switch dep {
+			case "encoding/json", "crypto/x509", "crypto/ecdsa", "crypto/sha256", "crypto/sha512", "crypto/hmac", "crypto/ed25519", "regexp", "crypto/rsa", "net", "net/http", "encoding/asn1", "text/template":
+				t.Errorf("%s depends on %s", name, dep)
+			}
 		}
 	}
 }
@@ -86,7 +91,7 @@ func TestGuestDependencies(t *testing.T) {
 // W4 W6: no goroutine, timer, sleep or exit in what runs inside the proxy.
 func TestGuestCode(t *testing.T) {
 	forbidden := regexp.MustCompile(`(?m)^\s*go (func|\w+[.(])|time\.(Sleep|After|NewTimer|NewTicker|Tick)\(|os\.Exit\(|log\.Fatal|\bselect \{`)
-	for _, pkg := range goList(t, "-deps", "-f", `{{if not .Standard}}{{.ImportPath}}{{end}}`, "./filters/jwt-scope") {
+	for _, pkg := range goList(t, "-deps", "-f", `{{if not .Standard}}{{.ImportPath}}{{end}}`, "./filters/...") {
 		dir, ok := strings.CutPrefix(pkg, module)
 		if !ok {
 			continue
@@ -109,8 +114,8 @@ func TestGuestCode(t *testing.T) {
 
 // W9 W10 W11 W17 W19 W24 (no response, log, done or queue callbacks, so nothing runs after a reply or when maps are gone): what a module imports, weighs and asks for.
 func TestModules(t *testing.T) {
-	const maxSize, maxPages = 3_500_000, 64
-	for _, name := range []string{"jwt-scope"} {
+	const maxPages = 64
+	for name, maxSize := range modules {
 		b, err := os.ReadFile(harness.Module(t, name))
 		if err != nil {
 			t.Fatal(err)
@@ -140,10 +145,6 @@ func TestModules(t *testing.T) {
 
 // A module is the same bytes wherever and however often it is built: here from a copy of the sources in another folder, with an empty build cache.
 func TestReproducible(t *testing.T) {
-	want, err := os.ReadFile(harness.Module(t, "jwt-scope"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.go", "*.s", "*.pgo", "go.mod", "go.sum", "Makefile", "build/pretty")
 	list.Dir = root(t)
 	files, err := list.Output()
@@ -166,18 +167,25 @@ func TestReproducible(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	build := exec.Command("make", "build/out/jwt-scope.wasm")
-	build.Dir = dir
-	build.Env = append(os.Environ(), "GOCACHE="+t.TempDir())
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	got, err := os.ReadFile(filepath.Join(dir, "build", "out", "jwt-scope.wasm"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("the module built elsewhere differs; is build/out/jwt-scope.wasm up to date (make build)?")
+	cache := t.TempDir()
+	for name := range modules {
+		want, err := os.ReadFile(harness.Module(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		build := exec.Command("make", "build/out/"+name+".wasm")
+		build.Dir = dir
+		build.Env = append(os.Environ(), "GOCACHE="+cache)
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, "build", "out", name+".wasm"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("the module built elsewhere differs; is build/out/%s.wasm up to date (make build)?", name)
+		}
 	}
 }
 
@@ -201,7 +209,7 @@ func TestAttacksHaveTests(t *testing.T) {
 			t.Errorf("%s has no test: %v", name, err)
 		}
 	}
-	for kind, n := range map[byte]int{'J': 33, 'P': 23, 'W': 32} {
+	for kind, n := range map[byte]int{'J': 33, 'P': 23, 'S': 19, 'W': 32} {
 		if last[kind] != n {
 			t.Errorf("%d ids with %c, want %d", last[kind], kind, n)
 		}

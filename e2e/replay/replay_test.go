@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,15 +22,19 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// limits are what README has for the service.
-const limits = `
-domain: tollgate
-descriptors:
-- {key: edge_stamp_hour, rate_limit: {unit: hour, requests_per_unit: 1}}
-- {key: edge_stamp_day, rate_limit: {unit: day, requests_per_unit: 1}}
-- {key: edge_stamp_month, rate_limit: {unit: month, requests_per_unit: 1}}
-- {key: edge_stamp_year, rate_limit: {unit: year, requests_per_unit: 1}}
-`
+// limits is the service's configuration, as edge-stamp's README has it.
+func limits(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("../../filters/edge-stamp/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?ms)^```yaml\n(domain:.*?)^```$").FindSubmatch(b)
+	if m == nil {
+		t.Fatal("the README has no configuration of the service")
+	}
+	return string(m[1])
+}
 
 var key = mint.New("edge-1", jose.ES256)
 
@@ -67,7 +73,7 @@ func ask(t *testing.T, e *harness.Envoy, stamp string) int {
 
 // S1 S19: a stamp is admitted by one of two proxies, once, also when both get it at the same moment, from many connections.
 func TestTwoProxies(t *testing.T) {
-	service := harness.StartRateLimit(t, harness.StartRedis(t), map[string]string{"tollgate": limits})
+	service := harness.StartRateLimit(t, harness.StartRedis(t), map[string]string{"tollgate": limits(t)})
 	harness.Each(t, func(t *testing.T, version string) {
 		proxies := []*harness.Envoy{start(t, version, service.Port(), ""), start(t, version, service.Port(), "")}
 		for i := range 4 {
@@ -113,8 +119,8 @@ func TestTwoProxies(t *testing.T) {
 // A service that does not answer, or not what it should, refuses with 503; with onError: local what this proxy has seen decides alone.
 func TestServiceFaults(t *testing.T) {
 	redis := harness.StartRedis(t)
-	service := harness.StartRateLimit(t, redis, map[string]string{"tollgate": limits})
-	without := harness.StartRateLimit(t, redis, map[string]string{"tollgate": strings.Replace(limits, "edge_stamp_", "x_", -1)})
+	service := harness.StartRateLimit(t, redis, map[string]string{"tollgate": limits(t)})
+	without := harness.StartRateLimit(t, redis, map[string]string{"tollgate": strings.Replace(limits(t), "edge_stamp_", "x_", -1)})
 	harness.Each(t, func(t *testing.T, version string) {
 		deny, local, missing := start(t, version, service.Port(), ""), start(t, version, service.Port(), `,"onError":"local"`), start(t, version, without.Port(), "")
 		n := 0
@@ -165,7 +171,7 @@ func TestServiceFaults(t *testing.T) {
 
 // A stamp whose client goes away while the service is asked costs nothing but the stamp.
 func TestAborted(t *testing.T) {
-	service := harness.StartRateLimit(t, harness.StartRedis(t), map[string]string{"tollgate": limits})
+	service := harness.StartRateLimit(t, harness.StartRedis(t), map[string]string{"tollgate": limits(t)})
 	harness.Each(t, func(t *testing.T, version string) {
 		e := start(t, version, service.Port(), `,"timeout":"1s"`)
 		if got := ask(t, e, stamp(version+"before")); got != 200 {
