@@ -49,7 +49,7 @@ const (
 // Surroundings are what a configuration refers to and a stamp is made of, beside the request.
 type Surroundings struct {
 	Env    func(name string) (value string, ok bool) // the VM's environment
-	Random func([]byte) error                        // fills its argument, of at most 64 bytes, with what nobody can guess
+	Random func([]byte) error                        // fills its argument, of a few KiB at most, with what nobody can guess
 }
 
 // readConfig returns what text says, or conf.Faults.

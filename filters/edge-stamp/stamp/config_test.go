@@ -47,6 +47,8 @@ func TestConfigFaults(t *testing.T) {
 		{"a secret that all can read", key(`"alg":"HS256","pem":"a secret of 32 bytes or more, as HS256 wants"`), "keys[0].pem: a secret comes by env only"},
 		{"a secret that all can read, as a JWK", key(`"alg":"HS256","jwk":{"kty":"oct","k":"YSBzZWNyZXQgb2YgMzIgYnl0ZXMgb3IgbW9yZSwgYXM"}`), "keys[0].jwk: a secret comes by env only"},
 		{"a public key that signs", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","publicOnly":{"kty":"EC"}}]`), "keys[0].publicOnly: "},
+		{"a public key in the first place", edgeConfig(`"keys":[{"kid":"x","alg":"RS256","publicOnly":` + public(rsaKey) + `}]`), "keys[0]: the first key signs: give it by env, pem or jwk"},
+		{"a kid that is too long", edgeConfig(`"keys":[{"kid":"` + strings.Repeat("k", 257) + `","alg":"HS256","env":"SECRET"}]`), "keys[0].env: kid is not a string of 1 to 256 bytes"},
 		{"a public key with its private half", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"x","alg":"RS256","publicOnly":` + private(mint.New("x", jose.RS256)) + `}]`), "keys[1].publicOnly: the key has private members: a verifier is given public keys only"},
 		{"a kid twice", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"edge-1","alg":"ES256","env":"FORGER"}]`), "keys[1].kid: another key has the same"},
 		{"publishing nothing", edgeConfig(`"publish":"/keys","keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]`), "publish: there is nothing to publish: a secret is not published"},
@@ -85,6 +87,20 @@ func TestConfigFaults(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// One mistake is one fault.
+func TestOneFault(t *testing.T) {
+	for config, want := range map[string]string{
+		edgeConfig(`"keys":[{"kid":"k","alg":"ES256","env":""}]`): "keys[0].env: must not be empty",
+		edgeConfig(`"publish":""`):                                "publish: must not be empty",
+		edgeConfig(`"keys":[{"kid":"k","alg":"ES256","env":7}]`):  "keys[0].env: want a string, got a number",
+		edgeConfig(`"keys":[{"kid":"k","alg":"ES256","jwk":7}]`):  "keys[0].jwk: want an object, got a number",
+	} {
+		if _, err := Parse(config, surroundings); err == nil || err.Error() != want {
+			t.Errorf("got\n%v\nwant\n%s", err, want)
+		}
 	}
 }
 

@@ -42,6 +42,15 @@ func private(k *mint.Key) string {
 	return string(b)
 }
 
+// public is its public half.
+func public(k *mint.Key) string {
+	b, err := json.Marshal(jose.JSONWebKey{Key: k.Public()})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
 var surroundings = Surroundings{
 	Env:    func(name string) (string, bool) { v, ok := environ[name]; return v, ok },
 	Random: func(b []byte) error { _, err := rand.Read(b); return err },

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
+	"unsafe"
 
 	"github.com/tidwall/gjson"
 
@@ -20,7 +21,8 @@ import (
 // signing is the making of a stamp.
 type signing struct {
 	copied string         // the claims that are copied, as members of a JSON object, each with a comma before it
-	text   string         // what is signed; in profile jws, the stamp without its signature
+	text   string         // what is signed
+	jws    []byte         // profile jws: the same, with room for a dot and the signature
 	input  *httpsig.Input // profile rfc9421
 	claims string         // profile rfc9421: the header of the claims; empty: none
 	digest string         // profile rfc9421: Content-Digest; empty: none
@@ -75,34 +77,46 @@ func (d *Decision) bindBody() *verdict.Code {
 // compose writes what is to be signed, and signs it or has it signed.
 func (d *Decision) compose(bodyHash string) *verdict.Code {
 	s := d.policy.signer
-	var random [16 + 64]byte // the nonce, and PSS's salt
-	if s.random(random[:16+s.key.SaltSize()]) != nil {
+	random, err := s.unguessable(16 + s.key.SaltSize())
+	if err != nil {
 		return verdict.Internal
 	}
-	nonce := base64.RawURLEncoding.EncodeToString(random[:16])
+	nonce, salt := base64.RawURLEncoding.EncodeToString(random[:16]), random[16:]
 	if d.policy.message {
 		if refused := d.composeMessage(nonce, bodyHash); refused != nil {
 			return refused
 		}
 	} else {
-		payload := d.appendClaims(make([]byte, 0, 512), nonce, bodyHash)
-		b := make([]byte, 0, len(s.header)+1+base64.RawURLEncoding.EncodedLen(len(payload))+1+maxSignature)
+		s.scratch = d.appendClaims(s.scratch[:0], nonce, bodyHash)
+		b := make([]byte, 0, len(s.header)+1+base64.RawURLEncoding.EncodedLen(len(s.scratch))+1+s.room)
 		b = append(append(b, s.header...), '.')
-		d.signing.text = string(base64.RawURLEncoding.AppendEncode(b, payload))
+		b = base64.RawURLEncoding.AppendEncode(b, s.scratch)
+		d.signing.jws, d.signing.text = b, unsafe.String(unsafe.SliceData(b), len(b)) // b is appended to from now on, and not changed
 	}
 	if s.byProxy {
 		d.proxySign, d.step = s.key.Signing(d.signing.text), Sign
 		return nil
 	}
-	signature, err := s.key.Sign(d.signing.text, random[16:16+s.key.SaltSize()])
+	signature, err := s.key.Sign(d.signing.text, salt)
 	if err != nil {
 		return verdict.Internal
 	}
 	return d.stamp(signature)
 }
 
-// maxSignature is RSA's with 4096 bits, in base64url.
-const maxSignature = 683
+// unguessable returns random bytes, each of which is used once. The proxy is asked for many at a time: every call of it costs.
+func (s *signer) unguessable(n int) ([]byte, error) {
+	if len(s.pool) < n {
+		pool := make([]byte, 32*n)
+		if err := s.random(pool); err != nil {
+			return nil, err
+		}
+		s.pool = pool
+	}
+	bytes := s.pool[:n]
+	s.pool = s.pool[n:]
+	return bytes, nil
+}
 
 // Signing is the signature that the decision waits for.
 func (d *Decision) Signing() jose.Signing { return d.proxySign }
@@ -122,8 +136,10 @@ func (d *Decision) stamp(signature []byte) *verdict.Code {
 	if d.policy.message {
 		return d.stampMessage(signature)
 	}
-	b := append([]byte(d.signing.text), '.')
-	d.set = append(d.set, [2]string{d.policy.header, string(base64.RawURLEncoding.AppendEncode(b, signature))})
+	s := d.policy.signer
+	b := base64.RawURLEncoding.AppendEncode(append(d.signing.jws, '.'), signature)
+	s.room = max(s.room, len(b)-len(d.signing.jws)-1)
+	d.set = append(d.set, [2]string{d.policy.header, unsafe.String(unsafe.SliceData(b), len(b))})
 	return nil
 }
 
@@ -146,10 +162,7 @@ func (d *Decision) removeStamps(e *forward.Effect) {
 
 // otherSignatures is what the header of that name has of signatures that are not stamps.
 func (d *Decision) otherSignatures(name string) string {
-	rest, ok := httpsig.WithoutLabel(d.joined(name), label)
-	if !ok {
-		return "" // nobody could tell which signatures are in it
-	}
+	rest, _ := httpsig.WithoutLabel(d.joined(name), label) // nothing where nobody could tell which signatures are in it
 	return rest
 }
 

@@ -201,12 +201,8 @@ func TestIDs(t *testing.T) {
 func TestPublish(t *testing.T) {
 	ed, pss := mint.New("ed", jose.EdDSA), mint.New("pss", jose.PS256)
 	old := mint.New("old", jose.ES384)
-	public, err := json.Marshal(jose.JSONWebKey{Key: old.Public()})
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := parse(t, edgeConfig(`"publish":"/.well-known/edge-stamp/jwks.json","keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"ed","alg":"EdDSA","jwk":`+private(ed)+`},
-		{"kid":"pss","alg":"PS256","jwk":`+private(pss)+`},{"kid":"old","alg":"ES384","publicOnly":`+string(public)+`},{"kid":"h","alg":"HS256","env":"SECRET"}]`))
+		{"kid":"pss","alg":"PS256","jwk":`+private(pss)+`},{"kid":"old","alg":"ES384","publicOnly":`+public(old)+`},{"kid":"h","alg":"HS256","env":"SECRET"}]`))
 	const path = "/.well-known/edge-stamp/jwks.json"
 	ask := func(method, path string, more ...[2]string) (int, [][2]string, string, bool) {
 		d := (&proxy{}).decide(p, request(method, path, more...))
@@ -258,5 +254,34 @@ func TestSignRules(t *testing.T) {
 		if d.Verdict().Code != want || (len(d.set) > 0) != (path == "/b") {
 			t.Errorf("%s: %s, %v", path, d.Verdict().Code.Name, d.set)
 		}
+	}
+}
+
+// Paths that need escaping in JSON are bound as they are; what a signature base cannot hold is refused in that profile.
+func TestOddPaths(t *testing.T) {
+	for _, path := range []string{`/a"b`, "/caf\u00e9?\u00e9", `/a?"\`, "/a?\x7f", "/a?<&>", "/a%22b", "*"} {
+		method := "GET"
+		if path == "*" {
+			method = "OPTIONS"
+		}
+		x := &proxy{}
+		out := x.stamp(t, parse(t, edgeConfig("")), request(method, path))
+		if d := x.decide(parse(t, meshConfig("")), out); d.Verdict().Code != verdict.OK {
+			t.Errorf("%q: %s", path, d.Verdict().Code.Name)
+		}
+	}
+	for path, want := range map[string]*verdict.Code{"/caf\u00e9": verdict.PathAmbiguous, "/a?\x7f": verdict.PathAmbiguous, `/a"b`: verdict.OK} {
+		if d := (&proxy{}).decide(parse(t, edgeConfig(`"profile":"rfc9421"`)), request("GET", path)); d.Verdict().Code != want {
+			t.Errorf("%q in profile rfc9421: %s", path, d.Verdict().Code.Name)
+		}
+	}
+}
+
+// A key that does not sign is no reason to let a request go without a stamp.
+func TestKeyDoesNotSign(t *testing.T) {
+	p := parse(t, edgeConfig(""))
+	p.signer.byProxy = false // ES256 is the proxy's alone
+	if d := (&proxy{}).decide(p, request("GET", asked)); d.Verdict().Code != verdict.Internal {
+		t.Error(d.Verdict().Code.Name)
 	}
 }

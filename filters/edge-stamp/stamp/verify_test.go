@@ -13,6 +13,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
+	"github.com/tollgate-wasm/tollgate/shared/replay"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -203,6 +204,15 @@ func TestReplayGlobal(t *testing.T) {
 			t.Errorf("%s: %s, %v", name, d.Verdict().Code.Name, x.complaint)
 		}
 	}
+	// Once in six years all windows end at once, and a stamp of that moment falls into none.
+	const all = 10 * 2190 * day
+	d := &Decision{}
+	p.Decide(d, withStamp(mintStamp(edge, stampTyp, claims(map[string]any{"iat": all - 3, "exp": all + 27}))), true, time.Unix(all, 0))
+	d.SignatureChecked(true, nil)
+	d.ReplayChecked(replay.Fresh, nil)
+	if _, err := d.Asks(); err != ErrWindow {
+		t.Errorf("a stamp of the moment when all windows end: %v", err)
+	}
 	// The service's own shadow mode says OK over all.
 	seen := map[string]bool{}
 	for i, want := range []*verdict.Code{verdict.OK, StampReplayed} {
@@ -335,7 +345,7 @@ func TestBrokenProxy(t *testing.T) {
 func TestAnswersOutOfTurn(t *testing.T) {
 	good := withStamp(mintStamp(edge, stampTyp, claims()))
 	for name, f := range map[string]func(d *Decision){
-		"PeerRead": func(d *Decision) { d.PeerRead("") }, "BodyRead": func(d *Decision) { d.BodyRead("") }, "ReplayChecked": func(d *Decision) { d.ReplayChecked(2, nil) },
+		"PeerRead": func(d *Decision) { d.PeerRead("") }, "BodyRead": func(d *Decision) { d.BodyRead("") }, "ReplayChecked": func(d *Decision) { d.ReplayChecked(replay.Fresh, nil) },
 		"GlobalChecked": func(d *Decision) { _ = d.GlobalChecked(ratelimit.Response{}, nil) }, "IdentityRead": func(d *Decision) { d.IdentityRead("", nil) }, "Signed": func(d *Decision) { d.Signed(nil, nil) },
 		"BodyTooBig": func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() },
 	} {
