@@ -7,7 +7,6 @@
 package forward
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -30,7 +29,7 @@ func (e *Effect) Reset() { e.Remove, e.Set, e.Identity = e.Remove[:0], e.Set[:0]
 //
 //go:noinline
 func (e *Effect) RemoveHeader(name string) {
-	if !slices.Contains(e.Remove, name) {
+	if !contains(e.Remove, name) {
 		e.Remove = append(e.Remove, name)
 	}
 }
@@ -86,13 +85,23 @@ func (c *Claims) output(n conf.Node) string {
 	return name
 }
 
+//go:noinline
+func contains(list []string, s string) bool {
+	for i := range list {
+		if list[i] == s {
+			return true
+		}
+	}
+	return false
+}
+
 // Any reports whether anything is written at all.
 func (c *Claims) Any() bool { return len(c.names) > 0 }
 
 // Writes reports whether a header of that name, or of one that folds to the same, is written.
 //
 //go:noinline
-func (c *Claims) Writes(name string) bool { return slices.Contains(c.names, Fold(name)) }
+func (c *Claims) Writes(name string) bool { return contains(c.names, Fold(name)) }
 
 // Remove has the request's headers removed that pretend to be ours.
 //

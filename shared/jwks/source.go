@@ -73,6 +73,8 @@ type Record struct {
 const recordSize = 6 * 8
 
 // Encode writes the record for shared data.
+//
+//go:noinline
 func (r *Record) Encode() []byte {
 	b := make([]byte, 0, recordSize)
 	for _, v := range [...]uint64{r.Version, uint64(r.Fetched), uint64(r.Tried), uint64(r.Lease), uint64(r.Forced), r.Failures} {

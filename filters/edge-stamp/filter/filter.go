@@ -15,6 +15,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/host"
+	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -24,35 +25,17 @@ import (
 const Name = "edge_stamp"
 
 // Register makes edge-stamp the filter of this module. To be called in init: main does not run.
-func Register() {
-	guest.OnFault(host.RefuseFaults(Name))
-	proxywasm.SetVMContext(New())
-}
+func Register() { plugin.Register(Name, start) }
 
 // New makes the filter's VM context, for a module that registers more than this filter.
-func New() types.VMContext { return &vm{} }
+func New() types.VMContext { return plugin.New(Name, start) }
 
-type vm struct{ types.DefaultVMContext }
-
-func (*vm) NewPluginContext(id uint32) types.PluginContext {
+func start(id uint32) plugin.Plugin {
 	s := &state{plugin: id, decision: &stamp.Decision{}, held: map[uint32]*held{}}
-	direct.Handle(id, direct.Handler{Request: s.request, Body: s.body, End: s.end})
-	return &plugin{start: s.start, tick: s.tick}
+	return plugin.Plugin{Configure: s.configure, Tick: s.tick, Stream: direct.Handler{Request: s.request, Body: s.body, End: s.end}}
 }
 
-// plugin is one configuration in one VM, as the SDK sees it; it is functions only (RATIONALE.md).
-type plugin struct {
-	types.DefaultPluginContext
-	start func() bool
-	tick  func()
-}
-
-func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
-	return types.OnPluginStartStatus(p.start())
-}
-func (p *plugin) OnTick() { p.tick() }
-
-// state is one configuration in one VM. Configurations of the same module share the VM, so nothing of one is a package variable.
+// state is one configuration in one VM.
 type state struct {
 	plugin   uint32
 	policy   *stamp.Policy
@@ -60,31 +43,16 @@ type state struct {
 	decision *stamp.Decision // of the request that is being decided
 	effect   forward.Effect
 	keys     wait.Keys
-	memory   host.Memory
 	seen     *host.ReplayGuard // nil where no rule asks for it
 	global   *global           // likewise
 	held     map[uint32]*held  // requests that wait, by their streams
 }
 
-// start reads the configuration and reports whether it can be worked with.
-func (s *state) start() bool {
-	err := s.configure()
-	if err != nil {
-		host.LogRefused(Name, err)
-	}
-	return err == nil
-}
-
-func (s *state) configure() (err error) {
-	// Without a configuration the proxy has no bytes to give and the SDK reports an error: to Parse that is an empty text, which it refuses.
-	text, _ := proxywasm.GetPluginConfiguration()
-	if s.policy, err = stamp.Parse(string(text), stamp.Surroundings{Env: guest.Env, Random: guest.Random}); err != nil {
+func (s *state) configure(text string) (err error) {
+	if s.policy, err = stamp.Parse(text, stamp.Surroundings{Env: guest.Env, Random: guest.Random}); err != nil {
 		return err
 	}
 	s.counters = host.NewCounters(Name)
-	if s.memory, err = host.NewMemory(Name); err != nil {
-		return err
-	}
 	if err = s.proveKey(); err != nil {
 		return err
 	}
@@ -112,9 +80,6 @@ func (s *state) configure() (err error) {
 
 func (s *state) tick() {
 	now := guest.Now()
-	if err := s.memory.Tick(now); err != nil {
-		panic(err)
-	}
 	s.keys.Tick(now)
 	s.expire(now)
 }

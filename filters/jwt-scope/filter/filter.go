@@ -15,6 +15,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/host"
+	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -24,65 +25,31 @@ import (
 const Name = "jwt_scope"
 
 // Register makes jwt-scope the filter of this module. To be called in init: main does not run.
-func Register() {
-	guest.OnFault(host.RefuseFaults(Name))
-	proxywasm.SetVMContext(New())
-}
+func Register() { plugin.Register(Name, start) }
 
 // New makes the filter's VM context, for a module that registers more than this filter.
-func New() types.VMContext { return &vm{} }
+func New() types.VMContext { return plugin.New(Name, start) }
 
-type vm struct{ types.DefaultVMContext }
-
-func (*vm) NewPluginContext(id uint32) types.PluginContext {
+func start(_ uint32) plugin.Plugin {
 	s := &state{}
-	direct.Handle(id, direct.Handler{Request: s.request, End: s.keys.Forget})
-	return &plugin{start: s.start, tick: s.tick}
+	return plugin.Plugin{Configure: s.configure, Tick: func() { s.keys.Tick(guest.Now()) }, Stream: direct.Handler{Request: s.request, End: s.keys.Forget}}
 }
 
-// plugin is one configuration in one VM, as the SDK sees it. It is functions only: of a type that stands behind an interface the linker keeps all that could be reached from its
-// fields by reflection, every type with its methods, and that was 70 KB, mostly of formatting times.
-type plugin struct {
-	types.DefaultPluginContext
-	start func() bool
-	tick  func()
-}
-
-func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
-	return types.OnPluginStartStatus(p.start())
-}
-func (p *plugin) OnTick() { p.tick() }
-
-// state is one configuration in one VM. Configurations of the same module share the VM, so nothing of one is a package variable.
+// state is one configuration in one VM.
 type state struct {
 	policy   *scope.Policy
 	counters *host.Counters
 	decision scope.Decision
 	effect   forward.Effect
 	keys     wait.Keys
-	memory   host.Memory
 	proofs   *host.ReplayGuard // nil where no provider asks for proofs
 }
 
-// start reads the configuration and reports whether it can be worked with.
-func (s *state) start() bool {
-	err := s.configure()
-	if err != nil {
-		host.LogRefused(Name, err)
-	}
-	return err == nil
-}
-
-func (s *state) configure() (err error) {
-	// Without a configuration the proxy has no bytes to give and the SDK reports an error: to Parse that is an empty text, which it refuses.
-	text, _ := proxywasm.GetPluginConfiguration()
-	if s.policy, err = scope.Parse(string(text)); err != nil {
+func (s *state) configure(text string) (err error) {
+	if s.policy, err = scope.Parse(text); err != nil {
 		return err
 	}
 	s.counters = host.NewCounters(Name)
-	if s.memory, err = host.NewMemory(Name); err != nil {
-		return err
-	}
 	if err = s.keys.Start(Name, s.policy.Remotes(), s.decide, s.finish); err != nil {
 		return err
 	}
@@ -97,14 +64,6 @@ func (s *state) configure() (err error) {
 	}
 	s.proofs, err = host.NewReplayGuard("dpop\x00"+string(name), entries)
 	return err
-}
-
-func (s *state) tick() {
-	now := guest.Now()
-	if err := s.memory.Tick(now); err != nil {
-		panic(err)
-	}
-	s.keys.Tick(now)
 }
 
 // request decides a request.

@@ -129,6 +129,7 @@ func (c *claimCondition) fits(d *Decision, claims gjson.Result) bool {
 	return false
 }
 
+//go:noinline
 func hasText(v gjson.Result, text string) bool {
 	return jwt.HasItem(v, func(item gjson.Result) bool { return item.Type == gjson.String && item.Str == text })
 }

@@ -340,6 +340,8 @@ func (d *Decision) authorize() *verdict.Code {
 }
 
 // end sets the verdict of the rule that was found, unless the decision waits.
+//
+//go:noinline
 func (d *Decision) end(refused *verdict.Code) {
 	p, rule := d.policy, d.verdict.Rule
 	shadow := p.shadow
