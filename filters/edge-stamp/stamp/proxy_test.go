@@ -129,7 +129,9 @@ func (x *proxy) decide(p *Policy, headers [][2]string) *Decision {
 	}
 	p.Decide(d, headers, x.body == "", at)
 	for x.steps = nil; d.Step() != Done; {
-		x.steps = append(x.steps, d.Step())
+		if x.steps = append(x.steps, d.Step()); len(x.steps) > 20 {
+			panic("a decision that never ends")
+		}
 		if d.Verdict().Admits() {
 			panic("a decision that waits admits")
 		}
