@@ -107,10 +107,24 @@ func Cluster(name string, port int, http2 bool) M {
 		"load_assignment": M{"cluster_name": name, "endpoints": []M{{"lb_endpoints": []M{{"endpoint": M{"address": Address("127.0.0.1", port)}}}}}},
 	}
 	if http2 {
-		c["typed_extension_protocol_options"] = M{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": Typed("extensions.upstreams.http.v3.HttpProtocolOptions",
-			M{"explicit_http_config": M{"http2_protocol_options": M{}}})}
+		Protocol(c)["explicit_http_config"] = M{"http2_protocol_options": M{}}
 	}
 	return c
+}
+
+// Protocol are the HTTP options of a cluster, to be changed: HTTP/1.1 without any where there were none.
+func Protocol(cluster M) M {
+	const extension, name = "typed_extension_protocol_options", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	if cluster[extension] == nil {
+		cluster[extension] = M{name: Typed("extensions.upstreams.http.v3.HttpProtocolOptions", M{"explicit_http_config": M{"http_protocol_options": M{}}})}
+	}
+	return cluster[extension].(M)[name].(M)
+}
+
+// Leaving has filters see what leaves for a cluster: after routing and rewriting, and each attempt of a request that is retried.
+func Leaving(cluster M, filters ...M) M {
+	Protocol(cluster)["http_filters"] = append(filters, Filter("envoy.filters.http.upstream_codec", "extensions.filters.http.upstream_codec.v3.UpstreamCodec", nil))
+	return cluster
 }
 
 // AccessLog prints a line of JSON for every request, with these fields in Envoy's access log format, to standard output.
