@@ -71,14 +71,15 @@ type Wasm struct {
 	Module        string // path of the .wasm file
 	Configuration string // the plugin's; none where empty
 	Env           map[string]string
-	StopIteration bool // allow_on_headers_stop_iteration: the filter sees the body of a request whose headers it holds back
+	HostEnv       []string // variables of Envoy's own environment
+	StopIteration bool     // allow_on_headers_stop_iteration: the filter sees the body of a request whose headers it holds back
 }
 
 // Filter is the filter's configuration.
 func (w Wasm) Filter() M {
 	vm := M{"runtime": "envoy.wasm.runtime.v8", "vm_id": w.Name, "code": M{"local": M{"filename": w.Module}}}
-	if len(w.Env) > 0 {
-		vm["environment_variables"] = M{"key_values": w.Env}
+	if len(w.Env)+len(w.HostEnv) > 0 {
+		vm["environment_variables"] = M{"key_values": w.Env, "host_env_keys": w.HostEnv}
 	}
 	config := M{"name": w.Name, "root_id": w.Name, "failure_policy": "FAIL_RELOAD", "vm_config": vm}
 	if w.StopIteration {

@@ -6,14 +6,17 @@ package harness
 import (
 	"io"
 	"net"
-	"sync/atomic"
+	"sync"
 	"testing"
 )
 
-// Relay passes connections on to an address that may be named later: two proxies that each want the other's port are started one after the other. It may change the requests.
+// Relay passes connections on to an address that may be named later, and keeps them waiting until then: two proxies that each want the other's port are started one after the
+// other. It may change the requests.
 type Relay struct {
 	listener net.Listener
-	target   atomic.Value                // a string
+	target   string
+	named    chan struct{} // closed when target is there, or the test ends
+	once     sync.Once
 	change   func(request []byte) []byte // nil: nothing is changed
 }
 
@@ -24,8 +27,11 @@ func StartRelay(t testing.TB, change func([]byte) []byte) *Relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Relay{listener: l, change: change}
-	t.Cleanup(func() { l.Close() })
+	r := &Relay{listener: l, named: make(chan struct{}), change: change}
+	t.Cleanup(func() {
+		l.Close()
+		r.To("")
+	})
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -41,16 +47,18 @@ func StartRelay(t testing.TB, change func([]byte) []byte) *Relay {
 // Port that it listens on.
 func (r *Relay) Port() int { return r.listener.Addr().(*net.TCPAddr).Port }
 
-// To names the address that connections go to from now on.
-func (r *Relay) To(address string) { r.target.Store(address) }
+// To names the address that all connections go to.
+func (r *Relay) To(address string) {
+	r.once.Do(func() {
+		r.target = address
+		close(r.named)
+	})
+}
 
 func (r *Relay) serve(c net.Conn) {
 	defer c.Close()
-	target, ok := r.target.Load().(string)
-	if !ok {
-		return // nobody is there yet
-	}
-	s, err := net.Dial("tcp", target)
+	<-r.named
+	s, err := net.Dial("tcp", r.target)
 	if err != nil {
 		return
 	}
