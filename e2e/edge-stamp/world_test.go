@@ -4,6 +4,7 @@
 package edgestamp
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"strings"
@@ -123,6 +124,16 @@ func token(more ...M) string {
 }
 
 func bearer(token string) [2]string { return [2]string{"authorization", "Bearer " + token} }
+
+// decoded is a part of a compact token.
+func decoded(t testing.TB, part string) string {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
 
 // pick are the headers that a stamp stands in.
 func pick(m *harness.Message) (stamp [][2]string) {
