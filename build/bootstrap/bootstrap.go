@@ -71,14 +71,15 @@ type Wasm struct {
 	Module        string // path of the .wasm file
 	Configuration string // the plugin's; none where empty
 	Env           map[string]string
-	StopIteration bool // allow_on_headers_stop_iteration: the filter sees the body of a request whose headers it holds back
+	HostEnv       []string // variables of Envoy's own environment
+	StopIteration bool     // allow_on_headers_stop_iteration: the filter sees the body of a request whose headers it holds back
 }
 
 // Filter is the filter's configuration.
 func (w Wasm) Filter() M {
 	vm := M{"runtime": "envoy.wasm.runtime.v8", "vm_id": w.Name, "code": M{"local": M{"filename": w.Module}}}
-	if len(w.Env) > 0 {
-		vm["environment_variables"] = M{"key_values": w.Env}
+	if len(w.Env)+len(w.HostEnv) > 0 {
+		vm["environment_variables"] = M{"key_values": w.Env, "host_env_keys": w.HostEnv}
 	}
 	config := M{"name": w.Name, "root_id": w.Name, "failure_policy": "FAIL_RELOAD", "vm_config": vm}
 	if w.StopIteration {
@@ -107,10 +108,24 @@ func Cluster(name string, port int, http2 bool) M {
 		"load_assignment": M{"cluster_name": name, "endpoints": []M{{"lb_endpoints": []M{{"endpoint": M{"address": Address("127.0.0.1", port)}}}}}},
 	}
 	if http2 {
-		c["typed_extension_protocol_options"] = M{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": Typed("extensions.upstreams.http.v3.HttpProtocolOptions",
-			M{"explicit_http_config": M{"http2_protocol_options": M{}}})}
+		Protocol(c)["explicit_http_config"] = M{"http2_protocol_options": M{}}
 	}
 	return c
+}
+
+// Protocol are the HTTP options of a cluster, to be changed: HTTP/1.1 without any where there were none.
+func Protocol(cluster M) M {
+	const extension, name = "typed_extension_protocol_options", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	if cluster[extension] == nil {
+		cluster[extension] = M{name: Typed("extensions.upstreams.http.v3.HttpProtocolOptions", M{"explicit_http_config": M{"http_protocol_options": M{}}})}
+	}
+	return cluster[extension].(M)[name].(M)
+}
+
+// Leaving has filters see what leaves for a cluster: after routing and rewriting, and each attempt of a request that is retried.
+func Leaving(cluster M, filters ...M) M {
+	Protocol(cluster)["http_filters"] = append(filters, Filter("envoy.filters.http.upstream_codec", "extensions.filters.http.upstream_codec.v3.UpstreamCodec", nil))
+	return cluster
 }
 
 // AccessLog prints a line of JSON for every request, with these fields in Envoy's access log format, to standard output.

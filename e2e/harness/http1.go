@@ -23,6 +23,8 @@ type Message struct {
 	Start   string      // the request or status line; of HTTP/2, "HTTP/2 200"
 	Headers [][2]string // in their order; names in lower case, values without the white space around them
 	Body    string
+
+	Trailers [][2]string // of HTTP/1.1
 }
 
 // Header is the value of the first header called name, in lower case, or an empty string.
@@ -66,27 +68,31 @@ func readMessage(r *bufio.Reader) (*Message, error) {
 }
 
 func readHead(r *bufio.Reader) (*Message, error) {
-	m := &Message{}
-	for first := true; ; first = false {
+	start, err := r.ReadString('\n')
+	if err != nil {
+		return nil, err
+	}
+	m := &Message{Start: strings.TrimRight(start, "\r\n")}
+	m.Headers, err = readFields(r)
+	return m, err
+}
+
+// readFields reads header lines up to the empty one.
+func readFields(r *bufio.Reader) (fields [][2]string, err error) {
+	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			return nil, err
 		}
-		line = strings.TrimRight(line, "\r\n")
-		if first {
-			m.Start = line
-			continue
-		}
-		if line == "" {
-			break
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			return fields, nil
 		}
 		name, value, ok := strings.Cut(line, ":")
 		if !ok {
 			return nil, fmt.Errorf("a header line without colon: %q", line)
 		}
-		m.Headers = append(m.Headers, [2]string{strings.ToLower(name), strings.Trim(value, " \t")})
+		fields = append(fields, [2]string{strings.ToLower(name), strings.Trim(value, " \t")})
 	}
-	return m, nil
 }
 
 func (m *Message) readBody(r *bufio.Reader) error {
@@ -102,14 +108,17 @@ func (m *Message) readBody(r *bufio.Reader) error {
 			if err != nil {
 				return err
 			}
+			if size == 0 {
+				if m.Trailers, err = readFields(r); err != nil {
+					return err
+				}
+				break
+			}
 			if _, err := io.CopyN(&body, r, size); err != nil {
 				return err
 			}
 			if end, err := r.ReadString('\n'); err != nil || end != "\r\n" {
 				return errors.New("a chunk does not end where it should")
-			}
-			if size == 0 {
-				break
 			}
 		}
 	case length != "":
