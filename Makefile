@@ -66,9 +66,10 @@ bench: build build/out/hostsign.wasm ## Measure CPU per request beside Envoy's n
 	@go run ./build/bench $(ARGS)
 
 DURATION ?= 10m
+STAMPS ?= 1000000
 .PHONY: soak
-soak: build ## Load jwt-scope with good and hostile requests for DURATION (default 10m) and watch its memory
-	TOLLGATE_SOAK=$(DURATION) go test -count=1 -v -timeout 24h ./e2e/soak
+soak: build ## Load the filters, jwt-scope for DURATION (default 10m), edge-stamp with STAMPS (default 1000000), and watch their memory
+	TOLLGATE_SOAK=$(DURATION) TOLLGATE_STAMPS=$(STAMPS) go test -count=1 -v -timeout 24h ./e2e/soak
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
