@@ -4,6 +4,7 @@
 package edgestamp
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -124,6 +125,12 @@ func token(more ...M) string {
 }
 
 func bearer(token string) [2]string { return [2]string{"authorization", "Bearer " + token} }
+
+// sha is a SHA-256 in base64url.
+func sha(b []byte) string {
+	sum := sha256.Sum256(b)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
 
 // decoded is a part of a compact token.
 func decoded(t testing.TB, part string) string {

@@ -139,7 +139,8 @@ func (e *Envoy) Counter(name string) uint64 {
 	return counters[name]
 }
 
-// Tollgate are the counters of our filters that are not 0, by their names without "wasmcustom.tollgate.".
+// Tollgate are the counters of our filters that are not 0, by their names without "wasmcustom.tollgate.". In Envoy 1.36 that has "cluster.<name>." before it where the VM was first made for
+// an upstream filter.
 func (e *Envoy) Tollgate() map[string]uint64 {
 	e.t.Helper()
 	counters, err := e.Counters()
@@ -148,8 +149,8 @@ func (e *Envoy) Tollgate() map[string]uint64 {
 	}
 	ours := map[string]uint64{}
 	for name, value := range counters {
-		if name, ok := strings.CutPrefix(name, "wasmcustom.tollgate."); ok && value > 0 {
-			ours[name] = value
+		if _, name, ok := strings.Cut(name, "wasmcustom.tollgate."); ok && value > 0 {
+			ours[name] += value
 		}
 	}
 	return ours
