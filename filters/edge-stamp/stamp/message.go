@@ -56,7 +56,7 @@ func (d *Decision) readMessage() *verdict.Code {
 	}
 	signed := jose.Signed("", signature)
 	signed.KeyID, signed.HasKID = kid, true
-	t, alg, refused := d.trustOf(signed)
+	t, set, alg, refused := d.trustOf(signed)
 	if refused != nil {
 		return refused
 	}
@@ -82,10 +82,6 @@ func (d *Decision) readMessage() *verdict.Code {
 	}
 	whole := jose.Signed(base, signature)
 	whole.KeyID, whole.HasKID = kid, true
-	set, refused := d.keysOf(t)
-	if refused != nil {
-		return refused
-	}
 	return d.begin(t, set, whole, alg)
 }
 
@@ -95,9 +91,6 @@ const maxDate = 253402300799
 // findMessage finds the one signature that is a stamp.
 func (d *Decision) findMessage() (in *httpsig.Input, signature []byte, refused *verdict.Code) {
 	fields, signatures := d.joined("signature-input"), d.joined("signature")
-	if fields == "" && signatures == "" {
-		return nil, nil, StampMissing
-	}
 	inputs, err := httpsig.ParseInputs(fields)
 	if err != nil {
 		return nil, nil, StampMalformed
@@ -150,8 +143,8 @@ func (d *Decision) covers(in *httpsig.Input) *verdict.Code {
 	return nil
 }
 
-// trustOf finds whose key the signature names, and the algorithm that the key is used with: the message may repeat it, but does not choose it.
-func (d *Decision) trustOf(signed *jose.JWS) (t *trust, a jose.Algorithm, refused *verdict.Code) {
+// trustOf finds whose key the signature names, with the set that it is in, and the algorithm that the key is used with: the message may repeat that, but does not choose it.
+func (d *Decision) trustOf(signed *jose.JWS) (t *trust, set *jwks.Set, a jose.Algorithm, refused *verdict.Code) {
 	refused = StampKeyUnknown
 	var unknown *trust // whose keys are not there
 	for _, t := range d.policy.verifier.trust {
@@ -163,7 +156,7 @@ func (d *Decision) trustOf(signed *jose.JWS) (t *trust, a jose.Algorithm, refuse
 		for _, a := range t.algorithms {
 			switch _, err := set.Candidates(signed, a, nil); err {
 			case nil:
-				return t, a, nil
+				return t, set, a, nil
 			case jwks.ErrAlgorithm:
 				refused = StampAlgorithm
 			}
@@ -176,7 +169,7 @@ func (d *Decision) trustOf(signed *jose.JWS) (t *trust, a jose.Algorithm, refuse
 	default:
 		refused = d.askAgain(signed.KeyID)
 	}
-	return nil, 0, refused
+	return nil, nil, 0, refused
 }
 
 // askAgain does for a kid that nobody has what begin does for one that its issuer has not: the first published set that may be asked again is.

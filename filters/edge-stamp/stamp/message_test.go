@@ -98,6 +98,8 @@ func TestVerifyMessage(t *testing.T) {
 		{name: "no Signature-Input", headers: append(get, [2]string{"signature", "edge=:YQ==:"}), want: StampMalformed},
 		{name: "not a dictionary", headers: append(get, [2]string{"signature-input", "("}, [2]string{"signature", "edge=:YQ==:"}), want: StampMalformed},
 		{name: "a Signature that is no dictionary", headers: edited(func(h [][2]string) { h[5][1] = "(" }), want: StampMalformed},
+		{name: "not a dictionary, and no Signature of ours", headers: append(get, [2]string{"signature-input", "("}, [2]string{"signature", "client=:YQ==:"}), want: StampMalformed},
+		{name: "another's signature that is no dictionary", headers: append(get, [2]string{"signature-input", `client=("@path")`}, [2]string{"signature", "("}), want: StampMalformed},
 		{name: "S7 the label twice", headers: with([2]string{"signature-input", "edge=" + line4 + parameters()}), want: StampMalformed},
 		{name: "S7 the tag twice", headers: edited(func(h [][2]string) { h[4][1] += `, other=("@path");tag="edge-stamp"`; h[5][1] += ", other=:YQ==:" }), want: StampAmbiguous},
 		{name: "S7 the tag under another label", headers: edited(func(h [][2]string) { h[4][1] = strings.Replace(h[4][1], "edge=", "other=", 1) }), want: StampMalformed},

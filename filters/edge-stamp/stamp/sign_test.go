@@ -257,6 +257,17 @@ func TestSignRules(t *testing.T) {
 	}
 }
 
+// What the glue asks of a configuration, it may ask of either role.
+func TestRoles(t *testing.T) {
+	signs, verifies := parse(t, edgeConfig("")), parse(t, meshConfig(globalConfig))
+	if signs.Signer() == nil || signs.Remotes() != nil || signs.ReplayEntries() != 0 || signs.Global() != nil || signs.RuleName(-1) != "-" || signs.RuleName(0) != "all" {
+		t.Error("the edge's")
+	}
+	if verifies.Signer() != nil || verifies.ReplayEntries() != 65536 || verifies.Global().Domain != "d" || parse(t, meshConfig(`"rules":[{"name":"all","access":"public"}]`)).ReplayEntries() != 0 {
+		t.Error("the mesh's")
+	}
+}
+
 // Paths that need escaping in JSON are bound as they are; what a signature base cannot hold is refused in that profile.
 func TestOddPaths(t *testing.T) {
 	for _, path := range []string{`/a"b`, "/caf\u00e9?\u00e9", `/a?"\`, "/a?\x7f", "/a?<&>", "/a%22b", "*"} {

@@ -12,6 +12,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -92,6 +93,7 @@ func TestVerify(t *testing.T) {
 		{name: "no rule, and none is needed", headers: request("GET", "/"), config: `"default":"allow","rules":[{"name":"all","match":[{"paths":["/x"]}]}]`, want: verdict.OK},
 		{name: "a public rule", headers: request("GET", "/"), config: `"rules":[{"name":"all","access":"public"}]`, want: verdict.OK},
 		{name: "a bad stamp under a public rule", headers: withStamp("x"), config: `"rules":[{"name":"all","access":"public"}]`, want: verdict.OK},
+		{name: "a path with parameters that make the difference between two rules", headers: request("GET", "/a;x/b", [2]string{"x-edge-stamp", good}), config: `"rules":[{"name":"a","match":[{"paths":["/a/b"]}]},{"name":"b"}]`, want: verdict.PathAmbiguous},
 		{name: "an ambiguous path", headers: request("GET", "//x", [2]string{"x-edge-stamp", good}), want: verdict.PathAmbiguous},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -424,6 +426,45 @@ func TestEveryBitOfStamp(t *testing.T) {
 	for i := range len(good) {
 		if d := (&proxy{}).decide(p, withStamp(good[:i])); d.Verdict().Admits() {
 			t.Errorf("cut at byte %d", i)
+		}
+	}
+}
+
+// S13: a kid that the published set does not have is worth one fetch, and after that it is unknown.
+func TestUnknownKid(t *testing.T) {
+	next := mint.New("edge-2", jose.ES256)
+	for profile, headers := range map[string][][2]string{
+		"jws": withStamp(mintStamp(next, stampTyp, claims())), "rfc9421": signMessage(t, next, line4+parameters("keyid", `"edge-2"`), request("GET", asked)),
+	} {
+		p := parse(t, meshConfig(`"profile":"`+profile+`","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"c","authority":"a","path":"/"}}}]`))
+		source := &p.Remotes()[0].Source
+		set, err := jwks.ReadDocument(string(mint.Set(edge)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		record := jwks.Record{Version: 1, Fetched: now.UnixMicro()}
+		source.Update(record, set)
+		d := &Decision{}
+		p.Decide(d, headers, true, now)
+		if d.KeysWanted() != p.Remotes()[0] || d.Verdict().Admits() {
+			t.Errorf("%s: it does not wait for a fetch: %s", profile, d.Verdict().Code.Name)
+		}
+		if p.DecideAfterWait(d, headers, true, now); d.KeysWanted() != nil || d.Verdict().Code != StampKeyUnknown {
+			t.Errorf("%s: after the wait: %s", profile, d.Verdict().Code.Name)
+		}
+		if p.Decide(d, headers, true, now); d.KeysWanted() != nil || d.Verdict().Code != StampKeyUnknown {
+			t.Errorf("%s: once it is known to be unknown: %s", profile, d.Verdict().Code.Name)
+		}
+		if set, err = jwks.ReadDocument(string(mint.Set(edge, next))); err != nil {
+			t.Fatal(err)
+		}
+		source.Update(record, set)
+		if p.Decide(d, headers, true, now); d.Step() != CheckSignature {
+			t.Errorf("%s: when it has been published: %s", profile, d.Verdict().Code.Name)
+		}
+		source.Update(jwks.Record{Version: 1, Fetched: now.Add(-25 * time.Hour).UnixMicro(), Failures: 1}, nil)
+		if p.Decide(d, headers, true, now); d.KeysWanted() != nil || d.Verdict().Code != verdict.KeysUnavailable {
+			t.Errorf("%s: keys that are too old: %s", profile, d.Verdict().Code.Name)
 		}
 	}
 }
