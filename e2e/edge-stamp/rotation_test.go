@@ -4,7 +4,13 @@
 package edgestamp
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,15 +22,12 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// S13: the edge's key is exchanged as an operator does it, while requests run: the new key is published, then it signs, then the old one goes. No request is refused, and a stamp of the old
+// S13: the edge's key is exchanged by the script that operators have, while requests run: the new key is published, then it signs, then the old one goes. No request is refused, and a stamp of the old
 // key is good until its key is gone and no longer.
 func TestRotation(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		up, front := harness.StartUpstream(t), harness.NewWatched(t, "edge-stamp")
 		a, b := edgeEd, edgeRSA
-		publicOnly := func(k *mint.Key) M {
-			return M{"kid": k.ID, "alg": k.Algorithm, "publicOnly": json.RawMessage(asJWK(k, k.Public()))}
-		}
 		push := func(keys ...M) {
 			front.Push(stamper(t, sign(a, M{"keys": keys, "publish": keysPath, "ttl": "5m"})))
 		}
@@ -113,27 +116,64 @@ func TestRotation(t *testing.T) {
 				}
 			})
 		}
-		step := func(what string) { t.Logf("%s: %d requests so far", what, served.Load()) }
+		// What the script applies comes here, and the script goes on when that is in force and the mesh knows it.
+		applied, inForce := make(chan []M), make(chan struct{})
+		control := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var keys []M
+			if err := json.NewDecoder(r.Body).Decode(&keys); err != nil {
+				w.WriteHeader(400)
+				return
+			}
+			applied <- keys
+			<-inForce
+		}))
+		defer control.Close()
 		published(a.ID)
 		old := signing(a, 20)
-		step("A")
-		push(key(a), publicOnly(b))
-		published(a.ID, b.ID)
-		signing(a, 8)
-		step("A signs, B is published")
-		push(key(b), publicOnly(a))
-		signing(b, 8)
-		published(b.ID, a.ID)
-		for _, stamp := range old[:10] {
-			if answer := send(stamp); answer.Status() != 200 {
-				t.Errorf("a stamp of the old key, which is still published: %s %s", answer.Start, answer.Body)
-			}
+		script := exec.Command("../../filters/edge-stamp/rotate.sh", text(key(a)), text(key(b)))
+		script.Env = append(os.Environ(), "APPLY=curl -sSf --data-binary @- "+control.URL, "PUBLISH_WAIT=0", "EXPIRE_WAIT=0")
+		var said bytes.Buffer // read when the script has ended
+		script.Stdout, script.Stderr = &said, &said
+		if err := script.Start(); err != nil {
+			t.Fatal(err)
 		}
-		step("B signs, A is published")
-		push(key(b))
-		published(b.ID)
+		ended := make(chan error, 1)
+		go func() { ended <- script.Wait() }()
+		defer script.Process.Kill()
+		for i, want := range [][]*mint.Key{{a, b}, {b, a}, {b}} {
+			var keys []M
+			select {
+			case keys = <-applied:
+			case err := <-ended:
+				t.Fatalf("the script has ended before its step %d: %v\n%s", i+1, err, said.String())
+			}
+			var kids, wanted []string
+			for _, k := range keys {
+				kids = append(kids, k["kid"].(string))
+			}
+			for _, k := range want {
+				wanted = append(wanted, k.ID)
+			}
+			if !slices.Equal(kids, wanted) {
+				t.Fatalf("step %d: the keys are %v, want %v", i+1, kids, wanted)
+			}
+			push(keys...)
+			published(kids...)
+			signing(want[0], 8)
+			if i == 1 {
+				for _, stamp := range old[:10] {
+					if answer := send(stamp); answer.Status() != 200 {
+						t.Errorf("a stamp of the old key, which is still published: %s %s", answer.Start, answer.Body)
+					}
+				}
+			}
+			t.Logf("step %d: %d requests so far", i+1, served.Load())
+			inForce <- struct{}{}
+		}
+		if err := <-ended; err != nil || !strings.Contains(said.String(), "done: destroy the old key") {
+			t.Errorf("the script: %v\n%s", err, said.String())
+		}
 		fresh := signing(b, 8)
-		step("B")
 		stop.Store(true)
 		wg.Wait()
 		if n := served.Load(); n < 300 {
