@@ -96,6 +96,9 @@ func (c *config) readKeys(o *conf.Object, from Surroundings) {
 				}
 			}
 			if kid, ok := entry.At("kid"); ok && kid.IsString() {
+				if c.message && !printable(kid.Value().Str) {
+					kid.Fault("want printable ASCII: a keyid of RFC 9421 is nothing else")
+				}
 				if slices.Contains(ids, kid.Value().Str) {
 					kid.Fault("another key has the same")
 				}
@@ -127,6 +130,15 @@ func (c *config) readKeys(o *conf.Object, from Surroundings) {
 	}
 	s.published, s.document = text, `{"keys":[`+set+`]}`
 	s.etag = `"` + jose.Hash(s.document)[:22] + `"`
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // readKey reads one key: what signs with it, where its private half is given, and its public half to publish, where it has one.

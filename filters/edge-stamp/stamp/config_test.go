@@ -48,6 +48,7 @@ func TestConfigFaults(t *testing.T) {
 		{"a secret that all can read, as a JWK", key(`"alg":"HS256","jwk":{"kty":"oct","k":"YSBzZWNyZXQgb2YgMzIgYnl0ZXMgb3IgbW9yZSwgYXM"}`), "keys[0].jwk: a secret comes by env only"},
 		{"a public key that signs", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","publicOnly":{"kty":"EC"}}]`), "keys[0].publicOnly: "},
 		{"a public key in the first place", edgeConfig(`"keys":[{"kid":"x","alg":"RS256","publicOnly":` + public(rsaKey) + `}]`), "keys[0]: the first key signs: give it by env, pem or jwk"},
+		{"a kid that RFC 9421 does not have", edgeConfig(`"profile":"rfc9421","keys":[{"kid":"é","alg":"HS256","env":"SECRET"}]`), "keys[0].kid: want printable ASCII: a keyid of RFC 9421 is nothing else"},
 		{"a kid that is too long", edgeConfig(`"keys":[{"kid":"` + strings.Repeat("k", 257) + `","alg":"HS256","env":"SECRET"}]`), "keys[0].env: kid is not a string of 1 to 256 bytes"},
 		{"a public key with its private half", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"x","alg":"RS256","publicOnly":` + private(mint.New("x", jose.RS256)) + `}]`), "keys[1].publicOnly: the key has private members: a verifier is given public keys only"},
 		{"a kid twice", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"edge-1","alg":"ES256","env":"FORGER"}]`), "keys[1].kid: another key has the same"},

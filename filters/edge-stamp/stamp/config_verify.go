@@ -210,11 +210,6 @@ func (t *trust) readTrustedKeys(o *conf.Object, from Surroundings) {
 		if n, ok := k.At("alg"); ok && n.IsString() && !strings.HasPrefix(n.Value().Str, "HS") {
 			n.Fault("want HS256, HS384 or HS512: public keys stand in jwks")
 		}
-		for _, source := range [...]string{"pem", "jwk", "publicOnly"} {
-			if n, ok := k.At(source); ok {
-				n.Fault("a secret comes by env only")
-			}
-		}
 		key, _ := readKey(k, from)
 		if key == nil {
 			continue

@@ -5,6 +5,8 @@ package stamp
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +111,32 @@ func TestVerify(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// S6: a key that says nothing of its algorithm is used with those that the trust allows, and with no other that it would fit.
+func TestAlgorithmOfTrust(t *testing.T) {
+	config := meshConfig(`"trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["RS256"],"jwks":{"inline":{"keys":[` + strings.Replace(public(rsaKey), "{", `{"kid":"rsa-1",`, 1) + `]}}}]`)
+	for alg, want := range map[jose.SignatureAlgorithm]*verdict.Code{jose.RS256: verdict.OK, jose.RS512: StampAlgorithm, jose.PS256: StampAlgorithm} {
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: rsaKey.Private()}, (&jose.SignerOptions{}).WithHeader("kid", "rsa-1").WithHeader("typ", stampTyp))
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := json.Marshal(claims())
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := signer.Sign(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := (&proxy{}).decide(parse(t, config), withStamp(text)); d.Verdict().Code != want {
+			t.Errorf("%s: %s", alg, d.Verdict().Code.Name)
+		}
 	}
 }
 
@@ -268,6 +296,9 @@ func TestBody(t *testing.T) {
 			d := c.x.decide(parse(t, meshConfig(config)), request("POST", asked, append([][2]string{{"x-edge-stamp", c.stamp}}, c.headers...)...))
 			if d.Verdict().Code != c.want {
 				t.Errorf("%s: %s, want %s", c.name, d.Verdict().Code.Name, c.want.Name)
+			}
+			if c.x.body == "" && slices.Contains(c.x.steps, ReadBody) {
+				t.Errorf("%s: it waits for a body that will not come", c.name)
 			}
 			if c.name == "forged" && len(c.x.steps) != 1 {
 				t.Errorf("the body of a forged stamp is read: %v", c.x.steps)
