@@ -272,7 +272,7 @@ func value(headers [][2]string, name string) string {
 // A stamp that comes before the keys waits for them, with its body; one of a new key has them fetched again.
 func TestRemoteKeys(t *testing.T) {
 	w := start(t, wasmhost.Options{Clusters: []string{"edge"}})
-	mesh := fmt.Sprintf(`{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"edge","authority":"edge","path":"/keys"}}}],"rules":[{"name":"all","require":{"bind":["body"]}}]}`)
+	const mesh = `{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"edge","authority":"edge","path":"/keys"}}}],"rules":[{"name":"all","require":{"bind":["body"]}}]}`
 	worker := w.worker(sign("edge-1", "ES256", "EDGE", `,"bind":["body"]`), mesh, sign("rsa-1", "RS256", "RSA", ""))
 	signed := func(plugin int, body string) [][2]string {
 		s := worker.RequestTo(plugin, get(), body == "")

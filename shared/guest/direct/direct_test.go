@@ -76,6 +76,46 @@ func TestStreams(t *testing.T) {
 }
 
 // Whatever is out of order is a panic, which the export turns into a refusal.
+// The body of a stream that waits does so, too, until its handler lets it go on; that of any other stream is nobody's business.
+func TestBody(t *testing.T) {
+	reset(t)
+	var sizes []int
+	handler := (&recorder{action: types.ActionPause}).handler()
+	Handle(1, handler)
+	handler.Body = func(_ uint32, size int, end bool) types.Action {
+		if sizes = append(sizes, size); end {
+			return types.ActionContinue
+		}
+		return types.ActionPause
+	}
+	Handle(2, handler)
+	Handle(3, (&recorder{}).handler())
+	for plugin := uint32(1); plugin <= 3; plugin++ {
+		created = stream{10 + plugin, plugin}
+		request(10+plugin, false)
+	}
+	for i, c := range []struct {
+		stream uint32
+		size   int
+		end    bool
+		want   types.Action
+	}{
+		{11, 5, false, types.ActionPause}, {11, 5, true, types.ActionPause}, {12, 5, false, types.ActionPause}, {12, -1, true, types.ActionContinue}, {12, 7, false, types.ActionContinue},
+		{13, 5, true, types.ActionContinue}, {99, 5, true, types.ActionContinue},
+	} {
+		if got := body(c.stream, c.size, c.end); got != c.want {
+			t.Errorf("call %d: %v, want %v", i, got, c.want)
+		}
+	}
+	if !slices.Equal(sizes, []int{5, -1}) {
+		t.Errorf("the handler was told of %v", sizes)
+	}
+	paused[waiting(11)].resumed = true
+	if got := body(11, 5, true); got != types.ActionContinue {
+		t.Errorf("a stream that was resumed: %v", got)
+	}
+}
+
 func TestUnknownStreams(t *testing.T) {
 	for name, f := range map[string]func(){
 		"a stream of no plugin":                 func() { created = stream{10, 7}; request(10, true) },
