@@ -26,8 +26,8 @@ var (
 	line     = []string{"method", "authority", "path", "query"}
 	withBody = append(line[:4:4], "body")
 
-	// otherwise makes a configuration another one (W22): in Envoy 1.36 filters that differ in allow_on_headers_stop_iteration only are one plugin, with what the first of them says.
-	otherwise = M{"bodyTimeout": "1001ms"}
+	// soon makes a configuration another one, too (W22): in Envoy 1.36 filters that differ in allow_on_headers_stop_iteration only are one plugin, with what the first of them says.
+	soon = M{"bodyTimeout": "1s"}
 
 	trailers = M{"http_protocol_options": M{"enable_trailers": true}, "upgrade_configs": []M{{"upgrade_type": "websocket"}}}
 )
@@ -128,11 +128,11 @@ func startBodies(t *testing.T, version string) (all []*bodies) {
 		"name": "gzip", "typed_config": bootstrap.Typed("extensions.compression.gzip.decompressor.v3.Gzip", nil)}})
 	mesh := harness.Config{Version: version, Concurrency: 2, Clusters: clusters}
 	for _, profile := range profiles {
-		more := M{"profile": profile, "bodyBytes": bodyBytes, "bodyTimeout": "1s", "require": M{"bind": withBody}, "rules": []M{
+		more := M{"profile": profile, "bodyBytes": bodyBytes, "require": M{"bind": withBody}, "rules": []M{
 			{"name": "open", "match": []M{{"paths": []string{"/open/{**}", "/shop.Open/{*}"}}}, "require": M{"bind": line}}, {"name": "all"},
 		}}
 		verifier := stampFilter(t, verify(more))
-		deaf := stamper(t, verify(more, otherwise))
+		deaf := stamper(t, verify(more, soon))
 		deaf.StopIteration = false
 		add := func(name string, filters ...M) {
 			mesh.Listeners = append(mesh.Listeners, bootstrap.Listener(profile+"-"+name, 0, filters, behind, trailers))
@@ -148,8 +148,8 @@ func startBodies(t *testing.T, version string) (all []*bodies) {
 	edge := harness.Config{Version: version, Concurrency: 2, Clusters: clusters}
 	k := signers(version)[len(signers(version))-1]
 	for _, profile := range profiles {
-		more := M{"profile": profile, "bodyBytes": bodyBytes, "bodyTimeout": "1s", "bind": withBody}
-		signer, deaf := stampFilter(t, sign(k, more)), stamper(t, sign(k, more, otherwise))
+		more := M{"profile": profile, "bodyBytes": bodyBytes, "bind": withBody}
+		signer, deaf := stampFilter(t, sign(k, more)), stamper(t, sign(k, more, soon))
 		deaf.StopIteration = false
 		add := func(name, cluster string, filter M) M {
 			routes := []M{{"match": M{"prefix": "/"}, "route": M{"cluster": cluster, "timeout": "0s"}}}
@@ -408,10 +408,9 @@ func (b *bodies) encodings(t *testing.T) {
 func (b *bodies) upgrades(t *testing.T) {
 	upgrade := [][2]string{{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}
 	wantChange(t, "P17 demanded", change(b.mesh, func() {
-		began := time.Now()
 		answer := harness.HTTP1(t, b.enter("h1"), harness.Request("GET", "/chat", upgrade...))
-		if answer.Status() != 401 || answer.Body != refusal || time.Since(began) > time.Second {
-			t.Errorf("P17 demanded: after %s %+v", time.Since(began), answer)
+		if answer.Status() != 401 || answer.Body != refusal {
+			t.Errorf("P17 demanded: %+v", answer)
 		}
 	}), map[string]uint64{denied("all", "stamp_unbound"): 1})
 	if n := len(b.raw.Take()); n != 0 {
@@ -432,15 +431,23 @@ func (b *bodies) upgrades(t *testing.T) {
 	if got := b.raw.Take(); len(got) != 1 || got[0].Header("upgrade") != "websocket" {
 		t.Errorf("P17: the upstream has %+v", got)
 	}
+	// P15: an upgrade that Envoy does not know is none, and never a way past the filters: it takes h2c for a plain request, and refuses the others.
+	for protocol, status := range map[string]int{"h2c": 200, "unknown": 403} {
+		for _, path := range []string{"/chat", "/open/chat"} {
+			answer := harness.HTTP1(t, b.enter("h1"), harness.Request("GET", path, [2]string{"Connection", "Upgrade, HTTP2-Settings"}, [2]string{"Upgrade", protocol}, [2]string{"HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"}))
+			if tunnels, requests := len(b.raw.Take()), len(b.up.take()); answer.Status() != status || tunnels != 0 || status != 200 && requests != 0 {
+				t.Errorf("P15 %s %s: %+v; %d tunnels and %d requests reached the upstream", protocol, path, answer, tunnels, requests)
+			}
+		}
+	}
 }
 
 // streams are not waited on either: a gRPC server may answer the first message before the second is sent.
 func (b *bodies) streams(t *testing.T) {
 	message := "\x00\x00\x00\x00\x04ping"
 	wantChange(t, "P18 demanded", change(b.mesh, func() {
-		began := time.Now()
 		answer := harness.GRPC(t, b.enter("h2"), "/shop.Orders/Chat")
-		if answer.Status() != 200 || answer.Header("grpc-status") != "16" || answer.Header("grpc-message") != "stamp_rejected" || answer.Body != "" || time.Since(began) > time.Second {
+		if answer.Status() != 200 || answer.Header("grpc-status") != "16" || answer.Header("grpc-message") != "stamp_rejected" || answer.Body != "" {
 			t.Errorf("P18 demanded: %+v", answer)
 		}
 	}), map[string]uint64{denied("all", "stamp_unbound"): 1})
@@ -501,7 +508,7 @@ func (b *bodies) deaf(t *testing.T) {
 					t.Errorf("%s %q: %d %s", c.listener, body, status, text)
 				}
 			}), want)
-			if took := time.Since(began); body != "" && (took < time.Second || took > 4*time.Second) {
+			if took := time.Since(began); body != "" && (took < time.Second || took > 10*time.Second) {
 				t.Errorf("%s: refused after %s", c.listener, took)
 			}
 			if got := b.up.take(); code == 408 && len(got) != 0 || code == 200 && len(got) != 1 {
