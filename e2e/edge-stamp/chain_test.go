@@ -60,7 +60,7 @@ func startChain(t *testing.T, version string) (chains []*chain) {
 			"forward": M{"payloadHeader": "x-jwt-payload", "stamp": "strip"},
 		}))
 		for how, provider := range map[string]M{
-			"payload": {"issuer": edgeIssuer, "aud": "mesh.internal", "trustedPayload": M{"header": "x-jwt-payload"}, "requireExpiry": profile == "jws"},
+			"payload": {"issuer": edgeIssuer, "aud": "mesh.internal", "trustedPayload": M{"header": "x-jwt-payload"}},
 			"token":   {"issuer": idpIssuer, "aud": "shop", "jwks": M{"inline": mint.Set(idp)}},
 		} {
 			listeners = append(listeners, server.Listen(bootstrap.Listener(profile+"-"+how, 0, []M{admit, tokenFilter(t, provider, M{"name": "orders", "require": scopes})}, bootstrap.To("upstream"), nil)))

@@ -91,11 +91,26 @@ func (s *state) request(stream uint32, empty bool) types.Action {
 		panic(err)
 	}
 	now := guest.Now()
-	s.policy.Decide(s.decision, headers, empty, now)
-	if s.decision.KeysWanted() != nil && s.waits(stream, headers, empty, now) {
+	if s.begin(headers, empty, now, false) != nil && s.waits(stream, headers, empty, now) {
 		return types.ActionPause
 	}
 	return s.finish(stream, headers)
+}
+
+// begin decides a request as far as its stamp's key; it returns the set that the request has to wait for. last: it has waited long enough.
+func (s *state) begin(headers [][2]string, empty bool, now time.Time, last bool) (wanted *jwks.Remote) {
+	d := s.decision
+	if last {
+		s.policy.DecideAfterWait(d, headers, empty, now)
+	} else {
+		s.policy.Decide(d, headers, empty, now)
+	}
+	if d.Step() == stamp.ReadPeer {
+		// An error is what Envoy gives where there is no TLS or no certificate: none, then.
+		uri, _ := proxywasm.GetProperty(peerURI)
+		d.PeerRead(string(uri))
+	}
+	return d.KeysWanted()
 }
 
 // waits puts a request off whose keys are not there; false: too many are put off already, and it has been decided without.
@@ -107,19 +122,13 @@ func (s *state) waits(stream uint32, headers [][2]string, empty bool, now time.T
 		s.keys.Wait(stream, s.decision.KeysWanted(), headers, now)
 		return true
 	}
-	s.decide(stream, headers, now, true)
+	s.begin(headers, empty, now, true)
 	return false
 }
 
 // decide decides a request that has waited for keys.
 func (s *state) decide(stream uint32, headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote) {
-	empty := s.hold(stream).empty
-	if last {
-		s.policy.DecideAfterWait(s.decision, headers, empty, now)
-	} else {
-		s.policy.Decide(s.decision, headers, empty, now)
-	}
-	return s.decision.KeysWanted()
+	return s.begin(headers, s.hold(stream).empty, now, last)
 }
 
 // finish brings the current decision to its verdict and acts on it.
@@ -158,10 +167,6 @@ func (s *state) advance(stream uint32, d *stamp.Decision, headers [][2]string) (
 			d.Signed(host.Sign(d.Signing()))
 		case stamp.ReadIdentity:
 			d.IdentityRead(host.Identity())
-		case stamp.ReadPeer:
-			// An error is what Envoy gives where there is no TLS or no certificate: none, then.
-			uri, _ := proxywasm.GetProperty(peerURI)
-			d.PeerRead(string(uri))
 		case stamp.CheckReplay:
 			id, expires := d.ReplayID()
 			d.ReplayChecked(s.seen.Admit(id, expires, guest.Now()))

@@ -390,3 +390,40 @@ func TestRefusedConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// A rule with peers: a stamp that comes before the keys, or of a kid that must be fetched, waits for them as it does without peers.
+func TestPeersAndRemoteKeys(t *testing.T) {
+	const id = "spiffe://example.org/edge"
+	for name, peers := range map[string]string{"without peers": "", "with peers": `,"peers":["` + id + `"]`} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, wasmhost.Options{Clusters: []string{"edge"}, Properties: map[string]string{"connection.uri_san_peer_certificate": id}})
+			mesh := `{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"edge","authority":"edge","path":"/keys"}}}],"rules":[{"name":"all"` + peers + `}]}`
+			worker := w.worker(sign("edge-1", "ES256", "EDGE", ""), mesh, sign("rsa-1", "RS256", "RSA", ""))
+			signed := func(plugin int) [][2]string {
+				s := worker.RequestTo(plugin, get(), true)
+				w.want("signing", s, "ok")
+				return s.RequestHeaders()
+			}
+			pass := func(d time.Duration) {
+				w.clock = w.clock.Add(d)
+				worker.Tick()
+			}
+			early := worker.RequestTo(1, signed(0), true)
+			w.want("before the first keys", early, "waits")
+			pass(20 * time.Millisecond)
+			w.proxy.Calls()[0].Answer([][2]string{{":status", "200"}}, []byte(mint.Set(edge)), nil)
+			pass(20 * time.Millisecond)
+			w.want("before the first keys, once they are there", early, "ok")
+
+			pass(time.Minute)
+			rotated := worker.RequestTo(1, signed(2), true)
+			w.want("a kid that is not there yet", rotated, "waits")
+			pass(20 * time.Millisecond)
+			if calls := w.proxy.Calls(); len(calls) > 0 {
+				calls[len(calls)-1].Answer([][2]string{{":status", "200"}}, []byte(mint.Set(edge, rsaKey)), nil)
+			}
+			pass(20 * time.Millisecond)
+			w.want("a kid that is not there yet, once it is", rotated, "ok")
+		})
+	}
+}

@@ -243,6 +243,8 @@ func (d *Decision) message(fields [][2]string) *httpsig.Message {
 func (d *Decision) composeMessage(nonce, bodyHash string) *verdict.Code {
 	p, s := d.policy, &d.signing
 	bind := p.rules[d.rule].bind
+	created := d.now.Unix()
+	expires := created + int64(p.signer.ttl.Seconds())
 	var names []string
 	var fields [][2]string
 	for i, name := range components[:4] {
@@ -256,12 +258,12 @@ func (d *Decision) composeMessage(nonce, bodyHash string) *verdict.Code {
 		names, fields = append(names, "content-digest"), append(fields, [2]string{"content-digest", s.digest})
 	}
 	if s.copied != "" {
-		s.claims = base64.RawURLEncoding.EncodeToString([]byte(p.signer.claims + s.copied + "}"))
+		claims := appendNumber(appendNumber([]byte(p.signer.claims), "iat", created), "exp", expires)
+		s.claims = base64.RawURLEncoding.EncodeToString(append(append(claims, s.copied...), '}'))
 		names, fields = append(names, p.header), append(fields, [2]string{p.header, s.claims})
 	}
-	created := d.now.Unix()
 	s.input = &httpsig.Input{Label: label, Components: httpsig.Components(names...), Parameters: []sfv.Parameter{
-		httpsig.Integer("created", created), httpsig.Integer("expires", created+int64(p.signer.ttl.Seconds())), httpsig.String("nonce", nonce),
+		httpsig.Integer("created", created), httpsig.Integer("expires", expires), httpsig.String("nonce", nonce),
 		httpsig.String("keyid", p.signer.key.ID()), httpsig.String("tag", tag),
 	}}
 	base, err := s.input.Base(d.message(fields))

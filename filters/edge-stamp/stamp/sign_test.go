@@ -120,6 +120,7 @@ func TestCopyClaims(t *testing.T) {
 			t.Fatalf("%s: %s", profile, d.Verdict().Code.Name)
 		}
 		var got struct {
+			Iat, Exp             int64
 			Iss, Aud, Sub, Scope string
 			Roles, N             json.RawMessage
 			Other, Missing       any
@@ -128,7 +129,7 @@ func TestCopyClaims(t *testing.T) {
 		if err := json.Unmarshal([]byte(d.identity), &got); err != nil {
 			t.Fatalf("%s: %v: %s", profile, err, d.identity)
 		}
-		if got.Iss != "https://edge" || got.Aud != "mesh" || got.Sub != `ann "<&>" é` || string(got.Roles) != `["x",{"y":1.50}]` || string(got.N) != "12345678901234567890" || got.Other != nil || got.JTI == "theirs" || strings.Contains(d.identity, "nothing") {
+		if got.Iat != now.Unix() || got.Exp != now.Unix()+30 || got.Iss != "https://edge" || got.Aud != "mesh" || got.Sub != `ann "<&>" é` || string(got.Roles) != `["x",{"y":1.50}]` || string(got.N) != "12345678901234567890" || got.Other != nil || got.JTI == "theirs" || strings.Contains(d.identity, "nothing") {
 			t.Errorf("%s: the identity is %s", profile, d.identity)
 		}
 		if e := effect(d, out); header(e, "x-scope") != "a b" {
