@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +24,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-var update = flag.Bool("update", false, "write filters/edge-stamp/REWRITES.md")
+var update = flag.Bool("update", false, "write the table of filters/edge-stamp/README.md")
 
 // Where the edge signs.
 const (
@@ -222,18 +223,7 @@ func (w *rewriting) try(t *testing.T, profile, parts, where string, r rewrite) s
 // table measures all combinations.
 func (w *rewriting) table(t *testing.T) string {
 	var b strings.Builder
-	b.WriteString(`# What rewriting does to a stamp
-
-A stamp binds a request as the edge signs it. Whatever changes a bound part after that makes another request of it, and the mesh refuses that. Where the edge signs decides how much can come after it:
-
-- **arriving**: edge-stamp is an HTTP filter of the edge's listener. It signs what the client asked for, before routes rewrite it; a retry sends the same stamp again.
-- **leaving**: edge-stamp is an upstream HTTP filter of the edge's cluster (` + "`HttpProtocolOptions.http_filters`" + `, before ` + "`envoy.filters.http.upstream_codec`" + `). It signs each attempt as it leaves, after routes have rewritten it.
-
-Each cell was measured in real Envoys: the edge and the mesh bind and demand the parts at the head of the column. Where the profiles differ, jws comes first and rfc9421 second.
-
-| what is done to the request | signed | method, authority, path, query | without authority | without path |
-|---|---|---|---|---|
-`)
+	b.WriteString("| what is done to the request | signed | method, authority, path, query | without authority | without path |\n|---|---|---|---|---|\n")
 	for _, r := range rewrites {
 		for _, where := range []string{arriving, leaving} {
 			fmt.Fprintf(&b, "| %s | %s |", r.name, where)
@@ -247,9 +237,11 @@ Each cell was measured in real Envoys: the edge and the mesh bind and demand the
 			b.WriteByte('\n')
 		}
 	}
-	b.WriteString("\n`e2e/edge-stamp/rewrite_test.go` measures this table anew and compares; `go test ./e2e/edge-stamp -run Rewriting -update` writes it.\n")
 	return b.String()
 }
+
+// rewriteTable is the table in edge-stamp's README.
+var rewriteTable = regexp.MustCompile(`(?m)^\| what is done to the request \|.*\n(\|.*\n)+`)
 
 // S4 S15: what may come between signing and verifying.
 func TestRewriting(t *testing.T) {
@@ -257,24 +249,25 @@ func TestRewriting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(root, "filters", "edge-stamp", "REWRITES.md")
+	file := filepath.Join(root, "filters", "edge-stamp", "README.md")
 	written := false
 	harness.Each(t, func(t *testing.T, version string) {
 		w := startRewriting(t, version)
 		t.Run("claims", w.claims)
 		measured := w.table(t)
-		if *update && !written && !t.Failed() {
-			if err := os.WriteFile(file, []byte(measured), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			written = true // the next version is held against this one
-		}
-		kept, err := os.ReadFile(file)
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
+		kept := rewriteTable.Find(text)
+		if *update && !written && kept != nil && !t.Failed() {
+			if err := os.WriteFile(file, bytes.Replace(text, kept, []byte(measured), 1), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			written, kept = true, []byte(measured) // the next version is held against this one
+		}
 		if string(kept) != measured {
-			t.Errorf("REWRITES.md says another thing than was measured; -update writes this:\n%s", measured)
+			t.Errorf("the README says another thing than was measured; -update writes this:\n%s", measured)
 		}
 	})
 }
