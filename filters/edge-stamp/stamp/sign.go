@@ -162,7 +162,11 @@ func (d *Decision) removeStamps(e *forward.Effect) {
 
 // otherSignatures is what the header of that name has of signatures that are not stamps.
 func (d *Decision) otherSignatures(name string) string {
-	rest, _ := httpsig.WithoutLabel(d.joined(name), label) // nothing where nobody could tell which signatures are in it
+	value := d.joined(name)
+	if value == "" {
+		return "" // as nearly always
+	}
+	rest, _ := httpsig.WithoutLabel(value, label) // nothing where nobody could tell which signatures are in it
 	return rest
 }
 
