@@ -168,8 +168,7 @@ func (s *state) advance(stream uint32, d *stamp.Decision, headers [][2]string) (
 		case stamp.ReadIdentity:
 			d.IdentityRead(host.Identity())
 		case stamp.CheckReplay:
-			id, expires := d.ReplayID()
-			d.ReplayChecked(s.seen.Admit(id, expires, guest.Now()))
+			d.ReplayChecked(s.seen.Admit(d.ReplayID()))
 		case stamp.CheckGlobal:
 			if s.ask(stream, d, headers) {
 				return false

@@ -166,7 +166,7 @@ func (x *proxy) decide(p *Policy, headers [][2]string) *Decision {
 				d.BodyRead(base64.RawURLEncoding.EncodeToString(sum[:]))
 			}
 		case CheckReplay:
-			id, expires := d.ReplayID()
+			id, expires, _ := d.ReplayID()
 			if x.seen == nil {
 				x.seen = map[replay.ID]time.Time{}
 			}

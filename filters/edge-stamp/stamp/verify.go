@@ -207,9 +207,9 @@ func (s *stamped) remember(issuer, id string, begins, expires, skew int64) {
 	s.expires = time.UnixMicro(expires + skew).Add(time.Second) // the table counts whole seconds
 }
 
-// ReplayID names the stamp that must not have come before, and until when that is to be remembered.
-func (d *Decision) ReplayID() (id replay.ID, expires time.Time) {
-	return d.stamped.id, d.stamped.expires
+// ReplayID names the stamp that must not have come before, until when that is to be remembered, and the time of the request.
+func (d *Decision) ReplayID() (id replay.ID, expires, now time.Time) {
+	return d.stamped.id, d.stamped.expires, d.now
 }
 
 // ReplayChecked tells whether this proxy sees the stamp for the first time. An error means that nobody knows.
