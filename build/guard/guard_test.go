@@ -22,7 +22,7 @@ import (
 const module = "github.com/tollgate-wasm/tollgate/"
 
 // pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
-var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra", "filters/jwt-scope/scope"}
+var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra", "filters/jwt-scope/scope", "filters/rate-limit/limit"}
 
 func root(t *testing.T) string {
 	t.Helper()
