@@ -9,7 +9,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Policy is a configuration made ready for requests. It belongs to one goroutine, as everything in a VM does; what belongs to one
+// Policy is a configuration made ready for requests, and what a VM remembers of the rate-limit service. It belongs to one goroutine, as everything in a VM does; what belongs to one
 // request is in a Decision.
 type Policy struct {
 	config
@@ -18,6 +18,10 @@ type Policy struct {
 	seed   gcra.Seed
 	seeded bool
 	text   []byte // of a tag
+
+	overs   overs
+	leases  leases
+	breaker Breaker
 }
 
 // Parse reads a configuration, or returns conf.Faults: everything that is wrong with it, each with its path. The policy refuses everything until it has its seed.
