@@ -69,7 +69,7 @@ type Result struct {
 func (l *Limit) Take(state, now, cost int64) (next int64, r Result) {
 	now, cost = within(now), max(cost, 0)
 	state, used := l.used(state, now)
-	if cost > l.burst || l.depth == 0 {
+	if cost > l.burst {
 		return state, Result{Remaining: l.remaining(used), Retry: max(l.depth, 1), Reset: used}
 	}
 	need := used + cost*l.interval
@@ -88,7 +88,7 @@ func (l *Limit) Take(state, now, cost int64) (next int64, r Result) {
 func (l *Limit) Refund(state, now, cost, until int64) (next int64, r Result) {
 	now = within(now)
 	next, used := l.used(state, now)
-	if give := min(cost*l.interval, until-now, used); cost > 0 && cost <= l.burst && give > 0 && next >= until && until <= now+l.Horizon() {
+	if give := min(cost*l.interval, until-now, used); cost > 0 && cost <= l.burst && give > 0 && next >= until {
 		next, used = next-give, used-give
 	}
 	return next, Result{Allowed: true, Remaining: l.remaining(used), Reset: used}

@@ -171,6 +171,9 @@ func TestAccuracy(t *testing.T) {
 			if got > 1.001 || got < 0.99 {
 				t.Errorf("%d per %v: %.4f of the rate", requests, per, got)
 			}
+			if l.interval*requests < int64(per) {
+				t.Errorf("%d per %v: %d ns between requests are more than the rate", requests, per, l.interval)
+			}
 			worst = max(worst, math.Abs(1-float64(l.interval)*float64(requests)/float64(per)))
 		}
 	}
@@ -259,7 +262,8 @@ func TestRefund(t *testing.T) {
 		{"all of it has drained, and another has taken since", start + 15*second, 12, 10, r.Until, 3},
 		{"a cost of nothing", state, 0, 0, r.Until, 10},
 		{"a negative cost", state, 0, -3, r.Until, 10},
-		{"a cost that nobody can have taken", state, 0, 1 << 60, r.Until, 10},
+		{"a cost that nobody can have taken", state, 0, 11, r.Until, 10},
+		{"R7: a negative cost that is positive in 64 bits", state, 0, -12_000_000_000, r.Until, 10},
 		{"a state that has not what was taken in it", start + 3*second, 0, 10, r.Until, 3},
 		{"R6: the clock has gone back by an hour", state, -3600, 10, r.Until, 10},
 	} {
@@ -274,6 +278,7 @@ func TestRefund(t *testing.T) {
 func FuzzTake(f *testing.F) {
 	f.Add(int64(math.MaxInt64), int64(math.MinInt64), int64(math.MaxInt64), int64(1), int64(time.Second), int64(1), int64(0))
 	f.Add(int64(math.MinInt64), int64(math.MaxInt64), int64(math.MinInt64), int64(1e6), int64(24*time.Hour), int64(1<<40), int64(math.MaxInt64))
+	f.Add(int64(0), int64(math.MaxInt64), int64(1), int64(1), int64(time.Second), int64(1), int64(0))
 	f.Add(start, start, int64(1), int64(7), int64(time.Second), int64(7), start)
 	f.Fuzz(func(t *testing.T, state, now, cost, requests, per, burst, until int64) {
 		l, ok := New(requests, time.Duration(per), burst)
@@ -296,6 +301,9 @@ func FuzzTake(f *testing.F) {
 		}
 		if r.Allowed && cost > 0 && next-max(min(state, at+l.depth), at) < cost*l.interval && state <= at+l.depth {
 			t.Fatalf("it costs %d instead of %d", next-state, cost*l.interval)
+		}
+		if r.Allowed && cost > 0 && next != at+r.Reset {
+			t.Fatalf("the state is %d, and drains in %d at %d", next, r.Reset, at)
 		}
 		back, r := l.Refund(state, now, cost, until)
 		check(r, back)

@@ -67,7 +67,7 @@ func (t *Table) Take(dst, bucket []byte, a *Ask, now int64) (next []byte, r Resu
 		if s.live >= BucketEntries {
 			if place = a.Shared; s.shared == none && s.live >= BucketEntries+sharedEntries {
 				r = Result{Retry: noRoom}
-				if s.skewed {
+				if s.skewed { // or nobody would ever find room before the clock is where it was
 					next = t.write(dst, bucket, place, none, now)
 				}
 				return next, r
@@ -76,10 +76,7 @@ func (t *Table) Take(dst, bucket []byte, a *Ask, now int64) (next []byte, r Resu
 	}
 	after, r := a.Limit.Take(state, now, a.Cost)
 	r.Shared = place == a.Shared
-	if after != state || s.skewed {
-		if s.own == none && (!r.Allowed || a.Cost <= 0) {
-			place = a.Shared // nothing is taken: only the clock is put right
-		}
+	if after != state {
 		next = t.write(dst, bucket, place, after, now)
 	}
 	return next, r
@@ -139,7 +136,7 @@ func (t *Table) write(dst, bucket []byte, tag uint64, state, now int64) []byte {
 	dst = append(dst[:0], bucket[0])
 	for rest := bucket[1:]; len(rest) >= entrySize; rest = rest[entrySize:] {
 		other := int64(binary.LittleEndian.Uint64(rest[8:]))
-		if other <= now || binary.LittleEndian.Uint64(rest) == tag && state != none {
+		if other <= now || binary.LittleEndian.Uint64(rest) == tag {
 			continue
 		}
 		dst = append(dst, rest[:8]...)

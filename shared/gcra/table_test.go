@@ -166,7 +166,6 @@ func TestTableWhoseClockWasWrong(t *testing.T) {
 	for i := range 200 {
 		m.take(m.ask(l, 'a', i, 4), ahead)
 	}
-	m.take(m.ask(l, 'z', 1, 4), ahead) // no room at all is left only in the next case
 	for name := byte('b'); name < 'b'+sharedEntries; name++ {
 		m.take(m.ask(l, name, 1, 4), ahead)
 	}
@@ -180,16 +179,29 @@ func TestTableWhoseClockWasWrong(t *testing.T) {
 	if n := len(m.buckets[0]) / entrySize; n > 2 {
 		t.Errorf("%d entries are left", n)
 	}
-	// Nothing can be taken, and yet the clock is put right.
-	for _, cost := range []int64{5, 0} {
-		m = newMemory(1, l)
-		for i := range 200 {
-			m.take(m.ask(l, 'a', i, 4), ahead)
-		}
-		m.take(m.ask(l, 'a', 1, cost), start)
-		if r := m.take(m.ask(l, 'a', 1001, 4), start+m.Horizon+1); !r.Allowed || r.Shared {
-			t.Errorf("cost %d: %+v", cost, r)
-		}
+	// Only new keys come, which find no room at all.
+	m = newMemory(1, l)
+	for i := range BucketEntries + 1 {
+		m.take(m.ask(l, 'a', i, 4), ahead)
+	}
+	for name := byte('b'); name < 'b'+sharedEntries-1; name++ {
+		m.take(m.ask(l, name, 1, 4), ahead)
+	}
+	if m.take(m.ask(l, 'z', 1, 1), start).Allowed {
+		t.Error("there is room where there should be none")
+	}
+	if r := m.take(m.ask(l, 'z', 2, 4), start+m.Horizon+1); !r.Allowed || r.Shared {
+		t.Errorf("new keys find no room for ever: %+v", r)
+	}
+}
+
+// What has no debt is not kept.
+func TestEmptiedBucket(t *testing.T) {
+	l := limit(t, 4, time.Second, 4)
+	m := newMemory(1, l)
+	a := m.ask(l, 'a', 1, 3)
+	if r := m.refund(a, m.take(a, start), start); r.Remaining != 4 || !bytes.Equal(m.buckets[0], Empty()) {
+		t.Errorf("%+v, %v", r, m.buckets[0])
 	}
 }
 

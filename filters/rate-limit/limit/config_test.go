@@ -161,7 +161,7 @@ func sample(t testing.TB) string {
 }
 
 func TestWarnings(t *testing.T) {
-	p := parse(t, with(limitsConfig(limitConfig(`"key":[{"header":"x-api-key"}]`), `{"name":"b","scope":"global","key":[{"header":"x"},{"claim":["sub"]}],"rate":{"requests":1,"per":"1s"}}`),
+	p := parse(t, with(limitsConfig(limitConfig(`"key":[{"header":"x-api-key"}]`), `{"name":"c","key":[{"host":true}],"rate":{"requests":1,"per":"1s"}}`, `{"name":"b","scope":"global","key":[{"header":"x"},{"claim":["sub"]}],"rate":{"requests":1,"per":"1s"}}`),
 		strings.TrimSuffix(service, "}")+`,"onError":"allow"}`))
 	if got := strings.Join(p.Warnings(), "\n"); got != "limit a: clients choose its key: each new value of the header has a burst of its own\nglobal: onError is allow: while the rate-limit service does not answer, its limits are open" {
 		t.Errorf("R8: %s", got)

@@ -242,8 +242,9 @@ func TestBusyBuckets(t *testing.T) {
 	}
 	p.busy, p.shared = nil, errProxy
 	wantCode(t, "R12: shared data fails, which is not the client's doing", p.get("/"), verdict.Internal, "a")
-	p.shared = nil
-	p.buckets[0] = nil
+	p.shared, p.unwritten = nil, errProxy
+	wantCode(t, "R12: shared data cannot be written", p.get("/"), verdict.Internal, "a")
+	p.unwritten = nil
 	for i := range p.buckets {
 		p.buckets[i] = nil
 	}

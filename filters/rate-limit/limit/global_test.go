@@ -62,7 +62,14 @@ func TestGlobal(t *testing.T) {
 	if p.get("/"); asked(p) != "limit=b key= 2" {
 		t.Errorf("without a key: %s", asked(p))
 	}
-	p.identity = `{"sub":"ann"}`
+	p = newGlobal(t, globalConfig(`"plainKeys":true`, named("a", five, bySub+`,"onMissingKey":"shared"`)), "a")
+	if p.get("/"); asked(p) != "limit=a key=-: 1" {
+		t.Errorf("all without a key: %s", asked(p))
+	}
+	p.service.mangle = func(r *ratelimit.Response) { r.Code = ratelimit.OK }
+	for range 10 {
+		wantCode(t, "over, and the service is in a shadow mode of its own", p.get("/"), verdict.OK, "a")
+	}
 	p = newGlobal(t, globalConfig("", named("a", five, bySub)), "a")
 	p.identity = `{"sub":"ann"}`
 	if p.get("/"); asked(p) != "limit=a key=vXvq9pM9LwUaz1i58HSGZQ 1" {
@@ -191,6 +198,12 @@ func TestErrorsAreTold(t *testing.T) {
 	if got := d.GlobalAnswered(r, err, p.now); got != ErrLimit {
 		t.Errorf("%v", got)
 	}
+	for range 10 {
+		p.get("/")
+	}
+	if len(p.service.asked) != 11 {
+		t.Errorf("a service that lacks a limit counts as dead: %d calls", len(p.service.asked))
+	}
 	p = newGlobal(t, globalConfig(`"onError":"local","replicas":5`, named("a", five, bySub)), "a")
 	p.identity, p.service.err = `{"sub":"ann"}`, ErrNoAnswer
 	admitted := 0
@@ -212,6 +225,34 @@ func TestErrorsAreTold(t *testing.T) {
 	}
 	if !recovered || p.now.Sub(noon) > 5*time.Second {
 		t.Errorf("R11: no recovery within %v", p.now.Sub(noon))
+	}
+}
+
+// More keys than a VM remembers: one that is over has its place until its reset, and is not taken for another.
+func TestOvers(t *testing.T) {
+	var o overs
+	now := noon.UnixNano()
+	if o.left(7, now) != 0 {
+		t.Error("something is remembered of nothing")
+	}
+	o.remember(7, now, 100)
+	o.remember(7+remembered, now, 1000)
+	if o.left(7, now) != 100 || o.left(7+remembered, now) != 0 || o.left(7, now+100) != 0 {
+		t.Error("R20: one key's place is another's")
+	}
+	if o.remember(7+remembered, now+100, 1000); o.left(7+remembered, now+100) != 1000 || o.left(7, now+100) != 0 {
+		t.Error("a place whose time is over is not free")
+	}
+}
+
+// What a decision that waits would say is not known.
+func TestWaiting(t *testing.T) {
+	p := newGlobal(t, globalConfig("", named("l", five, ""), named("a", five, `"scope":"global"`)), "a")
+	var d Decision
+	p.policy.Decide(&d, [][2]string{{":method", "GET"}, {":path", "/"}}, p.now)
+	d.Taken(p.take(&d))
+	if d.Step() != AskGlobal || len(d.Headers(nil)) != 0 || d.Verdict().Admits() || counts(&d) != "- error internal" {
+		t.Errorf("%d %q %s", d.Step(), d.Headers(nil), counts(&d))
 	}
 }
 
@@ -405,7 +446,7 @@ func TestLease(t *testing.T) {
 	}
 	l = leases{}
 	l.grant(&Global{}, 7, 10, 20, now, second)
-	if left(now) != 0 {
+	if l.slots != nil {
 		t.Error("something is taken ahead without a lease")
 	}
 }
@@ -438,5 +479,12 @@ func TestLeaseOfARefusedRequest(t *testing.T) {
 	}
 	if d := p.get("/"); p.calls != calls+1 || headerOf(d, "ratelimit") != `"a";r=591;t=60` {
 		t.Errorf("%d calls, %s", p.calls-calls, headerOf(d, "ratelimit"))
+	}
+	// What the service has counted in the very call that refuses is not lost either.
+	other := newProxy(t, globalConfig(`"lease":{"requests":20,"per":"10s"}`, named("a", `{"requests":600,"per":"1m"}`, bySub), named("z", five, `"scope":"global","match":[{"paths":["/z"]}]`)))
+	other.service, other.identity = p.service, p.identity
+	wantCode(t, "over another, in one call", other.get("/z"), RateLimited, "z")
+	if wantCode(t, "with what that request had", other.get("/"), verdict.OK, "a"); other.calls != 1 {
+		t.Errorf("%d calls", other.calls)
 	}
 }

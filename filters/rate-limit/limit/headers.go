@@ -44,7 +44,7 @@ func (d *Decision) Headers(dst [][2]string) [][2]string {
 			[2]string{"x-ratelimit-reset", strconv.FormatInt(seconds(a.reset), 10)})
 	}
 	if d.refused >= 0 && a.code == RateLimited {
-		dst = append(dst, [2]string{"retry-after", strconv.FormatInt(max(seconds(a.retry), 1), 10)})
+		dst = append(dst, [2]string{"retry-after", strconv.FormatInt(seconds(a.retry), 10)})
 	}
 	return dst
 }

@@ -57,7 +57,7 @@ func (l *leases) grant(g *Global, tag uint64, extra, remaining, now, reset int64
 		l.slots = make([]lease, remembered)
 	}
 	s := &l.slots[tag%remembered]
-	expires, ends := now+min(int64(g.leasePer), reset), now+reset
+	expires, ends := now+int64(g.leasePer), now+reset
 	switch {
 	case l.at(tag, now) == s:
 		s.ends = min(s.ends, ends)

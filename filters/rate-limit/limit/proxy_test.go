@@ -29,6 +29,7 @@ type proxy struct {
 	identityErr            error
 	busy                   func(attempt int) bool // another worker has been faster
 	shared                 error                  // of shared data
+	unwritten              error                  // of writing to it
 	service                *counter
 
 	steps    []Step // of the last request
@@ -111,7 +112,7 @@ func (p *proxy) take(d *Decision) error {
 			continue
 		}
 		p.buckets[at] = slices.Clone(next)
-		return nil
+		return p.unwritten
 	}
 	return ErrBusy
 }
