@@ -22,7 +22,7 @@ import (
 const module = "github.com/tollgate-wasm/tollgate/"
 
 // pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
-var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "filters/jwt-scope/scope", "filters/edge-stamp/stamp"}
+var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra", "filters/rate-limit/limit", "filters/jwt-scope/scope", "filters/edge-stamp/stamp"}
 
 // modules are the filters with the bytes that their modules may have.
 var modules = map[string]int{"jwt-scope": 3_500_000, "edge-stamp": 4_000_000}

@@ -1,0 +1,332 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package limit
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/gcra"
+	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/sfv"
+)
+
+// config is what the user wrote, read and checked.
+type config struct {
+	shadow       bool
+	literalPaths bool
+	standard     bool // RateLimit and RateLimit-Policy
+	legacy       bool // x-ratelimit-limit, -remaining and -reset
+	limits       []limit
+	global       *Global // nil: no limit is global
+	table        gcra.Table
+}
+
+// limit is one of the configuration's.
+type limit struct {
+	name       string
+	conditions []match.Condition
+	key        []part // empty: one bucket for all
+	rate       rate   // of who is in no tier
+	tierClaim  []string
+	tiers      []*rate
+	shadow     bool
+	global     bool // scope
+	missing    missing
+	cost       cost
+}
+
+// rate is how much a limit lets through for one key.
+type rate struct {
+	tier     string // the claim's value; empty: for who is in no tier
+	requests int64
+	per      time.Duration
+	gcra     gcra.Limit
+	fallback gcra.Limit // of a global limit under onError: local: this proxy's share of it
+	item     string     // "per-user", as the headers name the limit
+	policy   string     // "per-user";q=600;w=60
+
+	shared, fallbackShared uint64 // tags of what keys without a place in the table share
+}
+
+// missing is what becomes of a request that lacks a part of the key.
+type missing string
+
+const (
+	skip   missing = "skip"   // the limit does not apply
+	deny   missing = "deny"   // 403 key_missing
+	shared missing = "shared" // all such requests have one bucket
+)
+
+// cost is how many requests one counts as.
+type cost struct {
+	header    string // empty: all cost the default
+	ownCost   int64  // default
+	mostAsked int64  // max
+}
+
+// Global says how limits of all proxies are asked for, by Envoy's rate-limit service.
+type Global struct {
+	Cluster   string
+	Authority string
+	Domain    string
+	Timeout   time.Duration // that a request waits for the answer, at most
+
+	onError   onError
+	replicas  int64 // proxies that share the limits
+	lease     int64 // hits that are taken ahead in one call, at most; 0: none
+	leasePer  time.Duration
+	plainKeys bool
+}
+
+// onError is what becomes of a request when the service does not tell.
+type onError string
+
+const (
+	onErrorLocal onError = "local" // this proxy's share of the limit, in the local table
+	onErrorAllow onError = "allow"
+	onErrorDeny  onError = "deny" // 503 limiter_unavailable
+)
+
+// Limits of what is configured.
+const (
+	maxRequests = 1_000_000_000
+	maxPer      = 24 * time.Hour
+)
+
+// readConfig returns what text says, or conf.Faults.
+func readConfig(text string) (*config, error) {
+	r, o := conf.Read(text)
+	c := &config{
+		shadow:       o.Enum("mode", "enforce", "shadow") == "shadow",
+		literalPaths: o.Enum("ambiguousPath", "reject", "literal") == "literal",
+		table:        gcra.Table{Entries: 1 << 16},
+	}
+	switch o.Enum("headers", "standard", "legacy", "both", "none") {
+	case "standard":
+		c.standard = true
+	case "legacy":
+		c.legacy = true
+	case "both":
+		c.standard, c.legacy = true, true
+	}
+	if n, ok := o.At("table"); ok {
+		t := n.Object()
+		c.table.Entries = t.Int("entries", c.table.Entries, 1, 1<<20)
+		t.End()
+	}
+	if n, ok := o.At("global"); ok {
+		c.global = readGlobal(n.Object())
+	}
+	if n, ok := o.Need("limits"); ok {
+		for _, item := range n.List() {
+			c.readLimit(item.Object())
+		}
+	}
+	c.checkGlobal(o)
+	o.End()
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	for i := range c.limits {
+		for _, r := range c.limits[i].rates() {
+			c.table.Horizon = max(c.table.Horizon, r.gcra.Horizon(), r.fallback.Horizon())
+		}
+	}
+	return c, nil
+}
+
+// rates are all of a limit's.
+func (l *limit) rates() []*rate { return append([]*rate{&l.rate}, l.tiers...) }
+
+func (c *config) readLimit(o *conf.Object) {
+	l := limit{shadow: c.shadow, cost: cost{ownCost: 1, mostAsked: 1}}
+	l.name = o.Name(func(name string) bool {
+		for i := range c.limits {
+			if c.limits[i].name == name {
+				return true
+			}
+		}
+		return false
+	})
+	l.conditions = match.ReadConditions(o, c.literalPaths)
+	if n, ok := o.At("mode"); ok {
+		l.shadow = n.Enum("enforce", "shadow") == "shadow"
+	}
+	l.global = o.Enum("scope", "local", "global") == "global"
+	l.readKey(o)
+	l.missing = missing(o.Enum("onMissingKey", string(skip), string(deny), string(shared)))
+	if o.Has("onMissingKey") && !l.canMiss() {
+		o.FaultAt("onMissingKey", "contradicts the key, of which no part can be missing")
+	}
+	l.readCost(o)
+	if n, ok := o.Need("rate"); ok {
+		l.rate = l.readRate(n.Object(), "")
+	}
+	if n, ok := o.At("tiers"); ok {
+		l.readTiers(n.Object())
+	}
+	if l.global && c.global != nil && c.global.onError == onErrorLocal {
+		l.share(c.global.replicas)
+	}
+	o.End()
+	c.limits = append(c.limits, l)
+}
+
+func (l *limit) readCost(o *conf.Object) {
+	n, ok := o.At("cost")
+	if !ok {
+		return
+	}
+	c := n.Object()
+	l.cost.ownCost = int64(c.Int("default", 1, 0, maxRequests))
+	l.cost.mostAsked = l.cost.ownCost
+	if n, ok := c.At("header"); ok {
+		l.cost.header = forward.ReadHeaderName(n)
+		if n, ok := c.Need("max"); ok {
+			if l.cost.mostAsked = int64(n.Int(1, maxRequests)); l.cost.mostAsked < l.cost.ownCost {
+				n.Fault("is less than default")
+			}
+		}
+	} else if n, ok := c.At("max"); ok {
+		n.Fault("contradicts the absence of header: every request costs the default")
+	}
+	c.End()
+}
+
+func (l *limit) readRate(o *conf.Object, tier string) rate {
+	r := rate{tier: tier}
+	n, hasRequests := o.Need("requests")
+	if hasRequests {
+		r.requests = int64(n.Int(1, maxRequests))
+	}
+	per, hasPer := o.Need("per")
+	if hasPer {
+		if r.per = per.Duration(time.Second, maxPer); r.per%time.Second != 0 {
+			per.Fault("want whole seconds: RateLimit-Policy has no smaller ones")
+		}
+	}
+	burst := int64(o.Int("burst", int(r.requests), 1, maxRequests))
+	o.End()
+	if !hasRequests || !hasPer {
+		return r
+	}
+	if r.requests > gcra.MaxPerSecond*int64(r.per/time.Second) {
+		n.Fault("is over 1000000 a second")
+		return r
+	}
+	if r.gcra, hasRequests = gcra.New(r.requests, r.per, burst); !hasRequests {
+		o.FaultAt("burst", "takes over 20 years to come back at this rate")
+	}
+	most := burst
+	if l.global {
+		most = r.requests // the service knows no burst
+	}
+	if l.cost.mostAsked > most {
+		o.Fault("lets no request of the highest cost through, which is " + strconv.FormatInt(l.cost.mostAsked, 10) + ": raise " + map[bool]string{false: "burst", true: "requests"}[l.global])
+	}
+	r.item, r.policy = policyItem(l.name, r.requests, int64(r.per/time.Second))
+	return r
+}
+
+// policyItem serialises what RateLimit-Policy says of a limit (draft-ietf-httpapi-ratelimit-headers). A name that is none has a fault already.
+func policyItem(name string, quota, window int64) (item, policy string) {
+	i := sfv.Item{Value: sfv.Value{Kind: sfv.String, Text: name}}
+	b, err := sfv.AppendItem(nil, &i)
+	if err != nil {
+		return "", ""
+	}
+	i.Parameters = []sfv.Parameter{{Name: "q", Value: sfv.Value{Kind: sfv.Integer, Int: quota}}, {Name: "w", Value: sfv.Value{Kind: sfv.Integer, Int: window}}}
+	p, err := sfv.AppendItem(nil, &i)
+	if err != nil {
+		return "", ""
+	}
+	return string(b), string(p)
+}
+
+func (l *limit) readTiers(o *conf.Object) {
+	if n, ok := o.Need("claim"); ok {
+		l.tierClaim = readPath(n)
+	}
+	if n, ok := o.Need("values"); ok {
+		values := n.Object()
+		names := values.Names()
+		if n.IsObject() && len(names) == 0 {
+			n.Fault("is empty: name at least one tier, or leave tiers out")
+		}
+		for _, name := range names {
+			if v, ok := values.At(name); ok {
+				if name == "" {
+					v.Fault("no tier is called by nothing")
+				}
+				r := l.readRate(v.Object(), name)
+				l.tiers = append(l.tiers, &r)
+			}
+		}
+	}
+	o.End()
+}
+
+// readPath reads the path of a claim.
+func readPath(n conf.Node) (path []string) {
+	for _, name := range n.List() {
+		path = append(path, name.Text())
+	}
+	return path
+}
+
+func readGlobal(o *conf.Object) *Global {
+	g := &Global{}
+	for _, field := range [...]struct {
+		name string
+		into *string
+	}{{"cluster", &g.Cluster}, {"authority", &g.Authority}, {"domain", &g.Domain}} {
+		if n, ok := o.Need(field.name); ok {
+			*field.into = n.Text()
+		}
+	}
+	g.Timeout = o.Duration("timeout", 20*time.Millisecond, time.Millisecond, 10*time.Second)
+	g.onError = onError(o.Enum("onError", string(onErrorLocal), string(onErrorAllow), string(onErrorDeny)))
+	g.replicas = int64(o.Int("replicas", 1, 1, 1000))
+	if o.Has("replicas") && g.onError != onErrorLocal && !o.Has("lease") {
+		o.FaultAt("replicas", "is used by onError: local and by lease only")
+	}
+	if n, ok := o.At("lease"); ok {
+		lease := n.Object()
+		if n, ok := lease.Need("requests"); ok {
+			g.lease = int64(n.Int(2, 1_000_000))
+		}
+		if n, ok := lease.Need("per"); ok {
+			g.leasePer = n.Duration(100*time.Millisecond, time.Hour)
+		}
+		lease.End()
+	}
+	g.plainKeys = o.Bool("plainKeys", false)
+	o.End()
+	return g
+}
+
+// checkGlobal holds what limits ask for against what there is to ask.
+func (c *config) checkGlobal(o *conf.Object) {
+	wanted := false
+	for i := range c.limits {
+		wanted = wanted || c.limits[i].global
+	}
+	switch {
+	case wanted && c.global == nil:
+		o.FaultAt("global", "is required: a limit of scope: global has to ask the rate-limit service")
+	case !wanted && c.global != nil:
+		o.FaultAt("global", "is never asked: no limit has scope: global")
+	}
+}
+
+// share gives each of a global limit's rates what this proxy may let through alone, in bursts in which a request of the highest cost still fits. It is always a limit: its burst comes back
+// no later than the whole one.
+func (l *limit) share(replicas int64) {
+	for _, r := range l.rates() {
+		r.fallback, _ = gcra.New(r.requests, r.per*time.Duration(replicas), max(r.gcra.Burst()/replicas, l.cost.mostAsked, 1))
+	}
+}

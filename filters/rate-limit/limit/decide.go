@@ -1,0 +1,422 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package limit
+
+import (
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/shared/gcra"
+	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// Decision is one request on its way to a verdict. The zero value is ready for Policy.Decide; reusing one saves allocations.
+type Decision struct {
+	policy *Policy
+	subject
+	have   needs // of the subject
+	failed needs // could not be had
+	hits   []match.Hit
+	now    int64 // nanoseconds since the epoch
+
+	phase   phase
+	cursor  int // in hits or in list, by the phase
+	step    Step
+	list    []applied // the limits that were looked at
+	current int       // in list: whose bucket is wanted
+	bucket  bucketState
+	refused int           // in list; -1: none
+	early   *verdict.Code // why nothing was looked at; nil: it was
+
+	verdict verdict.Verdict
+	key     []byte // of the limit that is being looked at
+	next    []byte // a bucket's new contents
+}
+
+// applied is a limit that fits the request.
+type applied struct {
+	index    int
+	limit    *limit
+	rate     *rate
+	cost     int64
+	code     *verdict.Code // what this limit says; nil: nothing yet
+	open     bool          // it says OK because nobody knows
+	ask      gcra.Ask
+	took     gcra.Result // from the table
+	taken    bool
+	leased   int64  // of what was taken ahead
+	asked    int64  // hits that the service was asked for
+	key      string // of the descriptor
+	tag      uint64 // globalTag
+	fallback uint64 // fallbackTag
+
+	remaining    int64
+	reset, retry int64 // nanoseconds
+}
+
+// phase is what a decision does next. Cheap and local things come first, so that most of what is refused costs the service nothing.
+type phase uint8
+
+const (
+	takeEnforced phase = iota // local limits, in order
+	askService                // global limits: what is remembered, taken ahead, and asked for in one call
+	fallBack                  // global limits whose service does not tell
+	takeShadow                // local limits in shadow mode: only of a request that goes on, as only those would come to them
+	refund                    // what was taken of a request that is refused
+	end
+)
+
+// Step is what a decision waits for.
+type Step int
+
+// The steps. Each is done by the caller, who then tells what came of it; until then there is no verdict.
+const (
+	Done         Step = iota // there is a verdict
+	ReadIdentity             // IdentityRead
+	ReadSource               // SourceRead
+	ReadPeer                 // PeerRead
+	TakeLocal                // Bucket, Take; Taken
+	AskGlobal                // Asks; GlobalAnswered
+)
+
+// Step is what the decision waits for now.
+func (d *Decision) Step() Step { return d.step }
+
+// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in lower case. The headers must stay as they are until the decision is used no more, or
+// until Keep; so must every string that it is told.
+func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
+	d.policy, d.now = p, now.UnixNano()
+	d.have, d.failed, d.claims, d.source, d.peer = 0, 0, gjson.Result{}, address{}, ""
+	d.phase, d.cursor, d.step, d.refused, d.early = takeEnforced, 0, Done, -1, nil
+	d.hits, d.list = d.hits[:0], d.list[:0]
+	if !p.seeded {
+		d.stop(verdict.Internal)
+		return
+	}
+	err := d.read(headers)
+	if err == nil {
+		d.hits, err = p.index.All(&d.request, d.hits)
+	}
+	if err != nil {
+		d.stop(verdict.PathAmbiguous)
+		return
+	}
+	d.run()
+}
+
+func (d *Decision) read(headers [][2]string) error {
+	d.headers = headers
+	method, authority, path := "", "", ""
+	for i := range headers {
+		if name := headers[i][0]; len(name) > 4 && name[0] == ':' {
+			switch name[1:] {
+			case "method":
+				method = headers[i][1]
+			case "authority":
+				authority = headers[i][1]
+			case "path":
+				path = headers[i][1]
+			}
+		}
+	}
+	return d.request.Set(method, authority, path, d.policy.literalPaths)
+}
+
+// Keep has the decision hold on to copies of its request's headers: whatever it has of them from now on is theirs.
+func (d *Decision) Keep(headers [][2]string) {
+	if d.read(headers) != nil { // it was read before
+		d.stop(verdict.Internal)
+	}
+}
+
+// stop ends a decision whatever the limits say.
+func (d *Decision) stop(why *verdict.Code) {
+	d.phase, d.step, d.early = end, Done, why
+	d.verdict = verdict.Verdict{Code: why, Rule: -1, Shadow: d.policy.shadow}
+}
+
+// run goes on until something is needed of the proxy, or there is a verdict.
+func (d *Decision) run() {
+	for d.step == Done && d.phase != end {
+		switch d.phase {
+		case takeEnforced, takeShadow:
+			d.takeNext()
+		case askService:
+			d.askNext()
+		case fallBack:
+			d.fallBackNext()
+		case refund:
+			d.refundNext()
+		}
+	}
+	d.conclude()
+}
+
+func (d *Decision) enter(p phase) { d.phase, d.cursor = p, 0 }
+
+// takeNext has the next local limit's bucket taken.
+func (d *Decision) takeNext() {
+	shadow := d.phase == takeShadow
+	for ; d.cursor < len(d.hits); d.cursor++ {
+		hit := &d.hits[d.cursor]
+		l := &d.policy.limits[hit.Rule]
+		if l.global || l.shadow != shadow {
+			continue
+		}
+		if d.lacks(hit.Rule) {
+			return
+		}
+		a := d.apply(hit, l)
+		if d.refused >= 0 {
+			return
+		}
+		if a == nil || a.code != nil {
+			continue
+		}
+		a.ask = gcra.Ask{Tag: d.policy.tag(l, a.rate, localTag, d.key), Shared: a.rate.shared, Limit: &a.rate.gcra, Cost: a.cost}
+		d.cursor++
+		d.take(len(d.list) - 1)
+		return
+	}
+	if shadow {
+		d.enter(end)
+	} else {
+		d.enter(askService)
+	}
+}
+
+// lacks sets the step to what is needed for a limit and not there.
+func (d *Decision) lacks(limit int) bool {
+	switch wanted := d.policy.needs[limit] &^ d.have; {
+	case wanted&needIdentity != 0:
+		d.step = ReadIdentity
+	case wanted&needSource != 0:
+		d.step = ReadSource
+	case wanted&needPeer != 0:
+		d.step = ReadPeer
+	default:
+		return false
+	}
+	return true
+}
+
+// apply puts a limit on the list and its key into d.key. It returns nil where the limit does not apply, and has a code where its key tells already.
+func (d *Decision) apply(hit *match.Hit, l *limit) *applied {
+	key, ok := d.appendKey(d.key[:0], l, hit)
+	d.key = key
+	failed := d.policy.needs[hit.Rule]&d.failed != 0
+	if !ok && !failed && l.missing == skip {
+		return nil
+	}
+	d.list = append(d.list, applied{index: hit.Rule, limit: l, rate: l.tierOf(d.claims)})
+	a := &d.list[len(d.list)-1]
+	switch {
+	case failed:
+		d.say(len(d.list)-1, verdict.Internal)
+	case !ok && l.missing == deny:
+		d.say(len(d.list)-1, KeyMissing)
+	case !ok:
+		d.key = appendPart(d.key[:0], noPart, "")
+	}
+	if a.code == nil {
+		a.cost = l.cost.of(d.headers)
+	}
+	return a
+}
+
+// say notes what a limit says. One in shadow mode is only heard.
+func (d *Decision) say(i int, code *verdict.Code) {
+	a := &d.list[i]
+	a.code = code
+	if code != verdict.OK && !a.limit.shadow && d.refused < 0 {
+		d.refused = i
+		d.enter(refund)
+	}
+}
+
+// IdentityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none has. An error means that nobody knows.
+func (d *Decision) IdentityRead(identity string, err error) {
+	if !d.told(ReadIdentity) {
+		return
+	}
+	d.have |= needIdentity
+	if err == nil && identity != "" {
+		if d.claims, err = strictjson.Parse(identity, identityLimits); err == nil && !d.claims.IsObject() {
+			err = strictjson.ErrSyntax // whoever wrote that is no filter of ours
+		}
+	}
+	if err != nil {
+		d.failed |= needIdentity
+	}
+	d.run()
+}
+
+// SourceRead tells from whom the proxy has the connection, as Envoy's source.address has it ("192.0.2.1:4711"). What is no IP address, such as a socket's path, is a missing part of the
+// key.
+func (d *Decision) SourceRead(source string) {
+	if !d.told(ReadSource) {
+		return
+	}
+	d.have |= needSource
+	d.source, _ = parseAddress(source)
+	d.run()
+}
+
+// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's connection.uri_san_peer_certificate has it; empty: there is none.
+func (d *Decision) PeerRead(uri string) {
+	if !d.told(ReadPeer) {
+		return
+	}
+	d.have |= needPeer
+	d.peer = uri
+	d.run()
+}
+
+// told takes the answer to the step that the decision waits for, unless it waits for something else: then it is over.
+func (d *Decision) told(step Step) bool {
+	if d.step != step {
+		if d.policy != nil {
+			d.stop(verdict.Internal)
+		}
+		return false
+	}
+	d.step = Done
+	return true
+}
+
+// bucketState is how far the current bucket is.
+type bucketState struct {
+	tried bool // Take has been called
+	next  gcra.Result
+}
+
+func (d *Decision) take(i int) {
+	d.current, d.bucket, d.step = i, bucketState{}, TakeLocal
+}
+
+// Bucket is the index of the bucket that the decision waits for (TakeLocal), less than Policy.Buckets.
+func (d *Decision) Bucket() int {
+	return d.policy.table.Bucket(d.list[d.current].ask.Tag)
+}
+
+// Take takes from a bucket, or gives back, and returns what the bucket becomes, in memory that the next Take reuses; nil: it stays as it is. Where that cannot be written because somebody
+// else has, get the bucket again and call Take with it: only the last call counts.
+func (d *Decision) Take(bucket []byte) (next []byte) {
+	if d.step != TakeLocal {
+		return nil
+	}
+	a, t := &d.list[d.current], &d.policy.table
+	if d.phase == refund {
+		next, d.bucket.next = t.Refund(d.next, bucket, &a.ask, a.took, d.now)
+	} else {
+		next, d.bucket.next = t.Take(d.next, bucket, &a.ask, d.now)
+	}
+	d.bucket.tried = true
+	if next != nil {
+		d.next = next
+	}
+	return next
+}
+
+// Taken tells that what the last Take returned is written, or that there was nothing to write. ErrBusy means that others have always been faster: the request is refused, since it could
+// not be counted. Any other error means that nobody knows. What cannot be given back is lost.
+func (d *Decision) Taken(err error) {
+	tried := d.bucket.tried
+	if !d.told(TakeLocal) {
+		return
+	}
+	i, r := d.current, d.bucket.next
+	a := &d.list[i]
+	switch {
+	case d.phase == refund:
+		if a.taken = false; err == nil && tried {
+			a.remaining, a.reset = r.Remaining, r.Reset
+		}
+	case err == ErrBusy:
+		a.reset, a.retry = int64(time.Second), int64(time.Second)
+		d.say(i, RateLimited)
+	case err != nil || !tried:
+		d.say(i, verdict.Internal)
+	default:
+		a.remaining, a.reset, a.retry = r.Remaining, r.Reset, r.Retry
+		if !r.Allowed {
+			d.say(i, RateLimited)
+			break
+		}
+		a.took, a.taken = r, true
+		d.say(i, verdict.OK)
+	}
+	d.run()
+}
+
+// refundNext gives back what the request took of other limits than the one that refuses it.
+func (d *Decision) refundNext() {
+	for d.cursor < len(d.list) {
+		a := &d.list[d.cursor]
+		if a.leased > 0 {
+			d.policy.leases.giveBack(a.tag, a.leased, d.now)
+			a.remaining, a.leased = a.remaining+a.leased, 0
+		}
+		d.cursor++
+		if a.taken {
+			d.take(d.cursor - 1)
+			return
+		}
+	}
+	d.enter(end)
+}
+
+// conclude sets the verdict.
+func (d *Decision) conclude() {
+	v := &d.verdict
+	switch {
+	case d.early != nil:
+	case d.step != Done:
+		*v = verdict.Verdict{Code: verdict.Internal, Rule: -1} // until that is done
+	case d.refused >= 0:
+		*v = verdict.Verdict{Code: d.list[d.refused].code, Rule: d.list[d.refused].index}
+	default:
+		*v = verdict.Verdict{Code: verdict.OK, Rule: -1}
+		if i := d.decisive(); i >= 0 {
+			v.Rule = d.list[i].index
+		}
+	}
+}
+
+// decisive is the limit that refuses the request, or the one that leaves the least; -1: none limits it.
+func (d *Decision) decisive() int {
+	if d.refused >= 0 {
+		return d.refused
+	}
+	best := -1
+	for i := range d.list {
+		if a := &d.list[i]; !a.limit.shadow && (best < 0 || d.list[best].open && !a.open || a.open == d.list[best].open && a.remaining < d.list[best].remaining) {
+			best = i
+		}
+	}
+	return best
+}
+
+// Verdict is what was decided: by the limit that refuses, or else by the one that leaves the least. While the decision waits it is a refusal. Limits in shadow mode have no part in it.
+func (d *Decision) Verdict() *verdict.Verdict { return &d.verdict }
+
+// Counts appends the verdicts that are to be counted: Verdict, and then one of each other limit that the request was counted for, or would have been refused by in shadow mode.
+func (d *Decision) Counts(dst []verdict.Verdict) []verdict.Verdict {
+	dst = append(dst, d.verdict)
+	if d.early != nil || d.step != Done {
+		return dst
+	}
+	decisive := d.decisive()
+	for i := range d.list {
+		a := &d.list[i]
+		if i == decisive || a.code == nil || !a.limit.shadow && d.refused >= 0 {
+			continue
+		}
+		dst = append(dst, verdict.Verdict{Code: a.code, Rule: a.index, Shadow: a.limit.shadow})
+	}
+	return dst
+}

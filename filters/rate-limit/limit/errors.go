@@ -1,0 +1,27 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package limit
+
+import (
+	"errors"
+
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// The reasons for which a request is refused, beside those that every filter has (verdict.PathAmbiguous, Internal).
+var (
+	RateLimited        = verdict.NewCode("rate_limited", 429)             // over a limit, or its bucket could not be had
+	KeyMissing         = verdict.NewCode("key_missing", 403)              // onMissingKey: deny, and a part of the key is not there
+	LimiterUnavailable = verdict.NewUndecided("limiter_unavailable", 503) // the rate-limit service does not tell, and onError is deny
+)
+
+// ErrBusy is what Taken is told when other workers have changed the bucket each time that this one tried to: the request is then refused.
+var ErrBusy = errors.New("the bucket changes too fast")
+
+// Why the rate-limit service does not tell whether a request is within a limit.
+var (
+	ErrNoAnswer = errors.New("no answer, or not in time")
+	ErrStatuses = errors.New("the answer is not about the descriptors that were asked for")
+	ErrLimit    = errors.New("the service has no limit for a descriptor: its configuration lacks it, or has it as unlimited (README)")
+)

@@ -1,0 +1,231 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package limit
+
+import (
+	"time"
+
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// askNext goes through the global limits: what is known is decided, and the rest is asked for in one call. Those in shadow mode are asked for along with the others.
+func (d *Decision) askNext() {
+	p := d.policy
+	for ; d.cursor < len(d.hits); d.cursor++ {
+		hit := &d.hits[d.cursor]
+		l := &p.limits[hit.Rule]
+		if !l.global {
+			continue
+		}
+		if d.lacks(hit.Rule) {
+			return
+		}
+		a := d.apply(hit, l)
+		if a != nil && a.code == nil {
+			d.lookUp(a)
+		}
+		if d.refused >= 0 {
+			return
+		}
+	}
+	asks := false
+	for i := range d.list {
+		asks = asks || d.list[i].waits()
+	}
+	switch {
+	case !asks:
+		d.enter(takeShadow)
+	case !p.breaker.Allow(d.now):
+		d.enter(fallBack)
+	default:
+		d.step = AskGlobal
+	}
+}
+
+// lookUp decides a global limit by what this VM knows, or has it asked for.
+func (d *Decision) lookUp(a *applied) {
+	p := d.policy
+	a.tag = p.tag(a.limit, a.rate, globalTag, d.key)
+	if left := p.overs.left(a.tag, d.now); left > 0 && a.cost > 0 {
+		a.reset, a.retry = left, left
+		d.say(len(d.list)-1, RateLimited)
+		return
+	}
+	if remaining, reset, ok := p.leases.spend(a.tag, a.cost, d.now); ok {
+		a.leased, a.remaining, a.reset = a.cost, remaining, reset
+		d.say(len(d.list)-1, verdict.OK)
+		return
+	}
+	a.asked = p.leases.ask(p.global, a.tag, a.cost, d.now)
+	a.key = descriptorKey(d.key, p.global.plainKeys)
+	a.fallback = p.tag(a.limit, a.rate, fallbackTag, d.key)
+}
+
+// waits reports whether a limit is among those that the service is asked for.
+func (a *applied) waits() bool { return a.limit.global && a.code == nil }
+
+// Asks is the request to the rate-limit service that the decision waits for (AskGlobal): a descriptor for each global limit whose state is not known here.
+func (d *Decision) Asks() *ratelimit.Request {
+	r := &ratelimit.Request{Domain: d.policy.global.Domain}
+	for i := range d.list {
+		a := &d.list[i]
+		if !a.waits() {
+			continue
+		}
+		entries := []ratelimit.Entry{{Key: "limit", Value: a.limit.name}, {Key: "key", Value: a.key}}
+		if a.rate.tier != "" {
+			entries = append(entries, ratelimit.Entry{Key: "tier", Value: a.rate.tier})
+		}
+		r.Descriptors = append(r.Descriptors, ratelimit.Descriptor{Entries: entries, Hits: ratelimit.HitsOf(uint64(a.asked))})
+	}
+	return r
+}
+
+// GlobalAnswered tells what the rate-limit service has answered to what Asks asked. An error, given or returned, means that it does not tell whether the request is within its limits; it is
+// for the log.
+func (d *Decision) GlobalAnswered(r ratelimit.Response, err error, now time.Time) error {
+	if !d.told(AskGlobal) {
+		return nil
+	}
+	d.now = now.UnixNano()
+	if err == nil {
+		err = d.check(&r)
+	}
+	// A service without the limit is there, but for its configuration.
+	d.policy.breaker.Report(err == nil || err == ErrLimit, d.now)
+	if err != nil {
+		d.enter(fallBack)
+	} else {
+		d.enter(takeShadow)
+		d.settle(&r)
+	}
+	d.run()
+	return err
+}
+
+// check holds an answer against the question. A service that has no limit for a descriptor says OK to everything.
+func (d *Decision) check(r *ratelimit.Response) error {
+	n, over, limited := 0, false, true
+	for i := range d.list {
+		if d.list[i].waits() {
+			n++
+		}
+	}
+	if len(r.Statuses) != n {
+		return ErrStatuses
+	}
+	for i := range r.Statuses {
+		s := &r.Statuses[i]
+		limited = limited && s.HasLimit
+		over = over || s.Code == ratelimit.OverLimit
+		if s.Code != ratelimit.OK && s.Code != ratelimit.OverLimit {
+			return ErrStatuses
+		}
+	}
+	switch {
+	case r.Code == ratelimit.OverLimit && !over:
+		return ErrStatuses
+	case !limited:
+		return ErrLimit
+	}
+	return nil
+}
+
+// settle decides by a good answer. Where the service says OK over a limit that is exceeded it is in a shadow mode of its own.
+func (d *Decision) settle(r *ratelimit.Response) {
+	p, next := d.policy, 0
+	for i := range d.list {
+		a := &d.list[i]
+		if !a.waits() {
+			continue
+		}
+		s := &r.Statuses[next]
+		next++
+		a.remaining, a.reset = int64(s.Remaining), int64(a.rate.per)
+		if s.HasReset {
+			a.reset = max(int64(min(s.Reset, maxReset)), 1)
+		}
+		if s.Code == ratelimit.OverLimit && r.Code == ratelimit.OverLimit {
+			// Whatever was asked for has been counted, so that nothing is left, however little the next request wants.
+			a.remaining, a.retry = 0, a.reset
+			p.overs.remember(a.tag, d.now, a.reset)
+			d.say(i, RateLimited)
+			continue
+		}
+		extra := a.asked - a.cost
+		p.leases.grant(p.global, a.tag, extra, a.remaining, d.now, a.reset)
+		if p.global.lease > 0 {
+			a.leased = a.cost // so that it comes back where another limit refuses
+		}
+		a.remaining += extra
+		d.say(i, verdict.OK)
+	}
+}
+
+// maxReset is longer than any window that is configured here.
+const maxReset = 31 * 24 * time.Hour
+
+// fallBackNext decides the next limit whose service does not tell.
+func (d *Decision) fallBackNext() {
+	for ; d.cursor < len(d.list); d.cursor++ {
+		a := &d.list[d.cursor]
+		if !a.waits() {
+			continue
+		}
+		i := d.cursor
+		d.cursor++
+		switch d.policy.global.onError {
+		case onErrorAllow:
+			a.open = true
+			d.say(i, verdict.OK)
+		case onErrorLocal:
+			a.ask.Tag, a.ask.Shared, a.ask.Limit, a.ask.Cost = a.fallback, a.rate.fallbackShared, &a.rate.fallback, a.cost
+			d.take(i)
+		default:
+			d.say(i, LimiterUnavailable)
+		}
+		return
+	}
+	d.enter(takeShadow)
+}
+
+// remembered is how many keys a VM remembers at once; more of them cost a call each.
+const remembered = 4096
+
+// clockGap is how far the clock may go back before what is remembered counts as nothing, in nanoseconds.
+const clockGap = int64(time.Second)
+
+// overs are keys that are over their limits, and until when.
+type overs struct {
+	slots []struct {
+		tag         uint64
+		from, until int64
+	}
+}
+
+// remember keeps a key for so long, unless there is another in its place that is still over.
+func (o *overs) remember(tag uint64, now, reset int64) {
+	if o.slots == nil {
+		o.slots = make([]struct {
+			tag         uint64
+			from, until int64
+		}, remembered)
+	}
+	if s := &o.slots[tag%remembered]; s.tag == tag || s.until <= now || now < s.from-clockGap {
+		s.tag, s.from, s.until = tag, now, now+reset
+	}
+}
+
+// left is for how long a key is known to be over; 0: not known.
+func (o *overs) left(tag uint64, now int64) int64 {
+	if o.slots == nil {
+		return 0
+	}
+	s := &o.slots[tag%remembered]
+	if s.tag != tag || now < s.from-clockGap {
+		return 0
+	}
+	return max(s.until-now, 0)
+}

@@ -1,0 +1,97 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package limit
+
+import (
+	"github.com/tollgate-wasm/tollgate/shared/gcra"
+	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// Policy is a configuration made ready for requests, and what a VM remembers of the rate-limit service. It belongs to one goroutine, as everything in a VM does; what belongs to one
+// request is in a Decision.
+type Policy struct {
+	config
+	index  *match.Index
+	needs  []needs // by limit
+	seed   gcra.Seed
+	seeded bool
+	text   []byte // of a tag
+
+	overs   overs
+	leases  leases
+	breaker Breaker
+}
+
+// Parse reads a configuration, or returns conf.Faults: everything that is wrong with it, each with its path. The policy refuses everything until it has its seed.
+func Parse(text string) (*Policy, error) {
+	c, err := readConfig(text)
+	if err != nil {
+		return nil, err
+	}
+	p := &Policy{config: *c}
+	var conditions [][]match.Condition
+	for i := range c.limits {
+		conditions = append(conditions, c.limits[i].conditions)
+		p.needs = append(p.needs, c.limits[i].needs())
+	}
+	p.index = match.NewIndex(conditions)
+	return p, nil
+}
+
+// SetSeed gives the policy the seed of the hash by which keys find their places in the table: 16 random bytes, the same in all VMs that share the table, and for as long as it is there.
+func (p *Policy) SetSeed(seed gcra.Seed) {
+	p.seed, p.seeded = seed, true
+	for i := range p.limits {
+		l := &p.limits[i]
+		for _, r := range l.rates() {
+			r.shared, r.fallbackShared = p.tag(l, r, sharedTag, []byte{localTag}), p.tag(l, r, sharedTag, []byte{fallbackTag})
+		}
+	}
+}
+
+// RuleName is the name of the limit with that index, as in a Verdict.
+func (p *Policy) RuleName(limit int) string {
+	if limit < 0 {
+		return verdict.NoRuleName
+	}
+	return p.limits[limit].name
+}
+
+// Buckets is how many buckets the table has that all VMs share. Each begins as gcra.Empty.
+func (p *Policy) Buckets() int { return p.table.Buckets() }
+
+// Global says how the rate-limit service is asked; nil where no limit is global.
+func (p *Policy) Global() *Global { return p.global }
+
+// Warnings are what the log should say once about a configuration that limits less than it seems to.
+func (p *Policy) Warnings() (list []string) {
+	for i := range p.limits {
+		l := &p.limits[i]
+		chosen := len(l.key) > 0
+		for j := range l.key {
+			switch l.key[j].kind {
+			case header, pathVariable, host, method, pathTemplate, constant:
+			default:
+				chosen = false
+			}
+		}
+		if chosen && l.hasHeader() {
+			list = append(list, "limit "+l.name+": clients choose its key: each new value of the header has a burst of its own")
+		}
+	}
+	if p.global != nil && p.global.onError == onErrorAllow {
+		list = append(list, "global: onError is allow: while the rate-limit service does not answer, its limits are open")
+	}
+	return list
+}
+
+func (l *limit) hasHeader() bool {
+	for i := range l.key {
+		if l.key[i].kind == header {
+			return true
+		}
+	}
+	return false
+}
