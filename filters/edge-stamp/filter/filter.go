@@ -137,11 +137,14 @@ func (s *state) finish(stream uint32, headers [][2]string) types.Action {
 	if d.Step() != stamp.Done && !s.advance(stream, d, headers) {
 		return types.ActionPause
 	}
-	return s.conclude(d, headers)
+	return s.conclude(stream, d, headers)
 }
 
 // conclude acts on a verdict.
-func (s *state) conclude(d *stamp.Decision, headers [][2]string) types.Action {
+func (s *state) conclude(stream uint32, d *stamp.Decision, headers [][2]string) types.Action {
+	if len(s.held) > 0 {
+		delete(s.held, stream) // what still comes of its body is not looked at
+	}
 	v := d.Verdict()
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
 		return types.ActionPause

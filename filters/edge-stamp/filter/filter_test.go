@@ -318,6 +318,24 @@ func TestFaultWhileHeld(t *testing.T) {
 	}
 }
 
+// What still comes of the body of a request that has been answered is not looked at.
+func TestBodyOfRefused(t *testing.T) {
+	w := start(t, wasmhost.Options{})
+	worker := w.worker(verify(`,"require":{"bind":["body"]}`))
+	s := worker.Request(get([2]string{"x-edge-stamp", "x"}), false)
+	w.want("refused", s, "stamp_malformed")
+	worker.ResetCrossings()
+	s.Reply = nil // as if the proxy passed it all the same
+	s.Body("hello", true)
+	if n := worker.Crossings()["proxy_get_buffer_bytes"]; n != 0 || s.Action != wasmhost.Pause {
+		t.Errorf("its body is read %d times, action %d", n, s.Action)
+	}
+	s.Close()
+	if n := w.proxy.VMs(); n != 1 {
+		t.Errorf("%d VMs", n)
+	}
+}
+
 // How often a request crosses between proxy and filter is its price.
 func TestCrossings(t *testing.T) {
 	w := start(t, wasmhost.Options{})

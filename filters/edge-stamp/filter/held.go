@@ -65,7 +65,7 @@ func (s *state) goOn(stream uint32, h *held) types.Action {
 	if !s.advance(stream, h.decision, h.headers) {
 		return types.ActionPause
 	}
-	return s.conclude(h.decision, h.headers)
+	return s.conclude(stream, h.decision, h.headers)
 }
 
 // awaitBody gives the decision the body, or reports true: it has not come yet.
@@ -92,7 +92,10 @@ const chunk = 64 << 10
 
 // body takes in what has come of a held request's body. Envoy calls it with all that it holds so far, and only where the plugin has allow_on_headers_stop_iteration.
 func (s *state) body(stream uint32, size int, end bool) types.Action {
-	h := s.hold(stream)
+	h := s.held[stream]
+	if h == nil {
+		return types.ActionPause // it has been answered
+	}
 	h.told, h.ended = true, end
 	if size > s.policy.BodyBytes() {
 		h.tooBig = true

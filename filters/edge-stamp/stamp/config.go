@@ -4,6 +4,7 @@
 package stamp
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -78,6 +79,9 @@ func readConfig(text string, s Surroundings) (*config, error) {
 		c.readSigner(o, s)
 	case "verify":
 		c.readVerifier(o, s)
+	}
+	if c.header == "authorization" && (c.message || c.verifier == nil || !slices.ContainsFunc(c.verifier.trust, func(t *trust) bool { return t.idp })) {
+		o.FaultAt("header", "clients have their credentials there: only an identity provider's token (forwardIdp) is a stamp in this header")
 	}
 	if n, ok := o.Need("rules"); ok {
 		for _, item := range n.List() {

@@ -26,6 +26,8 @@ func TestConfigFaults(t *testing.T) {
 		{"the other role's keys", meshConfig(`"keys":[],"publish":"/x"`), "keys: unknown key\npublish: unknown key"},
 		{"another profile", edgeConfig(`"profile":"rfc9422"`), "profile: want jws or rfc9421; did you mean rfc9421?"},
 		{"headers that mean something else", edgeConfig(`"header":"Signature"`), "header: has another meaning: choose a header of its own"},
+		{"a stamp where credentials stand", edgeConfig(`"header":"Authorization"`), "header: clients have their credentials there"},
+		{"a stamp of the edge where credentials stand", meshConfig(`"header":"authorization"`), "header: clients have their credentials there"},
 		{"sizes and times", edgeConfig(`"bodyBytes":0,"bodyTimeout":"1ms","ttl":"1500ms"`), "bodyBytes: must be from 1 to 16777216\nbodyTimeout: must be from 1s to 10m\nttl: want whole seconds: a stamp has no smaller ones"},
 		{"no issuer, audience and keys", `{"role":"sign","rules":[{"name":"all","sign":true}]}`, "issuer: is required\naudience: is required\nkeys: is required"},
 		{"bound to nothing", edgeConfig(`"bind":[]`), "bind: binds the stamp to nothing: it would do for any request"},
