@@ -9,7 +9,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,7 +88,36 @@ func (s *service) Stop() {
 }
 
 // Freeze has it do nothing any more while its port still takes connections: the fault that only a timeout ends. Thaw has it go on.
-func (s *service) Freeze() { s.signal(syscall.SIGSTOP) }
+// It returns when every thread stands still: the signal alone stops them one after the other, and a request may still be answered meanwhile.
+func (s *service) Freeze() {
+	s.signal(syscall.SIGSTOP)
+	p := s.process()
+	for !stopped(p.Pid()) {
+		select {
+		case <-p.Done():
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// stopped reports whether all threads of a process are stopped (proc(5): the state is the field behind the name in parentheses).
+func stopped(pid int) bool {
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, file := range threads {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return false
+		}
+		if name := strings.LastIndexByte(string(b), ')'); name < 0 || !strings.HasPrefix(string(b[name:]), ") T ") {
+			return false
+		}
+	}
+	return true
+}
 
 // Thaw ends Freeze.
 func (s *service) Thaw() { s.signal(syscall.SIGCONT) }

@@ -75,7 +75,7 @@ func ask(t *testing.T, e *harness.Envoy, stamp string) int {
 func TestTwoProxies(t *testing.T) {
 	service := harness.StartRateLimit(t, harness.StartRedis(t), map[string]string{"tollgate": limits(t)})
 	harness.Each(t, func(t *testing.T, version string) {
-		proxies := []*harness.Envoy{start(t, version, service.Port(), ""), start(t, version, service.Port(), "")}
+		proxies := []*harness.Envoy{start(t, version, service.Port(), `,"timeout":"5s"`), start(t, version, service.Port(), `,"timeout":"5s"`)}
 		for i := range 4 {
 			s := stamp(fmt.Sprint(version, "one by one", i))
 			if first, second := ask(t, proxies[i%2], s), ask(t, proxies[1-i%2], s); first != 200 || second != 401 {
@@ -122,7 +122,7 @@ func TestServiceFaults(t *testing.T) {
 	service := harness.StartRateLimit(t, redis, map[string]string{"tollgate": limits(t)})
 	without := harness.StartRateLimit(t, redis, map[string]string{"tollgate": strings.Replace(limits(t), "edge_stamp_", "x_", -1)})
 	harness.Each(t, func(t *testing.T, version string) {
-		deny, local, missing := start(t, version, service.Port(), ""), start(t, version, service.Port(), `,"onError":"local"`), start(t, version, without.Port(), "")
+		deny, local, missing := start(t, version, service.Port(), `,"timeout":"1s"`), start(t, version, service.Port(), `,"timeout":"1s","onError":"local"`), start(t, version, without.Port(), `,"timeout":"1s"`)
 		n := 0
 		check := func(what string, denied int) {
 			t.Helper()
