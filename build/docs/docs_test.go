@@ -5,7 +5,6 @@
 package docs
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,13 +168,7 @@ func checkFilter(t *testing.T, s snippet) {
 const stampReadme = "filters/edge-stamp/README.md"
 
 // edgeKey is what EDGE_STAMP_KEY stands for in the samples.
-var edgeKey = sync.OnceValue(func() string {
-	b, err := json.Marshal(jose.JSONWebKey{Key: mint.New("edge-2026-11", jose.ES256).Private(), KeyID: "edge-2026-11"})
-	if err != nil {
-		panic(err) // a key of our own making
-	}
-	return string(b)
-})
+var edgeKey = sync.OnceValue(mint.New("edge-2026-11", jose.ES256).PrivateJWK)
 
 func surroundings(t *testing.T) stamp.Surroundings {
 	t.Helper()

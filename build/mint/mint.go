@@ -62,13 +62,36 @@ func (k *Key) Private() any { return k.private }
 // Public is what verifies: the public half, or the same secret.
 func (k *Key) Public() any { return k.public }
 
+// PrivateJWK is the private half as a JWK, with kid and alg.
+func (k *Key) PrivateJWK() string {
+	return asJWK(jose.JSONWebKey{Key: k.private, KeyID: k.ID, Algorithm: string(k.Algorithm)})
+}
+
+// PublicJWK is the public half as a JWK that says no more than what it is.
+func (k *Key) PublicJWK() string { return asJWK(jose.JSONWebKey{Key: k.public}) }
+
+func asJWK(jwk jose.JSONWebKey) string {
+	b, err := json.Marshal(jwk)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
 // Token is a compact JWS over claims, with typ JWT.
-func (k *Key) Token(claims any) string {
+func (k *Key) Token(claims any) string { return k.Typed("JWT", claims) }
+
+// Typed is Token with another typ; empty: none.
+func (k *Key) Typed(typ string, claims any) string {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		panic(err)
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: k.Algorithm, Key: jose.JSONWebKey{Key: k.private, KeyID: k.ID}}, (&jose.SignerOptions{}).WithType("JWT"))
+	options := &jose.SignerOptions{}
+	if typ != "" {
+		options.WithHeader(jose.HeaderType, typ)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: k.Algorithm, Key: jose.JSONWebKey{Key: k.private, KeyID: k.ID}}, options)
 	if err != nil {
 		panic(err)
 	}

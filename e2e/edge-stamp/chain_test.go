@@ -71,7 +71,7 @@ func startChain(t *testing.T, version string) (chains []*chain) {
 	failures := M{"access_log": bootstrap.AccessLog(map[string]string{"flags": "%RESPONSE_FLAGS%", "to": "%UPSTREAM_CLUSTER%", "reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%"})}
 	var variables []string
 	for _, k := range k {
-		t.Setenv(variable(k), private(k))
+		t.Setenv(variable(k), k.PrivateJWK())
 		variables = append(variables, variable(k))
 	}
 	slices.Sort(variables)
@@ -81,7 +81,7 @@ func startChain(t *testing.T, version string) (chains []*chain) {
 		own, other := k[profile], k[profiles[1-i]]
 		stamp := stamper(t, sign(own, M{
 			"profile": profile, "copyClaims": []string{"sub", "scope"}, "publish": keysPath,
-			"keys":  []M{key(own), {"kid": other.ID, "alg": other.Algorithm, "publicOnly": json.RawMessage(asJWK(other, other.Public()))}},
+			"keys":  []M{key(own), {"kid": other.ID, "alg": other.Algorithm, "publicOnly": json.RawMessage(other.PublicJWK())}},
 			"rules": []M{{"name": "plain", "match": []M{{"paths": []string{"/unsigned/{**}"}}}, "sign": false}, {"name": "all", "sign": true}},
 		}))
 		stamp.Env, stamp.HostEnv = nil, variables
@@ -165,7 +165,7 @@ func TestChain(t *testing.T) {
 				t.Run("around the edge", c.around)
 				t.Run("unrelated roots", c.unrelated)
 				for _, envoy := range []*harness.Envoy{c.edge, c.mesh} {
-					if log := envoy.Log(); strings.Contains(log, "PRIVATE KEY") || strings.Contains(log, private(k)) || strings.Contains(log, "ann@example.com") {
+					if log := envoy.Log(); strings.Contains(log, "PRIVATE KEY") || strings.Contains(log, k.PrivateJWK()) || strings.Contains(log, "ann@example.com") {
 						t.Error("S14: a key or a claim is in the log")
 					}
 				}

@@ -27,8 +27,8 @@ func TestStartWithoutSign(t *testing.T) {
 
 // S14: a key that comes by the environment of Envoy itself is in no log, no error and no config dump.
 func TestKeysStaySecret(t *testing.T) {
-	t.Setenv("EDGE_ED", private(edgeEd))
-	t.Setenv("EDGE_RSA", private(edgeRSA))
+	t.Setenv("EDGE_ED", edgeEd.PrivateJWK())
+	t.Setenv("EDGE_RSA", edgeRSA.PrivateJWK())
 	harness.Each(t, func(t *testing.T, version string) {
 		filter := stampFilter(t, sign(edgeEd, M{"keys": []M{key(edgeEd), key(edgeRSA)}}))
 		vm := filter["typed_config"].(M)["config"].(M)["vm_config"].(M)

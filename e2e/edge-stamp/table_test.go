@@ -4,7 +4,6 @@
 package edgestamp
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -24,23 +23,7 @@ func stampFor(k *mint.Key, typ string, more ...M) string {
 			delete(c, name)
 		}
 	}
-	payload, err := json.Marshal(c)
-	if err != nil {
-		panic(err)
-	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: k.Algorithm, Key: k.Private()}, (&jose.SignerOptions{}).WithHeader("kid", k.ID).WithHeader("typ", typ))
-	if err != nil {
-		panic(err)
-	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		panic(err)
-	}
-	text, err := signed.CompactSerialize()
-	if err != nil {
-		panic(err)
-	}
-	return text
+	return k.Typed(typ, c)
 }
 
 // What the keys of the mesh's configuration and the table of reasons promise, one by one: the status that the client sees, and the reason that only the counters have.

@@ -33,23 +33,12 @@ var (
 	idp     = mint.New("idp", jose.ES256)
 
 	// environment is that of every VM here: filters of the same environment share one.
-	environment = map[string]string{"EDGE_EC": private(edgeEC), "EDGE_RSA": private(edgeRSA), "EDGE_ED": private(edgeEd)}
+	environment = map[string]string{"EDGE_EC": edgeEC.PrivateJWK(), "EDGE_RSA": edgeRSA.PrivateJWK(), "EDGE_ED": edgeEd.PrivateJWK()}
 
 	profiles = []string{"jws", "rfc9421"}
 )
 
 type M = bootstrap.M
-
-// private is a key as a JWK, written by go-jose.
-func private(k *mint.Key) string { return asJWK(k, k.Private()) }
-
-func asJWK(k *mint.Key, half any) string {
-	b, err := json.Marshal(jose.JSONWebKey{Key: half, KeyID: k.ID, Algorithm: string(k.Algorithm)})
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
-}
 
 // signers are the keys that an edge of that version can sign with: before 1.37 Envoy has no sign for EC keys (S17).
 func signers(version string) []*mint.Key {
@@ -66,7 +55,7 @@ func variable(k *mint.Key) string { return strings.ToUpper(strings.ReplaceAll(k.
 // secret is a part of the private half, as a JWK has it.
 func secret(k *mint.Key) string {
 	var members map[string]string
-	if err := json.Unmarshal([]byte(private(k)), &members); err != nil {
+	if err := json.Unmarshal([]byte(k.PrivateJWK()), &members); err != nil {
 		panic(err)
 	}
 	return members["d"]

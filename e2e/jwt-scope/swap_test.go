@@ -4,10 +4,7 @@
 package jwtscope
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,41 +15,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// discovered is the filter as a file that Envoy watches (ECDS), as a mesh's control plane would send it.
-type discovered struct {
-	t       *testing.T
-	dir     string
-	version int
-}
-
-// filter is the HTTP filter whose configuration comes from the file.
-func (d *discovered) filter() bootstrap.M {
-	return bootstrap.M{"name": "jwt-scope", "config_discovery": bootstrap.M{
-		"config_source": bootstrap.M{"path_config_source": bootstrap.M{"path": filepath.Join(d.dir, "ecds.json"), "watched_directory": bootstrap.M{"path": d.dir}}, "resource_api_version": "V3"},
-		"type_urls":     []string{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
-	}}
-}
-
-// push writes a configuration; Envoy sees a rename.
-func (d *discovered) push(configuration string) {
-	d.t.Helper()
-	d.version++
-	filter := bootstrap.Wasm{Name: "jwt-scope", Module: harness.Module(d.t, "jwt-scope"), Configuration: configuration}.Filter()
-	b, err := json.Marshal(bootstrap.M{"version_info": fmt.Sprint(d.version), "resources": []bootstrap.M{{
-		"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": "jwt-scope", "typed_config": filter["typed_config"],
-	}}})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	temporary := filepath.Join(d.dir, "ecds.json.new")
-	if err := os.WriteFile(temporary, b, 0o644); err != nil {
-		d.t.Fatal(err)
-	}
-	if err := os.Rename(temporary, filepath.Join(d.dir, "ecds.json")); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
 func swapConfig(paths string) string {
 	return fmt.Sprintf(`{"providers":[{"name":"corp","issuer":%q,"audiences":["orders-api"],"jwks":{"inline":%s}}],"rules":[{"name":"all","match":[{"paths":[%s]}],"require":{"scopes":{"all":["orders:read"]}}}]}`,
 		issuer, mint.Set(ecKey, rsaKey), paths)
@@ -61,9 +23,12 @@ func swapConfig(paths string) string {
 // W21: a configuration is exchanged while requests run: none fails, the new one counts within seconds, and one with a mistake in it never opens anything.
 func TestSwap(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
-		d := &discovered{t: t, dir: t.TempDir()}
-		d.push(swapConfig(`"/orders/{**}"`))
-		envoy := harness.Start(t, harness.Config{Version: version, Concurrency: 4, Filters: []bootstrap.M{d.filter()}})
+		watched := harness.NewWatched(t, "jwt-scope")
+		push := func(configuration string) {
+			watched.Push(bootstrap.Wasm{Name: "jwt-scope", Module: harness.Module(t, "jwt-scope"), Configuration: configuration})
+		}
+		push(swapConfig(`"/orders/{**}"`))
+		envoy := harness.Start(t, harness.Config{Version: version, Concurrency: 4, Filters: []bootstrap.M{watched.Filter()}})
 		token := bearer(ecKey.Token(good()))
 		ask := func(path string, headers ...[2]string) *harness.Message {
 			return harness.HTTP1(t, envoy.Main(), harness.Request("GET", path, headers...))
@@ -94,7 +59,7 @@ func TestSwap(t *testing.T) {
 				t.Errorf("before the exchange: %s", a.Start)
 			}
 			began := time.Now()
-			d.push(swapConfig(fmt.Sprintf(`"/orders/{**}", "/new%d"`, round)))
+			push(swapConfig(fmt.Sprintf(`"/orders/{**}", "/new%d"`, round)))
 			if err := envoy.Await(func() bool { return ask(path, token).Status() == 200 }, 20*time.Second); err != nil {
 				t.Fatalf("the new configuration never counted: %v", err)
 			}
@@ -102,7 +67,7 @@ func TestSwap(t *testing.T) {
 		}
 		stop.Store(true)
 		wg.Wait()
-		d.push(`{"rules": 1}`)
+		push(`{"rules": 1}`)
 		envoy.WaitLog("rules: want a list")
 		// Each worker has a VM of its own; over many connections all are met.
 		for range 20 {

@@ -4,11 +4,6 @@
 package wasmhost
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/binary"
 
 	"github.com/tollgate-wasm/tollgate/shared/jose"
@@ -66,28 +61,9 @@ func sign(argument []byte) ([]byte, Status) {
 	if !ok {
 		return nil, BadArgument
 	}
-	fail := func(why string) ([]byte, Status) { return field(3, []byte(why)), OK }
-	hash, ok := map[string]crypto.Hash{"sha224": crypto.SHA224, "sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512}[string(f[1])]
-	if !ok {
-		return fail("unknown hash function")
-	}
-	key, err := x509.ParsePKCS8PrivateKey(f[2])
+	signature, err := josetest.Sign(jose.Signing{Hash: string(f[1]), Key: f[2], Text: string(f[3])})
 	if err != nil {
-		return fail("invalid private key")
-	}
-	h := hash.New()
-	h.Write(f[3])
-	var signature []byte
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
-		signature, err = rsa.SignPKCS1v15(rand.Reader, k, hash, h.Sum(nil))
-	case *ecdsa.PrivateKey:
-		signature, err = ecdsa.SignASN1(rand.Reader, k, h.Sum(nil))
-	default:
-		return fail("key type not supported")
-	}
-	if err != nil {
-		return fail("signing failed")
+		return field(3, []byte(err.Error())), OK
 	}
 	return append([]byte{1 << 3, 1}, field(2, signature)...), OK
 }

@@ -23,14 +23,6 @@ var (
 	ed     = mint.New("ed-1", jose.EdDSA)
 )
 
-func private(k *mint.Key) string {
-	b, err := json.Marshal(jose.JSONWebKey{Key: k.Private(), KeyID: k.ID, Algorithm: string(k.Algorithm)})
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
-}
-
 // world is one proxy with the module that ships, with a clock to turn.
 type world struct {
 	t     *testing.T
@@ -46,7 +38,7 @@ func start(t *testing.T, o wasmhost.Options) *world {
 	}
 	w := &world{t: t, clock: time.Unix(1_800_000_000, 0)}
 	o.Clock = func() time.Time { return w.clock }
-	o.Env = map[string]string{"EDGE": private(edge), "RSA": private(rsaKey), "ED": private(ed), "HALF": half()}
+	o.Env = map[string]string{"EDGE": edge.PrivateJWK(), "RSA": rsaKey.PrivateJWK(), "ED": ed.PrivateJWK(), "HALF": half()}
 	if o.Properties == nil {
 		o.Properties = map[string]string{}
 	}
@@ -58,7 +50,7 @@ func start(t *testing.T, o wasmhost.Options) *world {
 // half is a key whose public half is another's.
 func half() string {
 	a, b := map[string]any{}, map[string]any{}
-	for text, into := range map[string]*map[string]any{private(edge): &a, private(mint.New("edge-1", jose.ES256)): &b} {
+	for text, into := range map[string]*map[string]any{edge.PrivateJWK(): &a, mint.New("edge-1", jose.ES256).PrivateJWK(): &b} {
 		if err := json.Unmarshal([]byte(text), into); err != nil {
 			panic(err)
 		}

@@ -13,7 +13,7 @@ import (
 // Whatever stands in the stamp's headers: nobody gets in with another stamp than the one that was signed for the request, and what is said of the client is what was signed.
 func FuzzStamp(f *testing.F) {
 	jws, message := parse(f, meshConfig("")), parse(f, meshConfig(`"profile":"rfc9421"`))
-	good := mintStamp(edge, stampTyp, claims())
+	good := edge.Typed(stampTyp, claims())
 	signed := signMessage(f, edge, line4+parameters(), request("GET", asked))
 	input, signature := header(signed, "signature-input"), header(signed, "signature")
 	f.Add(good, input, signature, "")

@@ -38,7 +38,7 @@ func signMessage(t testing.TB, k *mint.Key, params string, headers [][2]string) 
 func signText(t testing.TB, k *mint.Key, text string) []byte {
 	t.Helper()
 	alg, _ := ourjose.ParseAlgorithm(string(k.Algorithm))
-	key, err := ourjose.ParsePrivateKey(private(k), k.ID, alg)
+	key, err := ourjose.ParsePrivateKey(k.PrivateJWK(), k.ID, alg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestMessageTrusts(t *testing.T) {
 	if d := (&proxy{}).decide(p, signMessage(t, edge, line4+parameters(), request("GET", asked))); d.Verdict().Code != verdict.OK || d.stamped.trust.name != "edge" {
 		t.Errorf("the edge's: %s", d.Verdict().Code.Name)
 	}
-	environ["OTHER1"] = private(other)
+	environ["OTHER1"] = other.PrivateJWK()
 	out := (&proxy{}).stamp(t, parse(t, edgeConfig(`"profile":"rfc9421","keys":[{"kid":"other-1","alg":"EdDSA","env":"OTHER1"}]`)), request("GET", asked))
 	if d := (&proxy{}).decide(p, out); d.Verdict().Code != verdict.OK || d.stamped.trust.name != "other" {
 		t.Errorf("the other's: %s", d.Verdict().Code.Name)

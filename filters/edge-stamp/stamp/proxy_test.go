@@ -31,25 +31,7 @@ var (
 )
 
 // environ is the VM's environment in tests.
-var environ = map[string]string{"EDGE": private(edge), "FORGER": private(forger), "RSA": private(rsaKey), "SECRET": "a secret of 32 bytes or more, as HS256 wants", "SHORT": "too short", "EMPTY": ""}
-
-// private is a key as a JWK, written by go-jose.
-func private(k *mint.Key) string {
-	b, err := json.Marshal(jose.JSONWebKey{Key: k.Private(), KeyID: k.ID, Algorithm: string(k.Algorithm)})
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
-}
-
-// public is its public half.
-func public(k *mint.Key) string {
-	b, err := json.Marshal(jose.JSONWebKey{Key: k.Public()})
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
-}
+var environ = map[string]string{"EDGE": edge.PrivateJWK(), "FORGER": forger.PrivateJWK(), "RSA": rsaKey.PrivateJWK(), "SECRET": "a secret of 32 bytes or more, as HS256 wants", "SHORT": "too short", "EMPTY": ""}
 
 var surroundings = Surroundings{
 	Env:    func(name string) (string, bool) { v, ok := environ[name]; return v, ok },
@@ -261,31 +243,6 @@ func claims(changes ...map[string]any) map[string]any {
 func sum(text string) string {
 	h := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(h[:])
-}
-
-// mintStamp signs claims as the edge would, by go-jose.
-func mintStamp(k *mint.Key, typ string, c any) string {
-	payload, err := json.Marshal(c)
-	if err != nil {
-		panic(err)
-	}
-	options := (&jose.SignerOptions{}).WithHeader("kid", k.ID)
-	if typ != "" {
-		options = options.WithHeader("typ", typ)
-	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: k.Algorithm, Key: k.Private()}, options)
-	if err != nil {
-		panic(err)
-	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		panic(err)
-	}
-	text, err := signed.CompactSerialize()
-	if err != nil {
-		panic(err)
-	}
-	return text
 }
 
 const asked = "/orders/7?a=1"

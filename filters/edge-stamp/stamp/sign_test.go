@@ -25,7 +25,7 @@ var everyAlgorithm = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES51
 func TestEveryAlgorithm(t *testing.T) {
 	for _, alg := range everyAlgorithm {
 		key, other := mint.New("k", alg), mint.New("k", alg)
-		environ["KEY"], environ["OTHER"] = private(key), private(other)
+		environ["KEY"], environ["OTHER"] = key.PrivateJWK(), other.PrivateJWK()
 		edgeKeys := fmt.Sprintf(`"keys":[{"kid":"k","alg":%q,"env":"KEY"}]`, alg)
 		trust := func(k *mint.Key, env string) string {
 			if strings.HasPrefix(string(alg), "HS") {
@@ -202,8 +202,8 @@ func TestIDs(t *testing.T) {
 func TestPublish(t *testing.T) {
 	ed, pss := mint.New("ed", jose.EdDSA), mint.New("pss", jose.PS256)
 	old := mint.New("old", jose.ES384)
-	p := parse(t, edgeConfig(`"publish":"/.well-known/edge-stamp/jwks.json","keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"ed","alg":"EdDSA","jwk":`+private(ed)+`},
-		{"kid":"pss","alg":"PS256","jwk":`+private(pss)+`},{"kid":"old","alg":"ES384","publicOnly":`+public(old)+`},{"kid":"h","alg":"HS256","env":"SECRET"}]`))
+	p := parse(t, edgeConfig(`"publish":"/.well-known/edge-stamp/jwks.json","keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"ed","alg":"EdDSA","jwk":`+ed.PrivateJWK()+`},
+		{"kid":"pss","alg":"PS256","jwk":`+pss.PrivateJWK()+`},{"kid":"old","alg":"ES384","publicOnly":`+old.PublicJWK()+`},{"kid":"h","alg":"HS256","env":"SECRET"}]`))
 	const path = "/.well-known/edge-stamp/jwks.json"
 	ask := func(method, path string, more ...[2]string) (int, [][2]string, string, bool) {
 		d := (&proxy{}).decide(p, request(method, path, more...))

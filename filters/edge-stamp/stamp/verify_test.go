@@ -5,7 +5,6 @@ package stamp
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +24,7 @@ const stampTyp = "edge-stamp+jwt"
 // S1 S3 S5 S6 S10 S12 S18: what a verifier takes and what it does not, with its reason; a stamp is GET /orders/7?a=1's unless the row says otherwise.
 func TestVerify(t *testing.T) {
 	type change = map[string]any
-	good := mintStamp(edge, stampTyp, claims())
+	good := edge.Typed(stampTyp, claims())
 	es384 := mint.New("edge-1", jose.ES384)
 	for _, c := range []struct {
 		name    string
@@ -35,9 +34,9 @@ func TestVerify(t *testing.T) {
 		want    *verdict.Code
 	}{
 		{name: "a good stamp", headers: withStamp(good), want: verdict.OK},
-		{name: "of the other key", headers: withStamp(mintStamp(rsaKey, stampTyp, claims())), want: verdict.OK},
-		{name: "with the type as a whole media type", headers: withStamp(mintStamp(edge, "application/Edge-Stamp+JWT", claims())), want: verdict.OK},
-		{name: "for several audiences", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"aud": []string{"x", "mesh"}}))), want: verdict.OK},
+		{name: "of the other key", headers: withStamp(rsaKey.Typed(stampTyp, claims())), want: verdict.OK},
+		{name: "with the type as a whole media type", headers: withStamp(edge.Typed("application/Edge-Stamp+JWT", claims())), want: verdict.OK},
+		{name: "for several audiences", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": []string{"x", "mesh"}}))), want: verdict.OK},
 		{name: "the host in another case", headers: append(withStamp(good)[:1:1], append([][2]string{{":authority", "api.EXAMPLE:8443"}}, withStamp(good)[2:]...)...), want: verdict.OK},
 		{name: "no stamp", headers: request("GET", asked), want: StampMissing},
 		{name: "an empty one", headers: withStamp(""), want: StampMalformed},
@@ -46,49 +45,49 @@ func TestVerify(t *testing.T) {
 		{name: "under a name that folds to the header's", headers: request("GET", asked, [2]string{"x_edge_stamp", good}), want: StampMissing},
 		{name: "not a JWS", headers: withStamp("x"), want: StampMalformed},
 		{name: "with something behind it", headers: withStamp(good + " "), want: StampMalformed},
-		{name: "too long", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"x": strings.Repeat("x", 8192)}))), want: StampMalformed},
-		{name: "of no type", headers: withStamp(mintStamp(edge, "", claims())), want: StampMalformed},
-		{name: "of another type", headers: withStamp(mintStamp(edge, "JWT", claims())), want: StampMalformed},
-		{name: "of nobody who is trusted", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"iss": "https://edge/"}))), want: StampIssuer},
-		{name: "of nobody", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"iss": nil}))), want: StampIssuer},
-		{name: "for another mesh", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"aud": "mesh2"}))), want: StampAudience},
-		{name: "for nobody", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"aud": nil}))), want: StampAudience},
-		{name: "for anybody, where that will do", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"aud": nil}))), want: verdict.OK,
+		{name: "too long", headers: withStamp(edge.Typed(stampTyp, claims(change{"x": strings.Repeat("x", 8192)}))), want: StampMalformed},
+		{name: "of no type", headers: withStamp(edge.Typed("", claims())), want: StampMalformed},
+		{name: "of another type", headers: withStamp(edge.Typed("JWT", claims())), want: StampMalformed},
+		{name: "of nobody who is trusted", headers: withStamp(edge.Typed(stampTyp, claims(change{"iss": "https://edge/"}))), want: StampIssuer},
+		{name: "of nobody", headers: withStamp(edge.Typed(stampTyp, claims(change{"iss": nil}))), want: StampIssuer},
+		{name: "for another mesh", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": "mesh2"}))), want: StampAudience},
+		{name: "for nobody", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": nil}))), want: StampAudience},
+		{name: "for anybody, where that will do", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": nil}))), want: verdict.OK,
 			config: `"trust":[{"name":"edge","issuer":"https://edge","anyAudience":true,"jwks":{"inline":` + string(mint.Set(edge)) + `}}]`},
-		{name: "by an algorithm that is not allowed", headers: withStamp(mintStamp(es384, stampTyp, claims())), want: StampAlgorithm},
-		{name: "S6 by an algorithm that is not the key's", headers: withStamp(mintStamp(mint.New("edge-1", jose.RS256), stampTyp, claims())), want: StampAlgorithm},
-		{name: "S6 with the public key for a secret", headers: withStamp(mintStamp(mint.New("edge-1", jose.HS256), stampTyp, claims())), want: StampAlgorithm},
-		{name: "by a key that nobody has", headers: withStamp(mintStamp(mint.New("edge-2", jose.ES256), stampTyp, claims())), want: StampKeyUnknown},
-		{name: "forged", headers: withStamp(mintStamp(forger, stampTyp, claims())), want: StampSignature},
+		{name: "by an algorithm that is not allowed", headers: withStamp(es384.Typed(stampTyp, claims())), want: StampAlgorithm},
+		{name: "S6 by an algorithm that is not the key's", headers: withStamp(mint.New("edge-1", jose.RS256).Typed(stampTyp, claims())), want: StampAlgorithm},
+		{name: "S6 with the public key for a secret", headers: withStamp(mint.New("edge-1", jose.HS256).Typed(stampTyp, claims())), want: StampAlgorithm},
+		{name: "by a key that nobody has", headers: withStamp(mint.New("edge-2", jose.ES256).Typed(stampTyp, claims())), want: StampKeyUnknown},
+		{name: "forged", headers: withStamp(forger.Typed(stampTyp, claims())), want: StampSignature},
 
 		{name: "S12 in its last second", headers: withStamp(good), at: 35*time.Second - time.Microsecond, want: verdict.OK},
 		{name: "S12 expired", headers: withStamp(good), at: 35 * time.Second, want: StampExpired},
 		{name: "S12 made as far ahead as the skew", headers: withStamp(good), at: -5 * time.Second, want: verdict.OK},
 		{name: "S12 made later", headers: withStamp(good), at: -5*time.Second - time.Microsecond, want: StampNotYetValid},
-		{name: "S12 not yet valid", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"nbf": now.Unix() + 6}))), want: StampNotYetValid},
-		{name: "S12 as long as maxTtl", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"exp": now.Unix() + 60}))), want: verdict.OK},
-		{name: "S12 a second longer", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"exp": now.Unix() + 61}))), want: StampLifetime},
-		{name: "without exp", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"exp": nil}))), want: StampMalformed},
-		{name: "without iat", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"iat": nil}))), want: StampMalformed},
-		{name: "exp is a text", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"exp": "1"}))), want: StampMalformed},
-		{name: "without jti", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"jti": nil}))), want: StampMalformed},
-		{name: "jti is a number", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"jti": 7}))), want: StampMalformed},
-		{name: "jti is too long", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"jti": strings.Repeat("x", 257)}))), want: StampMalformed},
+		{name: "S12 not yet valid", headers: withStamp(edge.Typed(stampTyp, claims(change{"nbf": now.Unix() + 6}))), want: StampNotYetValid},
+		{name: "S12 as long as maxTtl", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix() + 60}))), want: verdict.OK},
+		{name: "S12 a second longer", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix() + 61}))), want: StampLifetime},
+		{name: "without exp", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": nil}))), want: StampMalformed},
+		{name: "without iat", headers: withStamp(edge.Typed(stampTyp, claims(change{"iat": nil}))), want: StampMalformed},
+		{name: "exp is a text", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": "1"}))), want: StampMalformed},
+		{name: "without jti", headers: withStamp(edge.Typed(stampTyp, claims(change{"jti": nil}))), want: StampMalformed},
+		{name: "jti is a number", headers: withStamp(edge.Typed(stampTyp, claims(change{"jti": 7}))), want: StampMalformed},
+		{name: "jti is too long", headers: withStamp(edge.Typed(stampTyp, claims(change{"jti": strings.Repeat("x", 257)}))), want: StampMalformed},
 
 		{name: "S3 another method", headers: append([][2]string{{":method", "POST"}}, withStamp(good)[1:]...), want: StampMismatch},
-		{name: "S3 another path", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htp": "/orders/8"}))), want: StampMismatch},
-		{name: "S3 the same path in another spelling", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htp": "/orders/%37"}))), want: StampMismatch},
-		{name: "S3 another host", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"hth": "api.example"}))), want: StampMismatch},
-		{name: "S3 another query", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": sum("a=2")}))), want: StampMismatch},
-		{name: "S3 a part that is no text", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htm": []string{"GET"}}))), want: StampMismatch},
-		{name: "S5 the method is not bound", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htm": nil}))), want: StampUnbound},
-		{name: "S5 the host is not bound", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"hth": nil}))), want: StampUnbound},
-		{name: "S5 the path is not bound", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"htp": nil}))), want: StampUnbound},
-		{name: "S5 the query is not bound", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": nil}))), want: StampUnbound},
+		{name: "S3 another path", headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": "/orders/8"}))), want: StampMismatch},
+		{name: "S3 the same path in another spelling", headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": "/orders/%37"}))), want: StampMismatch},
+		{name: "S3 another host", headers: withStamp(edge.Typed(stampTyp, claims(change{"hth": "api.example"}))), want: StampMismatch},
+		{name: "S3 another query", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": sum("a=2")}))), want: StampMismatch},
+		{name: "S3 a part that is no text", headers: withStamp(edge.Typed(stampTyp, claims(change{"htm": []string{"GET"}}))), want: StampMismatch},
+		{name: "S5 the method is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"htm": nil}))), want: StampUnbound},
+		{name: "S5 the host is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"hth": nil}))), want: StampUnbound},
+		{name: "S5 the path is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": nil}))), want: StampUnbound},
+		{name: "S5 the query is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))), want: StampUnbound},
 		{name: "S5 the body is not bound", headers: withStamp(good), config: `"require":{"bind":["body"]}`, want: StampUnbound},
-		{name: "not bound, where it need not be", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": nil}))), config: `"require":{"bind":["path"]}`, want: verdict.OK},
-		{name: "bound to another, where it need not be", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": sum("")}))), config: `"require":{"bind":["path"]}`, want: StampMismatch},
-		{name: "a rule asks for less", headers: withStamp(mintStamp(edge, stampTyp, claims(change{"qsh": nil}))), config: `"rules":[{"name":"all","require":{"bind":["path"]}}]`, want: verdict.OK},
+		{name: "not bound, where it need not be", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))), config: `"require":{"bind":["path"]}`, want: verdict.OK},
+		{name: "bound to another, where it need not be", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": sum("")}))), config: `"require":{"bind":["path"]}`, want: StampMismatch},
+		{name: "a rule asks for less", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))), config: `"rules":[{"name":"all","require":{"bind":["path"]}}]`, want: verdict.OK},
 		{name: "a rule asks for more", headers: withStamp(good), config: `"rules":[{"name":"all","require":{"bind":["body"]}}]`, want: StampUnbound},
 
 		{name: "no rule", headers: withStamp(good), config: `"rules":[{"name":"all","match":[{"paths":["/x"]}]}]`, want: verdict.NoRule},
@@ -116,25 +115,11 @@ func TestVerify(t *testing.T) {
 
 // S6: a key that says nothing of its algorithm is used with those that the trust allows, and with no other that it would fit.
 func TestAlgorithmOfTrust(t *testing.T) {
-	config := meshConfig(`"trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["RS256"],"jwks":{"inline":{"keys":[` + strings.Replace(public(rsaKey), "{", `{"kid":"rsa-1",`, 1) + `]}}}]`)
+	config := meshConfig(`"trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["RS256"],"jwks":{"inline":{"keys":[` + strings.Replace(rsaKey.PublicJWK(), "{", `{"kid":"rsa-1",`, 1) + `]}}}]`)
 	for alg, want := range map[jose.SignatureAlgorithm]*verdict.Code{jose.RS256: verdict.OK, jose.RS512: StampAlgorithm, jose.PS256: StampAlgorithm} {
-		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: rsaKey.Private()}, (&jose.SignerOptions{}).WithHeader("kid", "rsa-1").WithHeader("typ", stampTyp))
-		if err != nil {
-			t.Fatal(err)
-		}
-		payload, err := json.Marshal(claims())
-		if err != nil {
-			t.Fatal(err)
-		}
-		signed, err := signer.Sign(payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := signed.CompactSerialize()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := (&proxy{}).decide(parse(t, config), withStamp(text)); d.Verdict().Code != want {
+		key := *rsaKey
+		key.Algorithm = alg
+		if d := (&proxy{}).decide(parse(t, config), withStamp(key.Typed(stampTyp, claims()))); d.Verdict().Code != want {
 			t.Errorf("%s: %s", alg, d.Verdict().Code.Name)
 		}
 	}
@@ -142,7 +127,7 @@ func TestAlgorithmOfTrust(t *testing.T) {
 
 // The client's certificate is asked for first, and a stamp is still needed.
 func TestPeers(t *testing.T) {
-	good := withStamp(mintStamp(edge, stampTyp, claims()))
+	good := withStamp(edge.Typed(stampTyp, claims()))
 	config := meshConfig(`"rules":[{"name":"all","peers":["spiffe://edge/gateway","spiffe://edge/other"]}]`)
 	for _, c := range []struct {
 		peer    string
@@ -167,14 +152,14 @@ func TestPeers(t *testing.T) {
 func TestReplay(t *testing.T) {
 	p := parse(t, meshConfig(""))
 	x := &proxy{}
-	good := mintStamp(edge, stampTyp, claims())
+	good := edge.Typed(stampTyp, claims())
 	for i, c := range []struct {
 		headers [][2]string
 		want    *verdict.Code
 	}{
 		{request("GET", "/orders/8", [2]string{"x-edge-stamp", good}), StampMismatch},
-		{withStamp(good), verdict.OK}, {withStamp(good), StampReplayed}, {withStamp(mintStamp(edge, stampTyp, claims())), StampReplayed},
-		{withStamp(mintStamp(edge, stampTyp, claims(map[string]any{"jti": "other"}))), verdict.OK},
+		{withStamp(good), verdict.OK}, {withStamp(good), StampReplayed}, {withStamp(edge.Typed(stampTyp, claims())), StampReplayed},
+		{withStamp(edge.Typed(stampTyp, claims(map[string]any{"jti": "other"}))), verdict.OK},
 	} {
 		if d := x.decide(p, c.headers); d.Verdict().Code != c.want {
 			t.Errorf("request %d: %s, want %s", i, d.Verdict().Code.Name, c.want.Name)
@@ -205,7 +190,7 @@ func TestReplayGlobal(t *testing.T) {
 	const day = 86400
 	for _, at := range []int64{now.Unix(), (now.Unix()/3600)*3600 - 3, (now.Unix()/day)*day - 3, (now.Unix()/(30*day))*30*day - 3, (now.Unix()/(365*day))*365*day - 3} {
 		shared := map[string]bool{}
-		stamp := withStamp(mintStamp(edge, stampTyp, claims(map[string]any{"iat": at, "exp": at + 30})))
+		stamp := withStamp(edge.Typed(stampTyp, claims(map[string]any{"iat": at, "exp": at + 30})))
 		for i, after := range []time.Duration{0, 5 * time.Second, 34 * time.Second} {
 			x := &proxy{now: time.Unix(at, 0).Add(after), global: shared} // another one each time
 			want := verdict.OK
@@ -217,7 +202,7 @@ func TestReplayGlobal(t *testing.T) {
 			}
 		}
 	}
-	good := withStamp(mintStamp(edge, stampTyp, claims()))
+	good := withStamp(edge.Typed(stampTyp, claims()))
 	for name, c := range map[string]struct {
 		spoil func(*ratelimit.Response)
 		want  error
@@ -237,7 +222,7 @@ func TestReplayGlobal(t *testing.T) {
 	// Once in six years all windows end at once, and a stamp of that moment falls into none.
 	const all = 10 * 2190 * day
 	d := &Decision{}
-	p.Decide(d, withStamp(mintStamp(edge, stampTyp, claims(map[string]any{"iat": all - 3, "exp": all + 27}))), true, time.Unix(all, 0))
+	p.Decide(d, withStamp(edge.Typed(stampTyp, claims(map[string]any{"iat": all - 3, "exp": all + 27}))), true, time.Unix(all, 0))
 	d.SignatureChecked(true, nil)
 	d.ReplayChecked(replay.Fresh, nil)
 	if _, err := d.Asks(); err != ErrWindow {
@@ -266,7 +251,7 @@ func TestReplayGlobal(t *testing.T) {
 // A body that is bound is compared, and one that cannot be waited for is refused.
 func TestBody(t *testing.T) {
 	bound := func(body string) string {
-		return mintStamp(edge, stampTyp, claims(map[string]any{"bdh": sum(body), "htm": "POST"}))
+		return edge.Typed(stampTyp, claims(map[string]any{"bdh": sum(body), "htm": "POST"}))
 	}
 	for _, c := range []struct {
 		name    string
@@ -288,8 +273,8 @@ func TestBody(t *testing.T) {
 		{"an upgrade in HTTP/2", bound("hello"), proxy{body: "hello"}, [][2]string{{":protocol", "websocket"}}, StampUnbound},
 		{"gRPC", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-type", "Application/gRPC+proto"}}, StampUnbound},
 		{"not gRPC", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-type", "application/json"}}, verdict.OK},
-		{"a hash that is none", mintStamp(edge, stampTyp, claims(map[string]any{"bdh": "x", "htm": "POST"})), proxy{body: "hello"}, nil, StampMalformed},
-		{"forged", mintStamp(forger, stampTyp, claims(map[string]any{"bdh": sum("hello"), "htm": "POST"})), proxy{body: "hello"}, nil, StampSignature},
+		{"a hash that is none", edge.Typed(stampTyp, claims(map[string]any{"bdh": "x", "htm": "POST"})), proxy{body: "hello"}, nil, StampMalformed},
+		{"forged", forger.Typed(stampTyp, claims(map[string]any{"bdh": sum("hello"), "htm": "POST"})), proxy{body: "hello"}, nil, StampSignature},
 	} {
 		for _, config := range []string{"", `"require":{"bind":["method","authority","path","query","body"]}`} {
 			c.x.seen = nil
@@ -317,7 +302,7 @@ func TestForwardIDP(t *testing.T) {
 		for k, v := range change {
 			c[k] = v
 		}
-		return withStamp(mintStamp(idp, typ, c))
+		return withStamp(idp.Typed(typ, c))
 	}
 	p, x := parse(t, config), &proxy{}
 	for _, c := range []struct {
@@ -329,8 +314,8 @@ func TestForwardIDP(t *testing.T) {
 		{"expired", token("at+jwt", map[string]any{"exp": now.Unix() - 6}), StampExpired}, {"for another", token("at+jwt", map[string]any{"aud": "mesh"}), StampAudience},
 		{"a stamp of its making", token(stampTyp, nil), StampMalformed}, {"in the edge's name", token("at+jwt", map[string]any{"iss": "https://edge"}), StampMalformed},
 		{"a stamp in the edge's name", token(stampTyp, claims()), StampKeyUnknown},
-		{"an unbound stamp of the edge", withStamp(mintStamp(edge, stampTyp, claims(map[string]any{"htp": nil}))), StampUnbound},
-		{"a stamp of the edge that calls itself a token", withStamp(mintStamp(edge, "at+jwt", claims())), StampMalformed},
+		{"an unbound stamp of the edge", withStamp(edge.Typed(stampTyp, claims(map[string]any{"htp": nil}))), StampUnbound},
+		{"a stamp of the edge that calls itself a token", withStamp(edge.Typed("at+jwt", claims())), StampMalformed},
 	} {
 		if d := x.decide(p, c.headers); d.Verdict().Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, d.Verdict().Code.Name, c.want.Name)
@@ -349,7 +334,7 @@ func TestForwardIDP(t *testing.T) {
 
 // An answer of the proxy that cannot be read is no answer: 500 internal, never a pass, not even in shadow mode.
 func TestBrokenProxy(t *testing.T) {
-	good := withStamp(mintStamp(edge, stampTyp, claims()))
+	good := withStamp(edge.Typed(stampTyp, claims()))
 	for _, mode := range []string{"enforce", "shadow"} {
 		for _, what := range []string{"signature", "seen"} {
 			d := (&proxy{broken: what}).decide(parse(t, meshConfig(`"mode":"`+mode+`"`)), good)
@@ -376,7 +361,7 @@ func TestBrokenProxy(t *testing.T) {
 
 // An answer to what nobody has asked decides nothing.
 func TestAnswersOutOfTurn(t *testing.T) {
-	good := withStamp(mintStamp(edge, stampTyp, claims()))
+	good := withStamp(edge.Typed(stampTyp, claims()))
 	for name, f := range map[string]func(d *Decision){
 		"PeerRead": func(d *Decision) { d.PeerRead("") }, "BodyRead": func(d *Decision) { d.BodyRead("") }, "ReplayChecked": func(d *Decision) { d.ReplayChecked(replay.Fresh, nil) },
 		"GlobalChecked": func(d *Decision) { _ = d.GlobalChecked(ratelimit.Response{}, nil) }, "IdentityRead": func(d *Decision) { d.IdentityRead("", nil) }, "Signed": func(d *Decision) { d.Signed(nil, nil) },
@@ -404,7 +389,7 @@ func TestAnswersOutOfTurn(t *testing.T) {
 // What is verified is published and written into headers; what is not, is nobody's, also in shadow mode.
 func TestEffect(t *testing.T) {
 	const output = `"forward":{"stamp":"strip","payloadHeader":"x-claims","claimHeaders":[{"path":["sub"],"header":"x-user"}]}`
-	good := mintStamp(edge, stampTyp, claims())
+	good := edge.Typed(stampTyp, claims())
 	sent := func(stamp string) [][2]string {
 		return withStamp(stamp, [2]string{"x-user", "root"}, [2]string{"x_user", "root"}, [2]string{"x-claims", "e30"}, [2]string{"x_edge_stamp", "x"}, [2]string{"x-b", "1"})
 	}
@@ -422,7 +407,7 @@ func TestEffect(t *testing.T) {
 		t.Errorf("the stamp is kept: %v", e)
 	}
 	shadow := parse(t, meshConfig(output+`,"mode":"shadow"`))
-	for name, stamp := range map[string]string{"forged": mintStamp(forger, stampTyp, claims()), "replayed": good, "mismatched": mintStamp(edge, stampTyp, claims(map[string]any{"htm": "PUT"}))} {
+	for name, stamp := range map[string]string{"forged": forger.Typed(stampTyp, claims()), "replayed": good, "mismatched": edge.Typed(stampTyp, claims(map[string]any{"htm": "PUT"}))} {
 		x := &proxy{}
 		if name == "replayed" {
 			x.decide(shadow, sent(stamp))
@@ -443,7 +428,7 @@ func TestEffect(t *testing.T) {
 
 // S2: no byte of a stamp can be changed.
 func TestEveryBitOfStamp(t *testing.T) {
-	good := mintStamp(edge, stampTyp, claims())
+	good := edge.Typed(stampTyp, claims())
 	p := parse(t, meshConfig(""))
 	for i := range len(good) {
 		for bit := range 8 {
@@ -465,7 +450,7 @@ func TestEveryBitOfStamp(t *testing.T) {
 func TestUnknownKid(t *testing.T) {
 	next := mint.New("edge-2", jose.ES256)
 	for profile, headers := range map[string][][2]string{
-		"jws": withStamp(mintStamp(next, stampTyp, claims())), "rfc9421": signMessage(t, next, line4+parameters("keyid", `"edge-2"`), request("GET", asked)),
+		"jws": withStamp(next.Typed(stampTyp, claims())), "rfc9421": signMessage(t, next, line4+parameters("keyid", `"edge-2"`), request("GET", asked)),
 	} {
 		p := parse(t, meshConfig(`"profile":"`+profile+`","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"c","authority":"a","path":"/"}}}]`))
 		source := &p.Remotes()[0].Source
