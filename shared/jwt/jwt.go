@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
@@ -63,6 +64,23 @@ func NumericDate(claims gjson.Result, name string, least float64) (date int64, f
 		return 0, true, false
 	}
 	return int64(math.Floor(v.Num * 1e6)), true, true
+}
+
+// ReadAudiences reads for whom things ("tokens") may be made: the members audiences or anyAudience, one of which must be there. nil: for anybody.
+//
+//go:noinline
+func ReadAudiences(o *conf.Object, things string) []string {
+	anyAudience := o.Bool("anyAudience", false)
+	n, ok := o.At("audiences")
+	switch {
+	case ok && anyAudience:
+		n.Fault("contradicts anyAudience: name audiences, or accept any")
+	case ok:
+		return n.Texts()
+	case !anyAudience:
+		o.FaultAt("audiences", "is required, or anyAudience: true to accept "+things+" made for anybody")
+	}
+	return nil
 }
 
 // ForAudience reports whether aud is, or has, one of the audiences, by exact bytes. A list with anything but strings in it is no aud (RFC 7519 §4.1.3), whatever else it has.

@@ -91,8 +91,11 @@ func (s *state) request(stream uint32, empty bool) types.Action {
 		panic(err)
 	}
 	now := guest.Now()
-	if s.begin(headers, empty, now, false) != nil && s.waits(stream, headers, empty, now) {
-		return types.ActionPause
+	if wanted := s.begin(headers, empty, now, false); wanted != nil {
+		s.hold(stream).empty = empty
+		if s.keys.Wait(stream, wanted, headers, now) {
+			return types.ActionPause
+		}
 	}
 	return s.finish(stream, headers)
 }
@@ -111,19 +114,6 @@ func (s *state) begin(headers [][2]string, empty bool, now time.Time, last bool)
 		d.PeerRead(string(uri))
 	}
 	return d.KeysWanted()
-}
-
-// waits puts a request off whose keys are not there; false: too many are put off already, and it has been decided without.
-//
-//go:noinline
-func (s *state) waits(stream uint32, headers [][2]string, empty bool, now time.Time) bool {
-	s.hold(stream).empty = empty
-	if !s.keys.Full() {
-		s.keys.Wait(stream, s.decision.KeysWanted(), headers, now)
-		return true
-	}
-	s.begin(headers, empty, now, true)
-	return false
 }
 
 // decide decides a request that has waited for keys.

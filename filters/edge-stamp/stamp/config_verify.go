@@ -14,6 +14,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
 )
 
 // verifier is the role of the mesh.
@@ -153,16 +154,7 @@ func (c *config) readTrust(o *conf.Object, from Surroundings) {
 			n.Fault("is trusted under another name already: a stamp's iss must select one")
 		}
 	}
-	anyAudience := o.Bool("anyAudience", false)
-	n, ok := o.At("audiences")
-	switch {
-	case ok && anyAudience:
-		n.Fault("contradicts anyAudience: name audiences, or accept any")
-	case ok:
-		t.audiences = n.Texts()
-	case !anyAudience:
-		o.FaultAt("audiences", "is required, or anyAudience: true to accept stamps made for anybody")
-	}
+	t.audiences = jwt.ReadAudiences(o, "stamps")
 	t.readTrustedKeys(o, from)
 	t.idp = o.Bool("forwardIdp", false)
 	t.skew = o.Duration("clockSkew", 5*time.Second, 0, 300*time.Second)

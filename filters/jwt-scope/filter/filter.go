@@ -74,22 +74,10 @@ func (s *state) request(stream uint32, _ bool) types.Action {
 	}
 	now := guest.Now()
 	s.policy.Decide(&s.decision, headers, now)
-	if s.decision.KeysWanted() != nil && s.waits(stream, headers, now) {
+	if wanted := s.decision.KeysWanted(); wanted != nil && s.keys.Wait(stream, wanted, headers, now) {
 		return types.ActionPause
 	}
 	return s.finish(stream, headers)
-}
-
-// waits puts a request off whose keys are not there; false: too many are put off already, and it has been decided without.
-//
-//go:noinline
-func (s *state) waits(stream uint32, headers [][2]string, now time.Time) bool {
-	if !s.keys.Full() {
-		s.keys.Wait(stream, s.decision.KeysWanted(), headers, now)
-		return true
-	}
-	s.decide(0, headers, now, true)
-	return false
 }
 
 // decide decides a request that has waited for keys.

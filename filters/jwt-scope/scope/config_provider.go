@@ -44,7 +44,7 @@ func (c *config) readProvider(o *conf.Object) {
 			}
 		}
 	}
-	p.readAudiences(o)
+	p.audiences = jwt.ReadAudiences(o, "tokens")
 	if n, ok := o.At("trustedPayload"); ok {
 		p.readTrustedPayload(o, n)
 	} else {
@@ -68,19 +68,6 @@ func (c *config) readProvider(o *conf.Object) {
 	}
 	o.End()
 	c.providers = append(c.providers, p)
-}
-
-func (p *provider) readAudiences(o *conf.Object) {
-	anyAudience := o.Bool("anyAudience", false)
-	n, ok := o.At("audiences")
-	switch {
-	case ok && anyAudience:
-		n.Fault("contradicts anyAudience: name audiences, or accept any")
-	case ok:
-		p.audiences = n.Texts()
-	case !anyAudience:
-		o.FaultAt("audiences", "is required, or anyAudience: true to accept tokens made for anybody")
-	}
 }
 
 // readTrustedPayload reads a provider whose tokens RequestAuthentication has verified: what is about tokens has no place beside it.

@@ -69,17 +69,20 @@ func (k *Keys) tickEvery(period uint32) error {
 	return proxywasm.SetTickPeriodMilliSeconds(period)
 }
 
-// Full reports whether no further request may wait.
-func (k *Keys) Full() bool { return len(k.waiters) >= maxWaiters }
-
-// Wait keeps a request for a later tick: the fetch itself must not belong to a stream, which may end before the answer comes.
+// Wait puts a request off until remote has been fetched: to a later tick, since the fetch itself must not belong to a stream, which may end before the answer comes. false: too many are
+// put off already, and it has been decided without.
 //
 //go:noinline
-func (k *Keys) Wait(stream uint32, remote *jwks.Remote, headers [][2]string, now time.Time) {
+func (k *Keys) Wait(stream uint32, remote *jwks.Remote, headers [][2]string, now time.Time) bool {
+	if len(k.waiters) >= maxWaiters {
+		k.decide(stream, headers, now, true)
+		return false
+	}
 	if err := k.tickEvery(busyPeriod); err != nil {
 		panic(err) // without a tick nobody would wake the request
 	}
 	k.waiters = append(k.waiters, waiter{stream, remote, remote.Source.Version(), CopyHeaders(headers), now, now.Add(remote.Timeout)})
+	return true
 }
 
 // Forget drops a request that has ended while it waited.
