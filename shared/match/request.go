@@ -36,6 +36,30 @@ type Request struct {
 	others   [][]string // what the upstream may make of segments: without ;parameters, cut at an encoded ? or #, and both; empty when there is none of these
 }
 
+// Line is the request line as the proxy has it: the values of the pseudo-headers (RFC 9113 §8.3.1). Path is with the query.
+type Line struct{ Method, Authority, Path, Scheme string }
+
+// LineOf finds the request line among a request's headers, whose names are in lower case.
+//
+//go:noinline
+func LineOf(headers [][2]string) (l Line) {
+	for i := range headers {
+		if name := headers[i][0]; len(name) > 4 && name[0] == ':' {
+			switch name[1:] {
+			case "method":
+				l.Method = headers[i][1]
+			case "authority":
+				l.Authority = headers[i][1]
+			case "path":
+				l.Path = headers[i][1]
+			case "scheme":
+				l.Scheme = headers[i][1]
+			}
+		}
+	}
+	return l
+}
+
 // Set reads the request line's parts as the proxy has them (:method, :authority, :path) or returns why they are ambiguous; the request is then not
 // to be matched. With literal, encoded separators and empty segments are ordinary characters (ambiguousPath: literal): %2f, %5c and %25 then stay
 // encoded in Path, in upper case, so that they differ from the separators they would decode to.

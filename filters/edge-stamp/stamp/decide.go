@@ -211,27 +211,12 @@ func (p *Policy) decide(d *Decision, headers [][2]string, empty bool, now time.T
 
 // read takes the request's parts out of its headers.
 func (d *Decision) read(headers [][2]string) *verdict.Code {
-	d.headers, d.target = headers, target{}
-	t := &d.target
-	raw := ""
-	for i := range headers {
-		if name := headers[i][0]; len(name) > 4 && name[0] == ':' {
-			switch name[1:] {
-			case "method":
-				t.method = headers[i][1]
-			case "authority":
-				t.authority = headers[i][1]
-			case "path":
-				raw = headers[i][1]
-			case "scheme":
-				t.scheme = headers[i][1]
-			}
-		}
-	}
-	if err := d.request.Set(t.method, t.authority, raw, d.policy.literalPaths); err != nil {
+	line := match.LineOf(headers)
+	d.headers, d.target = headers, target{scheme: line.Scheme, method: line.Method, authority: line.Authority}
+	if err := d.request.Set(line.Method, line.Authority, line.Path, d.policy.literalPaths); err != nil {
 		return verdict.PathAmbiguous
 	}
-	t.path, t.query, _ = strings.Cut(raw, "?")
+	d.target.path, d.target.query, _ = strings.Cut(line.Path, "?")
 	return nil
 }
 

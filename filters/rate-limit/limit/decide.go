@@ -110,20 +110,8 @@ func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
 
 func (d *Decision) read(headers [][2]string) error {
 	d.headers = headers
-	method, authority, path := "", "", ""
-	for i := range headers {
-		if name := headers[i][0]; len(name) > 4 && name[0] == ':' {
-			switch name[1:] {
-			case "method":
-				method = headers[i][1]
-			case "authority":
-				authority = headers[i][1]
-			case "path":
-				path = headers[i][1]
-			}
-		}
-	}
-	return d.request.Set(method, authority, path, d.policy.literalPaths)
+	line := match.LineOf(headers)
+	return d.request.Set(line.Method, line.Authority, line.Path, d.policy.literalPaths)
 }
 
 // Keep has the decision hold on to copies of its request's headers: whatever it has of them from now on is theirs.
