@@ -111,11 +111,19 @@ func TestNeeds(t *testing.T) {
 	p := newProxy(t, limitsConfig(named("a", five, `"match":[{"paths":["/a"]}],"key":[{"sourceAddress":{}}]`), named("b", five, `"match":[{"paths":["/b"]}],`+config), named("c", five, `"match":[{"paths":["/b","/c"]}],`+config),
 		named("d", five, `"match":[{"paths":["/d"]}],"tiers":{"claim":["plan"],"values":{"gold":{"requests":9,"per":"1s"}}}`)))
 	p.identity, p.peer = `{"sub":"ann"}`, "spiffe://a/b"
-	for path, want := range map[string][]Step{
-		"/a": {ReadSource, TakeLocal}, "/b": {ReadIdentity, ReadPeer, TakeLocal, TakeLocal}, "/c": {ReadIdentity, ReadPeer, TakeLocal}, "/d": {ReadIdentity, TakeLocal}, "/e": nil,
+	// In this order: a request to /c leaves less of c than of b.
+	for _, c := range []struct {
+		path, by string
+		want     []Step
+	}{
+		{"/a", "a", []Step{ReadSource, TakeLocal}},
+		{"/b", "b", []Step{ReadIdentity, ReadPeer, TakeLocal, TakeLocal}},
+		{"/c", "c", []Step{ReadIdentity, ReadPeer, TakeLocal}},
+		{"/d", "d", []Step{ReadIdentity, TakeLocal}},
+		{"/e", "-", nil},
 	} {
-		if wantCode(t, path, p.get(path), verdict.OK, map[string]string{"/a": "a", "/b": "b", "/c": "c", "/d": "d", "/e": "-"}[path]); !slices.Equal(p.steps, want) {
-			t.Errorf("%s: %v", path, p.steps)
+		if wantCode(t, c.path, p.get(c.path), verdict.OK, c.by); !slices.Equal(p.steps, c.want) {
+			t.Errorf("%s: %v", c.path, p.steps)
 		}
 	}
 }
