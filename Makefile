@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # go.mod asks for Go 1.25: a Go 1.24 then fetches that toolchain by itself, wherever its packager has turned this off.
 export GOTOOLCHAIN ?= auto
 
-FILTERS := jwt-scope edge-stamp
+FILTERS := jwt-scope edge-stamp rate-limit
 MODULES := $(FILTERS:%=build/out/%.wasm)
 SOURCES := go.mod go.sum $(wildcard filters/*/default.pgo) $(shell find filters shared build/pretty -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
@@ -80,7 +80,7 @@ fuzz: tools-go ## Fuzz every parser for FUZZTIME each (default 30s)
 check: tools-go ## Check form: gofmt, vet, staticcheck, go.mod, licence headers
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (run gofmt -w):"; echo "$$out"; exit 1; }
 	go vet -tags keycloak ./...
-	GOOS=wasip1 GOARCH=wasm go vet ./filters/jwt-scope ./filters/edge-stamp ./shared/guest/... ./shared/host/...
+	GOOS=wasip1 GOARCH=wasm go vet $(FILTERS:%=./filters/%) ./shared/guest/... ./shared/host/...
 	go run $(STATICCHECK) -tags keycloak ./...
 	go mod tidy -diff
 	@out=$$(git ls-files '*.go' | xargs grep -L '^// SPDX-License-Identifier: Apache-2.0$$' || true); [ -z "$$out" ] || { echo "without licence header:"; echo "$$out"; exit 1; }

@@ -22,12 +22,13 @@ const connections = 4
 // answerTimeout is far above what any answer takes: it ends a run whose Envoy hangs.
 const answerTimeout = 10 * time.Second
 
-// client sends one request again and again over a kept connection. Requests and responses never differ, so it reads by length and looks at the status only.
+// client sends one request again and again over a kept connection. Requests never differ and responses only in their headers, so it looks at the status and for the end only.
 type client struct {
 	c       net.Conn
 	request []byte
 	status  []byte // what every response begins with
-	buffer  []byte // as long as a response
+	end     []byte // what every response ends with: the empty line and the body
+	buffer  []byte
 }
 
 // exchange opens a connection for a request and learns from a first answer, whose status must be the wanted one, what an answer looks like.
@@ -51,7 +52,8 @@ func exchange(address, request string, want int) (*client, error) {
 	if answer.StatusCode != want {
 		return nil, fmt.Errorf("the first answer is %s, not %d", answer.Status, want)
 	}
-	return &client{c, []byte(request), raw.Bytes()[:len("HTTP/1.1 200")], make([]byte, raw.Len())}, nil
+	first := raw.Bytes()
+	return &client{c, []byte(request), first[:len("HTTP/1.1 200")], first[bytes.Index(first, []byte("\r\n\r\n")):], make([]byte, 4*len(first))}, nil
 }
 
 // do sends the request once. It looks at the status before it waits for the rest: a refusal may be shorter than the answer that was learnt.
@@ -68,8 +70,16 @@ func (c *client) do() error {
 		line, _, _ := bytes.Cut(c.buffer[:n], []byte("\r\n"))
 		return fmt.Errorf("an answer is %q", line)
 	}
-	_, err = io.ReadFull(c.c, c.buffer[n:])
-	return err
+	for !bytes.HasSuffix(c.buffer[:n], c.end) {
+		more, err := c.c.Read(c.buffer[n:])
+		if n += more; err != nil {
+			return err
+		}
+		if more == 0 {
+			return errors.New("an answer is far longer than the first")
+		}
+	}
+	return nil
 }
 
 // load is a set of clients of one listener.

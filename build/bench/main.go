@@ -58,7 +58,7 @@ func run(o options) error {
 		return err
 	}
 	out := filepath.Join(root, "build", "out")
-	for _, module := range []string{"jwt-scope", "edge-stamp", "hostsign"} {
+	for _, module := range []string{"jwt-scope", "edge-stamp", "rate-limit", "hostsign"} {
 		if _, err := os.Stat(filepath.Join(out, module+".wasm")); err != nil {
 			return fmt.Errorf("%w; run: make bench", err)
 		}

@@ -49,7 +49,7 @@ func rows(out string, every bool) []row {
 			row{name: ours + cached, filters: []bootstrap.M{jwtScope(module, key, cacheEntries)}, request: good, refused: bad, versus: native},
 		)
 	}
-	list = append(list, stampRows(out)...)
+	list = append(append(list, stampRows(out)...), limitRows(out)...)
 	if !every {
 		return list
 	}

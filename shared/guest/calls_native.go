@@ -14,3 +14,8 @@ func setProperty(string, string) uint32        { return notInGuest }
 func defineGauge(string) (id, status uint32)   { return 0, notInGuest }
 func recordMetric(uint32, uint64) uint32       { return notInGuest }
 func random([]byte) uint32                     { return notInGuest }
+func property(string) ([]byte, uint32)         { return nil, notInGuest }
+func sharedData([]byte) (value []byte, cas, status uint32) {
+	return nil, 0, notInGuest
+}
+func setSharedData(key, value []byte, cas uint32) uint32 { return notInGuest }

@@ -14,3 +14,8 @@ func setProperty(name, value string) uint32         { return abi.SetProperty(nam
 func defineGauge(name string) (id, status uint32)   { return abi.DefineGauge(name) }
 func recordMetric(id uint32, value uint64) uint32   { return abi.RecordMetric(id, value) }
 func random(b []byte) uint32                        { return abi.Random(b) }
+func property(path string) ([]byte, uint32)         { return abi.Property(path) }
+func sharedData(key []byte) (value []byte, cas, status uint32) {
+	return abi.SharedData(key)
+}
+func setSharedData(key, value []byte, cas uint32) uint32 { return abi.SetSharedData(key, value, cas) }

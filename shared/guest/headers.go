@@ -5,7 +5,7 @@ package guest
 
 import "errors"
 
-// Errors of the calls that this package makes itself.
+// Errors of calls about the current request.
 var (
 	ErrHeaders  = errors.New("the proxy gave no request headers")
 	ErrProperty = errors.New("the proxy refused a property")
@@ -19,6 +19,20 @@ func RequestHeaders() ([][2]string, error) {
 	}
 	return list, nil
 }
+
+// Property returns the value of a property, whose path's parts stand with a NUL between them ("source\x00address"); nil where there is none.
+func Property(path string) ([]byte, error) {
+	value, status := property(path)
+	switch status {
+	case 0:
+		return value, nil
+	case notFound:
+		return nil, nil
+	}
+	return nil, ErrProperty
+}
+
+const notFound = 1 // a status of the ABI
 
 // SetProperty sets a property whose path has one part.
 func SetProperty(name, value string) error {

@@ -4,8 +4,9 @@
 package host
 
 import (
+	"unsafe"
+
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
@@ -15,13 +16,10 @@ import (
 // identity is where later filters and access logs find the verified claims: wasm.tollgate.identity, which no client can write.
 const identity = "tollgate.identity"
 
-// Identity are the verified claims that an earlier filter has published, as JSON; empty: none.
+// Identity are the verified claims that an earlier filter has published, as JSON; empty: none. The text is valid until the callback ends.
 func Identity() (string, error) {
-	value, err := proxywasm.GetProperty([]string{"filter_state", "wasm." + identity})
-	if err == types.ErrorStatusNotFound {
-		return "", nil
-	}
-	return string(value), err
+	value, err := guest.Property("filter_state\x00wasm." + identity)
+	return unsafe.String(unsafe.SliceData(value), len(value)), err
 }
 
 // Apply does to the request what was decided. It panics where the proxy refuses: the request would be half done, and that is no pass.
@@ -50,11 +48,11 @@ func rewrite(e *forward.Effect) {
 	}
 }
 
-// Conclude counts the verdict of the rule with that name and reports whether the request goes on. Where it does not, the request is answered, and the callback must return
-// types.ActionPause.
+// Conclude counts the verdict of the rule with that name and reports whether the request goes on. Where it does not, the request is answered, with the headers of answer
+// among others, and the callback must return types.ActionPause.
 //
 //go:noinline
-func (c *Counters) Conclude(rule string, v *verdict.Verdict, headers [][2]string) (admitted bool) {
+func (c *Counters) Conclude(rule string, v *verdict.Verdict, headers [][2]string, answer ...[2]string) (admitted bool) {
 	if err := c.Count(rule, v); err != nil {
 		panic(err)
 	}
@@ -65,7 +63,7 @@ func (c *Counters) Conclude(rule string, v *verdict.Verdict, headers [][2]string
 	if v.Admits() {
 		return true
 	}
-	if err := Reply(c.filter, rule, v, forward.Header(headers, "content-type")); err != nil {
+	if err := Reply(c.filter, rule, v, forward.Header(headers, "content-type"), answer...); err != nil {
 		panic(err)
 	}
 	return false

@@ -14,10 +14,9 @@ import (
 const retryAfter = "5"
 
 // Reply answers the current stream with a refusal. contentType is the request's. The callback that called it must return types.ActionPause: Envoy sends the reply when
-// the callback has returned.
-func Reply(filter, rule string, v *verdict.Verdict, contentType string) error {
+// the callback has returned. headers are more of the answer's.
+func Reply(filter, rule string, v *verdict.Verdict, contentType string, headers ...[2]string) error {
 	code := v.Reason()
-	var headers [][2]string
 	if v.Challenge != "" {
 		headers = append(headers, [2]string{"www-authenticate", v.Challenge})
 	}

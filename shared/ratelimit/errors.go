@@ -10,6 +10,7 @@ import (
 
 // Why an answer is none. The errors carry no part of what came.
 var (
+	ErrNoAnswer   = errors.New("no answer, or not in time")
 	ErrHTTPStatus = errors.New("the rate-limit service has not answered 200, as every gRPC answer is")
 	ErrNoStatus   = errors.New("the answer has no grpc-status, or not one that can be read")
 	ErrStatus     = errors.New("the rate-limit service reports an error")

@@ -15,6 +15,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/host"
+	"github.com/tollgate-wasm/tollgate/shared/host/limiter"
 	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
@@ -44,7 +45,7 @@ type state struct {
 	effect   forward.Effect
 	keys     wait.Keys
 	seen     *host.ReplayGuard // nil where no rule asks for it
-	global   *global           // likewise
+	global   *limiter.Service  // likewise
 	held     map[uint32]*held  // requests that wait, by their streams
 }
 
@@ -73,7 +74,7 @@ func (s *state) configure(text string) (err error) {
 	}
 	s.seen, err = host.NewReplayGuard("stamp\x00"+string(name), entries)
 	if g := s.policy.Global(); g != nil {
-		s.global = &global{Global: g, plugin: s.plugin}
+		s.global = &limiter.Service{Plugin: s.plugin, Cluster: g.Cluster, Authority: g.Authority, Timeout: g.Timeout, Log: Name + ": replay: onceGlobal"}
 	}
 	return err
 }

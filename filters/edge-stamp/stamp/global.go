@@ -12,7 +12,6 @@ import (
 
 // Why the rate-limit service does not tell whether a stamp has been seen.
 var (
-	ErrNoAnswer = errors.New("no answer, or not in time")
 	ErrStatuses = errors.New("the answer is not about the one descriptor that was asked for")
 	ErrLimit    = errors.New("the service has no limit of 1 for the descriptor; it needs one for each of edge_stamp_hour, edge_stamp_day, edge_stamp_month and edge_stamp_year (README)")
 	ErrWindow   = errors.New("the stamp's life falls into no window of the service")

@@ -4,6 +4,7 @@
 package limit
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -35,6 +36,8 @@ type Decision struct {
 	verdict verdict.Verdict
 	key     []byte // of the limit that is being looked at
 	next    []byte // a bucket's new contents
+
+	policies, left []byte // of headers
 }
 
 // applied is a limit that fits the request.
@@ -114,9 +117,10 @@ func (d *Decision) read(headers [][2]string) error {
 	return d.request.Set(line.Method, line.Authority, line.Path, d.policy.literalPaths)
 }
 
-// Keep has the decision hold on to copies of its request's headers: whatever it has of them from now on is theirs.
+// Keep has the decision hold on to copies of its request's headers: whatever it has of them from now on is theirs. What else it was told it copies itself.
 func (d *Decision) Keep(headers [][2]string) {
-	if d.read(headers) != nil { // it was read before
+	d.peer, d.claims.Raw = strings.Clone(d.peer), strings.Clone(d.claims.Raw) // all that an object has
+	if d.read(headers) != nil {                                               // it was read before
 		d.stop(verdict.Internal)
 	}
 }
@@ -244,23 +248,28 @@ func (d *Decision) IdentityRead(identity string, err error) {
 }
 
 // SourceRead tells from whom the proxy has the connection, as Envoy's source.address has it ("192.0.2.1:4711"). What is no IP address, such as a socket's path, is a missing part of the
-// key.
-func (d *Decision) SourceRead(source string) {
+// key. An error means that nobody knows.
+func (d *Decision) SourceRead(source string, err error) {
 	if !d.told(ReadSource) {
 		return
 	}
 	d.have |= needSource
-	d.source, _ = parseAddress(source)
+	if d.source, _ = parseAddress(source); err != nil {
+		d.failed |= needSource
+	}
 	d.run()
 }
 
-// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's connection.uri_san_peer_certificate has it; empty: there is none.
-func (d *Decision) PeerRead(uri string) {
+// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's connection.uri_san_peer_certificate has it; empty: there is none. An
+// error means that nobody knows.
+func (d *Decision) PeerRead(uri string, err error) {
 	if !d.told(ReadPeer) {
 		return
 	}
 	d.have |= needPeer
-	d.peer = uri
+	if d.peer = uri; err != nil {
+		d.failed |= needPeer
+	}
 	d.run()
 }
 

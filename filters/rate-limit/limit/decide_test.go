@@ -265,8 +265,8 @@ func TestStepsOutOfOrder(t *testing.T) {
 	for name, wrong := range map[string]func(*Decision){
 		"written without Take": func(d *Decision) { d.Taken(nil) },
 		"identity":             func(d *Decision) { d.IdentityRead("{}", nil) },
-		"source":               func(d *Decision) { d.SourceRead("1.2.3.4:5") },
-		"peer":                 func(d *Decision) { d.PeerRead("x") },
+		"source":               func(d *Decision) { d.SourceRead("1.2.3.4:5", nil) },
+		"peer":                 func(d *Decision) { d.PeerRead("x", nil) },
 		"answered":             func(d *Decision) { _ = d.GlobalAnswered(answerOK(), nil, noon) },
 	} {
 		var d, zero Decision
@@ -453,7 +453,7 @@ func BenchmarkDecide(b *testing.B) {
 				for d.Step() != Done {
 					switch d.Step() {
 					case ReadSource:
-						d.SourceRead(p.source)
+						d.SourceRead(p.source, nil)
 					case TakeLocal:
 						at := d.Bucket()
 						if next := d.Take(p.buckets[at]); next != nil {

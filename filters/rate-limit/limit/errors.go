@@ -21,7 +21,6 @@ var ErrBusy = errors.New("the bucket changes too fast")
 
 // Why the rate-limit service does not tell whether a request is within a limit.
 var (
-	ErrNoAnswer = errors.New("no answer, or not in time")
 	ErrStatuses = errors.New("the answer is not about the descriptors that were asked for")
 	ErrLimit    = errors.New("the service has no limit for a descriptor: its configuration lacks it, or has it as unlimited (README)")
 )

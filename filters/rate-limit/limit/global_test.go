@@ -133,12 +133,12 @@ func TestGlobalShadow(t *testing.T) {
 			t.Errorf("R16 request %d: %s", i, got)
 		}
 	}
-	p.service.err = ErrNoAnswer
+	p.service.err = ratelimit.ErrNoAnswer
 	if got := counts(p.get("/")); got != "a error limiter_unavailable, s would_deny rate_limited" {
 		t.Errorf("R16: %s", got)
 	}
 	p = newGlobal(t, globalConfig(`"onError":"deny"`, named("s", five, `"scope":"global","mode":"shadow"`)), "s")
-	p.service.err = ErrNoAnswer
+	p.service.err = ratelimit.ErrNoAnswer
 	if d := p.get("/"); !d.Verdict().Admits() || counts(d) != "- allowed ok, s error limiter_unavailable" {
 		t.Errorf("R16: %s", counts(d))
 	}
@@ -152,7 +152,7 @@ func TestOnError(t *testing.T) {
 		mangle func(*ratelimit.Response)
 		want   error
 	}{
-		{"no answer", ErrNoAnswer, nil, ErrNoAnswer},
+		{"no answer", ratelimit.ErrNoAnswer, nil, ratelimit.ErrNoAnswer},
 		{"an error of the service", ratelimit.StatusError(14), nil, ratelimit.StatusError(14)},
 		{"too few statuses", nil, func(r *ratelimit.Response) { r.Statuses = r.Statuses[1:] }, ErrStatuses},
 		{"too many statuses", nil, func(r *ratelimit.Response) { r.Statuses = append(r.Statuses, r.Statuses[0]) }, ErrStatuses},
@@ -205,7 +205,7 @@ func TestErrorsAreTold(t *testing.T) {
 		t.Errorf("a service that lacks a limit counts as dead: %d calls", len(p.service.asked))
 	}
 	p = newGlobal(t, globalConfig(`"onError":"local","replicas":5`, named("a", five, bySub)), "a")
-	p.identity, p.service.err = `{"sub":"ann"}`, ErrNoAnswer
+	p.identity, p.service.err = `{"sub":"ann"}`, ratelimit.ErrNoAnswer
 	admitted := 0
 	for range 100 {
 		if p.get("/").Verdict().Admits() {

@@ -10,15 +10,21 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Headers appends what the answer says about limits, be it the upstream's to an allowed request or the refusal itself. Limits in shadow mode, and those of which nobody knows how much is
-// left, are not mentioned. No number is negative.
+// Headers appends what EachHeader tells.
 func (d *Decision) Headers(dst [][2]string) [][2]string {
+	d.EachHeader(func(name string, value []byte, _ bool) { dst = append(dst, [2]string{name, string(value)}) })
+	return dst
+}
+
+// EachHeader tells what the answer says about limits, be it the upstream's to an allowed request or the refusal itself. Limits in shadow mode, and those of which nobody knows how much is
+// left, are not mentioned. No number is negative. list: the field is a list, to which others may add; any other field has one value. A value is valid until f returns.
+func (d *Decision) EachHeader(f func(name string, value []byte, list bool)) {
 	if d.early != nil || d.step != Done {
-		return dst
+		return
 	}
 	decisive := d.decisive()
 	if d.policy.standard {
-		var policies, left []byte
+		policies, left := d.policies[:0], d.left[:0]
 		for i := range d.list {
 			a := &d.list[i]
 			if !a.known() {
@@ -31,22 +37,27 @@ func (d *Decision) Headers(dst [][2]string) [][2]string {
 			left = strconv.AppendInt(append(append(left, a.rate.item...), ";r="...), a.left(), 10)
 			left = strconv.AppendInt(append(left, ";t="...), seconds(a.reset), 10)
 		}
-		if len(left) > 0 {
-			dst = append(dst, [2]string{"ratelimit-policy", string(policies)}, [2]string{"ratelimit", string(left)})
+		if d.policies, d.left = policies, left; len(left) > 0 {
+			f("ratelimit-policy", policies, true)
+			f("ratelimit", left, true)
 		}
 	}
 	if decisive < 0 {
-		return dst
+		return
 	}
 	a := &d.list[decisive]
+	number := func(name string, n int64) {
+		d.left = strconv.AppendInt(d.left[:0], n, 10)
+		f(name, d.left, false)
+	}
 	if d.policy.legacy && a.known() {
-		dst = append(dst, [2]string{"x-ratelimit-limit", strconv.FormatInt(a.rate.requests, 10)}, [2]string{"x-ratelimit-remaining", strconv.FormatInt(a.left(), 10)},
-			[2]string{"x-ratelimit-reset", strconv.FormatInt(seconds(a.reset), 10)})
+		number("x-ratelimit-limit", a.rate.requests)
+		number("x-ratelimit-remaining", a.left())
+		number("x-ratelimit-reset", seconds(a.reset))
 	}
 	if d.refused >= 0 && a.code == RateLimited {
-		dst = append(dst, [2]string{"retry-after", strconv.FormatInt(seconds(a.retry), 10)})
+		number("retry-after", seconds(a.retry))
 	}
-	return dst
 }
 
 // known reports whether it is known how much a limit, in force, leaves.

@@ -27,6 +27,7 @@ type proxy struct {
 
 	identity, source, peer string
 	identityErr            error
+	sourceErr, peerErr     error
 	busy                   func(attempt int) bool // another worker has been faster
 	shared                 error                  // of shared data
 	unwritten              error                  // of writing to it
@@ -70,9 +71,9 @@ func (p *proxy) finish(d *Decision, headers [][2]string) {
 		case ReadIdentity:
 			d.IdentityRead(p.identity, p.identityErr)
 		case ReadSource:
-			d.SourceRead(p.source)
+			d.SourceRead(p.source, p.sourceErr)
 		case ReadPeer:
-			d.PeerRead(p.peer)
+			d.PeerRead(p.peer, p.peerErr)
 		case TakeLocal:
 			d.Taken(p.take(d))
 		case AskGlobal:

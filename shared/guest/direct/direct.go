@@ -138,6 +138,9 @@ func body(id uint32, size int, end bool) types.Action {
 	return action
 }
 
+// OnEnd is told of the end of every stream and plugin context, before anybody else; nil: nobody wants to know.
+var OnEnd func(context uint32)
+
 // concerns reports whether the end of a context is anything to anybody.
 func concerns(id uint32) bool { return len(paused) > 0 || find(id) >= 0 }
 

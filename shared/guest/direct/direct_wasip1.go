@@ -79,6 +79,9 @@ func onBody(callback string, contextID uint32, size int, end bool) (action int32
 
 //go:wasmexport proxy_on_delete
 func onDelete(contextID uint32) {
+	if OnEnd != nil {
+		OnEnd(contextID)
+	}
 	if concerns(contextID) {
 		ended(contextID)
 	}

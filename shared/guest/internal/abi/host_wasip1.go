@@ -378,6 +378,49 @@ func SetProperty(name, value string) (status uint32) {
 	return importSetProperty(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(unsafe.StringData(value)), uint32(len(value)))
 }
 
+// Property is proxy_get_property; the parts of its path stand in path with a NUL between them. The value is valid until the callback ends.
+func Property(path string) (value []byte, status uint32) {
+	var address, size uint32
+	if status = importGetProperty(unsafe.Pointer(unsafe.StringData(path)), uint32(len(path)), unsafe.Pointer(&address), unsafe.Pointer(&size)); status != 0 {
+		return nil, status
+	}
+	return block(address, size), 0
+}
+
+// SharedData is proxy_get_shared_data. The value is valid until the callback ends.
+func SharedData(key []byte) (value []byte, cas, status uint32) {
+	var address, size uint32
+	if status = importGetSharedData(unsafe.Pointer(unsafe.SliceData(key)), uint32(len(key)), unsafe.Pointer(&address), unsafe.Pointer(&size), unsafe.Pointer(&cas)); status != 0 {
+		return nil, 0, status
+	}
+	return block(address, size), cas, 0
+}
+
+// SetSharedData is proxy_set_shared_data.
+func SetSharedData(key, value []byte, cas uint32) (status uint32) {
+	return importSetSharedData(unsafe.Pointer(unsafe.SliceData(key)), uint32(len(key)), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)), cas)
+}
+
+// AddResponseHeader is proxy_add_header_map_value for the response's headers, and ReplaceResponseHeader proxy_replace_header_map_value.
+func AddResponseHeader(name string, value []byte) (status uint32) {
+	return importAddHeaderMapValue(responseHeaders, unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)))
+}
+
+// ReplaceResponseHeader is described at AddResponseHeader.
+func ReplaceResponseHeader(name string, value []byte) (status uint32) {
+	return importReplaceHeaderMapValue(responseHeaders, unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)))
+}
+
+const responseHeaders = 2 // a header map's type
+
+// block is what the proxy has written, which asks for no memory where that is nothing.
+func block(address, size uint32) []byte {
+	if size == 0 {
+		return nil
+	}
+	return allocated(address, size)
+}
+
 // HTTPCall begins an HTTP call, on behalf of the current context or the one set as effective.
 func HTTPCall(cluster string, headers [][2]string, body []byte, timeoutMS uint32) (call, status uint32) {
 	h, none := writePairs(headers), writePairs(nil)

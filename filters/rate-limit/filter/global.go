@@ -1,0 +1,81 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filter
+
+import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
+	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/host/limiter"
+	"github.com/tollgate-wasm/tollgate/shared/host/wait"
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
+)
+
+// service is the rate-limit service, with what has come of the calls to it.
+type service struct {
+	limiter.Service
+	answered, failed guest.Counter
+}
+
+// defineCounters makes tollgate.rate_limit.service.outcome.answered and .failed: whoever chose what happens without the service wants to know when it does.
+func (s *service) defineCounters() (err error) {
+	const name = "tollgate." + Name + ".service.outcome."
+	if s.answered, err = guest.DefineCounter(name + "answered"); err == nil {
+		s.failed, err = guest.DefineCounter(name + "failed")
+	}
+	return err
+}
+
+// concluded counts a call, and logs why there was no answer to it.
+func (s *service) concluded(err error) {
+	counter := s.answered
+	if err != nil {
+		counter = s.failed
+		s.Complain(err)
+	}
+	if err := counter.Increment(); err != nil {
+		panic(err)
+	}
+}
+
+// held is a request that waits for the service.
+type held struct {
+	decision *limit.Decision
+	headers  [][2]string // copies
+}
+
+// ask asks the service, or reports false: it cannot be asked, and that has been taken into account.
+func (s *state) ask(stream uint32, d *limit.Decision, headers [][2]string) (waits bool) {
+	err := s.service.Ask(stream, d.Asks(), func(r ratelimit.Response, err error) { s.answered(stream, r, err) })
+	if err != nil {
+		s.service.concluded(d.GlobalAnswered(ratelimit.Response{}, err, guest.Now()))
+		return false
+	}
+	h := &held{d, wait.CopyHeaders(headers)}
+	d.Keep(h.headers)
+	s.held[stream] = h
+	s.decision = &limit.Decision{}
+	return true
+}
+
+// answered takes the service's answer for a request that waits for it.
+func (s *state) answered(stream uint32, r ratelimit.Response, err error) {
+	wait.Resume(Name, stream, func() types.Action {
+		h := s.held[stream]
+		if h == nil {
+			return types.ActionPause
+		}
+		delete(s.held, stream)
+		s.service.concluded(h.decision.GlobalAnswered(r, err, guest.Now()))
+		if !s.advance(stream, h.decision, h.headers) {
+			return types.ActionPause
+		}
+		action := s.conclude(stream, h.decision, h.headers)
+		s.decision = h.decision // it has the memory that the next one needs
+		return action
+	})
+}
+
+func (s *state) end(stream uint32) { delete(s.held, stream) }
