@@ -88,6 +88,12 @@ func (w *Worker) instantiateHost(ctx context.Context, r wazero.Runtime) error {
 	for name, call := range hostCalls {
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, module api.Module, stack []uint64) {
 			w.crossings[name]++
+			if fault := w.proxy.options.Fault; fault != nil {
+				if status := fault(name); status != OK {
+					stack[0] = uint64(status)
+					return
+				}
+			}
 			m := &memory{worker: w, module: module}
 			stack[0] = uint64(m.result(call.do(w, m, stack[:len(call.params)])))
 		}), call.params, words(1)).Export(name)

@@ -19,6 +19,8 @@ type Options struct {
 	Properties map[string]string // by their path joined with dots: "source.address"
 	// Foreign adds or replaces foreign functions. A nil result with status 0 is an empty one.
 	Foreign map[string]func(argument []byte) (result []byte, status Status)
+	// Fault is asked before each host call, by its name ("proxy_get_shared_data"): with any status but OK, that is all that comes of the call. nil: every call is made.
+	Fault func(call string) Status
 }
 
 // Status is a result of a host call, as in the ABI.
