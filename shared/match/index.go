@@ -248,7 +248,7 @@ func (x *Index) First(r *Request) (hit Hit, ok bool, err error) {
 // noEntry is behind every entry.
 const noEntry = 1<<31 - 1
 
-// first walks the trees as walk does, and only keeps the lowest entry: it decides every request, so it is small.
+// first keeps the lowest entry only: it decides every request, so it is small.
 func (x *Index) first(r *Request, segments []string) int32 {
 	best := x.any.first(r, segments, noEntry)
 	if len(x.hosts)+len(x.suffix) > 0 {
@@ -322,34 +322,99 @@ func (l *leaf) of(method string) []int32 {
 func (x *Index) All(r *Request, dst []Hit) ([]Hit, error) {
 	start := len(dst)
 	dst = x.all(r, r.segments, dst)
-	for _, other := range r.others {
-		hits := x.all(r, other, nil)
-		if len(hits) != len(dst)-start {
-			return dst[:start], ErrParameters
-		}
-		for i, h := range dst[start:] {
-			if h.Rule != hits[i].Rule || !sameVariables(h.entry, hits[i].entry, r, other) {
-				return dst[:start], ErrParameters
-			}
-		}
+	if len(r.others) > 0 && !x.allSame(r, dst[start:]) {
+		return dst[:start], ErrParameters
 	}
 	return dst, nil
 }
 
-func (x *Index) all(r *Request, segments []string, dst []Hit) []Hit {
-	var found []int32
-	for _, l := range x.walk(r, segments) {
-		found = append(append(found, l.any...), l.of(r.Method)...)
+// allSame reports whether all readings of r's path come to the same rules with the same variables.
+//
+//go:noinline
+func (x *Index) allSame(r *Request, sent []Hit) bool {
+	for _, other := range r.others {
+		hits := x.all(r, other, nil)
+		if len(hits) != len(sent) {
+			return false
+		}
+		for i, h := range sent {
+			if h.Rule != hits[i].Rule || !sameVariables(h.entry, hits[i].entry, r, other) {
+				return false
+			}
+		}
 	}
-	slices.Sort(found)
+	return true
+}
+
+func (x *Index) all(r *Request, segments []string, dst []Hit) []Hit {
+	r.found = r.found[:0]
+	x.any.all(r, segments)
+	if len(x.hosts)+len(x.suffix) > 0 {
+		x.ofHost(r, func(n *node) { n.all(r, segments) })
+	}
 	last := -1
-	for _, number := range found {
+	for _, number := range r.found {
 		if e := &x.entries[number]; e.rule != last {
 			last = e.rule
 			dst = append(dst, Hit{e.rule, e, r})
 		}
 	}
 	return dst
+}
+
+// all has r find every entry that the path comes to, as first does the lowest.
+func (n *node) all(r *Request, segments []string) {
+	if n.always != nil {
+		r.find(n.always)
+	}
+	if r.Path != "*" {
+		n.allBelow(r, segments)
+	}
+}
+
+func (n *node) allBelow(r *Request, segments []string) {
+	for {
+		if n.below != nil {
+			r.find(n.below)
+		}
+		if len(segments) == 0 {
+			if n.exact != nil {
+				r.find(n.exact)
+			}
+			return
+		}
+		if n.wild != nil && segments[0] != "" {
+			n.wild.allBelow(r, segments[1:])
+		}
+		if len(n.literal) == 0 {
+			return
+		}
+		if n = n.child(segments[0]); n == nil {
+			return
+		}
+		segments = segments[1:]
+	}
+}
+
+// find notes a leaf's entries for the request's method among those found, in order.
+//
+//go:noinline
+func (r *Request) find(l *leaf) {
+	r.insert(l.any)
+	if len(l.methods) > 0 {
+		r.insert(l.of(r.Method))
+	}
+}
+
+func (r *Request) insert(list []int32) {
+	for _, number := range list {
+		i := len(r.found)
+		r.found = append(r.found, number)
+		for ; i > 0 && r.found[i-1] > number; i-- {
+			r.found[i] = r.found[i-1]
+		}
+		r.found[i] = number
+	}
 }
 
 // same reports whether two readings of a path come to the same rule with the same variables.
@@ -375,13 +440,6 @@ func sameVariables(sent, read *entry, r *Request, other []string) bool {
 	return true
 }
 
-// walk returns every leaf that the host and the path come to.
-func (x *Index) walk(r *Request, segments []string) []*leaf {
-	leaves := x.any.leaves(r, segments, nil)
-	x.ofHost(r, func(n *node) { leaves = n.leaves(r, segments, leaves) })
-	return leaves
-}
-
 // ofHost visits the trees of the request's host.
 func (x *Index) ofHost(r *Request, visit func(*node)) {
 	if r.Host == "" {
@@ -403,35 +461,6 @@ func (x *Index) ofHost(r *Request, visit func(*node)) {
 			visit(n)
 		}
 	}
-}
-
-func (n *node) leaves(r *Request, segments []string, dst []*leaf) []*leaf {
-	if n.always != nil {
-		dst = append(dst, n.always)
-	}
-	if r.Path == "*" {
-		return dst
-	}
-	return n.walk(segments, dst)
-}
-
-func (n *node) walk(segments []string, dst []*leaf) []*leaf {
-	if n.below != nil {
-		dst = append(dst, n.below)
-	}
-	if len(segments) == 0 {
-		if n.exact != nil {
-			dst = append(dst, n.exact)
-		}
-		return dst
-	}
-	if n.wild != nil && segments[0] != "" {
-		dst = n.wild.walk(segments[1:], dst)
-	}
-	if next := n.child(segments[0]); next != nil {
-		dst = next.walk(segments[1:], dst)
-	}
-	return dst
 }
 
 // Variable returns the value that the path has for {name}, decoded; ok is false where the entry that fitted has no such variable.

@@ -34,6 +34,7 @@ type Request struct {
 
 	segments []string   // of Path, after its first slash; nil for "*"
 	others   [][]string // what the upstream may make of segments: without ;parameters, cut at an encoded ? or #, and both; empty when there is none of these
+	found    []int32    // for Index.All
 }
 
 // Line is the request line as the proxy has it: the values of the pseudo-headers (RFC 9113 §8.3.1). Path is with the query.

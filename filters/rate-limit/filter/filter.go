@@ -131,7 +131,10 @@ func (s *state) conclude(stream uint32, d *limit.Decision, headers [][2]string) 
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers, refusalHeaders(d)...) {
 		return types.ActionPause
 	}
-	d.EachHeader(func(name string, value []byte, list bool) { response.Owe(stream, name, value, !list) })
+	if d.HasHeaders() {
+		owed := response.Owe(stream)
+		d.EachHeader(func(name string, value []byte, list bool) { owed.Header(name, value, !list) })
+	}
 	return types.ActionContinue
 }
 

@@ -16,6 +16,11 @@ func (d *Decision) Headers(dst [][2]string) [][2]string {
 	return dst
 }
 
+// HasHeaders reports whether EachHeader can have anything to tell.
+func (d *Decision) HasHeaders() bool {
+	return (d.policy.standard || d.policy.legacy || d.refused >= 0) && len(d.list) > 0
+}
+
 // EachHeader tells what the answer says about limits, be it the upstream's to an allowed request or the refusal itself. Limits in shadow mode, and those of which nobody knows how much is
 // left, are not mentioned. No number is negative. list: the field is a list, to which others may add; any other field has one value. A value is valid until f returns.
 func (d *Decision) EachHeader(f func(name string, value []byte, list bool)) {

@@ -8,8 +8,9 @@ package response
 
 import "github.com/tollgate-wasm/tollgate/shared/guest/direct"
 
-// debt is what one stream's response is owed: texts, one behind the other.
-type debt struct {
+// Debt is what one stream's response is owed: texts, one behind the other.
+type Debt struct {
+	stream  uint32
 	headers []owed
 	text    []byte
 }
@@ -20,49 +21,65 @@ type owed struct {
 	replace bool
 }
 
-// owing are the debts by their streams, and settled ones that can be used again.
+// A debt stands in a place that its stream's number gives it, or among the others where that is taken: streams are numbered one after the other, so that this is rare.
 var (
-	owing   = map[uint32]*debt{}
-	settled []*debt
+	places  [1024]*Debt
+	others  = map[uint32]*Debt{}
+	owing   int     // responses that are owed something
+	settled []*Debt // that can be used again
 )
 
 func init() {
 	direct.OnEnd = func(stream uint32) {
-		if len(owing) > 0 {
+		if owing > 0 {
 			settle(stream, nil)
 		}
 	}
 }
 
-// Owe has the response of a stream get a header, beside those of that name that it has or in their place. The name is kept, the value copied.
-func Owe(stream uint32, name string, value []byte, replace bool) {
-	d := owing[stream]
-	if d == nil {
-		if n := len(settled); n > 0 {
-			d, settled = settled[n-1], settled[:n-1]
-		} else {
-			d = &debt{}
-		}
-		owing[stream] = d
+// Owe returns what the response of a stream is to get, nothing so far. It is called once for a stream.
+func Owe(stream uint32) *Debt {
+	var d *Debt
+	if n := len(settled); n > 0 {
+		d, settled = settled[n-1], settled[:n-1]
+	} else {
+		d = &Debt{}
 	}
+	d.stream = stream
+	owing++
+	if place := &places[stream%uint32(len(places))]; *place == nil {
+		*place = d
+	} else {
+		others[stream] = d
+	}
+	return d
+}
+
+// Header has the response get a header, beside those of that name that it has or in their place. The name is kept, the value copied.
+func (d *Debt) Header(name string, value []byte, replace bool) {
 	d.text = append(d.text, value...)
 	d.headers = append(d.headers, owed{name, len(d.text), replace})
 }
 
 // settle hands what a stream's response is owed to add, in order, and forgets it. add may be nil.
 func settle(stream uint32, add func(name string, value []byte, replace bool)) {
-	d := owing[stream]
-	if d == nil {
+	place := &places[stream%uint32(len(places))]
+	d := *place
+	if d != nil && d.stream == stream {
+		*place = nil
+	} else if d = others[stream]; d != nil {
+		delete(others, stream)
+	} else {
 		return
 	}
-	delete(owing, stream)
-	start := 0
-	for i := range d.headers {
-		o := &d.headers[i]
-		if add != nil {
+	owing--
+	if add != nil {
+		start := 0
+		for i := range d.headers {
+			o := &d.headers[i]
 			add(o.name, d.text[start:o.end], o.replace)
+			start = o.end
 		}
-		start = o.end
 	}
 	d.headers, d.text = d.headers[:0], d.text[:0]
 	settled = append(settled, d)

@@ -17,21 +17,26 @@ func TestOwed(t *testing.T) {
 		got = append(got, name+sign+string(value))
 	}
 	value := []byte("one")
-	Owe(1, "a", value, false)
-	Owe(2, "a", []byte("other"), true)
-	Owe(1, "b", []byte("two"), true)
+	// 1 and 1025 are for one place.
+	first, second, third := Owe(1), Owe(2), Owe(1025)
+	first.Header("a", value, false)
+	second.Header("b", []byte("other"), true)
+	third.Header("c", []byte("third"), false)
+	first.Header("d", []byte("two"), true)
 	copy(value, "xxx")
 	settle(3, add)
 	settle(1, add)
 	settle(1, add)
+	settle(1025, add)
 	direct.OnEnd(2)
 	settle(2, add)
-	Owe(4, "c", nil, false)
+	again := Owe(4)
+	again.Header("e", nil, false)
 	settle(4, add)
-	if all := strings.Join(got, " "); all != "a+=one b=two c+=" || len(owing) != 0 {
-		t.Errorf("%s, %d are still owed something", all, len(owing))
+	if all := strings.Join(got, " "); all != "a+=one d=two c+=third e+=" || owing != 0 || len(others) != 0 {
+		t.Errorf("%s, %d are still owed something", all, owing)
 	}
-	if len(settled) != 2 {
+	if len(settled) != 3 {
 		t.Errorf("%d debts are kept for others", len(settled))
 	}
 }

@@ -13,7 +13,7 @@ const goOn = 0
 //
 //go:wasmexport proxy_on_response_headers
 func onResponseHeaders(contextID uint32, _, _ int32) int32 {
-	if len(owing) > 0 {
+	if owing > 0 {
 		pay(contextID)
 	}
 	return goOn
