@@ -23,6 +23,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/migration"
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 )
 
 type snippet struct{ file, language, text string }
@@ -80,9 +81,12 @@ func TestSnippets(t *testing.T) {
 		switch s.language {
 		case "json":
 			var err error
-			if s.file == stampReadme {
+			switch s.file {
+			case stampReadme:
 				_, err = stamp.Parse(s.text, surroundings(t))
-			} else {
+			case limitReadme:
+				_, err = limit.Parse(s.text)
+			default:
 				_, err = scope.Parse(s.text)
 			}
 			if err != nil {
@@ -94,6 +98,10 @@ func TestSnippets(t *testing.T) {
 			case s.file == stampReadme && strings.HasPrefix(s.text, "domain:"): // e2e/replay has the service run with it
 			case s.file == stampReadme:
 				checkStampFilter(t, s)
+			case s.file == limitReadme && strings.HasPrefix(s.text, "#"):
+				checkDescriptors(t, s)
+			case s.file == limitReadme:
+				checkLimitFilters(t, s)
 			default:
 				checkFilter(t, s)
 			}
@@ -107,6 +115,10 @@ func TestSnippets(t *testing.T) {
 					target, _, _ := strings.Cut(rest, " ")
 					if !strings.Contains(string(makefile), "\n"+target+":") {
 						t.Errorf("%s: the Makefile has no target %q", s.file, target)
+					}
+				case "go": // checkDescriptors
+					if line != "go run ./build/descriptors limits.json" {
+						t.Errorf("%s: no check for %q", s.file, line)
 					}
 				case "curl": // what the demo prints; CI runs it as make demo CHECK=1
 				default:
@@ -196,6 +208,41 @@ func checkStampFilter(t *testing.T, s snippet) {
 		}
 		if got := upstream.Take(); len(got) != 1 || len(got[0].Values("x-edge-stamp")) != stamps {
 			t.Errorf("%s: %.20s reaches the upstream as %+v", s.file, request, got)
+		}
+	}
+}
+
+const limitReadme = "filters/rate-limit/README.md"
+
+// checkDescriptors has the command write the service's configuration for the first sample of the document.
+func checkDescriptors(t *testing.T, s snippet) {
+	sample := filepath.Join(t.TempDir(), "limits.json")
+	if err := os.WriteFile(sample, []byte(regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)[s.file])[1]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("go", "run", "./build/descriptors", sample)
+	command.Dir = root(t)
+	if out, err := command.Output(); err != nil || string(out) != s.text {
+		t.Errorf("%s: %v; the command writes\n%s", s.file, err, out)
+	}
+}
+
+// checkLimitFilters runs Envoy with the filters of the snippet, with jwt-scope and the policy of the project's README between them.
+func checkLimitFilters(t *testing.T, s snippet) {
+	var chain struct {
+		Filters []bootstrap.M `json:"http_filters"`
+	}
+	text := strings.ReplaceAll(s.text, "/etc/envoy/rate-limit.wasm", harness.Module(t, "rate-limit"))
+	if err := yaml.Unmarshal([]byte(text), &chain); err != nil || len(chain.Filters) != 2 {
+		t.Fatalf("%s: %v, %d filters", s.file, err, len(chain.Filters))
+	}
+	policy := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)["README.md"])[1]
+	filters := []bootstrap.M{chain.Filters[0], harness.Filter(t, "jwt-scope", policy), chain.Filters[1]}
+	envoy := harness.Start(t, harness.Config{Version: envoybin.Default, Filters: filters})
+	for i, want := range []int{200, 401, 429, 429} {
+		path := []string{"/healthz", "/orders/7"}[i%2]
+		if answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", path)); answer.Status() != want {
+			t.Errorf("%s: request %d, GET %s, answers %d, want %d", s.file, i, path, answer.Status(), want)
 		}
 	}
 }
