@@ -3,7 +3,11 @@
 
 package wasmhost
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Action is what a stream callback told the proxy to do.
 type Action uint32
@@ -135,6 +139,20 @@ func (s *Stream) RequestHeaders() [][2]string {
 		return nil
 	}
 	return slices.Clone(s.sent.pairs)
+}
+
+// Outcome is what has become of the request so far: "ok" where it goes on, "waits", or the last part of its refusal's details, which is the code. Anything else, such as an answer
+// after which the request would go on, is told as it is.
+func (s *Stream) Outcome() string {
+	switch {
+	case s.Reply == nil && (s.Action == Continue || s.Resumed):
+		return "ok"
+	case s.Reply == nil && s.Action == Pause:
+		return "waits"
+	case s.Reply != nil && s.Action == Pause:
+		return s.Reply.Details[strings.LastIndexByte(s.Reply.Details, '.')+1:]
+	}
+	return fmt.Sprintf("action %d, resumed %v, reply %+v", s.Action, s.Resumed, s.Reply)
 }
 
 // FilterState is what the filter has stored under that key ("wasm.tollgate.identity").

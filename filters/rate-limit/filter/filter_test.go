@@ -72,12 +72,8 @@ func global(more string) string {
 
 func (w *world) want(what string, s *wasmhost.Stream, code string) {
 	w.t.Helper()
-	switch {
-	case code == "ok" && s.Reply == nil && (s.Action == wasmhost.Continue || s.Resumed):
-	case code != "ok" && s.Reply != nil && strings.HasSuffix(s.Reply.Details, "."+code) && s.Action == wasmhost.Pause:
-	case code == "waits" && s.Reply == nil && s.Action == wasmhost.Pause && !s.Resumed:
-	default:
-		w.t.Errorf("%s: action %d, resumed %v, reply %+v; want %s", what, s.Action, s.Resumed, s.Reply, code)
+	if got := s.Outcome(); got != code {
+		w.t.Errorf("%s: %s, want %s", what, got, code)
 	}
 }
 
