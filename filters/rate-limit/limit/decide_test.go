@@ -154,6 +154,15 @@ func TestMissingKeys(t *testing.T) {
 	wantCode(t, "who has the key has another", p.get("/"), verdict.OK, "a")
 	p.identity, p.identityErr = "", errProxy
 	wantCode(t, "nobody knows the key", p.get("/"), verdict.Internal, "a")
+	for part, fail := range map[string]func(*proxy){`{"sourceAddress":{}}`: func(p *proxy) { p.sourceErr = errProxy }, `{"peer":true}`: func(p *proxy) { p.peerErr = errProxy }} {
+		for _, missing := range []string{"skip", "deny", "shared"} {
+			p := newProxy(t, limitsConfig(named("a", five, `"key":[`+part+`],"onMissingKey":"`+missing+`"`)))
+			p.peer = "spiffe://a/b"
+			wantCode(t, part, p.get("/"), verdict.OK, "a")
+			fail(p)
+			wantCode(t, "nobody knows "+part, p.get("/"), verdict.Internal, "a")
+		}
+	}
 }
 
 // All limits that fit apply, and a request that one refuses spends nothing of the others.
