@@ -27,6 +27,8 @@ require (
 	github.com/spf13/cobra v1.10.2
 	// Runs the compiled modules, byte for byte what ships, under `go test`.
 	github.com/tetratelabs/wazero v1.12.0
+	// Reads YAML with the lines that things stand on, for what build/advice finds. sigs.k8s.io/yaml reads as Kubernetes does, without them.
+	go.yaml.in/yaml/v3 v3.0.4
 	// Speaks raw HTTP/2 frames: requests that no well-behaved client would send.
 	golang.org/x/net v0.58.0
 	// Reads what shared/ratelimit writes, and writes what it reads: the protobuf library of Google. It stays out of the guest, where it would be a megabyte of reflection.

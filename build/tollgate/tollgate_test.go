@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -21,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/spf13/cobra"
 
+	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/image"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
@@ -158,4 +160,28 @@ func TestImages(t *testing.T) {
 	if _, progress := tollgate(t, exitFound, "image", "build", "edge-stamp", "-o", filepath.Join(t.TempDir(), "x"), "--module", "main.go"); !strings.Contains(progress, "no WebAssembly module") {
 		t.Errorf("%s", progress)
 	}
+}
+
+// What is found is told as text and as JSON, and the exit code says whether it matters.
+func TestCheck(t *testing.T) {
+	good, bad := write(t, "good.yaml", "limits: [{name: a, key: [{header: x}], rate: {requests: 1, per: 1s}}]\n"), write(t, "bad.yaml", "limits: [{name: a}]\n")
+	if out, progress := tollgate(t, 0, "check", good); !strings.HasPrefix(out, good+":1:1: warning: ") || progress != "no errors, 1 warnings\n" {
+		t.Errorf("%s%s", out, progress)
+	}
+	out, progress := tollgate(t, exitFound, "check", good, bad, "--output", "json")
+	var findings []advice.Finding
+	if err := json.Unmarshal([]byte(out), &findings); err != nil || len(findings) != 2 || findings[1].Severity != advice.Error || findings[1].File != bad || findings[1].Path != "limits[0].rate" || !strings.Contains(progress, "1 errors, 1 warnings") {
+		t.Errorf("%v %s%s", err, out, progress)
+	}
+	var o, p bytes.Buffer
+	if code := run(context.Background(), []string{"check", "-", "--output", "json", "--filter", "jwt-scope"}, strings.NewReader(`{}`), &o, &p); code != exitFound || !strings.Contains(o.String(), `"problem": "is required"`) {
+		t.Errorf("standard input: %d\n%s%s", code, &o, &p)
+	}
+	if out, _ := tollgate(t, 0, "check", "--output", "json", write(t, "service.yaml", "kind: Service\nmetadata: {name: a}\n")); out != "[]\n" {
+		t.Errorf("%s", out)
+	}
+	for _, line := range [][]string{{"check"}, {"check", good, "--output", "xml"}, {"check", good, "--filter", "x"}} {
+		tollgate(t, exitUsage, line...)
+	}
+	tollgate(t, exitFound, "check", "nowhere.yaml")
 }
