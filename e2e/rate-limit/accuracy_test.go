@@ -168,7 +168,9 @@ func accuracy(t *testing.T, version string, workers int, loads []load) string {
 	for i := range loads {
 		l := &loads[i]
 		what := fmt.Sprintf("%d workers, %s", workers, l.name)
-		added := change(envoy, func() { row += fmt.Sprintf(" %.1f %% |", 100*l.share(t, what, l.offer(t, envoy.Main(), max(8, 4*workers)))) })
+		added := change(envoy, func() {
+			row += fmt.Sprintf(" %.1f %% |", 100*l.share(t, what, l.offer(t, envoy.Main(), max(8, 4*workers))))
+		})
 		for name := range added {
 			if !strings.HasPrefix(name, "rate_limit.rule."+l.path[1:]+".outcome.") && name != "rate_limit.rule.-.outcome.allowed.code.ok" || strings.Contains(name, ".code.internal") {
 				t.Errorf("%s: counted %v", what, added)

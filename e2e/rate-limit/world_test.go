@@ -187,7 +187,7 @@ func wantStandard(t testing.TB, what string, m *harness.Message, want ...about) 
 		}
 		return
 	}
-	items, policies = strings.Split(strings.Join(items, "\n"), ", "), strings.Split(strings.Join(policies, "\n"), ", ")
+	items, policies = strings.Split(strings.Join(items, ", "), ", "), strings.Split(strings.Join(policies, ", "), ", ")
 	if len(items) != len(want) || len(policies) != len(want) {
 		t.Errorf("%s: RateLimit %q, RateLimit-Policy %q, want %v", what, items, policies, want)
 		return
