@@ -210,14 +210,28 @@ func findRateLimit(w io.Writer) (string, error) {
 			return path, nil
 		}
 	}
-	return cached(filepath.Join("ratelimit", RateLimitVersion), "service_cmd", func(ctx context.Context, dir string) error {
+	return buildRateLimit(w, "service_cmd", "Envoy's rate-limit service", ", or set RATELIMIT to the program of envoyproxy/ratelimit")
+}
+
+// findConfigCheck returns the service's own check of its configuration. It is looked for nowhere: no distribution has it.
+func findConfigCheck(w io.Writer) (string, error) {
+	return buildRateLimit(w, "config_check_cmd", "the configuration check of Envoy's rate-limit service", "")
+}
+
+// buildRateLimit returns a program of the service's Go module; orElse is what else its user can do where it cannot be built.
+func buildRateLimit(w io.Writer, program, what, orElse string) (string, error) {
+	dir := filepath.Join("ratelimit", RateLimitVersion)
+	if program != "service_cmd" {
+		dir += "-" + program // of its own: the service's may be in use while this one is installed
+	}
+	return cached(dir, program, func(ctx context.Context, dir string) error {
 		golang, err := exec.LookPath("go")
 		if err != nil {
-			return errors.New("no rate-limit service here, and no go to build one: install Go, or set RATELIMIT to the program of envoyproxy/ratelimit")
+			return errors.New("there is not " + what + " here, and no go to build it: install Go" + orElse)
 		}
-		fmt.Fprintln(w, "building Envoy's rate-limit service from its Go module (a minute or two) …")
+		fmt.Fprintf(w, "building %s from its Go module (a minute or two) …\n", what)
 		began := time.Now()
-		cmd := exec.CommandContext(ctx, golang, "install", "-trimpath", "-ldflags=-s -w", rateLimitModule+"/src/service_cmd@"+RateLimitVersion)
+		cmd := exec.CommandContext(ctx, golang, "install", "-trimpath", "-ldflags=-s -w", rateLimitModule+"/src/"+program+"@"+RateLimitVersion)
 		cmd.Dir = dir // outside any module
 		// The user's settings for modules and mirrors stay; those for a build of another kind, as make has them for the filters, do not.
 		cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
@@ -226,9 +240,9 @@ func findRateLimit(w io.Writer) (string, error) {
 		})
 		cmd.Env = append(cmd.Env, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=auto", "CGO_ENABLED=0", "GOBIN="+dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go install %s@%s failed (is the network there?), or set RATELIMIT to the program: %w: %s", rateLimitModule, RateLimitVersion, err, lastLine(out))
+			return fmt.Errorf("go install %s/src/%s@%s failed (is the network there?)%s: %w: %s", rateLimitModule, program, RateLimitVersion, orElse, err, lastLine(out))
 		}
-		fmt.Fprintf(w, "the rate-limit service is there after %.0f s\n", time.Since(began).Seconds())
+		fmt.Fprintf(w, "%s is there after %.0f s\n", what, time.Since(began).Seconds())
 		return nil
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,14 +31,8 @@ func RunRateLimit(configs map[string]string, redis string, o Options) (*RateLimi
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(o.Dir, "ratelimit", "config")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if _, err := writeConfigs(configs, o.Dir); err != nil {
 		return nil, err
-	}
-	for name, text := range configs {
-		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(text), 0o644); err != nil {
-			return nil, err
-		}
 	}
 	ports, err := freePorts(3)
 	if err != nil {
@@ -80,6 +75,43 @@ func RunRateLimit(configs map[string]string, redis string, o Options) (*RateLimi
 		return nil, fmt.Errorf("no rate-limit service serves: %w", err)
 	}
 	return s, nil
+}
+
+// CheckRateLimit has the service's own check (config_check_cmd) read configurations as RunRateLimit takes them, all at once.
+func CheckRateLimit(configs map[string]string, o Options) error {
+	if o.Progress == nil {
+		o.Progress = os.Stderr
+	}
+	path, err := findConfigCheck(o.Progress)
+	if err != nil {
+		return err
+	}
+	dir, err := writeConfigs(configs, o.Dir)
+	if err != nil {
+		return err
+	}
+	out, err := exec.Command(path, "-config_dir", dir).CombinedOutput()
+	if err == nil && !strings.Contains(string(out), "all rate limit configs ok") {
+		err = errRefused
+	}
+	if err != nil {
+		return fmt.Errorf("config_check_cmd: %w:\n%s", err, out)
+	}
+	return nil
+}
+
+// writeConfigs puts configurations where the service looks for them.
+func writeConfigs(configs map[string]string, runtime string) (dir string, err error) {
+	dir = filepath.Join(runtime, "ratelimit", "config")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	for name, text := range configs {
+		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(text), 0o644); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
 }
 
 // Address of its gRPC port, host:port: HTTP/2 without TLS.

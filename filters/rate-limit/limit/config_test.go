@@ -166,6 +166,12 @@ func TestWarnings(t *testing.T) {
 	if got := strings.Join(p.Warnings(), "\n"); got != "limit a: clients choose its key: each new value of the header has a burst of its own\nglobal: onError is allow: while the rate-limit service does not answer, its limits are open" {
 		t.Errorf("R8: %s", got)
 	}
+	p = parse(t, with(limitsConfig(`{"name":"a","scope":"global","rate":{"requests":1,"per":"5m"},"tiers":{"claim":["plan"],"values":{"gold":{"requests":1,"per":"1m"},"tin":{"requests":1,"per":"90s"}}}}`,
+		`{"name":"b","rate":{"requests":1,"per":"5m"}}`), service))
+	const window = "limit a: Envoy's rate-limit service counts in windows of 1s, 1m, 1h and 24h only, not of "
+	if list := p.Warnings(); len(list) != 2 || !strings.HasPrefix(list[0], window+"5m:") || !strings.HasPrefix(list[1], window+"1m30s:") {
+		t.Errorf("windows that the service does not have: %q", list)
+	}
 	if list := parse(t, sample(t)).Warnings(); len(list) != 0 {
 		t.Errorf("the sample: %q", list)
 	}

@@ -81,6 +81,14 @@ func (p *Policy) Warnings() (list []string) {
 			list = append(list, "limit "+l.name+": clients choose its key: each new value of the header has a burst of its own")
 		}
 	}
+	for i := range p.limits {
+		l := &p.limits[i]
+		for _, r := range l.rates() {
+			if l.global && unitOf(r.per) == "" {
+				list = append(list, "limit "+l.name+": Envoy's rate-limit service counts in windows of "+windows+" only, not of "+spell(r.per)+": what it enforces is not what the headers say")
+			}
+		}
+	}
 	if p.global != nil && p.global.onError == onErrorAllow {
 		list = append(list, "global: onError is allow: while the rate-limit service does not answer, its limits are open")
 	}

@@ -1,0 +1,50 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package limit
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestServiceRates(t *testing.T) {
+	p := parse(t, with(limitsConfig(
+		`{"name":"local","rate":{"requests":5,"per":"7s"}}`,
+		`{"name":"user","scope":"global","key":[{"claim":["sub"]}],"rate":{"requests":600,"per":"60s"},"tiers":{"claim":["plan"],"values":{"tin":{"requests":1,"per":"1s","burst":3},"gold":{"requests":1000000000,"per":"24h"}}}}`,
+		`{"name":"all","scope":"global","mode":"shadow","rate":{"requests":7,"per":"60m"}}`), service))
+	got, err := p.ServiceRates()
+	want := []ServiceRate{
+		{"user", "", 600, "minute", false, 600}, {"user", "tin", 1, "second", false, 3}, {"user", "gold", 1_000_000_000, "day", false, 1_000_000_000}, {"all", "", 7, "hour", true, 7},
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// What the service cannot be told is a fault each, with what to say instead.
+func TestServiceRatesFaults(t *testing.T) {
+	p := parse(t, with(limitsConfig(
+		`{"name":"local","rate":{"requests":5,"per":"7s"}}`,
+		`{"name":"user","scope":"global","rate":{"requests":100,"per":"5m"},"tiers":{"claim":["plan"],"values":{"gold":{"requests":1,"per":"2s"},"tin":{"requests":2,"per":"1m"}}}}`,
+		`{"name":"all","scope":"global","rate":{"requests":1000000000,"per":"12h"}}`), service))
+	const but = ", but envoyproxy/ratelimit counts in windows of 1s, 1m, 1h and 24h only: "
+	const want = "limits[1].rate.per: is 5m" + but + "1200 per 1h, or 20 per 1m, or scope: local\n" +
+		"limits[1].tiers.values.gold.per: is 2s" + but + "30 per 1m, or scope: local\n" +
+		"limits[2].rate.per: is 12h" + but + "83333333 per 1h, or scope: local"
+	if list, err := p.ServiceRates(); list != nil || err == nil || err.Error() != want {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if _, err := parse(t, limitsConfig(limitConfig(""))).ServiceRates(); err == nil || err.Error() != "limits: none has scope: global, so there is nothing for the service to know" {
+		t.Error(err)
+	}
+}
+
+func TestSpell(t *testing.T) {
+	for d, want := range map[time.Duration]string{time.Second: "1s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m", 20 * time.Hour: "20h", 3605 * time.Second: "1h0m5s", 30 * time.Second: "30s", 24 * time.Hour: "24h", 3660 * time.Second: "1h1m"} {
+		if got := spell(d); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
