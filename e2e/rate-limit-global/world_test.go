@@ -33,12 +33,14 @@ const (
 	quiet = "5s" // a timeout that only a fault exceeds, however busy the machine is
 )
 
-// global is that part of a configuration, with other members.
-func global(more M) M {
-	g := M{"cluster": "ratelimit", "authority": "ratelimit", "domain": "tollgate", "timeout": quiet, "onError": "deny"}
+// config is one with these limits, under a domain of the service of its own.
+func config(domain string, more M, limits ...M) M {
+	g := M{"cluster": "ratelimit", "authority": "ratelimit", "domain": domain, "timeout": quiet, "onError": "deny"}
 	maps.Copy(g, more)
-	return g
+	return M{"global": g, "limits": limits}
 }
+
+func domain(config M) string { return config["global"].(M)["domain"].(string) }
 
 // limit is a global one by the header x-client.
 func limit(name string, requests int, per string, more ...M) M {
@@ -48,8 +50,6 @@ func limit(name string, requests int, per string, more ...M) M {
 	}
 	return l
 }
-
-func config(global M, limits ...M) M { return M{"global": global, "limits": limits} }
 
 func text(config M) string {
 	b, err := json.Marshal(config)
@@ -90,21 +90,64 @@ func descriptors(t testing.TB, config M) string {
 	return string(out)
 }
 
-// startService runs Redis and the service as the configurations need it; each has a domain of its own.
-func startService(t testing.TB, configs ...M) (*harness.Redis, *harness.RateLimit) {
+// startService runs Redis and the service as the configurations need it.
+func startService(t testing.TB, configs []M) (*harness.Redis, *harness.RateLimit) {
 	t.Helper()
 	redis := harness.StartRedis(t)
 	files := map[string]string{}
-	for i, c := range configs {
-		files[fmt.Sprint("domain", i)] = descriptors(t, c)
+	for _, c := range configs {
+		files[domain(c)] = descriptors(t, c)
 	}
 	return redis, harness.StartRateLimit(t, redis, files)
 }
 
-// start runs an Envoy with one such filter and two workers.
-func start(t testing.TB, version string, service *harness.RateLimit, config M) *harness.Envoy {
+// listener is one for a configuration, called as its domain is, with other filters in front.
+func listener(t testing.TB, config M, before ...M) M {
 	t.Helper()
-	return harness.Start(t, harness.Config{Version: version, Concurrency: 2, Filters: []M{harness.Filter(t, "rate-limit", text(config))}, Clusters: []M{bootstrap.Cluster("ratelimit", service.Port(), true)}})
+	return bootstrap.Listener(domain(config), 0, append(before, harness.Filter(t, "rate-limit", text(config))), bootstrap.Answer(200, "ok"), nil)
+}
+
+// world is some proxies that share the service. Each has a listener for each configuration: an Envoy takes seconds to start, a listener does not.
+type world struct {
+	version string
+	redis   *harness.Redis
+	service *harness.RateLimit
+	proxies []*harness.Envoy
+}
+
+// dial opens a connection to a proxy's listener of a domain.
+func (w *world) dial(t testing.TB, proxy int, domain string) *harness.Conn {
+	t.Helper()
+	return harness.Dial(t, w.proxies[proxy].Address(domain))
+}
+
+// Limits of all proxies, when all is well.
+func TestShared(t *testing.T) {
+	configs := []M{perClient, tiers, several, costs, refusals, hashed, plain, remembered, edge, capped, leased, unleased, scarce}
+	redis, service := startService(t, configs)
+	harness.Each(t, func(t *testing.T, version string) {
+		w := &world{version: version, redis: redis, service: service}
+		var listeners []M
+		for _, c := range configs {
+			if domain(c) == "tiers" {
+				listeners = append(listeners, listener(t, c, harness.Filter(t, "jwt-scope", tokens())))
+			} else {
+				listeners = append(listeners, listener(t, c))
+			}
+		}
+		for _, workers := range []int{2, 2, 1, 1} {
+			w.proxies = append(w.proxies, harness.Start(t, harness.Config{Version: version, Concurrency: workers, Listeners: listeners, Clusters: []M{bootstrap.Cluster("ratelimit", service.Port(), true)}}))
+		}
+		t.Run("two proxies", w.twoProxies)
+		t.Run("tiers", w.tiers)
+		t.Run("several limits", w.severalLimits)
+		t.Run("costs", w.costs)
+		t.Run("refusals", w.refusals)
+		t.Run("keys in Redis", w.keysInRedis)
+		t.Run("remembered", w.remembered)
+		t.Run("the edge of a window", w.windowEdge)
+		t.Run("leases", w.leases)
+	})
 }
 
 // client is the header that limit counts by.
