@@ -86,7 +86,7 @@ func (f *failures) aborts(t *testing.T) {
 				first = memory
 			}
 			if round == abortRounds-1 {
-				const most = abortRounds * abortsEach * abortBytes / 2
+				const most = abortRounds * abortsEach * abortBytes * 2 / 3
 				if t.Logf("memory has grown by %.1f MiB from the first round to the last", float64(memory-first)/(1<<20)); memory-first > most {
 					t.Errorf("memory has grown by %d bytes, want at most %d", memory-first, most)
 				}
@@ -109,7 +109,7 @@ func (f *failures) aborts(t *testing.T) {
 // watchMemory looks at what the VMs tell of their memory, from now on until the function that it returns is called. They tell every ten seconds, and all by one gauge: also that of the main
 // thread, which never sees a request.
 func (f *failures) watchMemory(t *testing.T) (stop func()) {
-	const most = abortRounds * abortsEach * abortBytes / 2
+	const most = abortRounds * abortsEach * abortBytes * 2 / 3
 	end, ended := make(chan struct{}), make(chan struct{})
 	var largest uint64
 	go func() {
