@@ -59,7 +59,7 @@ func (f *failures) aborts(t *testing.T) {
 	errorsBefore := e.Counter("http.patient.downstream_rq_5xx")
 	var first int64
 	large := get(client(key), [2]string{"x-large", strings.Repeat("x", abortBytes)})
-	got := counted([]*harness.Envoy{e}, func() {
+	got := harness.Change([]*harness.Envoy{e}, func() {
 		for round := range abortRounds {
 			f.service.Freeze()
 			began := e.Counter("http.patient.downstream_rq_total")

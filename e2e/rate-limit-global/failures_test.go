@@ -107,7 +107,7 @@ func (f *failures) cell(t *testing.T, row, way, onError string, stops, waits boo
 	f.waited[key] = waits
 	var verdicts []string
 	var took time.Duration
-	got := counted([]*harness.Envoy{f.envoy}, func() {
+	got := harness.Change([]*harness.Envoy{f.envoy}, func() {
 		began := time.Now()
 		for range tries {
 			verdicts = append(verdicts, verdictOf(f.conns[way+" "+onError].Do(get(client(key)))))

@@ -38,7 +38,7 @@ func (w *world) twoProxies(t *testing.T) {
 	const most, requests = 50, 120
 	within(t, day, time.Minute)
 	var statuses [600]atomic.Int32
-	got := counted(w.proxies[:2], func() {
+	got := harness.Change(w.proxies[:2], func() {
 		var all sync.WaitGroup
 		for i := range 8 {
 			conn := w.dial(t, i%2, "per-client")
@@ -98,7 +98,7 @@ func (w *world) tiers(t *testing.T) {
 			}
 		}
 	}
-	got := counted(w.proxies[:1], func() {
+	got := harness.Change(w.proxies[:1], func() {
 		// Without a token there is no key, and onMissingKey is skip; a bad one does not come that far.
 		if m := conn.Do(harness.Request("GET", "/open")); m.Status() != 200 || m.Header("ratelimit") != "" {
 			t.Errorf("without a key: %+v", m)
@@ -118,7 +118,7 @@ func (w *world) severalLimits(t *testing.T) {
 	conn := w.dial(t, 0, "several")
 	one, other := [2]string{"x-a", "one" + w.version}, [2]string{"x-b", "other" + w.version}
 	left := regexp.MustCompile(`^"a";r=(\d);t=\d+, "b";r=(\d);t=\d+$`)
-	got := counted(w.proxies[:1], func() {
+	got := harness.Change(w.proxies[:1], func() {
 		for i, want := range []string{"4 2", "3 1", "2 0", "1 0"} {
 			m := conn.Do(get(one, other))
 			parts := left.FindStringSubmatch(m.Header("ratelimit"))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
 var (
@@ -63,7 +64,7 @@ func (w *world) leases(t *testing.T) {
 		for _, domain := range []string{"unleased", "leased"} {
 			w.hot(t, n, 20, domain)                  // the connections are there, and the code is warm
 			_, base := w.hot(t, n, requests, domain) // without a key: what everything else takes
-			calls[domain] = counted(w.proxies, func() {
+			calls[domain] = harness.Change(w.proxies, func() {
 				admitted, p50 := w.hot(t, n, requests, domain, client(fmt.Sprint("hot", n, w.version)))
 				if added[domain] = p50 - base; int(admitted) != n*requests {
 					t.Errorf("%d of %d requests were admitted", admitted, n*requests)

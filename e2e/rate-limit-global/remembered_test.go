@@ -6,6 +6,8 @@ package ratelimitglobal
 import (
 	"testing"
 	"time"
+
+	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
 var remembered = config("remembered", nil, limit("daily", 3, "24h"), limit("secondly", 1, "1s", by("x-second")))
@@ -28,9 +30,9 @@ func (w *world) remembered(t *testing.T) {
 			t.Fatalf("%+v", m)
 		}
 	}
-	wantCounts(t, "the first refusal", counted(w.proxies, func() { get429(name, 1) }), map[string]uint64{answered: 1, outcome("daily", "denied", "rate_limited"): 1})
-	wantCounts(t, "refusals that are remembered", counted(w.proxies, func() { get429(name, 200) }), map[string]uint64{outcome("daily", "denied", "rate_limited"): 200})
-	wantCounts(t, "another key", counted(w.proxies, func() { conn.Do(get(client("other" + w.version))) }), map[string]uint64{answered: 1, outcome("daily", "allowed", "ok"): 1})
+	wantCounts(t, "the first refusal", harness.Change(w.proxies, func() { get429(name, 1) }), map[string]uint64{answered: 1, outcome("daily", "denied", "rate_limited"): 1})
+	wantCounts(t, "refusals that are remembered", harness.Change(w.proxies, func() { get429(name, 200) }), map[string]uint64{outcome("daily", "denied", "rate_limited"): 200})
+	wantCounts(t, "another key", harness.Change(w.proxies, func() { conn.Do(get(client("other" + w.version))) }), map[string]uint64{answered: 1, outcome("daily", "allowed", "ok"): 1})
 
 	// Until its reset, and no longer.
 	second := [2]string{"x-second", w.version}

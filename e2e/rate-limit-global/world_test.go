@@ -185,28 +185,6 @@ func within(t testing.TB, window, need time.Duration) {
 	}
 }
 
-// counted runs something and returns what it added to the counters of ours.
-func counted(proxies []*harness.Envoy, what func()) map[string]uint64 {
-	sum := func() map[string]uint64 {
-		all := map[string]uint64{}
-		for _, e := range proxies {
-			for name, n := range e.Tollgate() {
-				all[name] += n
-			}
-		}
-		return all
-	}
-	before := sum()
-	what()
-	after := sum()
-	for name, n := range after {
-		if after[name] = n - before[name]; after[name] == 0 {
-			delete(after, name)
-		}
-	}
-	return after
-}
-
 const (
 	answered = "rate_limit.service.outcome.answered"
 	failed   = "rate_limit.service.outcome.failed"

@@ -189,7 +189,7 @@ func accuracy(t *testing.T, version string, workers int, loads []load) string {
 	for i := range loads {
 		l := &loads[i]
 		what := fmt.Sprintf("%d workers, %s", workers, l.name)
-		added := change(envoy, func() {
+		added := envoy.Change(func() {
 			row += fmt.Sprintf(" %.1f %% |", l.share(t, what, l.offer(t, envoy.Main(), max(8, 4*workers))))
 		})
 		for name := range added {

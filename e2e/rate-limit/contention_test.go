@@ -34,7 +34,7 @@ func TestContention(t *testing.T) {
 			var took []time.Duration
 			answers := map[string]int{}
 			began := time.Now()
-			added := change(envoy, func() {
+			added := envoy.Change(func() {
 				var wg sync.WaitGroup
 				for range connections {
 					wg.Go(func() {

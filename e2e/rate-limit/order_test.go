@@ -38,7 +38,7 @@ func TestOrder(t *testing.T) {
 			{"garbage", "token_malformed", func(n int) string { return fmt.Sprint("garbage-", n) }},
 			{"a token in ann's name with another key", "token_signature", func(n int) string { return forger.Token(claims(M{"sub": "ann", "jti": fmt.Sprint(n)})) }},
 		} {
-			wantChange(t, attack.name, change(envoy, func() {
+			wantChange(t, attack.name, envoy.Change(func() {
 				for n := range 30 {
 					m := harness.HTTP1(t, envoy.Main(), from(fmt.Sprint("203.0.113.", i+1))+harness.Request("GET", "/", [2]string{"authorization", "Bearer " + attack.token(n)}, [2]string{"x-forwarded-for", fmt.Sprint("198.51.100.", n)}))
 					what := fmt.Sprintf("%s, request %d", attack.name, n)
@@ -60,7 +60,7 @@ func TestOrder(t *testing.T) {
 		ask := func(source, sub string) *harness.Message {
 			return harness.HTTP1(t, envoy.Main(), from(source)+harness.Request("GET", "/", bearer(M{"sub": sub})))
 		}
-		wantChange(t, "ann", change(envoy, func() {
+		wantChange(t, "ann", envoy.Change(func() {
 			for n := range 3 {
 				// Answers pass the filters from the last to the first.
 				wantStandard(t, "ann", ask(fmt.Sprint("192.0.2.", n), "ann"), about{"identity", 3, 2 - n, 1200 * (n + 1)}, about{"address", 5, 4, 720})

@@ -133,7 +133,7 @@ func TestEveryReason(t *testing.T) {
 			if r.method == "POST" {
 				headers = append(headers, [2]string{"Content-Length", "0"})
 			}
-			wantChange(t, r.name, change(envoy, func() {
+			wantChange(t, r.name, envoy.Change(func() {
 				m := clients[r.listener].Do(harness.Request(r.method, r.path, headers...))
 				wantAnswer(t, r.name, m, r.code)
 				wantStandard(t, r.name, m, r.says...)
@@ -147,7 +147,7 @@ func TestEveryReason(t *testing.T) {
 				t.Errorf("%s: the upstream has %+v", r.name, got)
 			}
 		}
-		wantChange(t, "gRPC", change(envoy, func() {
+		wantChange(t, "gRPC", envoy.Change(func() {
 			for listener, want := range map[string][2]string{"plain": {"8", "rate_limited"}, "deny": {"7", "key_missing"}} {
 				m := harness.GRPC(t, envoy.Address(listener), "/pkg.Service/Method")
 				if m.Status() != 200 || m.Header("grpc-status") != want[0] || m.Header("grpc-message") != want[1] || m.Body != "" {
@@ -359,7 +359,7 @@ func TestEveryKey(t *testing.T) {
 		for _, r := range rows() {
 			listener, name, bucket := r[0], r[0]+": "+r[1], r[3]
 			counts := map[string]uint64{}
-			added := change(envoy, func() {
+			added := envoy.Change(func() {
 				m := harness.HTTP1(t, envoy.Address(listener), r[2])
 				reached := 1
 				switch bucket {
@@ -424,7 +424,7 @@ func TestEveryKey(t *testing.T) {
 			{"a peer without an ID", root.Issue(""), 200, "-:ok"},
 			{"a client without certificate", nil, 200, "-:ok"},
 		} {
-			wantChange(t, c.name, change(envoy, func() {
+			wantChange(t, c.name, envoy.Change(func() {
 				request, err := http.NewRequest("GET", "https://"+envoy.Address("peer")+"/", nil)
 				if err != nil {
 					t.Fatal(err)

@@ -104,19 +104,6 @@ func wantWorkers(t testing.TB, envoy *harness.Envoy, workers int) {
 	}
 }
 
-// change runs something and returns what it added to an Envoy's counters of ours.
-func change(envoy *harness.Envoy, what func()) map[string]uint64 {
-	before := envoy.Tollgate()
-	what()
-	after := envoy.Tollgate()
-	for name, value := range after {
-		if after[name] = value - before[name]; after[name] == 0 {
-			delete(after, name)
-		}
-	}
-	return after
-}
-
 // counted are counters by a short form: "name:code", with ~ in front where shadow mode lets the request go on.
 func counted(short ...string) map[string]uint64 {
 	counters := map[string]uint64{}

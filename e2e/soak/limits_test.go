@@ -5,8 +5,6 @@ package soak
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,20 +14,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// limitKeys is how many clients there are: TOLLGATE_KEYS, or what takes some seconds.
-func limitKeys(t *testing.T) int64 {
-	t.Helper()
-	text := os.Getenv("TOLLGATE_KEYS")
-	if text == "" {
-		return 20_000
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 1000 {
-		t.Fatalf("TOLLGATE_KEYS=%q: want a number of at least 1000", text)
-	}
-	return n
-}
-
 // R1 R2: however many clients there are, the table of limits does not grow, and whoever is over the limit stays so; clients beyond those that the table is for are slowed down, never let through unseen.
 func TestKeys(t *testing.T) {
 	const buckets = 2 * 65536 / 32 // of the default table
@@ -37,7 +21,7 @@ func TestKeys(t *testing.T) {
 	envoy := harness.Start(t, harness.Config{Version: harness.Versions(t)[0], Concurrency: 2, LogLevel: "error", Filters: []bootstrap.M{harness.Filter(t, "rate-limit", config)}})
 	const created = "wasm.envoy.wasm.runtime.v8.created"
 	before := envoy.Counter(created)
-	total := limitKeys(t)
+	total := amount(t, "TOLLGATE_KEYS")
 	as := func(c *harness.Client1, key string) int {
 		return c.Do(harness.Request("GET", "/", [2]string{"x-key", key})).Status()
 	}
