@@ -67,9 +67,10 @@ bench: build build/out/hostsign.wasm ## Measure CPU per request beside Envoy's n
 
 DURATION ?= 10m
 STAMPS ?= 1000000
+KEYS ?= 1000000
 .PHONY: soak
-soak: build ## Load the filters, jwt-scope for DURATION (default 10m), edge-stamp with STAMPS (default 1000000), and watch their memory
-	TOLLGATE_SOAK=$(DURATION) TOLLGATE_STAMPS=$(STAMPS) go test -count=1 -v -timeout 24h ./e2e/soak
+soak: build ## Load the filters, jwt-scope for DURATION (default 10m), edge-stamp with STAMPS and rate-limit with KEYS (default 1000000), and watch their memory
+	TOLLGATE_SOAK=$(DURATION) TOLLGATE_STAMPS=$(STAMPS) TOLLGATE_KEYS=$(KEYS) go test -count=1 -v -timeout 24h ./e2e/soak
 
 FUZZTIME ?= 30s
 .PHONY: fuzz

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,9 +33,20 @@ func main() {
 	flag.DurationVar(&o.fixed, "fixed", 5*time.Second, "how long the fixed rate is held for each row, over all rounds")
 	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this text, and what they are compared with")
 	flag.BoolVar(&o.every, "algorithms", false, "measure jwt-scope with every algorithm, too")
+	flag.BoolVar(&o.service, "service", false, fmt.Sprintf("measure global limits instead, with a real rate-limit service; -rate is %d by default then, and -o bench-service.json", serviceRate))
 	flag.StringVar(&o.version, "envoy", "", "version of Envoy (default: any that is there, else "+envoybin.Default+")")
 	flag.StringVar(&o.out, "o", filepath.Join("build", "out", "bench.json"), "JSON file to write")
 	flag.Parse()
+	if o.service {
+		set := map[string]bool{}
+		flag.Visit(func(f *flag.Flag) { set[f.Name] = true })
+		if !set["rate"] {
+			o.rate = serviceRate
+		}
+		if !set["o"] {
+			o.out = filepath.Join(filepath.Dir(o.out), "bench-service.json")
+		}
+	}
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -45,7 +57,7 @@ type options struct {
 	rounds, requests, rate int
 	fixed                  time.Duration
 	only, version, out     string
-	every                  bool
+	every, service         bool
 }
 
 func run(o options) error {
@@ -63,20 +75,33 @@ func run(o options) error {
 			return fmt.Errorf("%w; run: make bench", err)
 		}
 	}
-	chosen := choose(rows(out, o.every), o.only)
+	all := rows(out, o.every)
+	if o.service {
+		all = serviceRows(out)
+	}
+	chosen := choose(all, o.only)
 	if len(chosen) == 1 && !strings.Contains(nothing, o.only) {
 		return fmt.Errorf("-only %q is in the name of no row", o.only)
-	}
-	var listeners []bootstrap.M
-	for _, r := range chosen {
-		listeners = append(listeners, bootstrap.Listener(r.name, 0, r.filters, bootstrap.Answer(200, "ok"), nil))
 	}
 	dir, err := os.MkdirTemp("", "tollgate-bench")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	envoy, err := envoybin.Run(bootstrap.Bootstrap(listeners, nil), envoybin.Options{Version: o.version, Dir: dir, LogLevel: "warning"})
+	routes, clusters := bootstrap.Answer(200, "ok"), []bootstrap.M(nil)
+	if o.service {
+		around, err := startSurroundings(dir)
+		if err != nil {
+			return err
+		}
+		defer around.stop()
+		routes, clusters = around.routes, around.clusters
+	}
+	var listeners []bootstrap.M
+	for _, r := range chosen {
+		listeners = append(listeners, bootstrap.Listener(r.name, 0, r.filters, routes, nil))
+	}
+	envoy, err := envoybin.Run(bootstrap.Bootstrap(listeners, clusters), envoybin.Options{Version: o.version, Dir: dir, LogLevel: "warning"})
 	if err != nil {
 		if envoy != nil {
 			return fmt.Errorf("running Envoy: %w\n%s", err, envoy.Log())
@@ -97,6 +122,9 @@ func run(o options) error {
 	}
 	report.finish()
 	report.print(os.Stdout)
+	if o.service {
+		report.printLatency(os.Stdout)
+	}
 	b, err := json.MarshalIndent(report, "", " ")
 	if err != nil {
 		return err
@@ -106,7 +134,7 @@ func run(o options) error {
 
 // measure gives every row a turn in each round: first at full speed for the CPU time, then at the fixed rate for the latency.
 func measure(envoy *envoybin.Envoy, chosen []row, o options) (*Report, error) {
-	report := &Report{Envoy: envoy.Version, Rounds: o.rounds, Requests: o.requests, Rate: o.rate}
+	report := &Report{Envoy: envoy.Version, Answer: map[bool]string{false: "direct response", true: "an upstream"}[o.service], Rounds: o.rounds, Requests: o.requests, Rate: o.rate}
 	loads := make([]load, len(chosen))
 	defer func() {
 		for _, l := range loads {
@@ -150,6 +178,8 @@ func turn(envoy *envoybin.Envoy, l load, o options, result *Result) error {
 	result.CPU = append(result.CPU, micros(after-before)/float64(o.requests))
 	took, err := l.fixed(o.rate, o.fixed/time.Duration(o.rounds))
 	result.took = append(result.took, took...)
+	slices.Sort(took)
+	result.P50s, result.P99s = append(result.P50s, percentile(took, 0.50)), append(result.P99s, percentile(took, 0.99))
 	return err
 }
 

@@ -115,7 +115,7 @@ func (p *pair) otherRequests(t *testing.T) {
 		if c.code == "" {
 			want, reached = map[string]uint64{allowed("all"): 1}, 1
 		}
-		wantChange(t, c.name, change(p.mesh, func() {
+		wantChange(t, c.name, p.mesh.Change(func() {
 			answer := harness.NewClient1(t, p.mesh.Address(p.profile)).Do(harness.Request(c.method, c.path, c.headers...))
 			if c.code == "" && answer.Status() != 200 || c.code != "" && (answer.Status() != 401 || answer.Body != refusal && c.method != "HEAD") {
 				t.Errorf("%s: %s %s", c.name, answer.Start, answer.Body)
@@ -132,7 +132,7 @@ func (p *pair) everyByte(t *testing.T) {
 	stamp := p.capture(t, harness.NewClient1(t, p.edge.Address(p.profile)))
 	client := harness.NewClient1(t, p.mesh.Address(p.profile))
 	tried := 0
-	added := change(p.mesh, func() {
+	added := p.mesh.Change(func() {
 		for i, h := range stamp {
 			for at := range len(h[1]) {
 				altered := []byte(h[1])
@@ -169,7 +169,7 @@ func (p *pair) replays(t *testing.T) {
 		all = append(all, p.capture(t, edge))
 	}
 	var admitted, refused atomic.Int64
-	added := change(p.mesh, func() {
+	added := p.mesh.Change(func() {
 		var wg sync.WaitGroup
 		for group := range groups {
 			var clients []*harness.Client1

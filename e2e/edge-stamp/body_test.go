@@ -241,7 +241,7 @@ func (b *bodies) framings(t *testing.T) {
 				if c.trailers {
 					req.Trailer, want = http.Header{"X-Checksum": {"s3"}}, "s3"
 				}
-				wantChange(t, name, change(b.mesh, func() {
+				wantChange(t, name, b.mesh.Change(func() {
 					if status, text := do(t, goClient(client == "h2"), req); status != 200 {
 						t.Errorf("%s: %d %s", name, status, text)
 					}
@@ -298,7 +298,7 @@ func (b *bodies) sizes(t *testing.T) {
 		if c.code != "" {
 			want[denied("all", c.code)] = 1
 		}
-		wantChange(t, c.name, change(b.edge, func() {
+		wantChange(t, c.name, b.edge.Change(func() {
 			status, body := do(t, goClient(false), req)
 			if status != 413 || strings.Contains(body, "tollgate") || c.code != "" && !strings.Contains(body, `"code":"`+c.code+`"`) || c.code == "" && body != "Payload Too Large" {
 				t.Errorf("%s: %d %s", c.name, status, body)
@@ -321,7 +321,7 @@ func (b *bodies) tampering(t *testing.T) {
 		if amount == "1" {
 			want, code = map[string]uint64{denied("all", "stamp_mismatch"): 1}, 401
 		}
-		wantChange(t, "amount="+amount, change(b.mesh, func() {
+		wantChange(t, "amount="+amount, b.mesh.Change(func() {
 			if status, body := do(t, goClient(false), req); status != code || code == 401 && body != refusal {
 				t.Errorf("amount=%s: %d %s", amount, status, body)
 			}
@@ -355,7 +355,7 @@ func (b *bodies) otherBodies(t *testing.T) {
 			if other == body {
 				want, code = map[string]uint64{allowed("all"): 1}, 200
 			}
-			wantChange(t, other, change(b.mesh, func() {
+			wantChange(t, other, b.mesh.Change(func() {
 				if answer := harness.HTTP1(t, b.mesh.Address(b.profile+"-main"), harness.Request("POST", "/orders/7", append(stamp[:len(stamp):len(stamp)], framing)...)+sent); answer.Status() != code {
 					t.Errorf("%q: %+v", other, answer)
 				}
@@ -392,7 +392,7 @@ func (b *bodies) encodings(t *testing.T) {
 		if c.code != "" {
 			want, status = map[string]uint64{denied("all", c.code): 1}, 401
 		}
-		wantChange(t, c.listener, change(b.mesh, func() {
+		wantChange(t, c.listener, b.mesh.Change(func() {
 			if got, body := do(t, goClient(false), req); got != status {
 				t.Errorf("%s: %d %s", c.listener, got, body)
 			}
@@ -407,7 +407,7 @@ func (b *bodies) encodings(t *testing.T) {
 // upgrades are not waited on: what comes after the handshake has no end.
 func (b *bodies) upgrades(t *testing.T) {
 	upgrade := [][2]string{{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}
-	wantChange(t, "P17 demanded", change(b.mesh, func() {
+	wantChange(t, "P17 demanded", b.mesh.Change(func() {
 		answer := harness.HTTP1(t, b.enter("h1"), harness.Request("GET", "/chat", upgrade...))
 		if answer.Status() != 401 || answer.Body != refusal {
 			t.Errorf("P17 demanded: %+v", answer)
@@ -416,7 +416,7 @@ func (b *bodies) upgrades(t *testing.T) {
 	if n := len(b.raw.Take()); n != 0 {
 		t.Errorf("P17: %d requests reached the upstream", n)
 	}
-	wantChange(t, "P17 not demanded", change(b.mesh, func() {
+	wantChange(t, "P17 not demanded", b.mesh.Change(func() {
 		c := harness.Dial(t, b.enter("h1"))
 		if answer := c.Do(harness.Request("GET", "/open/chat", upgrade...)); answer.Status() != 101 {
 			t.Fatalf("P17 not demanded: %+v", answer)
@@ -445,7 +445,7 @@ func (b *bodies) upgrades(t *testing.T) {
 // streams are not waited on either: a gRPC server may answer the first message before the second is sent.
 func (b *bodies) streams(t *testing.T) {
 	message := "\x00\x00\x00\x00\x04ping"
-	wantChange(t, "P18 demanded", change(b.mesh, func() {
+	wantChange(t, "P18 demanded", b.mesh.Change(func() {
 		answer := harness.GRPC(t, b.enter("h2"), "/shop.Orders/Chat")
 		if answer.Status() != 200 || answer.Header("grpc-status") != "16" || answer.Header("grpc-message") != "stamp_rejected" || answer.Body != "" {
 			t.Errorf("P18 demanded: %+v", answer)
@@ -454,7 +454,7 @@ func (b *bodies) streams(t *testing.T) {
 	if got := b.up.take(); len(got) != 0 {
 		t.Errorf("P18: the upstream has %q", got)
 	}
-	wantChange(t, "P18 not demanded", change(b.mesh, func() {
+	wantChange(t, "P18 not demanded", b.mesh.Change(func() {
 		r, w := io.Pipe()
 		req, err := http.NewRequest("POST", "http://"+b.enter("h2")+"/shop.Open/Chat", r)
 		if err != nil {
@@ -503,7 +503,7 @@ func (b *bodies) deaf(t *testing.T) {
 				want, code = map[string]uint64{denied("all", "body_timeout"): 1}, 408
 			}
 			began := time.Now()
-			wantChange(t, c.listener, change(c.envoy, func() {
+			wantChange(t, c.listener, c.envoy.Change(func() {
 				if status, text := do(t, goClient(false), req); status != code || code == 408 && !strings.Contains(text, `"code":"body_timeout"`) {
 					t.Errorf("%s %q: %d %s", c.listener, body, status, text)
 				}

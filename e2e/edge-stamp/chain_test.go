@@ -194,7 +194,7 @@ func (c *chain) good(t *testing.T) {
 				name := client + " to the edge, " + hop + " to the mesh, by " + how
 				var answer *harness.Message
 				forged := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"` + edgeIssuer + `","sub":"root"}`))
-				added := change(c.mesh, func() {
+				added := c.mesh.Change(func() {
 					answer = exchange(t, client, c.enter(how+"-"+hop), "GET", "/orders/7?a=1", bearer(token()),
 						[2]string{"x-jwt-payload", forged}, [2]string{"x_jwt_payload", forged}, [2]string{"x-edge-stamp", "forged"}, [2]string{"x_edge_stamp", "forged"})
 				})
@@ -230,7 +230,7 @@ func (c *chain) good(t *testing.T) {
 	}
 	// The stamp says that the edge knows the client; what the client may do is decided by the claims that came with it.
 	for _, how := range authorizers {
-		added := change(c.mesh, func() {
+		added := c.mesh.Change(func() {
 			answer := exchange(t, "h2", c.enter(how+"-h2"), "GET", "/orders/7", bearer(token(M{"scope": "billing"})))
 			if answer.Status() != 403 || !strings.Contains(answer.Body, `"insufficient_scope"`) {
 				t.Errorf("another scope, by %s: %s %s", how, answer.Start, answer.Body)
@@ -245,8 +245,8 @@ func (c *chain) good(t *testing.T) {
 
 func (c *chain) refusedByEdge(t *testing.T) {
 	for _, client := range hops {
-		added := change(c.mesh, func() {
-			edge := change(c.edge, func() {
+		added := c.mesh.Change(func() {
+			edge := c.edge.Change(func() {
 				answer := exchange(t, client, c.enter("payload-h2"), "GET", "/orders/7")
 				if answer.Status() != 401 || !strings.Contains(answer.Body, `"token_missing"`) {
 					t.Errorf("no token: %s %s", answer.Start, answer.Body)
@@ -263,7 +263,7 @@ func (c *chain) refusedByEdge(t *testing.T) {
 
 // unsigned sends what the edge lets through without a stamp; P18: gRPC gets its own form.
 func (c *chain) unsigned(t *testing.T) {
-	added := change(c.mesh, func() {
+	added := c.mesh.Change(func() {
 		for _, hop := range hops {
 			address := c.enter("payload-" + hop)
 			for _, client := range hops {
@@ -322,7 +322,7 @@ func (c *chain) around(t *testing.T) {
 			if x.code != "" {
 				want = map[string]uint64{denied("everything", x.code): 1}
 			}
-			wantChange(t, x.name, change(c.mesh, func() {
+			wantChange(t, x.name, c.mesh.Change(func() {
 				answer, body := c.direct(t, x.certificate, "payload", headers...)
 				switch {
 				case x.code == "":

@@ -185,8 +185,8 @@ func (w *rewriting) try(t *testing.T, profile, parts, where string, r rewrite) s
 	}
 	var answer *harness.Message
 	var edge map[string]uint64
-	mesh := change(w.mesh, func() {
-		edge = change(w.edge, func() {
+	mesh := w.mesh.Change(func() {
+		edge = w.edge.Change(func() {
 			answer = exchange(t, r.client, w.edge.Address(listener), "GET", r.path, [2]string{"x-case", name})
 		})
 	})

@@ -180,7 +180,7 @@ func TestRotation(t *testing.T) {
 			t.Errorf("only %d requests were served meanwhile", n)
 		}
 		up.Take()
-		wantChange(t, "S13 stamps of the old key, which is gone", change(mesh, func() {
+		wantChange(t, "S13 stamps of the old key, which is gone", mesh.Change(func() {
 			for _, stamp := range old[10:] {
 				if answer := send(stamp); answer.Status() != 401 || answer.Body != refusal {
 					t.Errorf("S13 a stamp of the old key, which is gone: %s %s", answer.Start, answer.Body)

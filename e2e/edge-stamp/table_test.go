@@ -98,7 +98,7 @@ func TestEveryReason(t *testing.T) {
 			case r.listener == "shadow":
 				outcome = "would_deny"
 			}
-			wantChange(t, r.code, change(envoy, func() {
+			wantChange(t, r.code, envoy.Change(func() {
 				answer := harness.NewClient1(t, envoy.Address(r.listener)).Do(harness.Request("GET", r.path, r.headers...))
 				if answer.Status() != r.status || r.status == 401 && answer.Body != refusal {
 					t.Errorf("row %d, %s: %s %s", i, r.code, answer.Start, answer.Body)

@@ -142,19 +142,6 @@ func pick(m *harness.Message) (stamp [][2]string) {
 	return stamp
 }
 
-// change runs something and returns what it added to an Envoy's counters of ours.
-func change(envoy *harness.Envoy, what func()) map[string]uint64 {
-	before := envoy.Tollgate()
-	what()
-	after := envoy.Tollgate()
-	for name, value := range after {
-		if after[name] = value - before[name]; after[name] == 0 {
-			delete(after, name)
-		}
-	}
-	return after
-}
-
 // wantChange holds what was added to the counters against pairs of a name and a number.
 func wantChange(t testing.TB, what string, got map[string]uint64, want map[string]uint64) {
 	t.Helper()

@@ -156,6 +156,31 @@ func (e *Envoy) Tollgate() map[string]uint64 {
 	return ours
 }
 
+// Change runs something and returns what it added to our counters.
+func (e *Envoy) Change(what func()) map[string]uint64 { return Change([]*Envoy{e}, what) }
+
+// Change runs something and returns what it added to our counters in several Envoys together.
+func Change(envoys []*Envoy, what func()) map[string]uint64 {
+	sum := func() map[string]uint64 {
+		all := map[string]uint64{}
+		for _, e := range envoys {
+			for name, n := range e.Tollgate() {
+				all[name] += n
+			}
+		}
+		return all
+	}
+	before := sum()
+	what()
+	after := sum()
+	for name, n := range after {
+		if after[name] = n - before[name]; after[name] == 0 {
+			delete(after, name)
+		}
+	}
+	return after
+}
+
 // Module is the path of a filter's compiled module, the one that ships.
 func Module(t testing.TB, name string) string {
 	t.Helper()

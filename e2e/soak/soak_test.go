@@ -1,7 +1,7 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package soak runs the filters under full load, jwt-scope with hostile requests among the good ones, edge-stamp with ever new stamps: for seconds in every test run, for as long as one likes with make soak.
+// Package soak runs the filters under full load, jwt-scope with hostile requests among the good ones, edge-stamp with ever new stamps, rate-limit with ever new keys: for seconds in every test run, for as long as one likes with make soak.
 package soak
 
 import (

@@ -16,16 +16,16 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// stamps is how many requests are stamped and verified: TOLLGATE_STAMPS, or what takes some seconds.
-func stamps(t *testing.T) int64 {
+// amount is how much of something there is: what a variable of the environment says, or what takes some seconds.
+func amount(t *testing.T, variable string) int64 {
 	t.Helper()
-	text := os.Getenv("TOLLGATE_STAMPS")
+	text := os.Getenv(variable)
 	if text == "" {
 		return 20_000
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1000 {
-		t.Fatalf("TOLLGATE_STAMPS=%q: want a number of at least 1000", text)
+		t.Fatalf("%s=%q: want a number of at least 1000", variable, text)
 	}
 	return n
 }
@@ -43,7 +43,7 @@ func TestStamps(t *testing.T) {
 	envoy := harness.Start(t, harness.Config{Version: harness.Versions(t)[0], Concurrency: 2, LogLevel: "error", Filters: filters})
 	const created = "wasm.envoy.wasm.runtime.v8.created"
 	before := envoy.Counter(created)
-	total := stamps(t)
+	total := amount(t, "TOLLGATE_STAMPS")
 	var sent, wrong atomic.Int64
 	began := time.Now()
 	var wg sync.WaitGroup

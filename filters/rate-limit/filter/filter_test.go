@@ -4,6 +4,7 @@
 package filter_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -337,6 +338,20 @@ func TestGlobal(t *testing.T) {
 	w.counted("rule.l1.outcome.allowed.code.ok", 1)
 	w.counted("rule.l1.outcome.would_deny.code.rate_limited", 1)
 	w.counted("service.outcome.answered", 3)
+	if log := w.proxy.LogText(); strings.Contains(log, "another rate") {
+		t.Errorf("%s", log)
+	}
+	for range 2 {
+		w.props["filter_state.wasm.tollgate.identity"] = `{"sub":"cid"}`
+		other := worker.Request(get(), true)
+		w.proxy.Calls()[0].Answer(answered, bytes.Replace(answer(1, 3), []byte{8, 5, 16, 2}, []byte{8, 6, 16, 2}, 1), good)
+		w.want("a service with another rate", other, "ok")
+	}
+	if log := w.proxy.LogText(); strings.Count(log, "another rate") != 1 {
+		t.Errorf("told once: %s", log)
+	}
+	w.counted("service.outcome.answered", 5)
+	w.counted("service.outcome.failed", 0)
 	w.props["filter_state.wasm.tollgate.identity"] = `{"sub":"bob"}`
 	if w.want("R20: bob, again", worker.Request(get(), true), "rate_limited"); len(w.proxy.Calls()) != 0 {
 		t.Error("R20: the service is asked for a key of which it has said that it is over")

@@ -4,6 +4,7 @@
 package filter
 
 import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
@@ -17,6 +18,7 @@ import (
 type service struct {
 	limiter.Service
 	answered, failed guest.Counter
+	told             bool // that it has other rates
 }
 
 // defineCounters makes tollgate.rate_limit.service.outcome.answered and .failed: whoever chose what happens without the service wants to know when it does.
@@ -31,7 +33,12 @@ func (s *service) defineCounters() (err error) {
 // concluded counts a call, and logs why there was no answer to it.
 func (s *service) concluded(err error) {
 	counter := s.answered
-	if err != nil {
+	if err == limit.ErrRate {
+		if !s.told {
+			s.told = true
+			proxywasm.LogWarn(s.Log + ": " + err.Error())
+		}
+	} else if err != nil {
 		counter = s.failed
 		s.Complain(err)
 	}

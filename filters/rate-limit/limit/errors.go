@@ -23,4 +23,7 @@ var ErrBusy = errors.New("the bucket changes too fast")
 var (
 	ErrStatuses = errors.New("the answer is not about the descriptors that were asked for")
 	ErrLimit    = errors.New("the service has no limit for a descriptor: its configuration lacks it, or has it as unlimited (README)")
+
+	// ErrRate is for the log only: the service's word counts.
+	ErrRate = errors.New("the service has another rate for a limit than this configuration, by which headers and the local fallback go: write its configuration anew (README)")
 )

@@ -84,7 +84,7 @@ func (d *Decision) Asks() *ratelimit.Request {
 }
 
 // GlobalAnswered tells what the rate-limit service has answered to what Asks asked. An error, given or returned, means that it does not tell whether the request is within its limits; it is
-// for the log.
+// for the log. ErrRate is not among these: it tells, after a decision by the service's answer, that the two are configured apart.
 func (d *Decision) GlobalAnswered(r ratelimit.Response, err error, now time.Time) error {
 	if !d.told(AskGlobal) {
 		return nil
@@ -99,7 +99,9 @@ func (d *Decision) GlobalAnswered(r ratelimit.Response, err error, now time.Time
 		d.enter(fallBack)
 	} else {
 		d.enter(takeShadow)
-		d.settle(&r)
+		if !d.settle(&r) {
+			err = ErrRate
+		}
 	}
 	d.run()
 	return err
@@ -133,9 +135,10 @@ func (d *Decision) check(r *ratelimit.Response) error {
 	return nil
 }
 
-// settle decides by a good answer. Where the service says OK over a limit that is exceeded it is in a shadow mode of its own.
-func (d *Decision) settle(r *ratelimit.Response) {
+// settle decides by a good answer, and reports whether the service has the rates that are configured. Where it says OK over a limit that is exceeded it is in a shadow mode of its own.
+func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 	p, next := d.policy, 0
+	same = true
 	for i := range d.list {
 		a := &d.list[i]
 		if !a.waits() {
@@ -143,6 +146,7 @@ func (d *Decision) settle(r *ratelimit.Response) {
 		}
 		s := &r.Statuses[next]
 		next++
+		same = same && int64(s.Limit.Requests) == a.rate.requests && s.Limit.Unit.Seconds()*int64(s.Limit.Multiplier) == int64(a.rate.per/time.Second)
 		a.remaining, a.reset = int64(s.Remaining), int64(a.rate.per)
 		if s.HasReset {
 			a.reset = max(int64(min(s.Reset, maxReset)), 1)
@@ -162,6 +166,7 @@ func (d *Decision) settle(r *ratelimit.Response) {
 		a.remaining += extra
 		d.say(i, verdict.OK)
 	}
+	return same
 }
 
 // maxReset is longer than any window that is configured here.

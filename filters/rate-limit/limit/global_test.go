@@ -189,6 +189,37 @@ func TestOnError(t *testing.T) {
 	}
 }
 
+// A service that has another rate decides by it, and whoever looks after the log hears of it.
+func TestOtherRates(t *testing.T) {
+	for name, c := range map[string]struct {
+		limit ratelimit.Limit
+		want  error
+	}{
+		"the same":           {ratelimit.Limit{Requests: 5, Unit: ratelimit.Minute, Multiplier: 1}, nil},
+		"the same, in words": {ratelimit.Limit{Requests: 5, Unit: ratelimit.Second, Multiplier: 60}, nil},
+		"more requests":      {ratelimit.Limit{Requests: 6, Unit: ratelimit.Minute, Multiplier: 1}, ErrRate},
+		"another window":     {ratelimit.Limit{Requests: 5, Unit: ratelimit.Hour, Multiplier: 1}, ErrRate},
+		"several windows":    {ratelimit.Limit{Requests: 5, Unit: ratelimit.Minute, Multiplier: 2}, ErrRate},
+	} {
+		p := newGlobal(t, globalConfig(`"onError":"deny"`, named("a", five, `"scope":"global"`)), "a")
+		p.service.limits["a"] = c.limit
+		for range breakerFailures + 1 {
+			d := &Decision{}
+			p.policy.Decide(d, [][2]string{{":method", "GET"}, {":path", "/"}}, p.now)
+			if d.Step() != AskGlobal {
+				break // it is over, and that is known
+			}
+			r, err := p.service.answer(d.Asks(), p.now)
+			if got := d.GlobalAnswered(r, err, p.now); got != c.want || d.Verdict().Code == LimiterUnavailable {
+				t.Errorf("%s: %v, %s", name, got, d.Verdict().Code.Name)
+			}
+		}
+		if p.policy.breaker.state != closed {
+			t.Errorf("%s: it counts as a failure", name)
+		}
+	}
+}
+
 // The error is for the log, and the service is asked no more for a while.
 func TestErrorsAreTold(t *testing.T) {
 	p := newGlobal(t, globalConfig(`"onError":"deny"`, named("a", five, `"scope":"global"`)), "b")

@@ -225,7 +225,8 @@ func descriptorKey(key []byte, plain bool) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
-// readable writes a key's parts with a bar between them; what else a bar or a % could mean is escaped.
+// readable writes a key's parts with a bar between them; what else a bar or a % could mean is escaped. So is the underscore, with which envoyproxy/ratelimit joins the entries of a descriptor
+// to a key of Redis: who chooses a part of the key must not end it and go on with a tier.
 func readable(key []byte) string {
 	var b []byte
 	for len(key) > 0 {
@@ -242,7 +243,7 @@ func readable(key []byte) string {
 			continue
 		}
 		for _, c := range value {
-			if c <= ' ' || c > '~' || c == '%' || c == '|' {
+			if c <= ' ' || c > '~' || c == '%' || c == '|' || c == '_' {
 				const hex = "0123456789ABCDEF"
 				b = append(b, '%', hex[c>>4], hex[c&15])
 				continue

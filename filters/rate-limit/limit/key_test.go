@@ -232,3 +232,20 @@ func FuzzReadable(f *testing.F) {
 		}
 	})
 }
+
+// R10: envoyproxy/ratelimit joins the entries of a descriptor with underscores (limiter/cache_key.go). No key that is sent is another one and its tier to Redis, hashed or readable.
+func TestDescriptorKeyEndsWhereItEnds(t *testing.T) {
+	joined := func(key, tier string) string {
+		text := "tollgate_limit_a_key_" + descriptorKey(appendPart(nil, 'h', key), true) + "_"
+		if tier != "" {
+			text += "tier_" + tier + "_"
+		}
+		return text
+	}
+	if one, other := joined("ann", "gold"), joined("ann_tier_gold", ""); one == other {
+		t.Errorf("both are %s", one)
+	}
+	if hashed := descriptorKey(appendPart(nil, 'h', "ann_tier_gold"), false); len(hashed) != 22 {
+		t.Errorf("a hash of %d characters can be ambiguous: %s", len(hashed), hashed)
+	}
+}
