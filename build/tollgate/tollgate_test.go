@@ -185,3 +185,15 @@ func TestCheck(t *testing.T) {
 	}
 	tollgate(t, exitFound, "check", "nowhere.yaml")
 }
+
+// What the service needs is written, or said to be more than it can count.
+func TestDescriptors(t *testing.T) {
+	const config = `{"limits":[{"name":"a","scope":"global","rate":{"requests":5,"per":"1m"}}],"global":{"cluster":"c","authority":"a","domain":"d"}}`
+	if out, _ := tollgate(t, 0, "descriptors", write(t, "limits.json", config)); !strings.Contains(out, "rate_limit: {unit: minute, requests_per_unit: 5}") {
+		t.Errorf("%s", out)
+	}
+	if _, progress := tollgate(t, exitFound, "descriptors", write(t, "limits.json", strings.Replace(config, "1m", "5m", 1))); !strings.Contains(progress, "limits[0].rate.per: is 5m, but") {
+		t.Errorf("%s", progress)
+	}
+	tollgate(t, exitUsage, "descriptors")
+}
