@@ -62,7 +62,7 @@ Claims of --claims take the place of those of the other flags; null takes one aw
 					}
 				}
 			}
-			token, err := mint(private, typ, all)
+			token, err := mintToken(private, typ, all)
 			if err != nil {
 				return err
 			}
@@ -83,8 +83,8 @@ Claims of --claims take the place of those of the other flags; null takes one aw
 	return c
 }
 
-// mint signs claims: a compact JWS (RFC 7515 §7.1).
-func mint(key *ours.PrivateKey, typ string, claims any) (string, error) {
+// mintToken signs claims: a compact JWS (RFC 7515 §7.1).
+func mintToken(key *ours.PrivateKey, typ string, claims any) (string, error) {
 	var parts [2]string
 	for i, part := range []any{map[string]string{"alg": key.Algorithm().String(), "kid": key.ID(), "typ": typ}, claims} {
 		b, err := json.Marshal(part)
