@@ -20,8 +20,8 @@ func RefuseFaults(filter string) func(guest.Fault) {
 		switch f.Callback {
 		case "proxy_on_vm_start", "proxy_on_configure":
 			return // refused by their result
-		case "proxy_on_context_create", "proxy_on_response_headers", "proxy_on_delete", "proxy_on_log", "proxy_on_done", "proxy_on_tick", "proxy_on_queue_ready":
-			return // no stream waits for an answer: there is none yet, none any more, the upstream has given it, or the callback was not for one
+		case "proxy_on_context_create", "proxy_on_delete", "proxy_on_log", "proxy_on_done", "proxy_on_tick", "proxy_on_queue_ready":
+			return // no stream waits for an answer: there is none yet, none any more, or the callback was not for one
 		}
 		// What is left is for a stream. After an HTTP call's answer no stream is the effective context, and the reply goes nowhere; a stream that waits for one is taken up by wait.Resume.
 		if err := refuse(filter); err != nil && f.Callback != "proxy_on_http_call_response" {

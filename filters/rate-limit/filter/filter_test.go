@@ -282,6 +282,9 @@ func TestEveryCallFails(t *testing.T) {
 				if h := respond(s); value(h, ":status") != "200" || failed != "proxy_add_header_map_value" || s.Reply != nil {
 					t.Errorf("%s fails: %v, %+v", failed, h, s.Reply)
 				}
+				if log := w.proxy.LogText(); strings.Count(log, "the proxy refuses the response header ratelimit") != 2 {
+					t.Errorf("nothing in the log: %s", log)
+				}
 				w.counted("rule.l2.outcome.error.code.internal", 2)
 			}
 			if n := w.proxy.VMs(); n != 1 {

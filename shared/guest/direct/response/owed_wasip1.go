@@ -5,27 +5,30 @@
 
 package response
 
-import "github.com/tollgate-wasm/tollgate/shared/guest/internal/abi"
+import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
-const goOn = 0
+	"github.com/tollgate-wasm/tollgate/shared/guest/internal/abi"
+)
 
-// A response goes on whatever comes: what the request wanted has been done.
-//
 //go:wasmexport proxy_on_response_headers
 func onResponseHeaders(contextID uint32, _, _ int32) int32 {
 	if owing > 0 {
-		pay(contextID)
+		return pay(contextID)
 	}
-	return goOn
+	return int32(types.ActionContinue)
 }
 
 //go:noinline
-func pay(contextID uint32) {
+func pay(contextID uint32) (action int32) {
 	abi.Enter()
-	defer abi.Leave("proxy_on_response_headers", contextID, nil, 0)
+	defer abi.Leave("proxy_on_response_headers", contextID, &action, abi.Pause)
 	settle(contextID, add)
+	return int32(types.ActionContinue)
 }
 
+// add lets a response go on that the proxy does not let it change: what the request wanted has been done.
 func add(name string, value []byte, replace bool) {
 	status := uint32(0)
 	if replace {
@@ -34,6 +37,6 @@ func add(name string, value []byte, replace bool) {
 		status = abi.AddResponseHeader(name, value)
 	}
 	if status != 0 {
-		panic("the proxy refuses a response header")
+		proxywasm.LogError("the proxy refuses the response header " + name)
 	}
 }
