@@ -4,7 +4,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -28,7 +27,7 @@ The service counts in windows of a second, a minute, an hour or a day: what is c
 			}
 			written, err := descriptors.Write(text)
 			if err != nil {
-				return errors.Join(fmt.Errorf("%s:", args[0]), err)
+				return fmt.Errorf("%s:\n%w", args[0], err)
 			}
 			_, err = c.OutOrStdout().Write(written)
 			return err
