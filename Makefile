@@ -41,6 +41,11 @@ profile: tools-go ## Profile jwt-scope's hot path for the compiler (filters/jwt-
 	go test -trimpath -run '^$$' -bench Known -benchtime 10s -cpuprofile build/out/cpu.pprof -o build/out/scope.test ./filters/jwt-scope/scope
 	go tool pprof -proto -focus 'scope|match' -output filters/jwt-scope/default.pgo build/out/cpu.pprof
 
+.PHONY: bin
+bin: tools-go ## Compile the command to build/out/tollgate
+	@mkdir -p build/out
+	@CGO_ENABLED=0 go build -trimpath -o build/out/tollgate ./build/tollgate && echo build/out/tollgate
+
 .PHONY: demo
 demo: build ## Run jwt-scope in a real Envoy and print requests to try (CHECK=1 tries them itself)
 	@go run ./build/demo $(if $(CHECK),-check)

@@ -15,14 +15,20 @@ require (
 	github.com/tidwall/gjson v1.20.0
 )
 
-// For tests, benchmarks and the demo only.
+// For tests, benchmarks, the demo and the command only.
 require (
 	// Mints the tokens of the end-to-end tests and of the demo: an implementation that is not ours.
 	github.com/go-jose/go-jose/v4 v4.1.8
 	// Gives a second opinion on every mutated token of the differential test: the most used verifier in Go, without dependencies, and not the one that mints.
 	github.com/golang-jwt/jwt/v5 v5.3.1
+	// Packs the filters as OCI images and pushes them: the library of crane and ko.
+	github.com/google/go-containerregistry v0.22.1
+	// The command line of build/tollgate: help, completion, flags.
+	github.com/spf13/cobra v1.10.2
 	// Runs the compiled modules, byte for byte what ships, under `go test`.
 	github.com/tetratelabs/wazero v1.12.0
+	// Reads YAML with the lines that things stand on, for what build/advice finds. sigs.k8s.io/yaml reads as Kubernetes does, without them.
+	go.yaml.in/yaml/v3 v3.0.4
 	// Speaks raw HTTP/2 frames: requests that no well-behaved client would send.
 	golang.org/x/net v0.58.0
 	// Reads what shared/ratelimit writes, and writes what it reads: the protobuf library of Google. It stays out of the guest, where it would be a megabyte of reflection.
@@ -32,11 +38,22 @@ require (
 )
 
 require (
+	github.com/docker/cli v29.7.2+incompatible // indirect
+	github.com/docker/docker-credential-helpers v0.9.3 // indirect
+	github.com/google/go-cmp v0.7.0 // indirect
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/klauspost/compress v1.19.2 // indirect
+	github.com/opencontainers/go-digest v1.0.0 // indirect
+	github.com/opencontainers/image-spec v1.1.1 // indirect
+	github.com/sirupsen/logrus v1.9.4 // indirect
+	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.0 // indirect
 	go.yaml.in/yaml/v2 v2.4.2 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
+	gotest.tools/v3 v3.5.2 // indirect
 )
 
 // Kept out of the guest: see the package comment in build/pretty.

@@ -117,7 +117,7 @@ func TestSnippets(t *testing.T) {
 						t.Errorf("%s: the Makefile has no target %q", s.file, target)
 					}
 				case "go": // checkDescriptors
-					if line != "go run ./build/descriptors limits.json" {
+					if line != "go run ./build/tollgate descriptors limits.json" {
 						t.Errorf("%s: no check for %q", s.file, line)
 					}
 				case "curl": // what the demo prints; CI runs it as make demo CHECK=1
@@ -220,7 +220,7 @@ func checkDescriptors(t *testing.T, s snippet) {
 	if err := os.WriteFile(sample, []byte(regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)[s.file])[1]), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command("go", "run", "./build/descriptors", sample)
+	command := exec.Command("go", "run", "./build/tollgate", "descriptors", sample)
 	command.Dir = root(t)
 	if out, err := command.Output(); err != nil || string(out) != s.text {
 		t.Errorf("%s: %v; the command writes\n%s", s.file, err, out)

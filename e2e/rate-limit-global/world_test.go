@@ -7,19 +7,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/descriptors"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
@@ -59,44 +57,17 @@ func text(config M) string {
 	return string(b)
 }
 
-// program is build/descriptors, compiled once.
-var program = sync.OnceValues(func() (string, error) {
-	root, err := envoybin.Root()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(root, "build", "out", "descriptors")
-	cmd := exec.Command("go", "build", "-o", path, "./build/descriptors")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// descriptors is what the command prints for the filter's configuration.
-func descriptors(t testing.TB, config M) string {
-	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path)
-	cmd.Stdin = strings.NewReader(text(config))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return string(out)
-}
-
 // startService runs Redis and the service as the configurations need it.
 func startService(t testing.TB, configs []M) (*harness.Redis, *harness.RateLimit) {
 	t.Helper()
 	redis := harness.StartRedis(t)
 	files := map[string]string{}
 	for _, c := range configs {
-		files[domain(c)] = descriptors(t, c)
+		yaml, err := descriptors.Write([]byte(text(c)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[domain(c)] = string(yaml)
 	}
 	return redis, harness.StartRateLimit(t, redis, files)
 }

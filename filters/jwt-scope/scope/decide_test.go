@@ -6,6 +6,7 @@ package scope
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -25,16 +26,35 @@ func parse(t testing.TB, config string) *Policy {
 	return p
 }
 
-// decide brings a request to its verdict, checking signatures by Go's crypto.
+// decide brings a request to its verdict, checking signatures by Go's crypto, and holds the explanation against it.
 func decide(p *Policy, at time.Time, headers ...[2]string) verdict.Verdict {
 	var d Decision
 	p.Decide(&d, headers, at)
 	for {
 		v, waits := d.Signature()
 		if !waits {
+			explained(&d)
 			return *d.Verdict()
 		}
 		d.SignatureChecked(josetest.Verify(v))
+	}
+}
+
+// explained panics where the explanation of a decision tells another story than the verdict.
+func explained(d *Decision) {
+	if d.Step() != Done || d.KeysWanted() != nil {
+		return
+	}
+	e, v := d.Explain(), d.Verdict()
+	for i, c := range e.Checks {
+		if last := i == len(e.Checks)-1; (c.Code != nil) != (last && v.Reason() != verdict.OK) || last && c.Code != nil && c.Code != v.Reason() || c.What == "decision" {
+			panic(fmt.Sprintf("%s is explained by %+v", v.Reason().Name, e.Checks))
+		}
+	}
+	for i, r := range e.Rules {
+		if fits := i == len(e.Rules)-1 && v.Rule >= 0; fits != (r.Why == "") || fits && i != v.Rule {
+			panic(fmt.Sprintf("rule %d is explained by %+v", v.Rule, e.Rules))
+		}
 	}
 }
 

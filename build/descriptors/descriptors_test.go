@@ -1,13 +1,10 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package descriptors
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,7 +30,7 @@ limits:
 global: {cluster: ratelimit, authority: ratelimit, domain: "tollgate"}
 `
 
-const sampleOut = `# Of envoyproxy/ratelimit, for the limits of scope: global of the rate-limit filter. Written by build/descriptors; write it anew when they change.
+const sampleOut = `# Of envoyproxy/ratelimit, for the limits of scope: global of the rate-limit filter. Written by tollgate descriptors; write it anew when they change.
 domain: "tollgate"
 descriptors:
 - key: limit
@@ -58,7 +55,7 @@ descriptors:
 `
 
 func TestDescriptors(t *testing.T) {
-	out, err := descriptors([]byte(sample))
+	out, err := Write([]byte(sample))
 	if err != nil || string(out) != sampleOut {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -73,7 +70,7 @@ func TestRefused(t *testing.T) {
 		`{"limits":[{"name":"a","rate":{"requests":1,"per":"1m"}}]}`:                                   "none has scope: global",
 		`{"limits":[{"name":"a","scope":"global","rate":{"requests":10,"per":"10m"}}],` + global + `}`: "limits[0].rate.per: is 10m, but",
 	} {
-		if out, err := descriptors([]byte(config)); err == nil || out != nil || !strings.Contains(err.Error(), want) {
+		if out, err := Write([]byte(config)); err == nil || out != nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", config, err, want)
 		}
 	}
@@ -83,7 +80,7 @@ func TestRefused(t *testing.T) {
 func TestServiceTakesIt(t *testing.T) {
 	configs := map[string]string{}
 	add := func(config string) {
-		out, err := descriptors([]byte(config))
+		out, err := Write([]byte(config))
 		if err != nil {
 			t.Fatalf("%v\n%s", err, config)
 		}
@@ -104,25 +101,5 @@ func TestServiceTakesIt(t *testing.T) {
 	configs = map[string]string{"wrong": strings.Replace(configs["0"], "minute", "5m", 1)}
 	if err := backends.CheckRateLimit(configs, backends.Options{Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "invalid rate limit unit '5m'") {
 		t.Errorf("the check takes anything: %v", err)
-	}
-}
-
-func TestCommand(t *testing.T) {
-	dir := t.TempDir()
-	program := filepath.Join(dir, "descriptors")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	file := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(file, []byte(sample), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(program, file).Output(); err != nil || string(out) != sampleOut {
-		t.Errorf("%v\n%s", err, out)
-	}
-	fromInput := exec.Command(program)
-	fromInput.Stdin = strings.NewReader(`{}`)
-	if out, err := fromInput.CombinedOutput(); fmt.Sprint(err) != "exit status 1" || string(out) != "limits: is required\n" {
-		t.Errorf("%v\n%s", err, out)
 	}
 }

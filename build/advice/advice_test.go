@@ -1,0 +1,178 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package advice
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+const jwks = `{keys: [{kty: EC, crv: P-256, kid: a, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}]}`
+
+// wasmPlugin is one with more members of its spec; config begins on line 9.
+func wasmPlugin(filter, phase, more, config string) string {
+	return fmt.Sprintf(`apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: %s, namespace: shop}
+spec:
+  url: oci://registry.example.com/%s@sha256:0000000000000000000000000000000000000000000000000000000000000000
+  phase: %s
+  %s
+  pluginConfig:
+%s`, filter, filter, phase, more, indent(config))
+}
+
+func indent(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ") + "\n"
+}
+
+const (
+	scopes = `providers: [{name: idp, issuer: https://idp, audiences: [api], algorithms: [ES256], jwks: {inline: ` + jwks + `}}]
+rules:
+- name: all`
+	limits = `limits:
+- name: a
+  rate: {requests: 5, per: 1s}`
+	edge = `role: sign
+issuer: https://edge
+audience: mesh
+keys: [{kid: a, alg: ES256, env: KEY}]
+rules: [{name: all, sign: true}]`
+	mesh = `role: verify
+trust: [{name: edge, issuer: https://edge, audiences: [mesh], jwks: {inline: ` + jwks + `}}]
+rules: [{name: all}]`
+	trusted = `providers: [{name: idp, issuer: https://idp, audiences: [api], trustedPayload: {header: x-payload}}]
+rules: [{name: all}]`
+	reload = "failStrategy: FAIL_RELOAD"
+)
+
+const request = `apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: idp, namespace: shop}
+spec: {jwtRules: [{issuer: https://idp, audiences: [%s], outputPayloadToHeader: %s}]}
+`
+
+func envoyFilter(policy, value string) string {
+	return `name: limits
+typed_config:
+  "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+  config:
+    name: limits
+    ` + policy + `
+    vm_config: {code: {local: {filename: /etc/envoy/rate-limit.wasm}}}
+    configuration:
+      "@type": type.googleapis.com/google.protobuf.StringValue
+      value: ` + value
+}
+
+// Each case is all findings of its files, a line each; nothing else is found.
+func TestFindings(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		files []string
+		want  string
+	}{
+		{"a good plugin", []string{wasmPlugin("jwt-scope", "AUTHN", reload, scopes)}, ""},
+		{"a good chain", []string{wasmPlugin("edge-stamp", "AUTHN", reload+"\n  vmConfig: {env: [{name: KEY, valueFrom: HOST}]}", edge), wasmPlugin("edge-stamp", "AUTHN", reload, mesh)}, ""},
+		{"faults, each where it stands", []string{wasmPlugin("jwt-scope", "AUTHN", reload, scopes+"\n  acess: public\n- name: all\n  require: {scopes: {any: [7]}}")},
+			"0:12:7: error: WasmPlugin shop/jwt-scope: spec.pluginConfig.rules[0].acess: unknown key; did you mean access?\n" +
+				"0:13:7: error: WasmPlugin shop/jwt-scope: spec.pluginConfig.rules[1].name: is in use already\n" +
+				"0:14:32: error: WasmPlugin shop/jwt-scope: spec.pluginConfig.rules[1].require.scopes.any[0]: want a string, got a number"},
+		{"a key twice", []string{limits + "\n  rate: {requests: 6, per: 1s}"}, "0:4:3: error: limits[0].rate: stands here twice"},
+		{"a key twice in JSON", []string{`{"limits": [], "limits": []}`}, "0:1:16: error: limits: stands here twice\n0:1:16: error: limits: the list is empty"},
+		{"a bare configuration of each", []string{scopes, limits, edge, mesh}, ""},
+		{"words that are booleans to Kubernetes", []string{wasmPlugin("edge-stamp", "AUTHN", reload, mesh+"\nrequire: {replay: off}")}, ""},
+		{"FAIL_OPEN", []string{wasmPlugin("jwt-scope", "AUTHN", "failStrategy: FAIL_OPEN", scopes), wasmPlugin("rate-limit", "AUTHN", "failStrategy: FAIL_OPEN", limits)},
+			"0:7:17: error: WasmPlugin shop/jwt-scope: spec.failStrategy: is FAIL_OPEN: while jwt-scope cannot run, for want of its image or after a trap, every request goes on unchecked\n" +
+				"1:7:17: warning: WasmPlugin shop/rate-limit: spec.failStrategy: is FAIL_OPEN: while the filter cannot run, nothing is limited"},
+		{"no strategy, no phase", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", "priority: 10", scopes), "phase: AUTHN", "priority: 9", 1)},
+			"0:5:3: warning: WasmPlugin shop/jwt-scope: spec.failStrategy: want FAIL_RELOAD\n0:5:3: warning: WasmPlugin shop/jwt-scope: spec.phase: is not set"},
+		{"a URL that istiod discards", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "oci://registry.example.com", "registry.example.com:5000", 1)},
+			"0:5:8: error: WasmPlugin shop/jwt-scope: spec.url: has no scheme: istiod takes the host for one and discards the plugin"},
+		{"a URL without scheme", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "oci://", "", 1)}, "0:5:8: warning: WasmPlugin shop/jwt-scope: spec.url: has no scheme: write oci://registry"},
+		{"a tag", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "@sha256:"+strings.Repeat("0", 64), ":v1", 1)}, "0:5:8: warning: WasmPlugin shop/jwt-scope: spec.url: is not pinned"},
+		{"a tag with the manifest's digest", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: "+strings.Repeat("0", 64), scopes), "@sha256:"+strings.Repeat("0", 64), ":v1", 1)}, ""},
+		{"two digests", []string{wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: "+strings.Repeat("1", 64), scopes)}, "0:8:11: error: WasmPlugin shop/jwt-scope: spec.sha256: differs from the digest in url"},
+		{"ftp", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "oci:", "ftp:", 1)}, "0:5:8: error: WasmPlugin shop/jwt-scope: spec.url: has the scheme ftp"},
+		{"no configuration", []string{"kind: WasmPlugin\nmetadata: {name: jwt-scope}\nspec: {url: 'file:///jwt-scope.wasm', phase: AUTHN, failStrategy: FAIL_RELOAD}"}, "0:3:7: error: WasmPlugin jwt-scope: spec.pluginConfig: is required"},
+		{"a key that nobody brings", []string{wasmPlugin("edge-stamp", "AUTHN", reload, edge)}, "0:12:38: error: WasmPlugin shop/edge-stamp: spec.vmConfig.env: has no KEY"},
+		{"a key in the resource", []string{wasmPlugin("edge-stamp", "AUTHN", reload+"\n  vmConfig: {env: [{name: KEY, value: secret}]}", edge)}, "0:8:20: warning: WasmPlugin shop/edge-stamp: spec.vmConfig.env: gives KEY by value"},
+		{"a payload that anybody can send", []string{wasmPlugin("jwt-scope", "AUTHZ", reload, trusted)}, "0:9:84: error: WasmPlugin shop/jwt-scope: spec.pluginConfig: trustedPayload believes the header x-payload"},
+		{"a payload that Istio sets", []string{wasmPlugin("jwt-scope", "AUTHZ", reload, trusted) + "---\n" + fmt.Sprintf(request, "api", "X-Payload")}, ""},
+		{"a payload of another header", []string{wasmPlugin("jwt-scope", "AUTHZ", reload, trusted), fmt.Sprintf(request, "api", "x-other")}, "0:9:84: error: "},
+		{"a payload before it is there", []string{wasmPlugin("jwt-scope", "AUTHN", reload, trusted), fmt.Sprintf(request, "api", "x-payload")}, "0:6:10: error: WasmPlugin shop/jwt-scope: spec.phase: is AUTHN: the payload"},
+		{"audiences that exclude each other", []string{wasmPlugin("jwt-scope", "AUTHN", reload, scopes), fmt.Sprintf(request, "other", "x-payload")}, "0:9:61: error: WasmPlugin shop/jwt-scope: spec.pluginConfig: audiences: none is among those of RequestAuthentication shop/idp"},
+		{"an audience that the mesh has not", []string{edge, strings.Replace(mesh, "[mesh]", "[other]", 1)}, "1:2:55: error: trust: audiences has not mesh, for which 0 signs"},
+		{"another profile", []string{edge, mesh + "\nprofile: rfc9421"}, "1:4:10: error: profile is rfc9421, and 0 signs in jws"},
+		{"another header", []string{edge + "\nheader: X-Stamp", mesh + "\nheader: x-other"}, "1:4:9: error: header is x-other, and 0 signs in x-stamp"},
+		{"a part that nobody binds", []string{edge + "\nbind: [method, path]", mesh}, "1:1:1: error: require.bind demands authority, query, which no rule of 0 binds"},
+		{"nobody signs", []string{strings.Replace(edge, "https://edge", "https://other", 1), mesh}, "1:2:30: warning: trust: none of these files signs as https://edge"},
+		{"an Envoy filter", []string{envoyFilter("failure_policy: FAIL_RELOAD", `'{"limits": [{"name": "a", "rate": {"requests": 5, "per": "1s"}}]}'`)}, ""},
+		{"an Envoy filter that is wrong, in a block", []string{envoyFilter("fail_open: true", "|\n        limits:\n        - name: a\n          rate: {requests: 0, per: 1s}\n")},
+			"0:5:5: warning: failure_policy: is FAIL_OPEN\n0:13:10: error: configuration.value.limits[0].rate.requests: must be from 1 to"},
+		{"an Envoy filter that is wrong, on one line", []string{envoyFilter("vm_id: x", `'{"limits": []}'`)}, "0:5:5: warning: failure_policy: is not set\n0:10:14: error: configuration.value.limits: the list is empty"},
+		{"a filter of somebody else", []string{strings.NewReplacer("rate-limit", "other", "limits", "others").Replace(envoyFilter("", "'{}'"))}, "0: error: nothing here is known"},
+		{"warnings of the filter", []string{limits + "\n  key: [{header: x-key}]"}, "0:1:1: warning: limit a: clients choose its key"},
+		{"no YAML", []string{"a: b: c"}, "0: error: yaml: "},
+		{"another resource", []string{"kind: Service\nmetadata: {name: a}\n"}, ""},
+		{"a list", []string{"kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: rate-limit}\n  spec: {url: 'file:///x', phase: STATS, failStrategy: FAIL_RELOAD, pluginConfig: {limits: []}}"}, "0:6:84: error: WasmPlugin rate-limit: spec.pluginConfig.limits: the list is empty"},
+		{"an alias of itself", []string{"kind: WasmPlugin\nspec: &a [*a, *a]"}, "0: error: its aliases come to more"},
+		{"an alias", []string{strings.Replace(limits, "per: 1s", "per: &p 1s", 1) + "\n- {name: b, rate: {requests: 1, per: *p}}"}, ""},
+		{"a TrafficExtension", []string{"kind: TrafficExtension\nmetadata: {name: a}\nspec:\n  wasm:\n    url: oci://r/rate-limit:v1\n    phase: AUTHN\n    failStrategy: FAIL_RELOAD\n    pluginConfig: {limits: []}\n"},
+			"0:5:10: warning: TrafficExtension a: spec.wasm.url: is not pinned\n0:8:20: error: TrafficExtension a: spec.wasm.pluginConfig.limits: the list is empty"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var checker Checker
+			for i, text := range c.files {
+				checker.File(fmt.Sprint(i), []byte(text))
+			}
+			var got, want []string
+			for _, f := range checker.Findings() {
+				got = append(got, f.String())
+			}
+			if c.want != "" {
+				want = strings.Split(c.want, "\n")
+			}
+			for i := range max(len(got), len(want)) {
+				switch {
+				case i >= len(got):
+					t.Errorf("missing: %s", want[i])
+				case i >= len(want) || !strings.HasPrefix(got[i], want[i]):
+					t.Errorf("got  %s\nwant %s", got[i], append(want, "nothing")[min(i, len(want))])
+				}
+			}
+		})
+	}
+}
+
+// Secrets that stand in the wrong place are not repeated.
+func TestNothingSecret(t *testing.T) {
+	var c Checker
+	c.File("f", []byte(strings.Replace(edge, "env: KEY", "pem: hunter2", 1)))
+	for _, f := range c.Findings() {
+		if strings.Contains(f.String(), "hunter2") {
+			t.Error(f)
+		}
+	}
+	if len(c.findings) == 0 {
+		t.Error("a key that is none is taken")
+	}
+}
+
+func FuzzFile(f *testing.F) {
+	f.Add(wasmPlugin("jwt-scope", "AUTHN", reload, scopes))
+	f.Add(envoyFilter("fail_open: true", "|\n        limits:\n        - name: a\n"))
+	f.Add(edge + "\n---\n" + mesh + "\n---\n" + fmt.Sprintf(request, "a", "b"))
+	f.Add("a: &a [*a]")
+	f.Fuzz(func(t *testing.T, text string) {
+		var c Checker
+		c.File("f", []byte(text))
+		for _, f := range c.Findings() {
+			if f.Line > strings.Count(text, "\n")+1 || f.Problem == "" {
+				t.Errorf("%s: a text of %d lines", f, strings.Count(text, "\n")+1)
+			}
+		}
+	})
+}

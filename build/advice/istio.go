@@ -1,0 +1,171 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package advice
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tollgate-wasm/tollgate/build/mint"
+)
+
+// plugin looks at a WasmPlugin, or at a TrafficExtension, which Istio 1.30 makes of it and which has the same under wasm.
+func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
+	spec, path := member(n, "spec"), "spec"
+	if kind == "TrafficExtension" {
+		if wasm := member(spec, "wasm"); wasm != nil {
+			spec, path = wasm, "spec.wasm"
+		} else if member(spec, "lua") != nil {
+			return
+		}
+	}
+	if spec == nil || spec.Kind != yaml.MappingNode {
+		c.report(p, n, Error, path, "is required")
+		return
+	}
+	config := member(spec, "pluginConfig")
+	filter := filterNamed(text(member(spec, "url")))
+	for _, other := range []string{filterNamed(text(member(spec, "pluginName"))), filterNamed(text(member(n, "metadata", "name")))} {
+		if filter == "" {
+			filter = other
+		}
+	}
+	if filter == "" && config != nil {
+		filter = filterOf(config)
+	}
+	if filter == "" {
+		return // another's
+	}
+	c.url(p, spec, path+".url")
+	switch strategy := member(spec, "failStrategy"); text(strategy) {
+	case "FAIL_OPEN":
+		c.failOpen(p, strategy, filter, path+".failStrategy")
+	case "FAIL_RELOAD":
+	default:
+		c.report(p, orElse(strategy, spec), Warning, path+".failStrategy", "want FAIL_RELOAD: otherwise, after a trap, every request of that worker is answered 503 until the proxy is restarted")
+	}
+	c.phase(p, spec, path+".phase", filter, config)
+	if config == nil {
+		c.report(p, spec, Error, path+".pluginConfig", "is required: without a configuration the filter does not start, and every request is answered 403 or 503")
+		return
+	}
+	c.environment(p, spec, path, filter, config)
+	p.prefix, p.root = path+".pluginConfig", config
+	c.configuration(p, filter, config)
+}
+
+func orElse(n, other *yaml.Node) *yaml.Node {
+	if n == nil {
+		return other
+	}
+	return n
+}
+
+// url holds the image's address against what Istio makes of it (istio/istio, pkg/wasm/cache.go and pilot/pkg/model/extensions.go).
+func (c *Checker) url(p place, spec *yaml.Node, path string) {
+	n := member(spec, "url")
+	url := text(n)
+	scheme, rest, hasScheme := strings.Cut(url, "://")
+	host, _, _ := strings.Cut(url, "/")
+	switch {
+	case url == "":
+		c.report(p, orElse(n, spec), Error, path, "is required")
+		return
+	case !hasScheme && strings.Contains(host, ":"):
+		c.report(p, n, Error, path, "has no scheme: istiod takes the host for one and discards the plugin, so that requests pass without it; write oci://"+url)
+		return
+	case !hasScheme: // Istio takes it for oci://
+		c.report(p, n, Warning, path, "has no scheme: write oci://"+url)
+		rest = url
+	case scheme != "oci" && scheme != "http" && scheme != "https" && scheme != "file":
+		c.report(p, n, Error, path, "has the scheme "+scheme+", which Istio refuses: want oci, http, https or file")
+		return
+	case scheme == "file":
+		return
+	}
+	sum := member(spec, "sha256")
+	switch {
+	case hasScheme && scheme != "oci":
+		if sum == nil {
+			c.report(p, n, Warning, path, "is not pinned: add sha256, that of the module")
+		}
+	case !strings.Contains(rest, "@sha256:") && sum == nil:
+		c.report(p, n, Warning, path, "is not pinned: a tag can be pushed anew; write oci://…@sha256:…, as tollgate image push prints it")
+	case sum != nil && strings.Contains(rest, "@sha256:") && !strings.HasSuffix(rest, "@sha256:"+text(sum)):
+		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256", "differs from the digest in url: for oci:// both are of the manifest, not of the module")
+	}
+}
+
+// phase holds a plugin's place in the chain against what it needs of the others.
+func (c *Checker) phase(p place, spec *yaml.Node, path, filter string, config *yaml.Node) {
+	n := member(spec, "phase")
+	trusted := false
+	for _, provider := range items(member(config, "providers")) {
+		trusted = trusted || member(provider, "trustedPayload") != nil
+	}
+	switch phase := text(n); {
+	case phase == "":
+		c.report(p, orElse(n, spec), Warning, path, "is not set: the filter then stands right before the router, behind Istio's own authorization; say AUTHN, AUTHZ or STATS")
+	case filter == "jwt-scope" && trusted && phase == "AUTHN":
+		c.report(p, n, Error, path, "is AUTHN: the payload that trustedPayload believes is set by RequestAuthentication, which comes after that phase; want AUTHZ")
+	}
+}
+
+// environment sees to the variables that the configuration reads.
+func (c *Checker) environment(p place, spec *yaml.Node, path, filter string, config *yaml.Node) {
+	if filter != "edge-stamp" {
+		return
+	}
+	given := map[string]*yaml.Node{}
+	for _, e := range items(member(spec, "vmConfig", "env")) {
+		given[text(member(e, "name"))] = e
+	}
+	for _, k := range keyEntries(config) {
+		name := text(member(k, "env"))
+		if name == "" {
+			continue
+		}
+		switch e := given[name]; {
+		case e == nil:
+			c.report(p, member(k, "env"), Error, path+".vmConfig.env", "has no "+name+", which a key is read from: add {name: "+name+", valueFrom: HOST}, and set it in the proxy's pod")
+		case text(member(e, "valueFrom")) != "HOST":
+			c.report(p, e, Warning, path+".vmConfig.env", "gives "+name+" by value: whoever may read the resource, or the proxy's config_dump, reads a private key; want valueFrom: HOST")
+		}
+	}
+}
+
+// keyEntries are all that edge-stamp's configuration says of keys of its own.
+func keyEntries(config *yaml.Node) (list []*yaml.Node) {
+	list = items(member(config, "keys"))
+	for _, t := range items(member(config, "trust")) {
+		list = append(slices.Clone(list), items(member(t, "keys"))...)
+	}
+	return list
+}
+
+// standIns is an environment with a key for each variable, of the algorithm and the kid that the configuration wants of it.
+func standIns(config *yaml.Node) func(string) (string, bool) {
+	values := map[string]string{}
+	for _, k := range keyEntries(config) {
+		name, alg := text(member(k, "env")), jose.SignatureAlgorithm(text(member(k, "alg")))
+		if name != "" && slices.Contains(mintable, alg) && values[name] == "" {
+			values[name] = mint.New(text(member(k, "kid")), alg).PrivateJWK()
+		}
+	}
+	return func(name string) (string, bool) {
+		value, ok := values[name]
+		return value, ok
+	}
+}
+
+var mintable = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512}
+
+func (c *Checker) requestAuthentication(p place, n *yaml.Node) {
+	for _, r := range items(member(n, "spec", "jwtRules")) {
+		c.rewrites = append(c.rewrites, authentication{p, r, text(member(r, "issuer")), texts(member(r, "audiences")), strings.ToLower(text(member(r, "outputPayloadToHeader")))})
+	}
+}

@@ -1,0 +1,139 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package advice
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// together holds what has been found against each other: each is right by itself, and no request could pass, or one that should not.
+func (c *Checker) together() {
+	var edges, meshes []configured
+	for _, f := range c.configs {
+		switch {
+		case f.filter == "jwt-scope":
+			c.trustedPayloads(f)
+		case text(member(f.node, "role")) == "sign":
+			edges = append(edges, f)
+		case f.filter == "edge-stamp":
+			meshes = append(meshes, f)
+		}
+	}
+	for _, mesh := range meshes {
+		if len(edges) > 0 {
+			c.meet(edges, mesh)
+		}
+	}
+}
+
+// trustedPayloads looks for what must overwrite the header that a client could send, and for issuers and audiences that differ from the filter's.
+func (c *Checker) trustedPayloads(f configured) {
+	for _, provider := range items(member(f.node, "providers")) {
+		issuer := text(member(provider, "issuer"))
+		payload := member(provider, "trustedPayload")
+		if payload != nil && strings.HasPrefix(f.resource, "WasmPlugin") || payload != nil && strings.HasPrefix(f.resource, "TrafficExtension") {
+			header := strings.ToLower(text(member(payload, "header")))
+			if !slices.ContainsFunc(c.rewrites, func(a authentication) bool { return a.header == header && a.issuer == issuer }) {
+				c.report(f.place, payload, Error, f.prefix, "trustedPayload believes the header "+header+", which clients can send, and no RequestAuthentication in these files has issuer "+issuer+" and outputPayloadToHeader: "+header+", which overwrites it")
+			}
+		}
+		audiences := texts(member(provider, "audiences"))
+		for _, a := range c.rewrites {
+			if a.issuer != issuer || len(a.audiences) == 0 || len(audiences) == 0 {
+				continue
+			}
+			if !slices.ContainsFunc(a.audiences, func(s string) bool { return slices.Contains(audiences, s) }) {
+				c.report(f.place, orElse(member(provider, "audiences"), provider), Error, f.prefix, "audiences: none is among those of "+a.resource+" for the same issuer: no token passes both")
+			}
+		}
+	}
+}
+
+// meet looks for an edge whose stamps the mesh can take.
+func (c *Checker) meet(edges []configured, mesh configured) {
+	for _, trust := range items(member(mesh.node, "trust")) {
+		if forward := text(member(trust, "forwardIdp")); forward == "true" {
+			continue
+		}
+		issuer, audiences := text(member(trust, "issuer")), texts(member(trust, "audiences"))
+		any := text(member(trust, "anyAudience")) == "true"
+		for _, edge := range edges {
+			if text(member(edge.node, "issuer")) != issuer {
+				continue
+			}
+			if audience := text(member(edge.node, "audience")); !any && !slices.Contains(audiences, audience) {
+				c.report(mesh.place, orElse(member(trust, "audiences"), trust), Error, mesh.prefix, "trust: audiences has not "+audience+", for which "+edge.name()+" signs: every stamp is refused")
+			}
+			if a, b := profile(edge), profile(mesh); a != b {
+				c.report(mesh.place, orElse(member(mesh.node, "profile"), mesh.node), Error, mesh.prefix, "profile is "+b+", and "+edge.name()+" signs in "+a)
+			}
+			if a, b := header(edge), header(mesh); a != b {
+				c.report(mesh.place, orElse(member(mesh.node, "header"), mesh.node), Error, mesh.prefix, "header is "+b+", and "+edge.name()+" signs in "+a)
+			}
+			if lacks := without(demanded(mesh.node), binds(edge)); len(lacks) > 0 {
+				c.report(mesh.place, orElse(member(mesh.node, "require"), mesh.node), Error, mesh.prefix, "require.bind demands "+strings.Join(lacks, ", ")+", which no rule of "+edge.name()+" binds: every stamp is stamp_unbound")
+			}
+		}
+		if !slices.ContainsFunc(edges, func(e configured) bool { return text(member(e.node, "issuer")) == issuer }) {
+			c.report(mesh.place, orElse(member(trust, "issuer"), trust), Warning, mesh.prefix, "trust: none of these files signs as "+issuer)
+		}
+	}
+}
+
+// name is how a finding speaks of a configuration.
+func (f configured) name() string {
+	if f.resource != "" {
+		return f.resource
+	}
+	return f.file
+}
+
+func profile(f configured) string {
+	if p := text(member(f.node, "profile")); p != "" {
+		return p
+	}
+	return "jws"
+}
+
+func header(f configured) string {
+	if h := text(member(f.node, "header")); h != "" {
+		return strings.ToLower(h)
+	}
+	return "x-edge-stamp"
+}
+
+var line = []string{"method", "authority", "path", "query"}
+
+// demanded is what every stamp must bind, by the top of a mesh's configuration.
+func demanded(n *yaml.Node) []string {
+	if b := member(n, "require", "bind"); b != nil {
+		return texts(b)
+	}
+	return line
+}
+
+// binds is all that any rule of an edge binds.
+func binds(f configured) (list []string) {
+	if b := member(f.node, "bind"); b != nil {
+		list = texts(b)
+	} else {
+		list = line
+	}
+	for _, r := range items(member(f.node, "rules")) {
+		list = append(slices.Clone(list), texts(member(r, "bind"))...)
+	}
+	return list
+}
+
+func without(list, others []string) (rest []string) {
+	for _, s := range list {
+		if !slices.Contains(others, s) {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,358 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
+	"github.com/tollgate-wasm/tollgate/shared/gcra"
+	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
+	"github.com/tollgate-wasm/tollgate/shared/replay"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// explanation is what the flags of explain say.
+type explanation struct {
+	request
+	config, token, claims, jwks, source, peer string
+}
+
+func explainCommand() *cobra.Command {
+	var e explanation
+	c := &cobra.Command{
+		Use:   "explain",
+		Short: "Decide a request as a filter would, and say why",
+		Long: `Decide one request by a filter's configuration, in JSON or YAML, and print which rule fits and why those before it do not, each check with what was found, the verdict, and the answer that the client gets.
+It is the filter's own code that decides.
+
+A token comes by --token. With --claims instead, jwt-scope is given a token with these claims whose signature is taken for good; rate-limit and edge-stamp take them as what jwt-scope has verified. Keys
+that the configuration has fetched (jwks.remote) come by --jwks. Counters and memories are a fresh proxy's.
+
+Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2, the command line is none.`,
+		Example: "  tollgate explain --config jwt-scope.yaml --request 'GET https://api.example.com/orders/7' --token \"$TOKEN\"\n" +
+			"  tollgate explain --config rate-limit.yaml --request 'POST https://api.example.com/reports' --claims claims.json --source 192.0.2.7:40000",
+		Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return e.run(c.OutOrStdout()) },
+	}
+	e.request.flags(c)
+	f := c.Flags()
+	f.StringVar(&e.config, "config", "", "a filter's configuration")
+	f.StringVar(&e.token, "token", "", "a token, for the header authorization")
+	f.StringVar(&e.claims, "claims", "", "a file with claims, a JSON object")
+	f.StringVar(&e.jwks, "jwks", "", "a file with the JWK Set that the configuration would fetch")
+	f.StringVar(&e.source, "source", "192.0.2.1:40000", "the client's address and port")
+	f.StringVar(&e.peer, "peer", "", "the SPIFFE ID of the connection's client")
+	return c
+}
+
+func (e *explanation) run(out io.Writer) error {
+	text, err := readConfig(e.config)
+	if err != nil {
+		return err
+	}
+	config, err := yaml.YAMLToJSONStrict([]byte(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.config, err)
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(config, &members); err != nil {
+		return fmt.Errorf("%s: %w", e.config, err)
+	}
+	headers, err := e.pairs()
+	if err != nil {
+		return err
+	}
+	at, err := e.time()
+	if err != nil {
+		return err
+	}
+	if e.token != "" {
+		headers = append(headers, [2]string{"authorization", "Bearer " + e.token})
+	}
+	claims := ""
+	if e.claims != "" {
+		b, err := os.ReadFile(e.claims)
+		if err != nil {
+			return err
+		}
+		claims = string(b)
+	}
+	printed := &report{w: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	defer printed.w.Flush()
+	switch {
+	case members["limits"] != nil:
+		err = e.limits(printed, string(config), headers, at, claims)
+	case members["role"] != nil:
+		err = e.stamps(printed, string(config), headers, at, claims)
+	default:
+		err = e.scopes(printed, members, headers, at, claims)
+	}
+	if err != nil && !errors.Is(err, errRefused) {
+		return fmt.Errorf("%s:\n%w", e.config, err)
+	}
+	return err
+}
+
+var errRefused = errors.New("refused")
+
+// report is what is printed.
+type report struct{ w *tabwriter.Writer }
+
+func (r *report) line(parts ...string) {
+	// What stands in claims is not to move the cursor.
+	for i := range parts {
+		parts[i] = strings.Map(func(c rune) rune {
+			if c < ' ' || c == 0x7f {
+				return '�'
+			}
+			return c
+		}, parts[i])
+	}
+	fmt.Fprintln(r.w, strings.Join(parts, "\t"))
+}
+
+func (r *report) rules(what string, list []match.Fit) {
+	for _, f := range list {
+		if f.Why == "" {
+			r.line(what+" "+f.Name, "fits")
+		} else {
+			r.line(what+" "+f.Name, "does not fit: "+f.Why)
+		}
+	}
+}
+
+// verdict prints the verdict and the answer, and returns errRefused where the request is refused.
+func (r *report) verdict(name string, v *verdict.Verdict, contentType string, headers ...[2]string) error {
+	said := string(v.Outcome()) + ", " + v.Reason().Name
+	if v.Shadow && v.Reason() != verdict.OK {
+		said += ", in shadow mode"
+	}
+	r.line("verdict", said+", by "+name)
+	if v.Admits() {
+		return nil
+	}
+	if v.Challenge != "" {
+		headers = append(headers, [2]string{"www-authenticate", v.Challenge})
+	}
+	a := v.Reason().Answer(contentType, headers...)
+	r.line("answer", fmt.Sprint(a.Status))
+	for _, h := range a.Headers {
+		r.line("", h[0]+": "+h[1])
+	}
+	if len(a.Body) > 0 {
+		r.line("", string(a.Body))
+	}
+	return errRefused
+}
+
+func headerOf(headers [][2]string, name string) string {
+	for _, h := range headers {
+		if h[0] == name {
+			return h[1]
+		}
+	}
+	return ""
+}
+
+// scopes explains jwt-scope.
+func (e *explanation) scopes(out *report, config map[string]json.RawMessage, headers [][2]string, at time.Time, claims string) error {
+	var err error
+	if claims != "" || e.jwks != "" {
+		if headers, err = e.prepare(config, headers, claims); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	p, err := scope.Parse(string(text))
+	if err != nil {
+		return err
+	}
+	d := &scope.Decision{}
+	p.Decide(d, headers, at)
+	for d.Step() != scope.Done {
+		switch d.Step() {
+		case scope.CheckSignature:
+			v, _ := d.Signature()
+			d.SignatureChecked(josetest.Verify(v))
+		case scope.ReadPeer:
+			d.PeerRead(e.peer)
+		default:
+			d.ReplayChecked(replay.Fresh, nil)
+		}
+	}
+	if remote := d.KeysWanted(); remote != nil {
+		return fmt.Errorf("the keys are at %s%s: give the set by --jwks", remote.Authority, remote.Path)
+	}
+	why := d.Explain()
+	out.rules("rule", why.Rules)
+	for _, c := range why.Checks {
+		result := "passes"
+		if c.Code != nil {
+			result = "fails, " + c.Code.Name
+		}
+		if c.Said != "" {
+			result += ": " + c.Said
+		}
+		out.line(c.What, result)
+	}
+	v := d.Verdict()
+	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"))
+}
+
+// prepare puts keys into a configuration: those that are given for those that it would fetch, and one of its own that signs the claims.
+func (e *explanation) prepare(config map[string]json.RawMessage, headers [][2]string, claims string) ([][2]string, error) {
+	var providers []map[string]any
+	if err := json.Unmarshal(config["providers"], &providers); err != nil {
+		return nil, fmt.Errorf("providers: %w", err)
+	}
+	if e.jwks != "" {
+		set, err := os.ReadFile(e.jwks)
+		if err != nil {
+			return nil, err
+		}
+		if !json.Valid(set) {
+			return nil, fmt.Errorf("%s: not JSON", e.jwks)
+		}
+		for _, p := range providers {
+			if keys, _ := p["jwks"].(map[string]any); keys["remote"] != nil {
+				p["jwks"] = map[string]any{"inline": json.RawMessage(set)}
+			}
+		}
+	}
+	if claims != "" {
+		var c map[string]any
+		if err := json.Unmarshal([]byte(claims), &c); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.claims, err)
+		}
+		i := slices.IndexFunc(providers, func(p map[string]any) bool { return p["issuer"] == c["iss"] })
+		if i < 0 {
+			return nil, fmt.Errorf("%s: no provider has the issuer %v", e.claims, c["iss"])
+		}
+		p := providers[i]
+		if trusted, _ := p["trustedPayload"].(map[string]any); trusted != nil {
+			name, _ := trusted["header"].(string)
+			headers = append(headers, [2]string{strings.ToLower(name), base64.RawURLEncoding.EncodeToString([]byte(claims))})
+		} else {
+			key, typ := mint.New("explain", jose.ES256), "JWT"
+			if types, _ := p["types"].([]any); len(types) > 0 {
+				typ, _ = types[0].(string)
+			}
+			p["jwks"], p["algorithms"] = map[string]any{"inline": mint.Set(key)}, []string{"ES256"}
+			headers = append(headers, [2]string{"authorization", "Bearer " + key.Typed(typ, json.RawMessage(claims))})
+		}
+	}
+	list, err := json.Marshal(providers)
+	config["providers"] = list
+	return headers, err
+}
+
+// stamps explains edge-stamp.
+func (e *explanation) stamps(out *report, config string, headers [][2]string, at time.Time, claims string) error {
+	body, err := e.content()
+	if err != nil {
+		return err
+	}
+	p, d, err := decideStamp(config, headers, at, outside{identity: claims, peer: e.peer, body: body})
+	if err != nil {
+		return err
+	}
+	out.rules("rule", d.Rules())
+	v := d.Verdict()
+	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"))
+}
+
+// limits explains rate-limit, as a proxy would decide that has counted nothing yet.
+func (e *explanation) limits(out *report, config string, headers [][2]string, at time.Time, claims string) error {
+	p, err := limit.Parse(config)
+	if err != nil {
+		return err
+	}
+	p.SetSeed(gcra.Seed{})
+	buckets := map[int][]byte{}
+	d := &limit.Decision{}
+	p.Decide(d, headers, at)
+	for d.Step() != limit.Done {
+		switch d.Step() {
+		case limit.ReadIdentity:
+			d.IdentityRead(claims, nil)
+		case limit.ReadSource:
+			d.SourceRead(e.source, nil)
+		case limit.ReadPeer:
+			d.PeerRead(e.peer, nil)
+		case limit.TakeLocal:
+			i := d.Bucket()
+			if buckets[i] == nil {
+				buckets[i] = gcra.Empty()
+			}
+			if next := d.Take(buckets[i]); next != nil {
+				buckets[i] = slices.Clone(next)
+			}
+			d.Taken(nil)
+		case limit.AskGlobal:
+			for _, descriptor := range d.Asks().Descriptors {
+				said := "descriptor"
+				for _, entry := range descriptor.Entries {
+					said += " " + entry.Key + "=" + entry.Value
+				}
+				out.line("the service is asked for", said)
+			}
+			_ = d.GlobalAnswered(ratelimit.Response{}, errNoProxy, at)
+		}
+	}
+	limits, applied := d.Explain()
+	out.rules("limit", limits)
+	for _, a := range applied {
+		said := fmt.Sprintf("%d requests per %v, burst %d, cost %d", a.Requests, a.Per, a.Burst, a.Cost)
+		if a.Tier != "" {
+			said += ", tier " + a.Tier
+		}
+		switch {
+		case a.Missing:
+			said += ", a part of its key is missing"
+		case a.Key != "":
+			said += ", key " + a.Key
+		default:
+			said += ", one bucket for all"
+		}
+		if a.Global {
+			said += ", global: without the service, onError decides"
+		}
+		if a.Shadow {
+			said += ", in shadow mode"
+		}
+		if a.Code != nil {
+			said = a.Code.Name + ": " + said
+		} else {
+			said = "not counted: " + said
+		}
+		out.line("limit "+a.Name, said)
+	}
+	answer := d.Headers(nil)
+	for _, h := range answer {
+		out.line("header", h[0]+": "+h[1])
+	}
+	v := d.Verdict()
+	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"), answer...)
+}

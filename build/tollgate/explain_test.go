@@ -1,0 +1,90 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/build/mint"
+)
+
+const policy = `
+providers:
+- {name: idp, issuer: https://idp, audiences: [api], algorithms: [ES256], jwks: {remote: {cluster: idp, authority: idp, path: /certs}}}
+- {name: mesh, issuer: https://mesh, audiences: [api], trustedPayload: {header: X-Payload}}
+rules:
+- {name: open, match: [{paths: ["/healthz"], methods: [GET]}], access: public}
+- {name: shadow, match: [{hosts: ["*.test"]}], mode: shadow, require: {providers: [idp]}}
+- {name: inside, match: [{paths: ["/inside/{**}"]}], require: {providers: [mesh]}}
+- {name: read, match: [{paths: ["/orders/{id}"], methods: [GET]}], require: {providers: [idp], scopes: {any: [read]}, claims: [{path: [plan], any: [gold]}]}}
+`
+
+// What a person reads of a decision, and the exit code that goes with it.
+func TestExplain(t *testing.T) {
+	config := write(t, "policy.yaml", policy)
+	key := mint.New("k", jose.ES256)
+	set := write(t, "jwks.json", string(mint.Set(key)))
+	claims := map[string]any{"iss": "https://idp", "aud": "api", "scope": "read", "plan": "gold", "exp": time.Now().Add(time.Hour).Unix(), "x": "\x1b[2J"}
+	token := key.Token(claims)
+	file := func(text string) string { return write(t, "claims.json", text) }
+	limits := write(t, "limits.yaml", `
+limits:
+- {name: address, key: [{sourceAddress: {}}], rate: {requests: 5, per: 1s}}
+- {name: user, match: [{paths: ["/orders/{id}"]}], key: [{claim: [sub]}, {pathTemplate: true}], rate: {requests: 600, per: 1m}, tiers: {claim: [plan], values: {gold: {requests: 6000, per: 1m}}}, onMissingKey: deny}
+- {name: all, scope: global, mode: shadow, cost: {header: x-cost, max: 9}, rate: {requests: 100, per: 1h}}
+global: {cluster: c, authority: a, domain: d, onError: deny}
+`)
+	for _, c := range []struct {
+		name string
+		code int
+		args []string
+		want []string // lines, without the spaces of the columns
+	}{
+		{"a token", 0, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", token, "--jwks", set},
+			[]string{`rule open does not fit: the path "/orders/7" is none of /healthz`, `rule shadow does not fit: the host "api" is none of *.test`, "rule read fits", "issuer passes: provider idp", `audience passes: "api"`, "signature passes: good",
+				"scopes passes: it has [read]; any of [read] wanted", `claim passes: plan is "gold"; any is asked for`, "verdict allowed, ok, by read"}},
+		{"keys that are not there", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", token}, nil},
+		{"claims", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","aud":"api","scope":"write","exp":9999999999}`)},
+			[]string{"scopes fails, insufficient_scope: it has [write]; any of [read] wanted", "verdict denied, insufficient_scope, by read", "answer 403", `www-authenticate: Bearer realm="tollgate", error="insufficient_scope", scope="read"`}},
+		{"claims of another", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","aud":"other","exp":9999999999}`)}, []string{`audience fails, token_audience: "other" has none of api`}},
+		{"an earlier time", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", token, "--jwks", set, "--at", "2100-01-01T00:00:00Z"}, []string{"times fails, token_expired"}},
+		{"a trusted payload", 0, []string{"--config", config, "-r", "GET https://api/inside/x", "--claims", file(`{"iss":"https://mesh","aud":"api","exp":9999999999}`)}, []string{"payload passes: there", "verdict allowed, ok, by inside"}},
+		{"shadow mode", 0, []string{"--config", config, "-r", "GET https://a.test/x"}, []string{"credential fails, token_missing", "verdict would_deny, token_missing, in shadow mode, by shadow"}},
+		{"no rule", exitFound, []string{"--config", config, "-r", "PUT https://api/orders/7"}, []string{`rule read does not fit: the method "PUT" is none of GET`, "rule fails, no_rule: none fits, and default is deny"}},
+		{"an ambiguous path", exitFound, []string{"--config", config, "-r", "GET https://api/orders/../healthz"}, []string{"path fails, path_ambiguous: the upstream could read it in another way", "answer 400"}},
+		{"limits", 0, []string{"--config", limits, "-r", "GET https://api/orders/7", "--claims", file(`{"sub":"ann","plan":"gold"}`), "--source", "198.51.100.7:1", "-H", "x-cost: 7"},
+			[]string{"limit address ok: 5 requests per 1s, burst 5, cost 1, key a:198.51.100.7", "limit user ok: 6000 requests per 1m0s, burst 6000, cost 1, tier gold, key s:ann|t:/orders/{id}",
+				"limit all limiter_unavailable: 100 requests per 1h0m0s, burst 100, cost 7, one bucket for all, global: without the service, onError decides, in shadow mode", `header ratelimit: "address";r=4;t=1, "user";r=5999;t=1`, "verdict allowed, ok, by address"}},
+		{"a missing key", exitFound, []string{"--config", limits, "-r", "GET https://api/orders/7"}, []string{"limit user key_missing: 600 requests per 1m0s, burst 600, cost 1, a part of its key is missing", "answer 403"}},
+		{"a limit elsewhere", 0, []string{"--config", limits, "-r", "GET https://api/x"}, []string{`limit user does not fit: the path "/x" is none of /orders/{id}`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, progress := tollgate(t, c.code, append([]string{"explain"}, c.args...)...)
+			if strings.Contains(out, "\x1b") {
+				t.Error("a claim moves the cursor")
+			}
+			var lines []string
+			for _, l := range strings.Split(out, "\n") {
+				lines = append(lines, strings.Join(strings.Fields(l), " "))
+			}
+			all := "\n" + strings.Join(lines, "\n")
+			for _, want := range c.want {
+				if !strings.Contains(all, "\n"+want) {
+					t.Errorf("no line %q in\n%s", want, out)
+				}
+			}
+			if c.want == nil && !strings.Contains(progress, "the keys are at idp/certs: give the set by --jwks") {
+				t.Errorf("%s", progress)
+			}
+		})
+	}
+	for _, line := range [][]string{{"explain"}, {"explain", "--config", config}, {"explain", "--config", config, "-r", "GET https://a/", "--at", "x"}} {
+		tollgate(t, exitUsage, line...)
+	}
+	tollgate(t, exitFound, "explain", "--config", write(t, "bad.yaml", "rules: []"), "-r", "GET https://a/")
+}

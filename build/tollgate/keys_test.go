@@ -1,0 +1,185 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+)
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A key of every algorithm, in every form, signs tokens that go-jose verifies with the set that was printed, and which jwt-scope takes.
+func TestKeysAndTokens(t *testing.T) {
+	for alg := range algorithms {
+		for _, format := range []string{"pem", "jwk"} {
+			file := filepath.Join(t.TempDir(), "key")
+			set, progress := tollgate(t, 0, "keys", "new", "--alg", string(alg), "--kid", "dev", "--format", format, "-o", file)
+			if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 || !strings.Contains(progress, file) {
+				t.Errorf("%s: %v %v %s", alg, info, err, progress)
+			}
+			named := "dev:" + string(alg) + ":" + file
+			secret := strings.HasPrefix(string(alg), "HS")
+			var verifier any
+			if secret {
+				if set != "" {
+					t.Errorf("%s: something of the secret is printed", alg)
+				}
+				if _, progress := tollgate(t, exitFound, "keys", "jwks", named); !strings.Contains(progress, "a secret has no public half") {
+					t.Errorf("%s: %s", alg, progress)
+				}
+				b, err := os.ReadFile(file)
+				var k jose.JSONWebKey
+				if err != nil || json.Unmarshal(b, &k) != nil {
+					t.Fatal(err)
+				}
+				verifier = k.Key
+			} else {
+				again, _ := tollgate(t, 0, "keys", "jwks", named)
+				var a, b jose.JSONWebKeySet
+				if json.Unmarshal([]byte(set), &a) != nil || json.Unmarshal([]byte(again), &b) != nil || len(a.Keys) != 1 || len(b.Keys) != 1 || !a.Keys[0].IsPublic() || strings.Contains(set+again, `"d"`) {
+					t.Fatalf("%s: %s\n%s", alg, set, again)
+				}
+				if x, err := json.Marshal(a.Keys[0]); err != nil || string(x) != string(must(json.Marshal(b.Keys[0]))) {
+					t.Errorf("%s: keys new and keys jwks tell of two keys", alg)
+				}
+				verifier = a.Keys[0].Key
+			}
+			token, progress := tollgate(t, 0, "token", "mint", "--key", named, "--issuer", "https://idp", "--audience", "api", "--scope", "a b", "--claims", write(t, "claims", `{"sub":null,"plan":"gold"}`), "--ttl", "10m")
+			if !strings.Contains(progress, "for development only") {
+				t.Errorf("no warning: %s", progress)
+			}
+			jws, err := jose.ParseSignedCompact(strings.TrimSpace(token), []jose.SignatureAlgorithm{alg})
+			if err != nil {
+				t.Fatal(err)
+			}
+			payload, err := jws.Verify(verifier)
+			var claims map[string]any
+			if err != nil || json.Unmarshal(payload, &claims) != nil || claims["plan"] != "gold" || claims["scope"] != "a b" || claims["sub"] != nil || claims["exp"].(float64)-claims["iat"].(float64) != 600 {
+				t.Errorf("%s %s: %v, %s", alg, format, err, payload)
+			}
+		}
+	}
+	if _, progress := tollgate(t, exitFound, "keys", "new", "--kid", "dev", "-o", write(t, "there", "x")); !strings.Contains(progress, "exists") {
+		t.Errorf("a file is overwritten: %s", progress)
+	}
+	for _, line := range []string{"keys new --alg none --kid a -o b", "keys new", "keys new --kid a -o b --format der", "keys jwks", "keys jwks a", "keys jwks a:none:b", "token mint", "token mint --key a"} {
+		tollgate(t, exitUsage, strings.Fields(line)...)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// What the edge's configuration signs the mesh's takes, and no other request; the keys go through a rotation.
+func TestStamps(t *testing.T) {
+	dir := t.TempDir()
+	var sets []string
+	for i, name := range []string{"OLD", "NEW"} {
+		file := filepath.Join(dir, name)
+		set, _ := tollgate(t, 0, "keys", "new", "--kid", strings.ToLower(name), "--alg", []string{"ES256", "EdDSA"}[i], "-o", file)
+		t.Setenv("EDGE_"+name, string(must(os.ReadFile(file))))
+		sets = append(sets, set)
+	}
+	edge := write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","keys":[{"kid":"old","alg":"ES256","env":"EDGE_OLD"}],"bind":["method","authority","path","query","body"],"copyClaims":["sub"],
+		"rules":[{"name":"open","match":[{"paths":["/healthz"]}],"sign":false},{"name":"all","match":[{"paths":["/{**}"],"methods":["GET","POST"]}],"sign":true}]}`)
+	mesh := func(set string) string {
+		return write(t, "mesh.json", `{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["ES256","EdDSA"],"jwks":{"inline":`+set+`}}],"rules":[{"name":"all","peers":["spiffe://a/edge"]}]}`)
+	}
+	body, at := write(t, "body", "hello"), time.Now().UTC().Format(time.RFC3339)
+	flags := []string{"--request", "POST https://api/orders?a=1", "--body", body, "--at", at}
+	stamp, _ := tollgate(t, 0, append([]string{"stamp", "sign", "--config", edge, "--claims", write(t, "claims", `{"sub":"ann"}`)}, flags...)...)
+	verify := func(code int, more ...string) (string, string) {
+		return tollgate(t, code, append(append([]string{"stamp", "verify", "--config", mesh(sets[0]), "--peer", "spiffe://a/edge", "-H", strings.TrimSpace(stamp)}, flags...), more...)...)
+	}
+	if out, _ := verify(0); out != "rule all: allowed, ok\n" {
+		t.Errorf("%s", out)
+	}
+	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	for want, more := range map[string][]string{"stamp_mismatch": {"-r", "GET https://api/orders?a=1"}, "stamp_expired": {"--at", later}, "peer_untrusted": {"--peer", "spiffe://a/other"}} {
+		if out, _ := verify(exitFound, more...); !strings.Contains(out, want) {
+			t.Errorf("%s: %s", want, out)
+		}
+	}
+	_, text, _ := strings.Cut(strings.TrimSpace(stamp), ": ")
+	out, _ := tollgate(t, 0, "stamp", "inspect", text, "--at", at)
+	for _, want := range []string{`"kid": "old"`, `"sub": "ann"`, "iat is " + at + ", in 0s", "exp is ", ", in 30s", "not verified"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in %s", want, out)
+		}
+	}
+	if _, progress := tollgate(t, exitFound, "stamp", "sign", "--config", edge, "-r", "GET https://api/healthz"); !strings.Contains(progress, "rule open does not sign") {
+		t.Errorf("%s", progress)
+	}
+	if _, progress := tollgate(t, exitFound, "stamp", "sign", "--config", edge, "-r", "PUT https://api/x"); !strings.Contains(progress, "no_rule") {
+		t.Errorf("%s", progress)
+	}
+	remote := write(t, "remote.json", `{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"edge","authority":"edge","path":"/keys"}}}],"rules":[{"name":"all"}]}`)
+	if _, progress := tollgate(t, exitFound, append([]string{"stamp", "verify", "--config", remote, "-H", strings.TrimSpace(stamp)}, flags...)...); !strings.Contains(progress, "the keys are at edge/keys") {
+		t.Errorf("%s", progress)
+	}
+	kids := func(stage string) (list []string) {
+		next, _ := tollgate(t, 0, "keys", "rotate", edge, "old", `{"kid":"new","alg":"EdDSA","env":"EDGE_NEW"}`, "--stage", stage)
+		edge = write(t, "edge.json", next)
+		var c struct{ Keys []struct{ Kid string } }
+		if err := json.Unmarshal([]byte(next), &c); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range c.Keys {
+			list = append(list, k.Kid)
+		}
+		return list
+	}
+	for i, stage := range []string{"publish", "sign", "retire"} {
+		if got, want := kids(stage), [][]string{{"old", "new"}, {"new", "old"}, {"new"}}[i]; !slices.Equal(got, want) {
+			t.Errorf("%s: %v", stage, got)
+		}
+		stamp, _ = tollgate(t, 0, append([]string{"stamp", "sign", "--config", edge}, flags...)...)
+		both := fmt.Sprintf(`{"keys":[%s,%s]}`, firstKey(sets[0]), firstKey(sets[1]))
+		tollgate(t, 0, append([]string{"stamp", "verify", "--config", mesh(both), "--peer", "spiffe://a/edge", "-H", strings.TrimSpace(stamp)}, flags...)...)
+	}
+	for _, line := range [][]string{{"stamp", "sign"}, {"stamp", "sign", "--config", edge}, {"stamp", "sign", "--config", edge, "-r", "GET /x"}, {"stamp", "sign", "--config", edge, "-r", "GET https://a/", "-H", "x"},
+		{"stamp", "inspect", "a", "b"}, {"stamp", "verify", "--config", edge, "-r", "GET https://a/", "--at", "noon"}, {"keys", "rotate", edge, "new", "{}", "--stage", "sign"}, {"keys", "rotate", edge, "new", `{"kid":"x"}`}} {
+		tollgate(t, exitUsage, line...)
+	}
+	tollgate(t, exitFound, "keys", "rotate", edge, "gone", `{"kid":"x"}`, "--stage", "sign")
+	tollgate(t, exitFound, "stamp", "inspect", "a.b")
+}
+
+func firstKey(set string) string {
+	var s struct{ Keys []json.RawMessage }
+	if err := json.Unmarshal([]byte(set), &s); err != nil {
+		panic(err)
+	}
+	return string(s.Keys[0])
+}
+
+// A printed set is one that jwt-scope takes.
+func TestSetsAreTaken(t *testing.T) {
+	set, _ := tollgate(t, 0, "keys", "new", "--kid", "dev", "-o", filepath.Join(t.TempDir(), "key"))
+	if _, err := scope.Parse(`{"providers":[{"name":"idp","issuer":"https://idp","audiences":["api"],"algorithms":["ES256"],"jwks":{"inline":` + set + `}}],"rules":[{"name":"all","match":[]}]}`); err != nil {
+		t.Error(err)
+	}
+}

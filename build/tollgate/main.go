@@ -1,0 +1,100 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command tollgate is what people do with the filters outside of Envoy: compile them, pack and push their images, make keys, tokens and stamps.
+//
+//	go run ./build/tollgate help
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// The exit codes.
+const (
+	exitFound = 1 // something is wrong with what was looked at, or could not be done
+	exitUsage = 2 // the command line is none
+)
+
+// usage is an error of the command line.
+type usage struct{ error }
+
+func (u usage) Unwrap() error { return u.error }
+
+// run runs a command line and returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, progress io.Writer) int {
+	root := command()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(progress)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(progress, "tollgate:", err)
+	var u usage
+	if errors.As(err, &u) {
+		fmt.Fprintln(progress, "See tollgate help.")
+		return exitUsage
+	}
+	return exitFound
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tollgate",
+		Short: "Compile, pack and try Tollgate's filters",
+		Long: `Tollgate's filters run inside Envoy. This command does what is done outside of it.
+
+Exit codes: 0, all is well; 1, something is wrong with what was looked at, or could not be done; 2, the command line is none.
+Results go to standard output, everything else to standard error.`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage{fmt.Errorf("there is no command %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
+	root.AddCommand(buildCommand(), checkCommand(), descriptorsCommand(), explainCommand(), imageCommand(), keysCommand(), stampCommand(), tokenCommand())
+	return root
+}
+
+// group is a command that only has others.
+func group(name, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short, RunE: func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usage{fmt.Errorf("%s has no command %q", c.CommandPath(), args[0])}
+		}
+		return c.Help()
+	}}
+	c.AddCommand(commands...)
+	return c
+}
+
+// exactly wants that many arguments.
+func exactly(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := cobra.ExactArgs(n)(c, args); err != nil {
+			return usage{fmt.Errorf("%s: %w", c.UseLine(), err)}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,254 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
+	"github.com/tollgate-wasm/tollgate/shared/replay"
+)
+
+func stampCommand() *cobra.Command {
+	return group("stamp", "Make, check and read the stamps of edge-stamp", stampSignCommand(), stampVerifyCommand(), stampInspectCommand())
+}
+
+// outside is what a decision needs of a proxy, as a command has it.
+type outside struct {
+	identity string // verified claims, as JSON
+	peer     string
+	body     []byte
+}
+
+func surroundings() stamp.Surroundings {
+	return stamp.Surroundings{Env: os.LookupEnv, Random: func(b []byte) error {
+		_, err := rand.Read(b)
+		return err
+	}}
+}
+
+// decideStamp decides a request as the filter does.
+func decideStamp(config string, headers [][2]string, at time.Time, o outside) (*stamp.Policy, *stamp.Decision, error) {
+	p, err := stamp.Parse(config, surroundings())
+	if err != nil {
+		return nil, nil, err
+	}
+	if key := p.Signer(); key != nil && key.Algorithm().ByProxy() {
+		p.SignByProxy()
+	}
+	d := &stamp.Decision{}
+	p.Decide(d, headers, o.body == nil, at)
+	for {
+		switch d.Step() {
+		case stamp.CheckSignature:
+			d.SignatureChecked(josetest.Verify(d.Signature()))
+		case stamp.Sign:
+			d.Signed(josetest.Sign(d.Signing()))
+		case stamp.ReadPeer:
+			d.PeerRead(o.peer)
+		case stamp.ReadIdentity:
+			d.IdentityRead(o.identity, nil)
+		case stamp.ReadBody:
+			sum := sha256.Sum256(o.body)
+			d.BodyRead(base64.RawURLEncoding.EncodeToString(sum[:]))
+		case stamp.CheckReplay:
+			d.ReplayChecked(replay.Fresh, nil) // who has seen it only a proxy knows
+		case stamp.CheckGlobal:
+			_ = d.GlobalChecked(ratelimit.Response{}, errNoProxy)
+		default:
+			if remote := d.KeysWanted(); remote != nil {
+				return nil, nil, fmt.Errorf("the keys are at %s%s, which this command does not fetch: put the set into the configuration as jwks.inline", remote.Authority, remote.Path)
+			}
+			return p, d, nil
+		}
+	}
+}
+
+var errNoProxy = errors.New("no proxy, and so no rate-limit service")
+
+func stampSignCommand() *cobra.Command {
+	var r request
+	var config, claims string
+	c := &cobra.Command{
+		Use:   "sign",
+		Short: "Print the headers with which the edge would send a request on",
+		Long: `Decide a request as edge-stamp with this configuration (role: sign) would, and print the headers that it sets. Keys are read as in the proxy: from the environment (env), or the configuration.
+
+For trying a mesh by hand: whoever has the key can sign anything.`,
+		Example: "  EDGE_KEY=$(cat edge.pem) tollgate stamp sign --config edge.json --request 'GET https://api.example.com/orders/7'",
+		Args:    exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			d, p, err := r.stamp(config, outside{}, claims)
+			if err != nil {
+				return err
+			}
+			v := d.Verdict()
+			if !v.Admits() {
+				return fmt.Errorf("rule %s: %s", p.RuleName(v.Rule), v.Reason().Name)
+			}
+			var e forward.Effect
+			d.Effect(&e)
+			if len(e.Set) == 0 {
+				return fmt.Errorf("rule %s does not sign", p.RuleName(v.Rule))
+			}
+			for _, h := range e.Set {
+				fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", h[0], h[1])
+			}
+			return nil
+		},
+	}
+	r.flags(c)
+	c.Flags().StringVar(&config, "config", "", "edge-stamp's configuration")
+	c.Flags().StringVar(&claims, "claims", "", "a file with the claims that jwt-scope has verified, as JSON, for copyClaims")
+	return c
+}
+
+// stamp decides the request of the flags.
+func (r *request) stamp(config string, o outside, claims string) (*stamp.Decision, *stamp.Policy, error) {
+	text, err := readConfig(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	headers, err := r.pairs()
+	if err != nil {
+		return nil, nil, err
+	}
+	at, err := r.time()
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.body, err = r.content(); err != nil {
+		return nil, nil, err
+	}
+	if claims != "" {
+		b, err := os.ReadFile(claims)
+		if err != nil {
+			return nil, nil, err
+		}
+		o.identity = string(b)
+	}
+	p, d, err := decideStamp(text, headers, at, o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s:\n%w", config, err)
+	}
+	return d, p, nil
+}
+
+func stampVerifyCommand() *cobra.Command {
+	var r request
+	var config, peer string
+	c := &cobra.Command{
+		Use:   "verify",
+		Short: "Say whether a mesh would admit a stamped request, and why not",
+		Long: `Decide a request with its stamp as edge-stamp with this configuration (role: verify) would. Clients are never told the reason; this is.
+
+Whether the stamp has been used before only a proxy knows: here it counts as new. Keys have to stand in the configuration (jwks.inline).`,
+		Example: "  tollgate stamp verify --config mesh.json --request 'GET https://api.example.com/orders/7' --header \"$(cat stamp.txt)\"",
+		Args:    exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			d, p, err := r.stamp(config, outside{peer: peer}, "")
+			if err != nil {
+				return err
+			}
+			v := d.Verdict()
+			fmt.Fprintf(c.OutOrStdout(), "rule %s: %s, %s\n", p.RuleName(v.Rule), v.Outcome(), v.Reason().Name)
+			if !v.Admits() {
+				return errors.New("refused")
+			}
+			return nil
+		},
+	}
+	r.flags(c)
+	c.Flags().StringVar(&config, "config", "", "edge-stamp's configuration")
+	c.Flags().StringVar(&peer, "peer", "", "the SPIFFE ID of the connection's client")
+	return c
+}
+
+func stampInspectCommand() *cobra.Command {
+	var at string
+	c := &cobra.Command{
+		Use:   "inspect [STAMP]",
+		Short: "Read a stamp, or any other JWS, without checking it",
+		Long: `Print the header and the claims of a stamp in profile jws, or of any other compact JWS, with its times in words. Without an argument it is read from standard input.
+
+Nothing is verified: whoever made it may have written anything into it.`,
+		Example: "  tollgate stamp inspect eyJhbGciOiJFUzI1NiIsInR5cCI6ImVkZ2Utc3RhbXArand0In0.e30.c2ln",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage{errors.New("want one stamp")}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			r := request{at: at}
+			now, err := r.time()
+			if err != nil {
+				return err
+			}
+			text := strings.Join(args, "")
+			if text == "" {
+				b, err := io.ReadAll(c.InOrStdin())
+				if err != nil {
+					return err
+				}
+				text = string(b)
+			}
+			return inspect(c.OutOrStdout(), strings.TrimSpace(text), now)
+		},
+	}
+	c.Flags().StringVar(&at, "at", "", "the time to compare with, RFC 3339 (default: now)")
+	return c
+}
+
+func inspect(out io.Writer, text string, now time.Time) error {
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return errors.New("a compact JWS has three parts with dots between them")
+	}
+	for i, name := range []string{"header", "claims"} {
+		b, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		var members map[string]any
+		if err := json.Unmarshal(b, &members); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		pretty, err := json.MarshalIndent(members, "", "  ")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s %s\n", name, pretty)
+		for _, claim := range []string{"iat", "nbf", "exp"} {
+			if seconds, ok := members[claim].(float64); ok {
+				t := time.Unix(int64(seconds), 0).UTC()
+				fmt.Fprintf(out, "%s is %s, %s\n", claim, t.Format(time.RFC3339), relative(t, now))
+			}
+		}
+	}
+	fmt.Fprintln(out, "not verified")
+	return nil
+}
+
+func relative(t, now time.Time) string {
+	if d := t.Sub(now).Round(time.Second); d >= 0 {
+		return "in " + d.String()
+	} else {
+		return (-d).String() + " ago"
+	}
+}

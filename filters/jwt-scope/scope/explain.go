@@ -1,0 +1,288 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package scope
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/jwt"
+	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// Check is one thing that was looked at about a request, for people.
+type Check struct {
+	What string        // "audience"
+	Code *verdict.Code // why the request is refused by it; nil: it passes
+	Said string        // what was found: claims of the token, and what the configuration wants of them
+}
+
+// Explanation is a decision in words. It says what claims say: it is for whoever has the token, never for a log.
+type Explanation struct {
+	Rules  []match.Fit // in order, up to the one that fits
+	Checks []Check     // up to the one that fails, which has the verdict's code
+}
+
+// Explain tells of a decision that is done, by the same functions that made it.
+func (d *Decision) Explain() Explanation {
+	e := &explainer{d: d}
+	e.run()
+	if code := d.verdict.Reason(); code != verdict.OK && !e.failed {
+		e.fail("decision", code, "")
+	}
+	return e.Explanation
+}
+
+type explainer struct {
+	Explanation
+	d      *Decision
+	failed bool
+}
+
+func (e *explainer) pass(what, said string) {
+	e.Checks = append(e.Checks, Check{What: what, Said: said})
+}
+
+func (e *explainer) fail(what string, code *verdict.Code, said string) {
+	e.Checks = append(e.Checks, Check{what, code, said})
+	e.failed = true
+}
+
+// check passes, or fails for the reason that is given.
+func (e *explainer) check(what string, code *verdict.Code, said string) (passes bool) {
+	if code == nil {
+		e.pass(what, said)
+	} else {
+		e.fail(what, code, said)
+	}
+	return code == nil
+}
+
+func (e *explainer) run() {
+	d := e.d
+	p, v := d.policy, d.verdict.Reason()
+	if v == verdict.PathAmbiguous {
+		e.fail("path", v, "the upstream could read it in another way")
+		return
+	}
+	e.pass("path", d.request.Path)
+	for i := range p.rules {
+		r := &p.rules[i]
+		if e.Rules = append(e.Rules, match.Fit{Name: r.name, Why: match.Why(r.conditions, &d.request)}); e.Rules[i].Why == "" {
+			break
+		}
+	}
+	if d.verdict.Rule < 0 {
+		if v == verdict.NoRule {
+			e.fail("rule", v, "none fits, and default is deny")
+		} else {
+			e.pass("rule", "none fits, and default is allow")
+		}
+		return
+	}
+	r := &p.rules[d.verdict.Rule]
+	e.pass("rule", r.name+", access "+string(r.access))
+	switch {
+	case r.access == public:
+	case r.trusted:
+		e.trusted(r)
+	default:
+		e.token(r)
+	}
+}
+
+// token tells of a credential.
+func (e *explainer) token(r *rule) {
+	d := e.d
+	p, v := d.policy, d.verdict.Reason()
+	found, refused := p.searchCredential(d.headers, d.request.Query)
+	switch {
+	case refused == TokenMissing && r.access == optional:
+		e.pass("credential", "none, and access is optional")
+		return
+	case refused != nil:
+		e.fail("credential", refused, "")
+		return
+	}
+	e.pass("credential", "in "+found.at.String())
+	t, err := jose.Parse(found.token, p.limits)
+	if err != nil {
+		e.fail("form", TokenMalformed, err.Error())
+		return
+	}
+	e.pass("form", "alg "+t.Alg+", kid "+strconv.Quote(t.KeyID)+", typ "+strconv.Quote(t.Type))
+	provider := p.issuer(t.Payload)
+	switch iss, _ := strictjson.Member(t.Payload, "iss"); {
+	case provider == nil:
+		e.fail("issuer", TokenIssuer, "no provider has iss "+iss.Raw)
+		return
+	case provider.trusted() || !provider.takes(r, found.at):
+		e.fail("issuer", TokenIssuer, "provider "+provider.name+" is not accepted by the rule, or not from "+found.at.String())
+		return
+	}
+	e.pass("issuer", "provider "+provider.name)
+	alg, ok := jose.ParseAlgorithm(t.Alg)
+	if !ok || !provider.allows(alg) {
+		e.fail("algorithm", TokenAlgorithm, t.Alg+" is none of "+names(provider.algorithms))
+		return
+	}
+	e.pass("algorithm", t.Alg)
+	if len(provider.types) > 0 {
+		if !contains(provider.types, jwt.MediaType(t.Type)) {
+			e.fail("type", TokenType, strconv.Quote(t.Type)+" is none of "+strings.Join(provider.types, ", "))
+			return
+		}
+		e.pass("type", t.Type)
+	}
+	if !e.claims(provider, t, TokenMalformed) {
+		return
+	}
+	switch v {
+	case TokenKeyUnknown, TokenAlgorithm, verdict.KeysUnavailable:
+		e.fail("key", v, "no key of the provider has the kid and fits the algorithm")
+		return
+	case TokenSignature:
+		e.fail("signature", v, "no key of the provider has made it")
+		return
+	case verdict.Internal:
+		return
+	}
+	e.pass("signature", "good")
+	if v == TokenUnbound {
+		e.fail("sender", v, "it does not prove to be the one that the token's cnf names")
+		return
+	}
+	e.authorized(r)
+}
+
+// trusted tells of claims that another filter has verified.
+func (e *explainer) trusted(r *rule) {
+	d := e.d
+	value, found := "", 0
+	for i := range d.headers {
+		if r.trusts(d.headers[i][0]) {
+			value = d.headers[i][1]
+			found++
+		}
+	}
+	payload, err := jose.DecodePayload(value, d.policy.limits)
+	switch {
+	case found == 0 && r.access == optional:
+		e.pass("payload", "none, and access is optional")
+		return
+	case found == 0:
+		e.fail("payload", PayloadMissing, "the header is not there")
+		return
+	case found > 1:
+		e.fail("payload", PayloadMalformed, "the header stands there more than once")
+		return
+	case err != nil:
+		e.fail("payload", PayloadMalformed, err.Error())
+		return
+	}
+	e.pass("payload", "there")
+	provider := d.policy.issuer(payload)
+	if provider == nil || !provider.trusted() || !r.accepts(provider) {
+		e.fail("issuer", TokenIssuer, "no provider with a trustedPayload that the rule accepts has it")
+		return
+	}
+	e.pass("issuer", "provider "+provider.name)
+	if e.claims(provider, &jose.JWS{Payload: payload}, PayloadMalformed) {
+		e.authorized(r)
+	}
+}
+
+// claims tells of those that the provider looks at.
+func (e *explainer) claims(p *provider, t *jose.JWS, malformed *verdict.Code) (passes bool) {
+	aud, _ := strictjson.Member(t.Payload, "aud")
+	switch {
+	case len(p.audiences) == 0:
+		e.pass("audience", "any")
+	case !jwt.ForAudience(t.Payload, p.audiences):
+		e.fail("audience", TokenAudience, aud.Raw+" has none of "+strings.Join(p.audiences, ", "))
+		return false
+	default:
+		e.pass("audience", aud.Raw)
+	}
+	dates, ok := p.readValidity(t.Payload)
+	if !ok {
+		e.fail("times", malformed, "exp is missing, or one of exp, nbf and iat is no date")
+		return false
+	}
+	said := "clock skew " + p.skew.String()
+	for _, name := range []string{"iat", "nbf", "exp"} {
+		if v, ok := strictjson.Member(t.Payload, name); ok {
+			said = name + " " + time.Unix(v.Int(), 0).UTC().Format(time.RFC3339) + ", " + said
+		}
+	}
+	return e.check("times", p.check(&dates, e.d.now), said)
+}
+
+// authorized tells of what the rule asks for.
+func (e *explainer) authorized(r *rule) {
+	v := e.d.verified
+	if v == nil {
+		return
+	}
+	if s := &r.scopes; len(s.all)+len(s.any)+len(s.none) > 0 {
+		said := "it has " + list(v.scopes)
+		for _, want := range []struct {
+			name   string
+			scopes []string
+		}{{"all", s.all}, {"any", s.any}, {"none", s.none}} {
+			if len(want.scopes) > 0 {
+				said += "; " + want.name + " of " + list(want.scopes) + " wanted"
+			}
+		}
+		var code *verdict.Code
+		if !s.fit(v.scopes) {
+			code = InsufficientScope
+		}
+		if !e.check("scopes", code, said) {
+			return
+		}
+	}
+	for i := range r.claims {
+		c := &r.claims[i]
+		value, ok := jwt.Claim(v.claims, c.path)
+		said := strings.Join(c.path, ".") + " is " + value.Raw
+		if !ok {
+			said = strings.Join(c.path, ".") + " is not there"
+		}
+		var code *verdict.Code
+		if !c.fits(e.d, v.claims) {
+			code = ClaimMismatch
+		}
+		if !e.check("claim", code, said+"; "+string(c.op)+" is asked for") {
+			return
+		}
+	}
+}
+
+// String tells the place in words.
+func (l *location) String() string {
+	switch {
+	case l.cookie != "":
+		return "cookie " + l.cookie
+	case l.query != "":
+		return "query parameter " + l.query
+	case l.scheme != "":
+		return "header " + l.header + ", scheme " + l.scheme
+	}
+	return "header " + l.header
+}
+
+func names(algorithms []jose.Algorithm) string {
+	var all []string
+	for _, a := range algorithms {
+		all = append(all, a.String())
+	}
+	return strings.Join(all, ", ")
+}
+
+func list(words []string) string { return "[" + strings.Join(words, " ") + "]" }
