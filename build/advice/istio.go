@@ -152,7 +152,7 @@ func standIns(config *yaml.Node) func(string) (string, bool) {
 	values := map[string]string{}
 	for _, k := range keyEntries(config) {
 		name, alg := text(member(k, "env")), jose.SignatureAlgorithm(text(member(k, "alg")))
-		if name != "" && slices.Contains(mintable, alg) && values[name] == "" {
+		if name != "" && slices.Contains(mint.Algorithms, alg) && values[name] == "" {
 			values[name] = mint.New(text(member(k, "kid")), alg).PrivateJWK()
 		}
 	}
@@ -161,8 +161,6 @@ func standIns(config *yaml.Node) func(string) (string, bool) {
 		return value, ok
 	}
 }
-
-var mintable = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512}
 
 func (c *Checker) requestAuthentication(p place, n *yaml.Node) {
 	for _, r := range items(member(n, "spec", "jwtRules")) {

@@ -1,7 +1,7 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mint makes keys and tokens for tests, benchmarks and the demo with go-jose: what the filters verify was signed by an implementation that is not ours.
+// Package mint makes keys and tokens for tests, benchmarks, the demo and the command with go-jose: what the filters verify was signed by an implementation that is not ours.
 package mint
 
 import (
@@ -15,6 +15,9 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 )
+
+// Algorithms are those that New makes keys for.
+var Algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512}
 
 // Key signs tokens.
 type Key struct {

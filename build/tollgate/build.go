@@ -16,11 +16,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
 )
 
 // filters are those that there are.
-var filters = []string{"jwt-scope", "edge-stamp", "rate-limit"}
+var filters = advice.Filters
 
 func buildCommand() *cobra.Command {
 	return &cobra.Command{

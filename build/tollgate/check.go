@@ -5,7 +5,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,12 +26,7 @@ every fault is reported at once, with file, line and path. So is what Istio acce
 
 Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line is none.`,
 		Example: "  tollgate check WasmPlugin/*.yaml\n  kubectl get wasmplugin,requestauthentication -A -o yaml | tollgate check -",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage{errors.New("name at least one file, or - for standard input")}
-			}
-			return nil
-		},
+		Args:    atLeastOne("file, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
 				return usage{fmt.Errorf("--output %q: want text or json", output)}

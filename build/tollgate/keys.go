@@ -4,11 +4,6 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -22,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/spf13/cobra"
 
+	"github.com/tollgate-wasm/tollgate/build/mint"
 	ours "github.com/tollgate-wasm/tollgate/shared/jose"
 )
 
@@ -29,37 +25,11 @@ func keysCommand() *cobra.Command {
 	return group("keys", "Make keys, and the public sets of them", keysNewCommand(), keysJWKSCommand(), keysRotateCommand())
 }
 
-// algorithms that keys are made for, and how.
-var algorithms = map[jose.SignatureAlgorithm]func() (any, error){
-	jose.ES256: onCurve(elliptic.P256()), jose.ES384: onCurve(elliptic.P384()), jose.ES512: onCurve(elliptic.P521()),
-	jose.RS256: ofRSA, jose.RS384: ofRSA, jose.RS512: ofRSA, jose.PS256: ofRSA, jose.PS384: ofRSA, jose.PS512: ofRSA,
-	jose.EdDSA: func() (any, error) {
-		_, private, err := ed25519.GenerateKey(rand.Reader)
-		return private, err
-	},
-	jose.HS256: secretOf(32), jose.HS384: secretOf(48), jose.HS512: secretOf(64),
-}
-
-func onCurve(curve elliptic.Curve) func() (any, error) {
-	return func() (any, error) { return ecdsa.GenerateKey(curve, rand.Reader) }
-}
-
-func ofRSA() (any, error) { return rsa.GenerateKey(rand.Reader, 2048) }
-
-func secretOf(size int) func() (any, error) {
-	return func() (any, error) {
-		secret := make([]byte, size)
-		_, err := rand.Read(secret)
-		return secret, err
-	}
-}
-
 func algorithmNames() string {
 	var names []string
-	for a := range algorithms {
+	for _, a := range mint.Algorithms {
 		names = append(names, string(a))
 	}
-	slices.Sort(names)
 	return strings.Join(names, ", ")
 }
 
@@ -74,22 +44,19 @@ As PEM, a key is PKCS#8 and has neither kid nor alg: write those into the config
 		Example: "  tollgate keys new --alg ES256 --kid edge-2026-11 --output edge-2026-11.pem",
 		Args:    exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			make, ok := algorithms[jose.SignatureAlgorithm(alg)]
 			switch {
-			case !ok:
+			case !slices.Contains(mint.Algorithms, jose.SignatureAlgorithm(alg)):
 				return usage{fmt.Errorf("--alg %q: want one of %s", alg, algorithmNames())}
 			case kid == "" || output == "":
 				return usage{errors.New("--kid and --output are required")}
 			case format != "pem" && format != "jwk":
 				return usage{fmt.Errorf("--format %q: want pem or jwk", format)}
 			}
-			private, err := make()
-			if err != nil {
-				return err
-			}
+			private := mint.New(kid, jose.SignatureAlgorithm(alg)).Private()
 			jwk := jose.JSONWebKey{Key: private, KeyID: kid, Algorithm: alg, Use: "sig"}
 			secret := strings.HasPrefix(alg, "HS")
 			var text []byte
+			var err error
 			if format == "jwk" || secret {
 				text, err = json.MarshalIndent(jwk, "", "  ")
 				text = append(text, '\n')
@@ -144,12 +111,7 @@ func keysJWKSCommand() *cobra.Command {
 
 Secrets (HS*) have no public half and are refused.`,
 		Example: "  tollgate keys jwks edge-2026-11:ES256:edge-2026-11.pem edge-2026-10:ES256:edge-2026-10.pem > jwks.json",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage{errors.New("name at least one key: KID:ALG:FILE")}
-			}
-			return nil
-		},
+		Args:    atLeastOne("key: KID:ALG:FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			set := []json.RawMessage{}
 			for _, arg := range args {

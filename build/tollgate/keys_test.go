@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 )
 
@@ -29,7 +30,7 @@ func write(t *testing.T, name, text string) string {
 
 // A key of every algorithm, in every form, signs tokens that go-jose verifies with the set that was printed, and which jwt-scope takes.
 func TestKeysAndTokens(t *testing.T) {
-	for alg := range algorithms {
+	for _, alg := range mint.Algorithms {
 		for _, format := range []string{"pem", "jwk"} {
 			file := filepath.Join(t.TempDir(), "key")
 			set, progress := tollgate(t, 0, "keys", "new", "--alg", string(alg), "--kid", "dev", "--format", format, "-o", file)

@@ -98,3 +98,13 @@ func exactly(n int) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// atLeastOne wants arguments of that kind.
+func atLeastOne(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usage{errors.New("name at least one " + what)}
+		}
+		return nil
+	}
+}
