@@ -74,7 +74,7 @@ func (s *state) configure(text string) (err error) {
 	}
 	s.seen, err = host.NewReplayGuard("stamp\x00"+string(name), entries)
 	if g := s.policy.Global(); g != nil {
-		s.global = &limiter.Service{Plugin: s.plugin, Cluster: g.Cluster, Authority: g.Authority, Timeout: g.Timeout, Log: Name + ": replay: onceGlobal"}
+		s.global = &limiter.Service{Service: g.Service, Plugin: s.plugin, Log: Name + ": replay: onceGlobal"}
 	}
 	return err
 }

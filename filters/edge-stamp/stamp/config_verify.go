@@ -15,6 +15,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 )
 
 // verifier is the role of the mesh.
@@ -56,11 +57,8 @@ const (
 
 // Global says how the stamps that all proxies have seen are asked for, by Envoy's rate-limit service.
 type Global struct {
-	Cluster   string
-	Authority string
-	Domain    string
-	Timeout   time.Duration
-	local     bool // onError: what this proxy has seen decides alone
+	ratelimit.Service
+	local bool // onError: what this proxy has seen decides alone
 }
 
 func (c *config) readVerifier(o *conf.Object, from Surroundings) {
@@ -110,16 +108,7 @@ func readDemand(o *conf.Object, d demand) demand {
 }
 
 func readGlobal(o *conf.Object) *Global {
-	g := &Global{}
-	for _, field := range [...]struct {
-		name string
-		into *string
-	}{{"cluster", &g.Cluster}, {"authority", &g.Authority}, {"domain", &g.Domain}} {
-		if n, ok := o.Need(field.name); ok {
-			*field.into = n.Text()
-		}
-	}
-	g.Timeout = o.Duration("timeout", 100*time.Millisecond, time.Millisecond, 10*time.Second)
+	g := &Global{Service: ratelimit.ReadService(o, 100*time.Millisecond)}
 	g.local = o.Enum("onError", "deny", "local") == "local"
 	o.End()
 	return g

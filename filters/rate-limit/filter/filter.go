@@ -69,7 +69,7 @@ func (s *state) configure(text string) (err error) {
 	s.table = t
 	s.policy.SetSeed(seed)
 	if g := s.policy.Global(); g != nil {
-		s.service = &service{Service: limiter.Service{Plugin: s.plugin, Cluster: g.Cluster, Authority: g.Authority, Timeout: g.Timeout, Log: Name + ": global"}}
+		s.service = &service{Service: limiter.Service{Service: g.Service, Plugin: s.plugin, Log: Name + ": global"}}
 		if err = s.service.defineCounters(); err != nil {
 			return err
 		}

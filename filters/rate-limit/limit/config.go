@@ -11,6 +11,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/sfv"
 )
 
@@ -70,10 +71,7 @@ type cost struct {
 
 // Global says how limits of all proxies are asked for, by Envoy's rate-limit service.
 type Global struct {
-	Cluster   string
-	Authority string
-	Domain    string
-	Timeout   time.Duration // that a request waits for the answer, at most
+	ratelimit.Service
 
 	onError   onError
 	replicas  int64 // proxies that share the limits
@@ -279,16 +277,7 @@ func readPath(n conf.Node) (path []string) {
 }
 
 func readGlobal(o *conf.Object) *Global {
-	g := &Global{}
-	for _, field := range [...]struct {
-		name string
-		into *string
-	}{{"cluster", &g.Cluster}, {"authority", &g.Authority}, {"domain", &g.Domain}} {
-		if n, ok := o.Need(field.name); ok {
-			*field.into = n.Text()
-		}
-	}
-	g.Timeout = o.Duration("timeout", 20*time.Millisecond, time.Millisecond, 10*time.Second)
+	g := &Global{Service: ratelimit.ReadService(o, 20*time.Millisecond)}
 	g.onError = onError(o.Enum("onError", string(onErrorLocal), string(onErrorAllow), string(onErrorDeny)))
 	g.replicas = int64(o.Int("replicas", 1, 1, 1000))
 	if o.Has("replicas") && g.onError != onErrorLocal && !o.Has("lease") {

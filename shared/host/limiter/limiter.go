@@ -16,11 +16,9 @@ import (
 
 // Service is one that a plugin asks.
 type Service struct {
-	Plugin    uint32 // whose calls they are
-	Cluster   string
-	Authority string
-	Timeout   time.Duration
-	Log       string // what its log lines begin with: the filter's name and the part of its configuration
+	ratelimit.Service
+	Plugin uint32 // whose calls they are
+	Log    string // what its log lines begin with: the filter's name and the part of its configuration
 
 	logged time.Time // when it last said what is wrong
 }
