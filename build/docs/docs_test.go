@@ -69,6 +69,16 @@ func snippets(t *testing.T) []snippet {
 	return all
 }
 
+// sample is the first configuration in a document.
+func sample(t *testing.T, file string) string {
+	t.Helper()
+	m := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)[file])
+	if m == nil {
+		t.Fatalf("%s has no configuration", file)
+	}
+	return m[1]
+}
+
 // Every snippet has a language for which there is a check here.
 func TestSnippets(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(root(t), "Makefile"))
@@ -164,7 +174,7 @@ func TestMigration(t *testing.T) {
 func checkFilter(t *testing.T, s snippet) {
 	var filter bootstrap.M
 	text := strings.Replace(s.text, "/etc/envoy/jwt-scope.wasm", harness.Module(t, "jwt-scope"), 1)
-	policy := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)["README.md"])[1]
+	policy := sample(t, "README.md")
 	text = strings.Replace(text, `'{"providers": […], "rules": […]}'`, "'"+strings.ReplaceAll(policy, "\n", " ")+"'", 1)
 	if err := yaml.Unmarshal([]byte(text), &filter); err != nil {
 		t.Fatalf("%s: %v", s.file, err)
@@ -190,9 +200,8 @@ func surroundings(t *testing.T) stamp.Surroundings {
 // checkStampFilter runs Envoy with the filter of the snippet and the first sample of the document, with bodies that are bound.
 func checkStampFilter(t *testing.T, s snippet) {
 	t.Setenv("EDGE_STAMP_KEY", edgeKey())
-	sample := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)[stampReadme])[1]
 	text := strings.Replace(s.text, "/etc/envoy/edge-stamp.wasm", harness.Module(t, "edge-stamp"), 1)
-	text = strings.Replace(text, `'{"role": "sign", …}'`, "'"+strings.ReplaceAll(sample, "\n", " ")+"'", 1)
+	text = strings.Replace(text, `'{"role": "sign", …}'`, "'"+strings.ReplaceAll(sample(t, stampReadme), "\n", " ")+"'", 1)
 	var filter bootstrap.M
 	if err := yaml.Unmarshal([]byte(text), &filter); err != nil {
 		t.Fatalf("%s: %v", s.file, err)
@@ -216,11 +225,11 @@ const limitReadme = "filters/rate-limit/README.md"
 
 // checkDescriptors has the command write the service's configuration for the first sample of the document.
 func checkDescriptors(t *testing.T, s snippet) {
-	sample := filepath.Join(t.TempDir(), "limits.json")
-	if err := os.WriteFile(sample, []byte(regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)[s.file])[1]), 0o644); err != nil {
+	file := filepath.Join(t.TempDir(), "limits.json")
+	if err := os.WriteFile(file, []byte(sample(t, s.file)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command("go", "run", "./build/tollgate", "descriptors", sample)
+	command := exec.Command("go", "run", "./build/tollgate", "descriptors", file)
 	command.Dir = root(t)
 	if out, err := command.Output(); err != nil || string(out) != s.text {
 		t.Errorf("%s: %v; the command writes\n%s", s.file, err, out)
@@ -236,7 +245,7 @@ func checkLimitFilters(t *testing.T, s snippet) {
 	if err := yaml.Unmarshal([]byte(text), &chain); err != nil || len(chain.Filters) != 2 {
 		t.Fatalf("%s: %v, %d filters", s.file, err, len(chain.Filters))
 	}
-	policy := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)["README.md"])[1]
+	policy := sample(t, "README.md")
 	filters := []bootstrap.M{chain.Filters[0], harness.Filter(t, "jwt-scope", policy), chain.Filters[1]}
 	envoy := harness.Start(t, harness.Config{Version: envoybin.Default, Filters: filters})
 	for i, want := range []int{200, 401, 429, 429} {
@@ -249,7 +258,7 @@ func checkLimitFilters(t *testing.T, s snippet) {
 
 // checkFaults makes the mistakes that the snippet reports and compares the lines.
 func checkFaults(t *testing.T, s snippet) {
-	policy := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindStringSubmatch(documents(t)["README.md"])[1]
+	policy := sample(t, "README.md")
 	policy = strings.Replace(policy, `"algorithms"`, `"audience": [], "algorithms"`, 1)
 	policy = strings.Replace(policy, `"all": ["orders:write"]`, `"any": [7]`, 1)
 	_, err := scope.Parse(policy)
