@@ -1,6 +1,10 @@
-// istiod: the unmodified pilot (bootstrap.NewServer) + the WasmPlugin->TrafficExtension translation
-// controller that upstream only wires in when config comes from a Kubernetes API server.
-// Same flags as `pilot-discovery discovery`; needs --configDir.
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command istiod is Istio's control plane, bootstrap.NewServer as it ships, for a machine without Kubernetes: its configuration is a folder of YAML files.
+//
+// Two things differ from pilot-discovery. That one gives up without a Kubernetes client, so this one hands it the client in memory that Istio's own tests use. And WasmPlugins become the
+// TrafficExtensions that proxies are configured from only where they come from Kubernetes (pilot/pkg/config/kube/extensions), so this one puts that same controller behind the folder.
 package main
 
 import (
@@ -19,7 +23,7 @@ import (
 
 	"istio.io/istio/pilot/pkg/bootstrap"
 	"istio.io/istio/pilot/pkg/config/kube/extensions"
-	filestore "istio.io/istio/pilot/pkg/config/kube/file"
+	"istio.io/istio/pilot/pkg/config/kube/file"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/config/schema/collection"
 	"istio.io/istio/pkg/config/schema/collections"
@@ -27,89 +31,103 @@ import (
 	"istio.io/istio/pkg/log"
 )
 
-// updater defers to the discovery server, which NewServer creates after our hook ran.
-type updater struct {
-	model.XDSUpdater
-	s *bootstrap.Server
-}
-
-func (u *updater) ConfigUpdate(r *model.PushRequest) {
-	if u.s.XDSServer != nil {
-		u.s.XDSServer.ConfigUpdate(r)
-	}
-}
-
-func secrets(dir string) (out []runtime.Object) {
-	if dir == "" {
-		return nil
-	}
-	fs, _ := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	for _, p := range fs {
-		b, err := os.ReadFile(p)
-		if err != nil {
-			panic(err)
-		}
-		o := &corev1.Secret{}
-		if err := yaml.UnmarshalStrict(b, o); err != nil {
-			panic(err)
-		}
-		out = append(out, o)
-	}
-	return out
-}
-
 func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "istiod:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	const domain = "cluster.local"
 	args := bootstrap.NewPilotArgs()
-	dom := flag.String("domain", "cluster.local", "")
-	flag.StringVar(&args.RegistryOptions.FileDir, "configDir", "", "")
-	flag.StringVar(&args.MeshConfigFile, "meshConfig", "", "")
-	flag.StringVar(&args.NetworksConfigFile, "networksConfig", "", "")
-	flag.StringVar(&args.ServerOptions.GRPCAddr, "grpcAddr", "127.0.0.1:15010", "")
-	flag.StringVar(&args.ServerOptions.SecureGRPCAddr, "secureGRPCAddr", "", "")
-	flag.StringVar(&args.ServerOptions.HTTPAddr, "httpAddr", "127.0.0.1:18080", "")
-	flag.StringVar(&args.ServerOptions.MonitoringAddr, "monitoringAddr", "127.0.0.1:15014", "")
-	noTr := flag.Bool("no-translate", false, "leave out the WasmPlugin translation (what upstream does with --configDir)")
-	secretDir := flag.String("secrets", "", "directory of Kubernetes Secret YAML files for the in-memory API")
-	flag.Parse()
-	args.RegistryOptions.KubeOptions.DomainSuffix = *dom
 	args.ServerOptions.TLSOptions.TLSMinVersion = "1.2"
-	args.RegistryOptions.KubeOptions.ClusterID = "lab"
+	args.RegistryOptions.KubeOptions.DomainSuffix = domain
+	args.RegistryOptions.KubeOptions.ClusterID = "cluster"
+	flag.StringVar(&args.RegistryOptions.FileDir, "config", "", "folder of the configuration; it is watched")
+	flag.StringVar(&args.MeshConfigFile, "mesh", "", "file of the mesh's configuration")
+	flag.StringVar(&args.ServerOptions.SecureGRPCAddr, "xds", "", "address for the proxies, with TLS")
+	flag.StringVar(&args.ServerOptions.HTTPAddr, "http", "", "address of /ready and /debug")
+	flag.StringVar(&args.ServerOptions.MonitoringAddr, "monitoring", "", "address of the metrics")
+	root := flag.String("root", "", "file to write the root certificate of the mesh to")
+	secrets := flag.String("secrets", "", "folder of Kubernetes Secrets, such as those with credentials of a registry")
+	flag.Parse()
+
 	if err := log.Configure(log.DefaultOptions()); err != nil {
-		panic(err)
+		return err
 	}
 	if err := args.Complete(); err != nil {
-		panic(err)
+		return err
 	}
-	hook := func(s *bootstrap.Server) {
-		// As upstream's server_test.go does: an in-memory Kubernetes client. Without one this commit
-		// panics (serviceentry.newController dereferences a nil multicluster controller).
-		f := reflect.ValueOf(s).Elem().FieldByName("kubeClient")
-		reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem().Set(reflect.ValueOf(kube.NewFakeClient(secrets(*secretDir)...)))
-		if *noTr {
-			return
-		}
-		in, err := filestore.NewController(args.RegistryOptions.FileDir, *dom,
-			collection.SchemasFor(collections.WasmPlugin), args.RegistryOptions.KubeOptions)
-		if err != nil {
-			panic(err)
-		}
-		stop := make(chan struct{})
-		go in.Run(stop)
-		s.ConfigStores = append(s.ConfigStores, extensions.NewController(in, &updater{s: s}, args.KrtDebugger))
-	}
-	s, err := bootstrap.NewServer(args, hook)
+	objects, err := readSecrets(*secrets)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return err
+	}
+	plugins, err := file.NewController(args.RegistryOptions.FileDir, domain, collection.SchemasFor(collections.WasmPlugin), args.RegistryOptions.KubeOptions)
+	if err != nil {
+		return err
 	}
 	stop := make(chan struct{})
-	if err := s.Start(stop); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	server, err := bootstrap.NewServer(args, func(s *bootstrap.Server) {
+		setClient(s, kube.NewFakeClient(objects...))
+		go plugins.Run(stop)
+		s.ConfigStores = append(s.ConfigStores, extensions.NewController(plugins, &updater{server: s}, args.KrtDebugger))
+	})
+	if err != nil {
+		return err
 	}
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
-	<-c
+	if *root != "" {
+		if err := os.WriteFile(*root, server.CA.GetCAKeyCertBundle().GetRootCertPem(), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := server.Start(stop); err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	<-signals
 	close(stop)
-	s.WaitUntilCompletion()
+	server.WaitUntilCompletion()
+	return nil
+}
+
+// setClient sets a field that only Istio's own package can: there is no option for it.
+func setClient(s *bootstrap.Server, client kube.Client) {
+	field := reflect.ValueOf(s).Elem().FieldByName("kubeClient")
+	reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Set(reflect.ValueOf(client))
+}
+
+// updater hands changes on to a part of the server that is made only after the controller that tells of them.
+type updater struct {
+	model.XDSUpdater
+	server *bootstrap.Server
+}
+
+func (u *updater) ConfigUpdate(request *model.PushRequest) {
+	if u.server.XDSServer != nil {
+		u.server.XDSServer.ConfigUpdate(request)
+	}
+}
+
+func readSecrets(dir string) (list []runtime.Object, err error) {
+	if dir == "" {
+		return nil, nil
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		secret := &corev1.Secret{}
+		if err := yaml.UnmarshalStrict(text, secret); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		list = append(list, secret)
+	}
+	return list, nil
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tollgate-wasm/tollgate/build/envoybin"
 )
 
 // Case is one order and its answer.
@@ -64,7 +66,12 @@ func Build(t testing.TB, pkg string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "module.wasm")
 	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "github.com/tollgate-wasm/tollgate/"+pkg)
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	root, err := envoybin.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Dir = root // the module that has the package, whichever the test is in
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	if log, err := cmd.CombinedOutput(); err != nil {
 		t.Fatal(fmt.Errorf("%s: %w\n%s", pkg, err, log))
 	}
