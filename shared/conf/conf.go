@@ -48,11 +48,14 @@ func (f Faults) Error() string {
 }
 
 // Reader collects the faults of one configuration.
-type Reader struct{ faults Faults }
+type Reader struct {
+	faults Faults
+	names  map[string]bool // given so far, by list and name: "rules[read-orders"
+}
 
 // Read checks text and returns its root object. Where text is no JSON object the object is empty and the reader has the fault.
 func Read(text string) (*Reader, *Object) {
-	r := &Reader{}
+	r := &Reader{names: map[string]bool{}}
 	if strings.TrimSpace(text) == "" {
 		r.Fault("", "the configuration is empty")
 		return r, &Object{Node: Node{r: r, v: &gjson.Result{}}}
@@ -310,22 +313,24 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// Name reads the member called name: one that is safe in the names of metrics, and unlike any that is taken.
+// Name reads the member called name of an object in a list: one that is safe in the names of metrics, and that no other object of the list has.
 //
 //go:noinline
-func (o *Object) Name(taken func(string) bool) string {
+func (o *Object) Name() string {
 	n, ok := o.Need("name")
 	if !ok {
 		return ""
 	}
 	name := n.Text()
+	unique := o.path[:strings.LastIndexByte(o.path, '[')+1] + name
 	switch {
 	case name == "":
 	case !isName(name):
 		n.Fault("want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit")
-	case taken(name):
+	case o.r.names[unique]:
 		n.Fault("is in use already")
 	}
+	o.r.names[unique] = true
 	return name
 }
 

@@ -97,14 +97,7 @@ func readConfig(text string, s Surroundings) (*config, error) {
 
 func (c *config) readRule(o *conf.Object, role string) {
 	r := rule{shadow: c.shadow}
-	r.name = o.Name(func(name string) bool {
-		for i := range c.rules {
-			if c.rules[i].name == name {
-				return true
-			}
-		}
-		return false
-	})
+	r.name = o.Name()
 	r.conditions = match.ReadConditions(o, c.literalPaths)
 	if n, ok := o.At("mode"); ok {
 		r.shadow = n.Enum("enforce", "shadow") == "shadow"

@@ -134,9 +134,7 @@ func (c *config) checkGlobal(o *conf.Object) {
 func (c *config) readTrust(o *conf.Object, from Surroundings) {
 	v := c.verifier
 	t := &trust{}
-	t.name = o.Name(func(name string) bool {
-		return slices.ContainsFunc(v.trust, func(other *trust) bool { return other.name == name })
-	})
+	t.name = o.Name()
 	if n, ok := o.Need("issuer"); ok {
 		t.issuer = n.Text()
 		if slices.ContainsFunc(v.trust, func(other *trust) bool { return other.issuer == t.issuer }) && t.issuer != "" {

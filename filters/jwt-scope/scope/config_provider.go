@@ -35,7 +35,7 @@ func (p *provider) trusted() bool { return p.trustedHeader != "" }
 
 func (c *config) readProvider(o *conf.Object) {
 	p := &provider{constraint: unconstrained}
-	p.name = o.Name(func(name string) bool { return c.provider(name) != nil })
+	p.name = o.Name()
 	if n, ok := o.Need("issuer"); ok {
 		p.issuer = n.Text()
 		for _, other := range c.providers {

@@ -142,14 +142,7 @@ func (l *limit) rates() []*rate { return append([]*rate{&l.rate}, l.tiers...) }
 
 func (c *config) readLimit(o *conf.Object) {
 	l := limit{shadow: c.shadow, cost: cost{ownCost: 1, mostAsked: 1}}
-	l.name = o.Name(func(name string) bool {
-		for i := range c.limits {
-			if c.limits[i].name == name {
-				return true
-			}
-		}
-		return false
-	})
+	l.name = o.Name()
 	l.conditions = match.ReadConditions(o, c.literalPaths)
 	if n, ok := o.At("mode"); ok {
 		l.shadow = n.Enum("enforce", "shadow") == "shadow"
