@@ -173,6 +173,29 @@ func TestEnterpriseRoot(t *testing.T) {
 	}
 }
 
+// With one root, too, a sidecar takes no workload of another trust domain for one of its mesh, unless that is among the aliases of its own.
+func TestTrustDomainAliases(t *testing.T) {
+	ca := authorities(t, "edge", "internal")
+	ports := mesh.FreePorts(t, 2)
+	ip := mesh.NewIP()
+	up := harness.StartUpstream(t)
+	internal := mesh.Start(t, mesh.Options{TrustDomain: internalDomain, CA: filepath.Join(ca, "internal"), Resources: map[string]string{"sidecar": sidecar(ip, ports[1], up.Port(), "") + strict}})
+	edge := lab{t: t, up: up, port: ports[0], Mesh: mesh.Start(t, mesh.Options{TrustDomain: edgeDomain, CA: filepath.Join(ca, "edge"), Resources: map[string]string{
+		"gateway": gatewayTo("gateway", fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", ports[0]), "", "orders.shop.internal") + orders(ip, ports[1], "spiffe://internal.example.com/ns/shop/sa/orders"),
+	}})}
+	internal.Proxy(mesh.Workload{Name: "orders", Namespace: "shop", IP: ip, Labels: map[string]string{"app": "orders"}})
+	edge.proxy = edge.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true, Labels: map[string]string{"app": "gateway"}})
+	edge.until("the gateway has its configuration", isStatus(503), "GET", "/orders/7")
+	edge.until("the sidecar takes the connection, and ends it", func(a answer) bool {
+		return a.status == 503 && strings.Contains(edge.proxy.Log(), "connection_termination")
+	}, "GET", "/orders/7")
+	if passed := up.Take(); len(passed) > 0 {
+		t.Errorf("%d requests got through", len(passed))
+	}
+	internal.SetAliases(edgeDomain)
+	edge.until("with the alias it takes it in", isStatus(200), "GET", "/orders/7")
+}
+
 // TLS ends at the sidecar of the API gateway's own pod (Sidecar ingress tls: SIMPLE, mTLS turned off for that port only), and the filters stand there: jwt-scope decides and edge-stamp signs before the API gateway
 // sees a request. The other ports of the mesh stay with mTLS.
 func TestGatewaysOwnSidecar(t *testing.T) {

@@ -31,7 +31,7 @@ const startTimeout = 60 * time.Second
 // Options of a mesh.
 type Options struct {
 	TrustDomain string            // default: cluster.local
-	Aliases     []string          // trust domains of other meshes, whose workloads are taken for this one's
+	Aliases     []string          // see SetAliases
 	CA          string            // folder with ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, as in Istio's Secret cacerts; empty: a self-signed one
 	Resources   map[string]string // YAML by file names
 	Secrets     []string          // YAML of Kubernetes Secrets
@@ -69,14 +69,7 @@ func Start(t testing.TB, o Options) *Mesh {
 	}
 	ports := FreePorts(t, 3)
 	m.xds, m.debug = address(ports[0]), address(ports[1])
-	m.write(".", "mesh", fmt.Sprintf(`rootNamespace: %s
-trustDomain: %s
-trustDomainAliases: [%s]
-enablePrometheusMerge: false
-defaultProviders: {accessLogging: [envoy]}   # and none of metrics: this Envoy has no istio.stats
-accessLogFile: /dev/stdout
-defaultConfig: {discoveryAddress: "%s", concurrency: 2, controlPlaneAuthPolicy: MUTUAL_TLS}
-`, RootNamespace, m.domain, strings.Join(o.Aliases, ", "), m.xds))
+	m.SetAliases(o.Aliases...)
 	ca := o.CA
 	if ca == "" {
 		ca = m.path("no-ca")
@@ -132,6 +125,19 @@ func (m *Mesh) write(dir, name, text string) {
 func (m *Mesh) Apply(name, text string) {
 	m.t.Helper()
 	m.write("config", name, text)
+}
+
+// SetAliases sets the trust domains of other meshes, whose workloads are taken for this one's.
+func (m *Mesh) SetAliases(domains ...string) {
+	m.t.Helper()
+	m.write(".", "mesh", fmt.Sprintf(`rootNamespace: %s
+trustDomain: %s
+trustDomainAliases: [%s]
+enablePrometheusMerge: false
+defaultProviders: {accessLogging: [envoy]}   # and none of metrics: this Envoy has no istio.stats
+accessLogFile: /dev/stdout
+defaultConfig: {discoveryAddress: "%s", concurrency: 2, controlPlaneAuthPolicy: MUTUAL_TLS}
+`, RootNamespace, m.domain, strings.Join(domains, ", "), m.xds))
 }
 
 // Delete takes away what was applied under that name.
