@@ -11,7 +11,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -68,6 +70,15 @@ func (k *Key) Public() any { return k.public }
 // PrivateJWK is the private half as a JWK, with kid and alg.
 func (k *Key) PrivateJWK() string {
 	return asJWK(jose.JSONWebKey{Key: k.private, KeyID: k.ID, Algorithm: string(k.Algorithm)})
+}
+
+// PrivatePEM is the private half in PKCS#8; not for secrets.
+func (k *Key) PrivatePEM() string {
+	der, err := x509.MarshalPKCS8PrivateKey(k.private)
+	if err != nil {
+		panic(err) // asked of a secret: a mistake in the program
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // PublicJWK is the public half as a JWK that says no more than what it is.

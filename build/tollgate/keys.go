@@ -4,9 +4,7 @@
 package main
 
 import (
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -52,8 +50,8 @@ As PEM, a key is PKCS#8 and has neither kid nor alg: write those into the config
 			case format != "pem" && format != "jwk":
 				return usage{fmt.Errorf("--format %q: want pem or jwk", format)}
 			}
-			private := mint.New(kid, jose.SignatureAlgorithm(alg)).Private()
-			jwk := jose.JSONWebKey{Key: private, KeyID: kid, Algorithm: alg, Use: "sig"}
+			key := mint.New(kid, jose.SignatureAlgorithm(alg))
+			jwk := jose.JSONWebKey{Key: key.Private(), KeyID: kid, Algorithm: alg, Use: "sig"}
 			secret := strings.HasPrefix(alg, "HS")
 			var text []byte
 			var err error
@@ -61,9 +59,7 @@ As PEM, a key is PKCS#8 and has neither kid nor alg: write those into the config
 				text, err = json.MarshalIndent(jwk, "", "  ")
 				text = append(text, '\n')
 			} else {
-				var der []byte
-				der, err = x509.MarshalPKCS8PrivateKey(private)
-				text = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+				text = []byte(key.PrivatePEM())
 			}
 			if err != nil {
 				return err

@@ -139,6 +139,7 @@ func kind(v *gjson.Result) string {
 //
 //go:noinline
 func (n Node) Text() string {
+	observe(Want{Path: n.path, Kind: Text})
 	switch {
 	case n.v.Type != gjson.String:
 		n.want("a string")
@@ -152,6 +153,7 @@ func (n Node) Text() string {
 //
 //go:noinline
 func (n Node) Bool() bool {
+	observe(Want{Path: n.path, Kind: Bool})
 	if !n.v.IsBool() {
 		n.want("true or false")
 	}
@@ -162,6 +164,7 @@ func (n Node) Bool() bool {
 //
 //go:noinline
 func (n Node) Int(low, high int) int {
+	observe(Want{Path: n.path, Kind: Int, Low: low, High: high})
 	f := n.v.Num
 	switch {
 	case n.v.Type != gjson.Number:
@@ -180,6 +183,7 @@ func (n Node) Int(low, high int) int {
 //
 //go:noinline
 func (n Node) Duration(low, high time.Duration) time.Duration {
+	observe(Want{Path: n.path, Kind: Duration})
 	if n.v.Type != gjson.String {
 		n.want(`a duration such as "30s", "5m" or "250ms"`)
 		return low
@@ -212,6 +216,7 @@ func short(d time.Duration) string {
 //
 //go:noinline
 func (n Node) Enum(words ...string) string {
+	observe(Want{Path: n.path, Kind: Enum, Words: words})
 	if n.v.Type != gjson.String {
 		n.want(either(words))
 		return words[0]
@@ -236,6 +241,7 @@ func either(words []string) string {
 //
 //go:noinline
 func (n Node) List() []Node {
+	observe(Want{Path: n.path, Kind: List})
 	items := n.ListOrEmpty()
 	if n.v.IsArray() && len(items) == 0 {
 		n.Fault("the list is empty: name at least one, or leave the key out")
@@ -247,6 +253,7 @@ func (n Node) List() []Node {
 //
 //go:noinline
 func (n Node) ListOrEmpty() []Node {
+	observe(Want{Path: n.path, Kind: ListOrEmpty})
 	if !n.v.IsArray() {
 		n.want("a list")
 		return nil
@@ -282,6 +289,7 @@ func (n Node) Texts() []string {
 //go:noinline
 func (n Node) Object() *Object {
 	o := &Object{Node: n}
+	observe(Want{Path: n.path, Kind: Members})
 	if !n.v.IsObject() {
 		n.want("an object")
 		return o
@@ -321,6 +329,7 @@ func (o *Object) Name() string {
 	if !ok {
 		return ""
 	}
+	observe(Want{Path: n.path, Kind: Text, Pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"})
 	name := n.Text()
 	unique := o.path[:strings.LastIndexByte(o.path, '[')+1] + name
 	switch {
@@ -360,6 +369,7 @@ type member struct {
 //
 //go:noinline
 func (o *Object) At(name string) (Node, bool) {
+	observe(Want{Path: o.path, Kind: Member, Name: name})
 	o.known = append(o.known, name)
 	for i := range o.members {
 		if o.members[i].name == name {
@@ -374,6 +384,7 @@ func (o *Object) At(name string) (Node, bool) {
 //
 //go:noinline
 func (o *Object) Need(name string) (Node, bool) {
+	observe(Want{Path: o.path, Kind: Required, Name: name})
 	n, ok := o.At(name)
 	if !ok && o.v.IsObject() {
 		o.r.Fault(join(o.path, name), "is required")
@@ -400,6 +411,7 @@ func (o *Object) FaultAt(name, problem string) { o.r.Fault(join(o.path, name), p
 //
 //go:noinline
 func (o *Object) Names() []string {
+	observe(Want{Path: o.path, Kind: Names})
 	names := make([]string, len(o.members))
 	for i := range o.members {
 		o.members[i].seen = true

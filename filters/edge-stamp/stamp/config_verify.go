@@ -97,7 +97,7 @@ func readDemand(o *conf.Object, d demand) demand {
 		d.bind = readParts(n)
 	}
 	if n, ok := o.At("replay"); ok {
-		if n.Value().Type == gjson.False { // YAML 1.1 reads a bare off as false
+		if n.Value().Type == gjson.False && !n.Bool() { // YAML 1.1 reads a bare off as false
 			d.replay = off
 		} else {
 			d.replay = replayMode(n.Enum(string(once), string(onceGlobal), string(off)))

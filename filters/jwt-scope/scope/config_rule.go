@@ -71,7 +71,8 @@ func (c *config) readRequire(o *conf.Object, r *rule) {
 	if n, ok := o.At("scopes"); ok {
 		s := n.Object()
 		r.scopes = scopes{all: readScopes(s, "all"), any: readScopes(s, "any"), none: readScopes(s, "none")}
-		if len(s.Names()) == 0 && n.IsObject() {
+		s.End()
+		if len(r.scopes.all)+len(r.scopes.any)+len(r.scopes.none) == 0 && n.IsObject() {
 			n.Fault("asks for nothing: name scopes under all, any or none")
 		}
 		for _, want := range append(append([]string{}, r.scopes.all...), r.scopes.any...) {

@@ -56,6 +56,7 @@ func TestConfigFaults(t *testing.T) {
 		{"a public rule that requires", rule(`{"name":"a","access":"public","require":{"scopes":{"all":["x"]}}}`), "rules[0].require: contradicts access: public, under which tokens are not looked at"},
 		{"a provider that is not there", rule(`{"name":"a","require":{"providers":["q"]}}`), "rules[0].require.providers[0]: no provider has this name"},
 		{"scopes that ask for nothing", rule(`{"name":"a","require":{"scopes":{}}}`), "rules[0].require.scopes: asks for nothing: name scopes under all, any or none"},
+		{"scopes under a mistyped key", rule(`{"name":"a","require":{"scopes":{"any":["x"],"noen":["y"]}}}`), "rules[0].require.scopes.noen: unknown key; did you mean none?"},
 		{"a scope that is two", rule(`{"name":"a","require":{"scopes":{"all":["a b","c\""]}}}`),
 			"rules[0].require.scopes.all[0]: is not a scope (RFC 6749 §3.3): printable ASCII without space, quotation mark and backslash\n" +
 				"rules[0].require.scopes.all[1]: is not a scope (RFC 6749 §3.3): printable ASCII without space, quotation mark and backslash"},

@@ -1,0 +1,33 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tollgate-wasm/tollgate/build/schema"
+)
+
+func schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema FILTER",
+		Short: "Print the JSON Schema of a filter's configuration, for editors",
+		Long: `Print the JSON Schema (draft 7) of the configuration of ` + strings.Join(schema.Filters, ", ") + `. Editors complete keys and mark mistakes by it; what belongs together and what contradicts, tollgate check knows besides.
+
+A file with a bare configuration names its schema in its first line: # yaml-language-server: $schema=jwt-scope.schema.json`,
+		Example:   "  tollgate schema jwt-scope > jwt-scope.schema.json",
+		Args:      exactly(1),
+		ValidArgs: schema.Filters,
+		RunE: func(c *cobra.Command, args []string) error {
+			text, err := schema.Of(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = c.OutOrStdout().Write(text)
+			return err
+		},
+	}
+}
