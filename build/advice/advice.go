@@ -1,8 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package advice looks at configurations before they are applied: the filters' own readers on WasmPlugins, TrafficExtensions, EnvoyFilters, Envoy's bootstraps and bare configurations, and what
-// Istio accepts and then ignores.
+// Package advice looks at configurations before they are applied: the filters' own readers on WasmPlugins, TrafficExtensions, EnvoyExtensionPolicies, EnvoyFilters, Envoy's bootstraps and bare
+// configurations, and what Istio accepts and then ignores.
 package advice
 
 import (
@@ -113,7 +113,7 @@ func (c *Checker) File(name string, content []byte) {
 		known = c.document(name, n) || known
 	}
 	if !known {
-		c.report(place{file: name}, nil, Error, "", "nothing here is known: want a WasmPlugin, a TrafficExtension, an EnvoyFilter, a bootstrap of Envoy with a wasm filter, or a filter's configuration")
+		c.report(place{file: name}, nil, Error, "", "nothing here is known: want a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, an EnvoyFilter, a bootstrap of Envoy with a wasm filter, or a filter's configuration")
 	}
 }
 
@@ -131,6 +131,9 @@ func (c *Checker) document(file string, n *yaml.Node) (known bool) {
 		return known
 	case "WasmPlugin", "TrafficExtension":
 		c.plugin(p, kind, n)
+		return true
+	case "EnvoyExtensionPolicy":
+		c.extensionPolicy(p, n)
 		return true
 	case "RequestAuthentication":
 		c.requestAuthentication(p, n)

@@ -11,17 +11,20 @@ import (
 
 const jwks = `{keys: [{kty: EC, crv: P-256, kid: a, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}]}`
 
+var digest = strings.Repeat("7", 64)
+
 // wasmPlugin is one with more members of its spec; config begins on line 9.
 func wasmPlugin(filter, phase, more, config string) string {
 	return fmt.Sprintf(`apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: %s, namespace: shop}
 spec:
-  url: oci://registry.example.com/%s@sha256:0000000000000000000000000000000000000000000000000000000000000000
+  url: oci://registry.example.com/%s@sha256:%s
   phase: %s
   %s
   pluginConfig:
-%s`, filter, filter, phase, more, indent(config))
+%s  match: [{mode: SERVER}]
+`, filter, filter, digest, phase, more, indent(config))
 }
 
 func indent(text string) string {
@@ -53,6 +56,23 @@ kind: RequestAuthentication
 metadata: {name: idp, namespace: shop}
 spec: {jwtRules: [{issuer: https://idp, audiences: [%s], outputPayloadToHeader: %s}]}
 `
+
+var zeros = strings.Repeat("0", 64)
+
+// policy is one of Envoy Gateway; more is on line 9, and config begins on line 11.
+func policy(filter, config, more string) string {
+	return fmt.Sprintf(`apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtensionPolicy
+metadata: {name: %s, namespace: shop}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]
+  wasm:
+  - name: %s
+    code: {type: Image, image: {url: registry.example.com/%s:v1, sha256: '%s'}}
+    %s
+    config:
+%s`, filter, filter, filter, digest, more, "      "+strings.ReplaceAll(strings.TrimSpace(config), "\n", "\n      ")+"\n")
+}
 
 func envoyFilter(policy, value string) string {
 	return `name: limits
@@ -92,11 +112,31 @@ func TestFindings(t *testing.T) {
 		{"a URL that istiod discards", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "oci://registry.example.com", "registry.example.com:5000", 1)},
 			"0:5:8: error: WasmPlugin shop/jwt-scope: spec.url: has no scheme: istiod takes the host for one and discards the plugin"},
 		{"a URL without scheme", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "oci://", "", 1)}, "0:5:8: warning: WasmPlugin shop/jwt-scope: spec.url: has no scheme: write oci://registry"},
-		{"a tag", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "@sha256:"+strings.Repeat("0", 64), ":v1", 1)}, "0:5:8: warning: WasmPlugin shop/jwt-scope: spec.url: is not pinned"},
-		{"a tag with the manifest's digest", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: "+strings.Repeat("0", 64), scopes), "@sha256:"+strings.Repeat("0", 64), ":v1", 1)}, ""},
+		{"a tag", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "@sha256:"+digest, ":v1", 1)}, "0:5:8: warning: WasmPlugin shop/jwt-scope: spec.url: is not pinned"},
+		{"a tag with the manifest's digest", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: "+digest, scopes), "@sha256:"+digest, ":v1", 1)}, ""},
+		{"a placeholder", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), digest, zeros, 1)},
+			"0:5:8: warning: WasmPlugin shop/jwt-scope: spec.url: is a placeholder: put the digest that tollgate image push prints"},
+		{"a placeholder beside a tag", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: '"+zeros+"'", scopes), "@sha256:"+digest, ":v1", 1)},
+			"0:8:11: warning: WasmPlugin shop/jwt-scope: spec.sha256: is a placeholder"},
+		{"every listener", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "  match: [{mode: SERVER}]", "", 1)}, "0:5:3: warning: WasmPlugin shop/jwt-scope: spec.match: does not say which listeners"},
+		{"every listener, said", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "mode: SERVER", "ports: [{number: 80}]", 1)}, "0:12:10: warning: WasmPlugin shop/jwt-scope: spec.match: does not say which listeners"},
+		{"a gateway's listeners, by its labels", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "match: [{mode: SERVER}]", "selector: {matchLabels: {istio: ingressgateway}}", 1)}, ""},
+		{"a gateway's listeners, by its name", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "match: [{mode: SERVER}]", "targetRefs: [{kind: Gateway, name: edge}]", 1)}, ""},
+		{"a policy of Envoy Gateway", []string{policy("jwt-scope", scopes, "failOpen: false") + "---\n" + policy("edge-stamp", edge, "env: {hostKeys: [KEY]}")}, ""},
+		{"a policy of Envoy Gateway that is wrong", []string{policy("jwt-scope", scopes+"\n  acess: public", "failOpen: true")},
+			"0:9:15: error: EnvoyExtensionPolicy shop/jwt-scope: spec.wasm[0].failOpen: is true: while jwt-scope\n" +
+				"0:14:9: error: EnvoyExtensionPolicy shop/jwt-scope: spec.wasm[0].config.rules[0].acess: unknown key"},
+		{"a policy that fails open before a limit", []string{policy("rate-limit", limits, "failOpen: true")}, "0:9:15: warning: EnvoyExtensionPolicy shop/rate-limit: spec.wasm[0].failOpen: is true"},
+		{"a policy without a digest", []string{strings.Replace(policy("rate-limit", limits, "failOpen: false"), ", sha256: '"+digest+"'", "", 1)}, "0:8:32: warning: EnvoyExtensionPolicy shop/rate-limit: spec.wasm[0].code.image.sha256: is not set"},
+		{"a policy with a placeholder", []string{strings.Replace(policy("rate-limit", limits, "failOpen: false"), digest, zeros, 1)}, "0:8:82: warning: EnvoyExtensionPolicy shop/rate-limit: spec.wasm[0].code.image.sha256: is a placeholder"},
+		{"a policy without the key's variable", []string{policy("edge-stamp", edge, "env: {hostKeys: [OTHER]}")}, "0:14:40: error: EnvoyExtensionPolicy shop/edge-stamp: spec.wasm[0].env.hostKeys: has no KEY"},
+		{"a policy that believes a header", []string{policy("jwt-scope", trusted, "failOpen: false")}, "0:11:86: warning: EnvoyExtensionPolicy shop/jwt-scope: spec.wasm[0].config: trustedPayload believes the header x-payload"},
+		{"a policy without a configuration", []string{"kind: EnvoyExtensionPolicy\nmetadata: {name: a}\nspec: {wasm: [{name: jwt-scope}]}"}, "0:3:15: error: EnvoyExtensionPolicy a: spec.wasm[0].code.image.url: is required\n0:3:15: error: EnvoyExtensionPolicy a: spec.wasm[0].config: is required"},
+		{"a policy with no list", []string{"kind: EnvoyExtensionPolicy\nspec: {wasm: {}}"}, "0:2:14: error: spec.wasm: want a list"},
+		{"a policy of somebody else", []string{"kind: EnvoyExtensionPolicy\nspec: {wasm: [{name: other, config: {}}]}"}, ""},
 		{"two digests", []string{wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: "+strings.Repeat("1", 64), scopes)}, "0:8:11: error: WasmPlugin shop/jwt-scope: spec.sha256: differs from the digest in url"},
 		{"ftp", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "oci:", "ftp:", 1)}, "0:5:8: error: WasmPlugin shop/jwt-scope: spec.url: has the scheme ftp"},
-		{"no configuration", []string{"kind: WasmPlugin\nmetadata: {name: jwt-scope}\nspec: {url: 'file:///jwt-scope.wasm', phase: AUTHN, failStrategy: FAIL_RELOAD}"}, "0:3:7: error: WasmPlugin jwt-scope: spec.pluginConfig: is required"},
+		{"no configuration", []string{"kind: WasmPlugin\nmetadata: {name: jwt-scope}\nspec: {url: 'file:///jwt-scope.wasm', phase: AUTHN, failStrategy: FAIL_RELOAD, match: [{mode: SERVER}]}"}, "0:3:7: error: WasmPlugin jwt-scope: spec.pluginConfig: is required"},
 		{"a key that nobody brings", []string{wasmPlugin("edge-stamp", "AUTHN", reload, edge)}, "0:12:38: error: WasmPlugin shop/edge-stamp: spec.vmConfig.env: has no KEY"},
 		{"a key in the resource", []string{wasmPlugin("edge-stamp", "AUTHN", reload+"\n  vmConfig: {env: [{name: KEY, value: secret}]}", edge)}, "0:8:20: warning: WasmPlugin shop/edge-stamp: spec.vmConfig.env: gives KEY by value"},
 		{"a payload that anybody can send", []string{wasmPlugin("jwt-scope", "AUTHZ", reload, trusted)}, "0:9:84: error: WasmPlugin shop/jwt-scope: spec.pluginConfig: trustedPayload believes the header x-payload"},
@@ -117,11 +157,11 @@ func TestFindings(t *testing.T) {
 		{"warnings of the filter", []string{limits + "\n  key: [{header: x-key}]"}, "0:1:1: warning: limit a: clients choose its key"},
 		{"no YAML", []string{"a: b: c"}, "0: error: yaml: "},
 		{"another resource", []string{"kind: Service\nmetadata: {name: a}\n"}, ""},
-		{"a list", []string{"kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: rate-limit}\n  spec: {url: 'file:///x', phase: STATS, failStrategy: FAIL_RELOAD, pluginConfig: {limits: []}}"}, "0:6:84: error: WasmPlugin rate-limit: spec.pluginConfig.limits: the list is empty"},
+		{"a list", []string{"kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: rate-limit}\n  spec: {url: 'file:///x', phase: STATS, failStrategy: FAIL_RELOAD, match: [{mode: SERVER}], pluginConfig: {limits: []}}"}, "0:6:109: error: WasmPlugin rate-limit: spec.pluginConfig.limits: the list is empty"},
 		{"an alias of itself", []string{"kind: WasmPlugin\nspec: &a [*a, *a]"}, "0: error: its aliases come to more"},
 		{"an alias", []string{strings.Replace(limits, "per: 1s", "per: &p 1s", 1) + "\n- {name: b, rate: {requests: 1, per: *p}}"}, ""},
-		{"a TrafficExtension", []string{"kind: TrafficExtension\nmetadata: {name: a}\nspec:\n  wasm:\n    url: oci://r/rate-limit:v1\n    phase: AUTHN\n    failStrategy: FAIL_RELOAD\n    pluginConfig: {limits: []}\n"},
-			"0:5:10: warning: TrafficExtension a: spec.wasm.url: is not pinned\n0:8:20: error: TrafficExtension a: spec.wasm.pluginConfig.limits: the list is empty"},
+		{"a TrafficExtension", []string{"kind: TrafficExtension\nmetadata: {name: a}\nspec:\n  wasm:\n    url: oci://r/rate-limit:v1\n    failStrategy: FAIL_RELOAD\n    pluginConfig: {limits: []}\n  phase: AUTHN\n  match: [{mode: SERVER}]\n"},
+			"0:5:10: warning: TrafficExtension a: spec.wasm.url: is not pinned\n0:7:20: error: TrafficExtension a: spec.wasm.pluginConfig.limits: the list is empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var checker Checker
@@ -165,6 +205,7 @@ func FuzzFile(f *testing.F) {
 	f.Add(wasmPlugin("jwt-scope", "AUTHN", reload, scopes))
 	f.Add(envoyFilter("fail_open: true", "|\n        limits:\n        - name: a\n"))
 	f.Add(edge + "\n---\n" + mesh + "\n---\n" + fmt.Sprintf(request, "a", "b"))
+	f.Add(policy("edge-stamp", edge, "failOpen: true"))
 	f.Add("a: &a [*a]")
 	f.Fuzz(func(t *testing.T, text string) {
 		var c Checker

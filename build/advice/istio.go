@@ -48,7 +48,8 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 	default:
 		c.report(p, orElse(strategy, spec), Warning, path+".failStrategy", "want FAIL_RELOAD: otherwise, after a trap, every request of that worker is answered 503 until the proxy is restarted")
 	}
-	c.phase(p, spec, path+".phase", filter, config)
+	c.phase(p, member(n, "spec"), "spec.phase", filter, config)
+	c.listeners(p, n)
 	if config == nil {
 		c.report(p, spec, Error, path+".pluginConfig", "is required: without a configuration the filter does not start, and every request is answered 403 or 503")
 		return
@@ -88,6 +89,8 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 		return
 	}
 	sum := member(spec, "sha256")
+	c.placeholder(p, n, path)
+	c.placeholder(p, sum, path[:len(path)-len("url")]+"sha256")
 	switch {
 	case hasScheme && scheme != "oci":
 		if sum == nil {
@@ -97,6 +100,33 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 		c.report(p, n, Warning, path, "is not pinned: a tag can be pushed anew; write oci://…@sha256:…, as tollgate image push prints it")
 	case sum != nil && strings.Contains(rest, "@sha256:") && !strings.HasSuffix(rest, "@sha256:"+text(sum)):
 		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256", "differs from the digest in url: for oci:// both are of the manifest, not of the module")
+	}
+}
+
+// placeholder looks for the digest that samples have: no image has it, so that every request is refused.
+func (c *Checker) placeholder(p place, n *yaml.Node, path string) {
+	if strings.HasSuffix(text(n), strings.Repeat("0", 64)) {
+		c.report(p, n, Warning, path, "is a placeholder: put the digest that tollgate image push prints")
+	}
+}
+
+// listeners tells of plugins that also sit where nobody has thought of: Istio puts a plugin without a mode into the listeners for what a workload asks of others, and one without a selector into gateways,
+// too (istio/istio, pilot/pkg/model/extensions.go, matchMode). Where the selector speaks of a gateway, all listeners are meant.
+func (c *Checker) listeners(p place, n *yaml.Node) {
+	spec := member(n, "spec")
+	if len(items(member(spec, "targetRefs"))) > 0 || member(spec, "targetRef") != nil {
+		return
+	}
+	if labels := member(spec, "selector", "matchLabels"); labels != nil && slices.ContainsFunc(labels.Content, func(l *yaml.Node) bool { return strings.Contains(l.Value, "gateway") }) {
+		return
+	}
+	match := items(member(spec, "match"))
+	both := func(m *yaml.Node) bool {
+		mode := text(member(m, "mode"))
+		return mode == "" || mode == "UNDEFINED" || mode == "CLIENT_AND_SERVER"
+	}
+	if len(match) == 0 || slices.ContainsFunc(match, both) {
+		c.report(p, orElse(member(spec, "match"), spec), Warning, "spec.match", "does not say which listeners: the plugin also decides what the workload itself asks of others; say mode: SERVER for what comes in, CLIENT for a gateway")
 	}
 }
 

@@ -112,6 +112,9 @@ func TestSnippets(t *testing.T) {
 				checkDescriptors(t, s)
 			case s.file == limitReadme:
 				checkLimitFilters(t, s)
+			case s.file == manifestsReadme && strings.Contains(s.text, "kind: Kustomization"):
+				checkKustomization(t, s)
+			case s.file == manifestsReadme: // the chart's values: e2e/istio/resources renders them
 			default:
 				checkFilter(t, s)
 			}
@@ -129,6 +132,14 @@ func TestSnippets(t *testing.T) {
 				case "go": // checkDescriptors
 					if line != "go run ./build/tollgate descriptors limits.json" {
 						t.Errorf("%s: no check for %q", s.file, line)
+					}
+				case "tollgate":
+					checkCommand(t, s.file, rest)
+				case "kubectl":
+					checkKubectl(t, s.file, rest)
+				case "helm": // e2e/istio/resources renders what it sets
+					if _, err := os.Stat(filepath.Join(root(t), strings.Fields(rest)[3], "Chart.yaml")); err != nil {
+						t.Errorf("%s: %q: %v", s.file, line, err)
 					}
 				case "curl": // what the demo prints; CI runs it as make demo CHECK=1
 				default:
@@ -252,6 +263,64 @@ func checkLimitFilters(t *testing.T, s snippet) {
 		path := []string{"/healthz", "/orders/7"}[i%2]
 		if answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", path)); answer.Status() != want {
 			t.Errorf("%s: request %d, GET %s, answers %d, want %d", s.file, i, path, answer.Status(), want)
+		}
+	}
+}
+
+const manifestsReadme = "WasmPlugin/README.md"
+
+// checkKustomization looks for what an overlay refers to, from a folder of WasmPlugin/overlays.
+func checkKustomization(t *testing.T, s snippet) {
+	var k struct{ Resources, Components []string }
+	if err := yaml.Unmarshal([]byte(s.text), &k); err != nil || len(k.Resources) == 0 || len(k.Components) == 0 {
+		t.Errorf("%s: %+v: %v", s.file, k, err)
+	}
+	for kind, list := range map[string][]string{"Kustomization": k.Resources, "Component": k.Components} {
+		for _, path := range list {
+			checkKind(t, s.file, filepath.Join("WasmPlugin/overlays/own", path), kind)
+		}
+	}
+}
+
+// checkKind looks for a folder for kustomize.
+func checkKind(t *testing.T, file, path, kind string) {
+	text, err := os.ReadFile(filepath.Join(root(t), path, "kustomization.yaml"))
+	if err != nil || !strings.Contains(string(text), "\nkind: "+kind+"\n") {
+		t.Errorf("%s: %s is no %s (%v)", file, path, kind, err)
+	}
+}
+
+// checkKubectl looks for what is applied. Secrets are made of files that readers have.
+func checkKubectl(t *testing.T, file, arguments string) {
+	switch words := strings.Fields(arguments); {
+	case len(words) == 3 && words[0] == "apply" && words[1] == "-k":
+		checkKind(t, file, words[2], "Kustomization")
+	case strings.HasPrefix(arguments, "create secret generic "):
+	default:
+		t.Errorf("%s: no check for kubectl %s", file, arguments)
+	}
+}
+
+// checkCommand asks the command for help with what the line does: it has to know the command and each flag.
+func checkCommand(t *testing.T, file, line string) {
+	var words, flags []string
+	for _, w := range strings.Fields(line) {
+		switch {
+		case strings.HasPrefix(w, "--"):
+			flags = append(flags, w)
+		case len(flags) == 0 && len(words) < 2:
+			words = append(words, w)
+		}
+	}
+	command := exec.Command("go", append(append([]string{"run", "./build/tollgate"}, words...), "--help")...)
+	command.Dir = root(t)
+	out, err := command.Output()
+	if err != nil || !strings.Contains(string(out), "tollgate "+strings.Join(words, " ")) {
+		t.Errorf("%s: tollgate %s: %v\n%s", file, line, err, out)
+	}
+	for _, f := range flags {
+		if !strings.Contains(string(out), f+" ") {
+			t.Errorf("%s: tollgate %s has no %s", file, strings.Join(words, " "), f)
 		}
 	}
 }

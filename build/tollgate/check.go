@@ -21,11 +21,11 @@ func checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Find what is wrong with configurations before they are applied",
-		Long: `Look at WasmPlugins, TrafficExtensions, EnvoyFilters, Envoy's bootstraps and bare filter configurations, in YAML or JSON; - is standard input. The filters' own readers look at what is theirs, and
+		Long: `Look at WasmPlugins, TrafficExtensions, EnvoyExtensionPolicies, EnvoyFilters, Envoy's bootstraps and bare filter configurations, in YAML or JSON; - is standard input. The filters' own readers look at what is theirs, and
 every fault is reported at once, with file, line and path. So is what Istio accepts and then ignores, and what does not fit together between the files: give all that belong together.
 
 Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line is none.`,
-		Example: "  tollgate check WasmPlugin/*.yaml\n  kubectl get wasmplugin,requestauthentication -A -o yaml | tollgate check -",
+		Example: "  kubectl kustomize WasmPlugin/overlays/production | tollgate check -\n  kubectl get wasmplugin,requestauthentication -A -o yaml | tollgate check -",
 		Args:    atLeastOne("file, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {

@@ -1,0 +1,405 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package resources
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"istio.io/istio/pilot/pkg/config/kube/crd"
+	schemas "istio.io/istio/pkg/config/crd"
+	"istio.io/istio/pkg/config/schema/collections"
+	apps "k8s.io/api/apps/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tollgate-wasm/tollgate/build/advice"
+)
+
+// apiServer validates as the API server does with the CRDs of Istio and of the Gateway API: schema, CEL rules and unknown fields.
+var apiServer = sync.OnceValues(func() (*schemas.Validator, error) {
+	istio, err := module("istio.io/istio")
+	if err != nil {
+		return nil, err
+	}
+	gateway, err := module("sigs.k8s.io/gateway-api")
+	if err != nil {
+		return nil, err
+	}
+	crds := []string{filepath.Join(istio, "manifests/charts/base/files/crd-all.gen.yaml")}
+	more, err := filepath.Glob(filepath.Join(gateway, "config/crd/standard/gateway.networking.k8s.io_*s.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range more {
+		if !strings.Contains(f, "_vap_") { // admission policies, which are no CRDs
+			crds = append(crds, f)
+		}
+	}
+	return schemas.NewValidatorFromFilesWithOptions(crds, schemas.WithoutCRDValidation())
+})
+
+// module is where the sources of a module of go.mod are.
+func module(path string) (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", path).Output()
+	if err == nil && len(out) < 2 {
+		err = fmt.Errorf("the sources of %s are not there", path)
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+// builtin are the kinds that have no CRD; local, what is never applied.
+var (
+	builtin = map[string]bool{"ConfigMap": true, "Deployment": true, "ValidatingAdmissionPolicy": true, "ValidatingAdmissionPolicyBinding": true}
+	local   = map[string]bool{"Kustomization": true, "Component": true}
+)
+
+// verdicts are what each stage has against a resource, by the stage: "schema" and "webhook".
+func verdicts(t *testing.T, o object) map[string]string {
+	t.Helper()
+	v, err := apiServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := yaml.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	if err := v.ValidateCustomResourceYAML(string(text), nil); err != nil {
+		found["schema"] = err.Error()
+	}
+	if !strings.Contains(o["apiVersion"].(string), "istio.io") {
+		return found
+	}
+	configs, _, err := crd.ParseInputs(string(text))
+	if err != nil || len(configs) != 1 {
+		found["webhook"] = fmt.Sprintf("%d resources: %v", len(configs), err)
+		return found
+	}
+	schema, ok := collections.Pilot.FindByGroupVersionKind(configs[0].GroupVersionKind)
+	if !ok {
+		t.Fatalf("Istio does not know %v", configs[0].GroupVersionKind)
+	}
+	if warning, err := schema.ValidateConfig(configs[0]); err != nil || warning != nil {
+		found["webhook"] = fmt.Sprintf("errors: %v; warnings: %v", err, warning)
+	}
+	return found
+}
+
+// accepted holds resources against the API server's and Istio's verdicts, and tells how many there were to hold.
+func accepted(t *testing.T, where, text string) (n int) {
+	t.Helper()
+	for _, o := range objects(t, text) {
+		if builtin[o.kind()] || local[o.kind()] {
+			continue
+		}
+		n++
+		for stage, problem := range verdicts(t, o) {
+			t.Errorf("%s: %s: %s: %s", where, o.name(), stage, problem)
+		}
+	}
+	return n
+}
+
+// advised holds a set that belongs together against tollgate check. Placeholders are what it is to find, and nothing else.
+func advised(t *testing.T, where, text string, wantPlaceholders bool) {
+	t.Helper()
+	var c advice.Checker
+	c.File(where, []byte(text))
+	placeholders := 0
+	for _, f := range c.Findings() {
+		if f.Severity == advice.Warning && strings.HasPrefix(f.Problem, "is a placeholder") {
+			placeholders++
+		} else {
+			t.Error(f)
+		}
+	}
+	plugins := strings.Count(text, "\nkind: WasmPlugin\n") + strings.Count(text, "\nkind: TrafficExtension\n")
+	if wantPlaceholders && placeholders != plugins || !wantPlaceholders && placeholders > 0 {
+		t.Errorf("%s: %d placeholders in %d plugins", where, placeholders, plugins)
+	}
+}
+
+// Every file by itself. Envoy's and Envoy Gateway's are none of Istio's: the project's own tests see to them.
+func TestFiles(t *testing.T) {
+	n := 0
+	for _, path := range files(t) {
+		switch top, _, _ := strings.Cut(path, "/"); top {
+		case "envoy", "envoy-gateway", "Chart.yaml", "values.yaml":
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(folder, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += accepted(t, path, string(text))
+	}
+	if n < 40 {
+		t.Errorf("only %d resources were held: the test tests nothing", n)
+	}
+}
+
+// Every folder that kubectl apply -k takes; those that make a whole are held against tollgate check, too.
+func TestKustomizations(t *testing.T) {
+	whole := 0
+	for _, path := range kustomizations(t) {
+		if strings.HasPrefix(path, "envoy") {
+			continue
+		}
+		text := kustomized(t, path)
+		if accepted(t, path, text) == 0 && !strings.HasPrefix(path, "istio/") {
+			t.Errorf("%s: nothing is rendered", path)
+		}
+		if strings.HasPrefix(path, "overlays/") || path == "base" || path == "base/platform" || path == "base/ambient" {
+			whole++
+			advised(t, path, text, true)
+		}
+	}
+	if whole < 8 {
+		t.Errorf("only %d sets", whole)
+	}
+}
+
+// What has no CRD is read as Kubernetes reads it, without a field that it does not know; and the pod of either gateway gets the key that the plugin reads from its environment.
+func TestGatewayPods(t *testing.T) {
+	plugin, err := os.ReadFile(filepath.Join(folder, "edge-stamp/gateway/wasmplugin.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := objects(t, string(plugin))[0]["spec"].(map[string]any)["vmConfig"].(map[string]any)["env"].([]any)[0].(map[string]any)
+	if env["valueFrom"] != "HOST" {
+		t.Errorf("the plugin's variable is %v", env)
+	}
+	options := objects(t, kustomized(t, "istio/gateway-key"))[0]["data"].(map[string]any)["deployment"].(string)
+	classic, err := os.ReadFile(filepath.Join(folder, "istio/classic-gateway/deployment.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for where, text := range map[string]string{"istio/gateway-key": options, "istio/classic-gateway": string(classic)} {
+		var d apps.Deployment
+		if err := yaml.UnmarshalStrict([]byte(text), &d); err != nil {
+			t.Errorf("%s: %v", where, err)
+			continue
+		}
+		c := d.Spec.Template.Spec.Containers[0]
+		if e := c.Env[0]; c.Name != "istio-proxy" || e.Name != env["name"] || e.Value != "" || e.ValueFrom.SecretKeyRef.Name != "edge-stamp-key" || e.ValueFrom.SecretKeyRef.Key != "private.pem" {
+			t.Errorf("%s: the container %s has %+v", where, c.Name, e)
+		}
+	}
+}
+
+const pinned = `
+image:
+  registry: 127.0.0.1:5000/filters
+  tag: "7"
+  sha256:
+    jwt-scope: "1111111111111111111111111111111111111111111111111111111111111111"
+    edge-stamp: "2222222222222222222222222222222222222222222222222222222222222222"
+    rate-limit: "3333333333333333333333333333333333333333333333333333333333333333"
+  pullSecret: registry
+`
+
+const ambient = `
+places:
+  edge-stamp/mesh: {enabled: false}
+  jwt-scope/mesh: {enabled: false}
+  jwt-scope/namespace: {enabled: false}
+  rate-limit/namespace: {enabled: false}
+  jwt-scope/workload: {enabled: false}
+  rate-limit/workload: {enabled: false}
+  edge-stamp/waypoint: {enabled: true}
+  jwt-scope/waypoint: {enabled: true}
+  rate-limit/waypoint: {enabled: true}
+`
+
+// What Helm renders is what kustomize renders.
+func TestChartIsKustomization(t *testing.T) {
+	for overlay, values := range map[string]string{
+		"overlays/production":       "",
+		"overlays/staging":          "mode: shadow",
+		"overlays/trafficextension": "kind: TrafficExtension",
+		"overlays/ambient":          "kind: TrafficExtension" + ambient,
+		"overlays/classic":          "classicGateway: {enabled: true}",
+	} {
+		t.Run(overlay, func(t *testing.T) {
+			text := charted(t, values)
+			accepted(t, overlay, text)
+			advised(t, overlay, text, true)
+			got, want := byName(t, text), byName(t, kustomized(t, overlay))
+			for name, o := range want {
+				if !reflect.DeepEqual(got[name], o) {
+					t.Errorf("%s: the chart renders\n%s\nkustomize renders\n%s", name, printed(got[name]), printed(o))
+				}
+				delete(got, name)
+			}
+			for name := range got {
+				t.Errorf("only the chart renders %s", name)
+			}
+			if len(want) < 8 {
+				t.Errorf("only %d resources", len(want))
+			}
+		})
+	}
+}
+
+func byName(t *testing.T, text string) map[string]object {
+	t.Helper()
+	m := map[string]object{}
+	for _, o := range objects(t, text) {
+		if m[o.name()] != nil {
+			t.Errorf("%s is rendered twice", o.name())
+		}
+		m[o.name()] = o
+	}
+	return m
+}
+
+func printed(o object) string {
+	text, _ := yaml.Marshal(o)
+	return string(text)
+}
+
+// ownImages holds each plugin's image against those of pinned, and tells how many plugins there are.
+func ownImages(t *testing.T, text, kind string, pullSecret any) (n int) {
+	t.Helper()
+	for _, o := range objects(t, text) {
+		if o.kind() != kind {
+			continue
+		}
+		n++
+		wasm := o["spec"].(map[string]any)
+		if kind == "TrafficExtension" {
+			wasm = wasm["wasm"].(map[string]any)
+		}
+		filter := o["metadata"].(map[string]any)["labels"].(map[string]any)["app.kubernetes.io/name"].(string)
+		digit := map[string]string{"jwt-scope": "1", "edge-stamp": "2", "rate-limit": "3"}[filter]
+		if wasm["url"] != "oci://127.0.0.1:5000/filters/"+filter+":7" || wasm["sha256"] != strings.Repeat(digit, 64) || wasm["imagePullSecret"] != pullSecret {
+			t.Errorf("%s has the image %v, %v, %v", o.name(), wasm["url"], wasm["sha256"], wasm["imagePullSecret"])
+		}
+	}
+	return n
+}
+
+// One file says for kustomize where all images come from.
+func TestImages(t *testing.T) {
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(folder)); err != nil {
+		t.Fatal(err)
+	}
+	own := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: tollgate-images\n  annotations: {config.kubernetes.io/local-config: \"true\"}\ndata:\n"
+	for filter, digit := range map[string]string{"jwt-scope": "1", "edge-stamp": "2", "rate-limit": "3"} {
+		own += "  " + filter + ".url: oci://127.0.0.1:5000/filters/" + filter + ":7\n  " + filter + ".sha256: \"" + strings.Repeat(digit, 64) + "\"\n"
+	}
+	if err := os.WriteFile(filepath.Join(copied, "images/images.yaml"), []byte(own), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for overlay, kind := range map[string]string{"production": "WasmPlugin", "staging": "WasmPlugin", "classic": "WasmPlugin", "trafficextension": "TrafficExtension", "ambient": "TrafficExtension"} {
+		text := kustomizedIn(t, filepath.Join(copied, "overlays", overlay))
+		if ownImages(t, text, kind, nil) < 6 {
+			t.Errorf("%s renders\n%s", overlay, text)
+		}
+		advised(t, overlay, text, false)
+	}
+}
+
+// The chart's values do what they say, for every place and both kinds.
+func TestChartValues(t *testing.T) {
+	everything := "places:\n"
+	for _, o := range places(t) {
+		everything += "  " + o + ": {enabled: true}\n"
+	}
+	for _, kind := range []string{"WasmPlugin", "TrafficExtension"} {
+		text := charted(t, "kind: "+kind+"\nnamespaces: {istio-system: root, istio-ingress: edge, shop: apps}\n"+pinned+everything)
+		accepted(t, kind, text)
+		advised(t, kind, text, false)
+		for _, o := range objects(t, text) {
+			if namespace := o["metadata"].(map[string]any)["namespace"]; namespace != "root" && namespace != "edge" && namespace != "apps" {
+				t.Errorf("%s keeps its namespace", o.name())
+			}
+		}
+		if n := ownImages(t, text, kind, "registry"); n != len(places(t)) {
+			t.Errorf("%d plugins for %d places", n, len(places(t)))
+		}
+	}
+
+	// A place can have another spec and another configuration.
+	text := charted(t, "places: {rate-limit/workload: {enabled: true, spec: {priority: 7, selector: {matchLabels: {app: carts}}}, pluginConfig: {limits: [{name: a, rate: {requests: 5, per: 1s}}]}}}")
+	spec := byName(t, text)["WasmPlugin shop/rate-limit-orders"]["spec"].(map[string]any)
+	if spec["priority"] != 7.0 || spec["selector"].(map[string]any)["matchLabels"].(map[string]any)["app"] != "carts" || len(spec["pluginConfig"].(map[string]any)) != 1 || spec["phase"] != "STATS" {
+		t.Errorf("the place is rendered as %v", spec)
+	}
+	if text := charted(t, "authentication: false"); strings.Contains(text, "RequestAuthentication") {
+		t.Error("authentication: false leaves the RequestAuthentication")
+	}
+	for name, values := range map[string]string{
+		"an unknown key":          "images: {}",
+		"an unknown mode":         "mode: off",
+		"a digest with a prefix":  "image: {sha256: {jwt-scope: 'sha256:" + strings.Repeat("1", 64) + "'}}",
+		"a scheme in a registry":  "image: {registry: oci://ghcr.io}",
+		"a place that is none":    "places: {rate-limit/mesh: {enabled: true}}",
+		"another image in a spec": "places: {rate-limit/workload: {enabled: true, spec: {url: 'oci://a'}}}",
+	} {
+		if text, err := chartWith(t, values); err == nil {
+			t.Errorf("%s: the chart takes it:\n%s", name, text)
+		}
+	}
+}
+
+// places are the folders of a filter each.
+func places(t *testing.T) (list []string) {
+	t.Helper()
+	for _, path := range files(t) {
+		if filepath.Base(path) == "wasmplugin.yaml" {
+			list = append(list, filepath.Dir(path))
+		}
+	}
+	return list
+}
+
+// Each stage refuses what it is there for: so the checks above check.
+func TestBroken(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(folder, "jwt-scope/workload/wasmplugin.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, from, to, stage string }{
+		{"an unknown field", "  phase: AUTHZ", "  phase: AUTHZ\n  stage: AUTHZ", "schema"},
+		{"an unknown phase", "phase: AUTHZ", "phase: AUTHOR", "schema"},
+		{"a digest that is none", `sha256: "0`, `sha256: "x`, "schema"},
+		{"a selector and targetRefs", "  selector:", "  targetRefs: [{kind: Service, name: orders, group: \"\"}]\n  selector:", "schema"},
+		{"a URL of another scheme", "url: oci:", "url: ftp:", "webhook"},
+		{"an unknown key of the filter", "issuer:", "isuer:", "check"},
+		{"a door", "FAIL_RELOAD", "FAIL_OPEN", "check"},
+		{"before the header is there", "phase: AUTHZ", "phase: AUTHN", "check"},
+		{"another header", "x-jwt-payload", "x-payload", "check"},
+	} {
+		broken := strings.Replace(string(text), c.from, c.to, 1)
+		if broken == string(text) {
+			t.Fatalf("%s: there is no %s", c.name, c.from)
+		}
+		if c.stage != "check" {
+			if v := verdicts(t, objects(t, broken)[0]); v[c.stage] == "" {
+				t.Errorf("%s: %s has nothing against it: %v", c.name, c.stage, v)
+			}
+			continue
+		}
+		var checker advice.Checker
+		checker.File("broken", []byte(broken+"\n---\n"+kustomized(t, "istio/authentication")))
+		errors := 0
+		for _, f := range checker.Findings() {
+			if f.Severity == advice.Error {
+				errors++
+			}
+		}
+		if errors == 0 {
+			t.Errorf("%s: tollgate check finds nothing", c.name)
+		}
+	}
+}
