@@ -5,7 +5,7 @@
 #
 # DIR/root-key.pem signs the intermediates of further meshes, now and later: the script goes on with the root that it finds. Keep that key offline; no cluster needs it.
 # DIR/MESH/ is what one cluster gets:
-#   kubectl create secret generic cacerts -n istio-system --from-file=DIR/MESH/ca-cert.pem --from-file=DIR/MESH/ca-key.pem --from-file=DIR/MESH/root-cert.pem --from-file=DIR/MESH/cert-chain.pem
+#   kubectl create secret generic cacerts --namespace istio-system --from-file=DIR/MESH
 set -eu
 umask 077
 [ $# -ge 2 ] || { echo "usage: $0 DIR MESH…" >&2; exit 2; }

@@ -208,6 +208,10 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	} else if member(config, "failure_policy") == nil {
 		c.report(p, config, Warning, "failure_policy", "is not set: after a trap every request of that worker is answered 503 until Envoy is restarted; set FAIL_RELOAD")
 	}
+	if body := boundBody(filter, n); body != nil && text(member(config, "allow_on_headers_stop_iteration")) != "true" {
+		c.report(p, config, Error, "allow_on_headers_stop_iteration", "want true: the configuration binds the body, of which Envoy otherwise shows the filter nothing, and every request would run into bodyTimeout")
+	}
+	c.placeholder(p, member(config, "vm_config", "code", "remote", "sha256"), "vm_config.code.remote.sha256")
 	p.root = n
 	c.configuration(p, filter, n)
 	return true

@@ -11,7 +11,7 @@ import (
 
 const jwks = `{keys: [{kty: EC, crv: P-256, kid: a, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}]}`
 
-var digest = strings.Repeat("7", 64)
+var digest = strings.Repeat("7a", 32)
 
 // wasmPlugin is one with more members of its spec; config begins on line 9.
 func wasmPlugin(filter, phase, more, config string) string {
@@ -48,6 +48,7 @@ trust: [{name: edge, issuer: https://edge, audiences: [mesh], jwks: {inline: ` +
 rules: [{name: all}]`
 	trusted = `providers: [{name: idp, issuer: https://idp, audiences: [api], trustedPayload: {header: x-payload}}]
 rules: [{name: all}]`
+	bodies = `'{"role": "sign", "issuer": "https://edge", "audience": "mesh", "keys": [{"kid": "a", "alg": "ES256", "env": "KEY"}], "bind": ["method", "body"], "rules": [{"name": "all", "sign": true}]}'`
 	reload = "failStrategy: FAIL_RELOAD"
 )
 
@@ -114,6 +115,11 @@ func TestFindings(t *testing.T) {
 		{"a URL without scheme", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "oci://", "", 1)}, "0:5:8: warning: WasmPlugin shop/jwt-scope: spec.url: has no scheme: write oci://registry"},
 		{"a tag", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "@sha256:"+digest, ":v1", 1)}, "0:5:8: warning: WasmPlugin shop/jwt-scope: spec.url: is not pinned"},
 		{"a tag with the manifest's digest", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: "+digest, scopes), "@sha256:"+digest, ":v1", 1)}, ""},
+		{"a digest that is a number", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: "+strings.Repeat("1", 64), scopes), "@sha256:"+digest, ":v1", 1)},
+			"0:8:11: error: WasmPlugin shop/jwt-scope: spec.sha256: is no text of 64 hexadecimal digits"},
+		{"a bound body", []string{wasmPlugin("edge-stamp", "AUTHN", reload, strings.Replace(mesh, "{name: all}", "{name: all, require: {bind: [method, body]}}", 1))}, "0:11:50: error: WasmPlugin shop/edge-stamp: spec.pluginConfig: binds the body, for which Istio has no field"},
+		{"a bound body in Envoy", []string{strings.ReplaceAll(envoyFilter("failure_policy: FAIL_RELOAD", bodies), "rate-limit", "edge-stamp")}, "0:5:5: error: allow_on_headers_stop_iteration: want true"},
+		{"a bound body that Envoy shows", []string{strings.ReplaceAll(envoyFilter("failure_policy: FAIL_RELOAD\n    allow_on_headers_stop_iteration: true", bodies), "rate-limit", "edge-stamp")}, ""},
 		{"a placeholder", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), digest, zeros, 1)},
 			"0:5:8: warning: WasmPlugin shop/jwt-scope: spec.url: is a placeholder: put the digest that tollgate image push prints"},
 		{"a placeholder beside a tag", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: '"+zeros+"'", scopes), "@sha256:"+digest, ":v1", 1)},
@@ -134,7 +140,7 @@ func TestFindings(t *testing.T) {
 		{"a policy without a configuration", []string{"kind: EnvoyExtensionPolicy\nmetadata: {name: a}\nspec: {wasm: [{name: jwt-scope}]}"}, "0:3:15: error: EnvoyExtensionPolicy a: spec.wasm[0].code.image.url: is required\n0:3:15: error: EnvoyExtensionPolicy a: spec.wasm[0].config: is required"},
 		{"a policy with no list", []string{"kind: EnvoyExtensionPolicy\nspec: {wasm: {}}"}, "0:2:14: error: spec.wasm: want a list"},
 		{"a policy of somebody else", []string{"kind: EnvoyExtensionPolicy\nspec: {wasm: [{name: other, config: {}}]}"}, ""},
-		{"two digests", []string{wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: "+strings.Repeat("1", 64), scopes)}, "0:8:11: error: WasmPlugin shop/jwt-scope: spec.sha256: differs from the digest in url"},
+		{"two digests", []string{wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: "+strings.Repeat("1b", 32), scopes)}, "0:8:11: error: WasmPlugin shop/jwt-scope: spec.sha256: differs from the digest in url"},
 		{"ftp", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "oci:", "ftp:", 1)}, "0:5:8: error: WasmPlugin shop/jwt-scope: spec.url: has the scheme ftp"},
 		{"no configuration", []string{"kind: WasmPlugin\nmetadata: {name: jwt-scope}\nspec: {url: 'file:///jwt-scope.wasm', phase: AUTHN, failStrategy: FAIL_RELOAD, match: [{mode: SERVER}]}"}, "0:3:7: error: WasmPlugin jwt-scope: spec.pluginConfig: is required"},
 		{"a key that nobody brings", []string{wasmPlugin("edge-stamp", "AUTHN", reload, edge)}, "0:12:38: error: WasmPlugin shop/edge-stamp: spec.vmConfig.env: has no KEY"},

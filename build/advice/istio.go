@@ -4,6 +4,7 @@
 package advice
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -55,6 +56,9 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 		return
 	}
 	c.environment(p, spec, path, filter, config)
+	if n := boundBody(filter, config); n != nil {
+		c.report(p, n, Error, path+".pluginConfig", "binds the body, for which Istio has no field (Envoy's allow_on_headers_stop_iteration): every request would run into bodyTimeout; use an EnvoyFilter, as in WasmPlugin/istio/bound-bodies")
+	}
 	p.prefix, p.root = path+".pluginConfig", config
 	c.configuration(p, filter, config)
 }
@@ -89,6 +93,9 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 		return
 	}
 	sum := member(spec, "sha256")
+	if sum != nil && (sum.Tag != "!!str" || !digest256.MatchString(text(sum))) {
+		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256", "is no text of 64 hexadecimal digits: without quotes, one of decimal digits only is a number to YAML")
+	}
 	c.placeholder(p, n, path)
 	c.placeholder(p, sum, path[:len(path)-len("url")]+"sha256")
 	switch {
@@ -128,6 +135,27 @@ func (c *Checker) listeners(p place, n *yaml.Node) {
 	if len(match) == 0 || slices.ContainsFunc(match, both) {
 		c.report(p, orElse(member(spec, "match"), spec), Warning, "spec.match", "does not say which listeners: the plugin also decides what the workload itself asks of others; say mode: SERVER for what comes in, CLIENT for a gateway")
 	}
+}
+
+var digest256 = regexp.MustCompile("^[0-9a-f]{64}$")
+
+// boundBody is where a configuration of edge-stamp asks for the body to be bound.
+func boundBody(filter string, config *yaml.Node) *yaml.Node {
+	if filter != "edge-stamp" {
+		return nil
+	}
+	lists := []*yaml.Node{member(config, "bind"), member(config, "require", "bind")}
+	for _, r := range items(member(config, "rules")) {
+		lists = append(lists, member(r, "bind"), member(r, "require", "bind"))
+	}
+	for _, list := range lists {
+		for _, part := range items(list) {
+			if text(part) == "body" {
+				return part
+			}
+		}
+	}
+	return nil
 }
 
 // phase holds a plugin's place in the chain against what it needs of the others.

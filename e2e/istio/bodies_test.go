@@ -55,8 +55,8 @@ func TestBoundBodies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shipped := string(read(t, filepath.Join(root, "WasmPlugin", "edge-stamp", "bodies", "envoyfilter.yaml")))
-	l.Apply("filter", strings.NewReplacer("oci://ghcr.io/tollgate-wasm/edge-stamp:0.1.0", stamp.URL, strings.Repeat("0", 64), stamp.Digest).Replace(shipped))
+	shipped := string(read(t, filepath.Join(root, "WasmPlugin", "istio", "bound-bodies", "envoyfilter.yaml")))
+	l.Apply("filter", strings.NewReplacer("namespace: istio-ingress", "namespace: edge", "{istio: ingressgateway}", "{app: gateway}", "oci://ghcr.io/tollgate-wasm/edge-stamp:0.1.0", stamp.URL, strings.Repeat("0", 64), stamp.Digest).Replace(shipped))
 	l.until("the filter signs", func(answer) bool { return stamped() }, "GET", "/orders/7")
 	l.up.Take()
 	if a := upload(); !a.is(200) {
