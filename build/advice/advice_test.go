@@ -120,8 +120,8 @@ func TestFindings(t *testing.T) {
 		{"a list", []string{"kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: rate-limit}\n  spec: {url: 'file:///x', phase: STATS, failStrategy: FAIL_RELOAD, pluginConfig: {limits: []}}"}, "0:6:84: error: WasmPlugin rate-limit: spec.pluginConfig.limits: the list is empty"},
 		{"an alias of itself", []string{"kind: WasmPlugin\nspec: &a [*a, *a]"}, "0: error: its aliases come to more"},
 		{"an alias", []string{strings.Replace(limits, "per: 1s", "per: &p 1s", 1) + "\n- {name: b, rate: {requests: 1, per: *p}}"}, ""},
-		{"a TrafficExtension", []string{"kind: TrafficExtension\nmetadata: {name: a}\nspec:\n  wasm:\n    url: oci://r/rate-limit:v1\n    phase: AUTHN\n    failStrategy: FAIL_RELOAD\n    pluginConfig: {limits: []}\n"},
-			"0:5:10: warning: TrafficExtension a: spec.wasm.url: is not pinned\n0:8:20: error: TrafficExtension a: spec.wasm.pluginConfig.limits: the list is empty"},
+		{"a TrafficExtension", []string{"kind: TrafficExtension\nmetadata: {name: a}\nspec:\n  phase: AUTHN\n  wasm:\n    url: oci://r/rate-limit:v1\n    failStrategy: FAIL_RELOAD\n    pluginConfig: {limits: []}\n"},
+			"0:6:10: warning: TrafficExtension a: spec.wasm.url: is not pinned\n0:8:20: error: TrafficExtension a: spec.wasm.pluginConfig.limits: the list is empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var checker Checker

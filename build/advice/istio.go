@@ -16,6 +16,7 @@ import (
 // plugin looks at a WasmPlugin, or at a TrafficExtension, which Istio 1.30 makes of it and which has the same under wasm.
 func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 	spec, path := Member(n, "spec"), "spec"
+	outer := spec // has the phase, of either
 	if kind == "TrafficExtension" {
 		if wasm := Member(spec, "wasm"); wasm != nil {
 			spec, path = wasm, "spec.wasm"
@@ -48,7 +49,7 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 	default:
 		c.report(p, orElse(strategy, spec), Warning, path+".failStrategy", "want FAIL_RELOAD: otherwise, after a trap, every request of that worker is answered 503 until the proxy is restarted")
 	}
-	c.phase(p, spec, path+".phase", filter, config)
+	c.phase(p, outer, "spec.phase", filter, config)
 	if config == nil {
 		c.report(p, spec, Error, path+".pluginConfig", "is required: without a configuration the filter does not start, and every request is answered 403 or 503")
 		return
