@@ -18,13 +18,6 @@ const (
 	yes
 )
 
-func truthOf(b bool) truth {
-	if b {
-		return yes
-	}
-	return no
-}
-
 // condition is what a rule of the originals asks of a request whose path, host and method fit. A request has either no token or a valid one, so the two are kept apart: of the first nothing
 // more is to be known, and nothing that is asked of a claim holds.
 type condition struct {

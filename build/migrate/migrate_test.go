@@ -81,6 +81,11 @@ func TestFindings(t *testing.T) {
 		{name: "DENY of every token", text: inline + authz(`{action: DENY, rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`), refused: []ask{person}, admitted: []ask{bare}, want: "without a letter in it", severity: advice.Warning},
 		{name: "a token is needed", text: inline + authz(`{rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`), admitted: []ask{person}, refused: []ask{bare}},
 
+		{name: "ALLOW and DENY of paths in common", text: inline + authz(`{rules: [{to: [{operation: {paths: ["/{*}/b"]}}]}]}`) + authz(`{action: DENY, rules: [{to: [{operation: {paths: ["/a/*"]}}]}]}`),
+			refused: []ask{on(person, "/a/b"), on(person, "/a/c")}, admitted: []ask{on(person, "/x/b"), on(bare, "/x/b")}},
+		{name: "two ALLOW rules for paths in common", text: inline + authz(`{rules: [{to: [{operation: {paths: ["/a/{*}"]}}], when: [{key: "request.auth.claims[scope]", values: [w]}]}, {to: [{operation: {paths: ["/{*}/b"]}}], when: [{key: "request.auth.claims[scope]", values: [r]}]}]}`),
+			refused: []ask{on(person, "/a/c"), on(bare, "/a/b")}, admitted: []ask{on(person, "/a/b"), on(person, "/x/b")}},
+
 		{name: "peers in ALLOW", text: inline + authz("{rules: [{from: [{source: {principals: [cluster.local/ns/a/sa/b]}}]}, {to: [{operation: {paths: [/b]}}]}]}"),
 			want: "spec.rules[0].from[0].source.principals: jwt-scope does not look at it: what the rule admits by it is refused", refused: []ask{person, bare}, admitted: []ask{on(person, "/b")}},
 		{name: "peers in DENY", text: inline + authz("{action: DENY, rules: [{from: [{source: {notNamespaces: [a]}}], to: [{operation: {paths: [/a]}}]}]}"),
@@ -218,6 +223,25 @@ func manyPaths(n int) string {
 		list = append(list, fmt.Sprintf("/p%d", i))
 	}
 	return strings.Join(list, ", ")
+}
+
+// What could not be read could have been for any workload, so none gets a configuration.
+func TestNothingOfAPart(t *testing.T) {
+	for name, text := range map[string]string{
+		"no YAML":                   "a: [",
+		"a selector that is none":   authz("{action: DENY, selector: {matchLabels: [a]}, rules: [{}]}"),
+		"a selector with a number":  authz("{action: DENY, selector: {matchLabels: {a: 7}}, rules: [{}]}"),
+		"an unknown way to select":  authz("{action: DENY, selector: {matchExpressions: []}, rules: [{}]}"),
+		"aliases without an end":    "a: &a [*a]",
+		"a spec that is no mapping": authz("[]"),
+	} {
+		m := &Migrator{}
+		m.Add("good.yaml", []byte(withKeys(t)))
+		m.Add("bad.yaml", []byte(text))
+		if r := m.Result(); len(r.Configurations) != 0 || !strings.Contains(lines(r.Findings), "bad.yaml") {
+			t.Errorf("%s: %d configurations\n%s", name, len(r.Configurations), lines(r.Findings))
+		}
+	}
 }
 
 // Each selection of workloads gets what Istio would put together for it.
