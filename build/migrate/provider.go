@@ -52,8 +52,8 @@ func (p *plan) take(list []issuer) {
 		case one.issuer.text == "":
 			one.from.report(one.at, advice.Error, "has no issuer, and jwt-scope finds a token's keys by its iss: name the issuer; until then its tokens are refused, and so is every request without a token")
 			p.needToken = true
-		case i >= 0 && p.issuers[i].from == one.from && p.issuers[i].at.path == one.at.path:
-			// The same, by another way.
+		case i >= 0 && p.issuers[i].says() == one.says():
+			// The same, in another resource.
 		case i >= 0:
 			one.from.report(one.at, advice.Error, "its issuer has a provider already, of "+p.issuers[i].from.id()+", and a token's iss selects one: what only this one admits is refused, and so is every request without a token")
 			p.needToken = true
@@ -69,6 +69,20 @@ func (p *plan) take(list []issuer) {
 		p.issuers[i].name = uniqueName(names, p.issuers[i].name, "issuer")
 		p.all |= 1 << i
 	}
+}
+
+// says is what is said of the issuer, wherever it stands.
+func (one issuer) says() string {
+	var headers, claims []string
+	for _, h := range one.headers {
+		headers = append(headers, h.name.text, h.prefix)
+	}
+	for _, c := range one.claims {
+		claims = append(claims, c.claim.text, c.header.text)
+	}
+	return fmt.Sprintf("%q", []any{
+		one.issuer.text, words(one.audiences), one.keysURI.text, one.keys.text, headers, words(one.cookies), words(one.parameters), fmt.Sprint(one.keep), one.payload.text, claims, one.delimited, one.provider,
+	})
 }
 
 // uniqueName makes a name of text that jwt-scope takes and that is not in use.

@@ -101,7 +101,12 @@ func (s *source) list(v value) (list []value) {
 		return nil
 	}
 	for i, n := range v.node.Content {
-		list = append(list, value{node: n, path: fmt.Sprintf("%s[%d]", v.path, i)})
+		item := value{node: n, path: fmt.Sprintf("%s[%d]", v.path, i)}
+		if n.Tag == "!!null" { // Istio passes over a rule that is null; one without members fits everything
+			s.fault(item, "is null")
+			continue
+		}
+		list = append(list, item)
 	}
 	return list
 }

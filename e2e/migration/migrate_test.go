@@ -214,7 +214,7 @@ var more = []struct {
 		requests: func() []request {
 			b := base(claim("scope", "orders:read openid"))
 			list := []request{b.ask("the scope"), b.ask("no token", noToken), b.ask("a forged token", by(forger)), b.ask("an expired token", claim("exp", ago(3600e9)))}
-			for _, path := range []string{"/orders/7", "/orders", "/ordersx", "/orders/", "/admin", "/x"} {
+			for _, path := range []string{"/orders/7", "/orders/7;v=1", "/orders/7?a=b", "/orders", "/ordersx", "/orders/", "/admin", "/admin/x", "/x"} {
 				for _, method := range []string{"GET", "POST", "DELETE"} {
 					name := method + " " + path
 					at := []change{onPath(path), withMethod(method)}
@@ -313,7 +313,7 @@ func gatewayFilters() []bootstrap.M {
 	pathIs := func(regex string) bootstrap.M {
 		return header(":path", bootstrap.M{"safe_regex": bootstrap.M{"google_re2": bootstrap.M{}, "regex": regex}})
 	}
-	const below = `/orders([/?].*)?` // internal/utils/regex: PathSeparatedPrefixRegex
+	const below = `^/orders(/.*|\?.*|#.*|;.*|$)` // internal/utils/regex/regex.go: PathSeparatedPrefixRegex
 	action := func(name, what string) bootstrap.M {
 		return bootstrap.M{"action": typed(name, "config.rbac.v3.Action", bootstrap.M{"name": what, "action": what})}
 	}
@@ -323,7 +323,7 @@ func gatewayFilters() []bootstrap.M {
 	return []bootstrap.M{authn, bootstrap.Filter("envoy.filters.http.rbac", rbac, bootstrap.M{"matcher": bootstrap.M{
 		"matcher_list": bootstrap.M{"matchers": []bootstrap.M{
 			rule("suspended", "DENY", metadata(is("suspended"), "status")),
-			rule("admin", "DENY", pathIs(`/admin(\?.*)?`)),
+			rule("admin", "DENY", pathIs(`^/admin(\?.*|#.*|;.*|$)`)),
 			rule("write", "ALLOW", and(or(method("POST"), method("PUT")), pathIs(below), scope("orders:read"), scope("orders:write"))),
 			rule("delete", "ALLOW", and(method("DELETE"), pathIs(below), or(metadata(has("clerk"), "realm_access", "roles"), metadata(has("boss"), "realm_access", "roles")))),
 			rule("read", "ALLOW", and(method("GET"), scope("orders:read"))),
