@@ -19,13 +19,14 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
-// Severity of a finding. An Error is what the filter or Istio would refuse, or what opens a door; a Warning, what is probably not meant.
+// Severity of a finding. An Error is what the filter or Istio would refuse, or what opens a door; a Warning, what is probably not meant; a Note, what there is to know.
 type Severity string
 
 // The severities.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
+	Note    Severity = "note"
 )
 
 // Finding is one thing to mend.
@@ -103,7 +104,7 @@ func (c *Checker) report(p place, n *yaml.Node, severity Severity, path, problem
 
 // File looks at one file. Documents that are none of those that this package knows are passed over, unless the whole file has none that is.
 func (c *Checker) File(name string, content []byte) {
-	list, err := documents(content)
+	list, err := Documents(content)
 	if err != nil {
 		c.report(place{file: name}, nil, Error, "", err.Error())
 		return
@@ -118,14 +119,14 @@ func (c *Checker) File(name string, content []byte) {
 }
 
 func (c *Checker) document(file string, n *yaml.Node) (known bool) {
-	kind, name, namespace := text(member(n, "kind")), text(member(n, "metadata", "name")), text(member(n, "metadata", "namespace"))
+	kind, name, namespace := Text(Member(n, "kind")), Text(Member(n, "metadata", "name")), Text(Member(n, "metadata", "namespace"))
 	p := place{file: file, namespace: namespace, root: n}
 	if kind != "" && name != "" {
 		p.resource = kind + " " + strings.TrimPrefix(namespace+"/"+name, "/")
 	}
 	switch kind {
 	case "List": // as kubectl get -o yaml writes several
-		for _, item := range items(member(n, "items")) {
+		for _, item := range Items(Member(n, "items")) {
 			known = c.document(file, item) || known
 		}
 		return known
@@ -158,7 +159,7 @@ func (c *Checker) document(file string, n *yaml.Node) (known bool) {
 // filterOf tells by its members whose configuration it is; empty: nobody's.
 func filterOf(n *yaml.Node) string {
 	for _, f := range [...][2]string{{"limits", "rate-limit"}, {"role", "edge-stamp"}, {"providers", "jwt-scope"}, {"rules", "jwt-scope"}} {
-		if member(n, f[0]) != nil {
+		if Member(n, f[0]) != nil {
 			return f[1]
 		}
 	}
@@ -170,10 +171,10 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 	if n == nil {
 		return false
 	}
-	if strings.HasSuffix(text(member(n, "@type")), "/envoy.extensions.filters.http.wasm.v3.Wasm") || strings.HasSuffix(text(member(n, "type_url")), "/envoy.extensions.filters.http.wasm.v3.Wasm") {
-		config := member(n, "config")
+	if strings.HasSuffix(Text(Member(n, "@type")), "/envoy.extensions.filters.http.wasm.v3.Wasm") || strings.HasSuffix(Text(Member(n, "type_url")), "/envoy.extensions.filters.http.wasm.v3.Wasm") {
+		config := Member(n, "config")
 		if config == nil {
-			config = member(n, "value", "config")
+			config = Member(n, "value", "config")
 		}
 		return c.envoyFilter(p, config)
 	}
@@ -186,7 +187,7 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 }
 
 func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
-	value := member(config, "configuration", "value")
+	value := Member(config, "configuration", "value")
 	if value == nil {
 		return false
 	}
@@ -196,22 +197,22 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 		c.report(p, value, Error, p.prefix, err.Error())
 		return true
 	}
-	filter := filterNamed(text(member(config, "vm_config", "code", "local", "filename")) + " " + text(member(config, "name")))
+	filter := filterNamed(Text(Member(config, "vm_config", "code", "local", "filename")) + " " + Text(Member(config, "name")))
 	if filter == "" {
 		filter = filterOf(n)
 	}
 	if filter == "" {
 		return false // another's
 	}
-	if member(config, "fail_open") != nil && text(member(config, "fail_open")) == "true" || text(member(config, "failure_policy")) == "FAIL_OPEN" {
+	if Member(config, "fail_open") != nil && Text(Member(config, "fail_open")) == "true" || Text(Member(config, "failure_policy")) == "FAIL_OPEN" {
 		c.failOpen(p, config, filter, "failure_policy")
-	} else if member(config, "failure_policy") == nil {
+	} else if Member(config, "failure_policy") == nil {
 		c.report(p, config, Warning, "failure_policy", "is not set: after a trap every request of that worker is answered 503 until Envoy is restarted; set FAIL_RELOAD")
 	}
-	if body := boundBody(filter, n); body != nil && text(member(config, "allow_on_headers_stop_iteration")) != "true" {
+	if body := boundBody(filter, n); body != nil && Text(Member(config, "allow_on_headers_stop_iteration")) != "true" {
 		c.report(p, config, Error, "allow_on_headers_stop_iteration", "want true: the configuration binds the body, of which Envoy otherwise shows the filter nothing, and every request would run into bodyTimeout")
 	}
-	c.placeholder(p, member(config, "vm_config", "code", "remote", "sha256"), "vm_config.code.remote.sha256")
+	c.placeholder(p, Member(config, "vm_config", "code", "remote", "sha256"), "vm_config.code.remote.sha256")
 	p.root = n
 	c.configuration(p, filter, n)
 	return true
@@ -237,7 +238,7 @@ func filterNamed(text string) string {
 
 // configuration has the filter read what is for it.
 func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
-	json, err := toJSON(n)
+	json, err := ToJSON(n)
 	if err != nil {
 		c.report(p, n, Error, p.prefix, err.Error())
 		return

@@ -15,8 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// documents reads the YAML or JSON documents of a file.
-func documents(text []byte) (list []*yaml.Node, err error) {
+// Documents reads the YAML or JSON documents of a file.
+func Documents(text []byte) (list []*yaml.Node, err error) {
 	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
 		var n yaml.Node
 		switch err := d.Decode(&n); {
@@ -61,8 +61,8 @@ func expanded(n *yaml.Node, room *int, depth int) *yaml.Node {
 	return &c
 }
 
-// member is a mapping's value; nil: it has none, or is no mapping.
-func member(n *yaml.Node, path ...string) *yaml.Node {
+// Member is a mapping's value; nil: it has none, or is no mapping.
+func Member(n *yaml.Node, path ...string) *yaml.Node {
 	for _, name := range path {
 		if n == nil || n.Kind != yaml.MappingNode {
 			return nil
@@ -78,16 +78,16 @@ func member(n *yaml.Node, path ...string) *yaml.Node {
 	return n
 }
 
-// text is a scalar's value; empty: there is none.
-func text(n *yaml.Node) string {
+// Text is a scalar's value; empty: there is none.
+func Text(n *yaml.Node) string {
 	if n == nil || n.Kind != yaml.ScalarNode {
 		return ""
 	}
 	return n.Value
 }
 
-// items are a list's.
-func items(n *yaml.Node) []*yaml.Node {
+// Items are a list's.
+func Items(n *yaml.Node) []*yaml.Node {
 	if n == nil || n.Kind != yaml.SequenceNode {
 		return nil
 	}
@@ -96,14 +96,14 @@ func items(n *yaml.Node) []*yaml.Node {
 
 // texts are those of a list of scalars.
 func texts(n *yaml.Node) (list []string) {
-	for _, item := range items(n) {
-		list = append(list, text(item))
+	for _, item := range Items(n) {
+		list = append(list, Text(item))
 	}
 	return list
 }
 
-// toJSON writes a node as Kubernetes does on its way to a filter: repeated names stay repeated, so that whoever reads it strictly sees them.
-func toJSON(n *yaml.Node) ([]byte, error) {
+// ToJSON writes a node as Kubernetes does on its way to a filter: repeated names stay repeated, so that whoever reads it strictly sees them.
+func ToJSON(n *yaml.Node) ([]byte, error) {
 	if n == nil {
 		return []byte("null"), nil
 	}
@@ -119,7 +119,7 @@ func toJSON(n *yaml.Node) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			value, err := toJSON(n.Content[i+1])
+			value, err := ToJSON(n.Content[i+1])
 			if err != nil {
 				return nil, err
 			}
@@ -132,7 +132,7 @@ func toJSON(n *yaml.Node) ([]byte, error) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			value, err := toJSON(item)
+			value, err := ToJSON(item)
 			if err != nil {
 				return nil, err
 			}
@@ -204,7 +204,7 @@ func at(n *yaml.Node, path string) *yaml.Node {
 // inner reads JSON or YAML that stands in a string, and moves it to where the string stands: a position within it is the string's, since escapes and indentation hide where it began, unless
 // it is a block.
 func inner(n *yaml.Node) (*yaml.Node, error) {
-	list, err := documents([]byte(n.Value))
+	list, err := Documents([]byte(n.Value))
 	if err != nil || len(list) != 1 {
 		return nil, fmt.Errorf("the text is neither JSON nor YAML: %w", err)
 	}

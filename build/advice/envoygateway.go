@@ -13,25 +13,25 @@ import (
 
 // extensionPolicy looks at Envoy Gateway's resource (gateway.envoyproxy.io/v1alpha1): a list of wasm filters, in the order in which requests meet them.
 func (c *Checker) extensionPolicy(p place, n *yaml.Node) {
-	list := member(n, "spec", "wasm")
+	list := Member(n, "spec", "wasm")
 	if list != nil && list.Kind != yaml.SequenceNode {
 		c.report(p, list, Error, "spec.wasm", "want a list")
 		return
 	}
-	for i, wasm := range items(list) {
+	for i, wasm := range Items(list) {
 		c.extension(p, wasm, fmt.Sprintf("spec.wasm[%d]", i))
 	}
 }
 
 func (c *Checker) extension(p place, wasm *yaml.Node, path string) {
-	code, config := member(wasm, "code"), member(wasm, "config")
-	kind, source := "image", member(code, "image")
-	if source == nil && member(code, "http") != nil {
-		kind, source = "http", member(code, "http")
+	code, config := Member(wasm, "code"), Member(wasm, "config")
+	kind, source := "image", Member(code, "image")
+	if source == nil && Member(code, "http") != nil {
+		kind, source = "http", Member(code, "http")
 	}
-	filter := filterNamed(text(member(source, "url")))
+	filter := filterNamed(Text(Member(source, "url")))
 	if filter == "" {
-		filter = filterNamed(text(member(wasm, "name")))
+		filter = filterNamed(Text(Member(wasm, "name")))
 	}
 	if filter == "" && config != nil {
 		filter = filterOf(config)
@@ -40,16 +40,16 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) {
 		return // another's
 	}
 	at := path + ".code." + kind
-	url, sum := member(source, "url"), member(source, "sha256")
+	url, sum := Member(source, "url"), Member(source, "sha256")
 	switch {
-	case text(url) == "":
+	case Text(url) == "":
 		c.report(p, orElse(source, wasm), Error, at+".url", "is required")
-	case sum == nil && !strings.Contains(text(url), "@sha256:"):
+	case sum == nil && !strings.Contains(Text(url), "@sha256:"):
 		c.report(p, source, Warning, at+".sha256", "is not set: what is behind the URL can be exchanged; put the digest that tollgate image push prints")
 	}
 	c.placeholder(p, url, at+".url")
 	c.placeholder(p, sum, at+".sha256")
-	if open := member(wasm, "failOpen"); text(open) == "true" {
+	if open := Member(wasm, "failOpen"); Text(open) == "true" {
 		if filter == "rate-limit" {
 			c.report(p, open, Warning, path+".failOpen", "is true: while the filter cannot run, nothing is limited")
 		} else {
@@ -61,16 +61,16 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) {
 		return
 	}
 	if filter == "edge-stamp" {
-		given := texts(member(wasm, "env", "hostKeys"))
+		given := texts(Member(wasm, "env", "hostKeys"))
 		for _, k := range keyEntries(config) {
-			if name := member(k, "env"); text(name) != "" && !slices.Contains(given, text(name)) {
-				c.report(p, name, Error, path+".env.hostKeys", "has no "+text(name)+", which a key is read from: add it, and set it in the proxy's pod")
+			if name := Member(k, "env"); Text(name) != "" && !slices.Contains(given, Text(name)) {
+				c.report(p, name, Error, path+".env.hostKeys", "has no "+Text(name)+", which a key is read from: add it, and set it in the proxy's pod")
 			}
 		}
 	}
-	for _, provider := range items(member(config, "providers")) {
-		if payload := member(provider, "trustedPayload"); payload != nil {
-			c.report(p, payload, Warning, path+".config", "trustedPayload believes the header "+text(member(payload, "header"))+", which clients can send: nothing of Envoy Gateway's overwrites it")
+	for _, provider := range Items(Member(config, "providers")) {
+		if payload := Member(provider, "trustedPayload"); payload != nil {
+			c.report(p, payload, Warning, path+".config", "trustedPayload believes the header "+Text(Member(payload, "header"))+", which clients can send: nothing of Envoy Gateway's overwrites it")
 		}
 	}
 	p.prefix, p.root = path+".config", config

@@ -16,11 +16,12 @@ import (
 
 // plugin looks at a WasmPlugin, or at a TrafficExtension, which Istio 1.30 makes of it and which has the same under wasm.
 func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
-	spec, path := member(n, "spec"), "spec"
+	spec, path := Member(n, "spec"), "spec"
+	outer := spec // has the phase, of either
 	if kind == "TrafficExtension" {
-		if wasm := member(spec, "wasm"); wasm != nil {
+		if wasm := Member(spec, "wasm"); wasm != nil {
 			spec, path = wasm, "spec.wasm"
-		} else if member(spec, "lua") != nil {
+		} else if Member(spec, "lua") != nil {
 			return
 		}
 	}
@@ -28,9 +29,9 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 		c.report(p, n, Error, path, "is required")
 		return
 	}
-	config := member(spec, "pluginConfig")
-	filter := filterNamed(text(member(spec, "url")))
-	for _, other := range []string{filterNamed(text(member(spec, "pluginName"))), filterNamed(text(member(n, "metadata", "name")))} {
+	config := Member(spec, "pluginConfig")
+	filter := filterNamed(Text(Member(spec, "url")))
+	for _, other := range []string{filterNamed(Text(Member(spec, "pluginName"))), filterNamed(Text(Member(n, "metadata", "name")))} {
 		if filter == "" {
 			filter = other
 		}
@@ -42,14 +43,14 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 		return // another's
 	}
 	c.url(p, spec, path+".url")
-	switch strategy := member(spec, "failStrategy"); text(strategy) {
+	switch strategy := Member(spec, "failStrategy"); Text(strategy) {
 	case "FAIL_OPEN":
 		c.failOpen(p, strategy, filter, path+".failStrategy")
 	case "FAIL_RELOAD":
 	default:
 		c.report(p, orElse(strategy, spec), Warning, path+".failStrategy", "want FAIL_RELOAD: otherwise, after a trap, every request of that worker is answered 503 until the proxy is restarted")
 	}
-	c.phase(p, member(n, "spec"), "spec.phase", filter, config)
+	c.phase(p, outer, "spec.phase", filter, config)
 	c.listeners(p, n)
 	if config == nil {
 		c.report(p, spec, Error, path+".pluginConfig", "is required: without a configuration the filter does not start, and every request is answered 403 or 503")
@@ -72,8 +73,8 @@ func orElse(n, other *yaml.Node) *yaml.Node {
 
 // url holds the image's address against what Istio makes of it (istio/istio, pkg/wasm/cache.go and pilot/pkg/model/extensions.go).
 func (c *Checker) url(p place, spec *yaml.Node, path string) {
-	n := member(spec, "url")
-	url := text(n)
+	n := Member(spec, "url")
+	url := Text(n)
 	scheme, rest, hasScheme := strings.Cut(url, "://")
 	host, _, _ := strings.Cut(url, "/")
 	switch {
@@ -92,8 +93,8 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 	case scheme == "file":
 		return
 	}
-	sum := member(spec, "sha256")
-	if sum != nil && (sum.Tag != "!!str" || !digest256.MatchString(text(sum))) {
+	sum := Member(spec, "sha256")
+	if sum != nil && (sum.Tag != "!!str" || !digest256.MatchString(Text(sum))) {
 		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256", "is no text of 64 hexadecimal digits: without quotes, one of decimal digits only is a number to YAML")
 	}
 	c.placeholder(p, n, path)
@@ -105,14 +106,14 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 		}
 	case !strings.Contains(rest, "@sha256:") && sum == nil:
 		c.report(p, n, Warning, path, "is not pinned: a tag can be pushed anew; write oci://…@sha256:…, as tollgate image push prints it")
-	case sum != nil && strings.Contains(rest, "@sha256:") && !strings.HasSuffix(rest, "@sha256:"+text(sum)):
+	case sum != nil && strings.Contains(rest, "@sha256:") && !strings.HasSuffix(rest, "@sha256:"+Text(sum)):
 		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256", "differs from the digest in url: for oci:// both are of the manifest, not of the module")
 	}
 }
 
 // placeholder looks for the digest that samples have: no image has it, so that every request is refused.
 func (c *Checker) placeholder(p place, n *yaml.Node, path string) {
-	if strings.HasSuffix(text(n), strings.Repeat("0", 64)) {
+	if strings.HasSuffix(Text(n), strings.Repeat("0", 64)) {
 		c.report(p, n, Warning, path, "is a placeholder: put the digest that tollgate image push prints")
 	}
 }
@@ -120,20 +121,20 @@ func (c *Checker) placeholder(p place, n *yaml.Node, path string) {
 // listeners tells of plugins that also sit where nobody has thought of: Istio puts a plugin without a mode into the listeners for what a workload asks of others, and one without a selector into gateways,
 // too (istio/istio, pilot/pkg/model/extensions.go, matchMode). Where the selector speaks of a gateway, all listeners are meant.
 func (c *Checker) listeners(p place, n *yaml.Node) {
-	spec := member(n, "spec")
-	if len(items(member(spec, "targetRefs"))) > 0 || member(spec, "targetRef") != nil {
+	spec := Member(n, "spec")
+	if len(Items(Member(spec, "targetRefs"))) > 0 || Member(spec, "targetRef") != nil {
 		return
 	}
-	if labels := member(spec, "selector", "matchLabels"); labels != nil && slices.ContainsFunc(labels.Content, func(l *yaml.Node) bool { return strings.Contains(l.Value, "gateway") }) {
+	if labels := Member(spec, "selector", "matchLabels"); labels != nil && slices.ContainsFunc(labels.Content, func(l *yaml.Node) bool { return strings.Contains(l.Value, "gateway") }) {
 		return
 	}
-	match := items(member(spec, "match"))
+	match := Items(Member(spec, "match"))
 	both := func(m *yaml.Node) bool {
-		mode := text(member(m, "mode"))
+		mode := Text(Member(m, "mode"))
 		return mode == "" || mode == "UNDEFINED" || mode == "CLIENT_AND_SERVER"
 	}
 	if len(match) == 0 || slices.ContainsFunc(match, both) {
-		c.report(p, orElse(member(spec, "match"), spec), Warning, "spec.match", "does not say which listeners: the plugin also decides what the workload itself asks of others; say mode: SERVER for what comes in, CLIENT for a gateway")
+		c.report(p, orElse(Member(spec, "match"), spec), Warning, "spec.match", "does not say which listeners: the plugin also decides what the workload itself asks of others; say mode: SERVER for what comes in, CLIENT for a gateway")
 	}
 }
 
@@ -144,13 +145,13 @@ func boundBody(filter string, config *yaml.Node) *yaml.Node {
 	if filter != "edge-stamp" {
 		return nil
 	}
-	lists := []*yaml.Node{member(config, "bind"), member(config, "require", "bind")}
-	for _, r := range items(member(config, "rules")) {
-		lists = append(lists, member(r, "bind"), member(r, "require", "bind"))
+	lists := []*yaml.Node{Member(config, "bind"), Member(config, "require", "bind")}
+	for _, r := range Items(Member(config, "rules")) {
+		lists = append(lists, Member(r, "bind"), Member(r, "require", "bind"))
 	}
 	for _, list := range lists {
-		for _, part := range items(list) {
-			if text(part) == "body" {
+		for _, part := range Items(list) {
+			if Text(part) == "body" {
 				return part
 			}
 		}
@@ -160,12 +161,12 @@ func boundBody(filter string, config *yaml.Node) *yaml.Node {
 
 // phase holds a plugin's place in the chain against what it needs of the others.
 func (c *Checker) phase(p place, spec *yaml.Node, path, filter string, config *yaml.Node) {
-	n := member(spec, "phase")
+	n := Member(spec, "phase")
 	trusted := false
-	for _, provider := range items(member(config, "providers")) {
-		trusted = trusted || member(provider, "trustedPayload") != nil
+	for _, provider := range Items(Member(config, "providers")) {
+		trusted = trusted || Member(provider, "trustedPayload") != nil
 	}
-	switch phase := text(n); {
+	switch phase := Text(n); {
 	case phase == "":
 		c.report(p, orElse(n, spec), Warning, path, "is not set: the filter then stands right before the router, behind Istio's own authorization; say AUTHN, AUTHZ or STATS")
 	case filter == "jwt-scope" && trusted && phase == "AUTHN":
@@ -179,18 +180,18 @@ func (c *Checker) environment(p place, spec *yaml.Node, path, filter string, con
 		return
 	}
 	given := map[string]*yaml.Node{}
-	for _, e := range items(member(spec, "vmConfig", "env")) {
-		given[text(member(e, "name"))] = e
+	for _, e := range Items(Member(spec, "vmConfig", "env")) {
+		given[Text(Member(e, "name"))] = e
 	}
 	for _, k := range keyEntries(config) {
-		name := text(member(k, "env"))
+		name := Text(Member(k, "env"))
 		if name == "" {
 			continue
 		}
 		switch e := given[name]; {
 		case e == nil:
-			c.report(p, member(k, "env"), Error, path+".vmConfig.env", "has no "+name+", which a key is read from: add {name: "+name+", valueFrom: HOST}, and set it in the proxy's pod")
-		case text(member(e, "valueFrom")) != "HOST":
+			c.report(p, Member(k, "env"), Error, path+".vmConfig.env", "has no "+name+", which a key is read from: add {name: "+name+", valueFrom: HOST}, and set it in the proxy's pod")
+		case Text(Member(e, "valueFrom")) != "HOST":
 			c.report(p, e, Warning, path+".vmConfig.env", "gives "+name+" by value: whoever may read the resource, or the proxy's config_dump, reads a private key; want valueFrom: HOST")
 		}
 	}
@@ -198,9 +199,9 @@ func (c *Checker) environment(p place, spec *yaml.Node, path, filter string, con
 
 // keyEntries are all that edge-stamp's configuration says of keys of its own.
 func keyEntries(config *yaml.Node) (list []*yaml.Node) {
-	list = items(member(config, "keys"))
-	for _, t := range items(member(config, "trust")) {
-		list = append(slices.Clone(list), items(member(t, "keys"))...)
+	list = Items(Member(config, "keys"))
+	for _, t := range Items(Member(config, "trust")) {
+		list = append(slices.Clone(list), Items(Member(t, "keys"))...)
 	}
 	return list
 }
@@ -209,9 +210,9 @@ func keyEntries(config *yaml.Node) (list []*yaml.Node) {
 func standIns(config *yaml.Node) func(string) (string, bool) {
 	values := map[string]string{}
 	for _, k := range keyEntries(config) {
-		name, alg := text(member(k, "env")), jose.SignatureAlgorithm(text(member(k, "alg")))
+		name, alg := Text(Member(k, "env")), jose.SignatureAlgorithm(Text(Member(k, "alg")))
 		if name != "" && slices.Contains(mint.Algorithms, alg) && values[name] == "" {
-			values[name] = mint.New(text(member(k, "kid")), alg).PrivateJWK()
+			values[name] = mint.New(Text(Member(k, "kid")), alg).PrivateJWK()
 		}
 	}
 	return func(name string) (string, bool) {
@@ -221,7 +222,7 @@ func standIns(config *yaml.Node) func(string) (string, bool) {
 }
 
 func (c *Checker) requestAuthentication(p place, n *yaml.Node) {
-	for _, r := range items(member(n, "spec", "jwtRules")) {
-		c.rewrites = append(c.rewrites, authentication{p, r, text(member(r, "issuer")), texts(member(r, "audiences")), strings.ToLower(text(member(r, "outputPayloadToHeader")))})
+	for _, r := range Items(Member(n, "spec", "jwtRules")) {
+		c.rewrites = append(c.rewrites, authentication{p, r, Text(Member(r, "issuer")), texts(Member(r, "audiences")), strings.ToLower(Text(Member(r, "outputPayloadToHeader")))})
 	}
 }

@@ -17,7 +17,7 @@ func (c *Checker) together() {
 		switch {
 		case f.filter == "jwt-scope":
 			c.trustedPayloads(f)
-		case text(member(f.node, "role")) == "sign":
+		case Text(Member(f.node, "role")) == "sign":
 			edges = append(edges, f)
 		case f.filter == "edge-stamp":
 			meshes = append(meshes, f)
@@ -32,22 +32,22 @@ func (c *Checker) together() {
 
 // trustedPayloads looks for what must overwrite the header that a client could send, and for issuers and audiences that differ from the filter's.
 func (c *Checker) trustedPayloads(f configured) {
-	for _, provider := range items(member(f.node, "providers")) {
-		issuer := text(member(provider, "issuer"))
-		payload := member(provider, "trustedPayload")
+	for _, provider := range Items(Member(f.node, "providers")) {
+		issuer := Text(Member(provider, "issuer"))
+		payload := Member(provider, "trustedPayload")
 		if payload != nil && strings.HasPrefix(f.resource, "WasmPlugin") || payload != nil && strings.HasPrefix(f.resource, "TrafficExtension") {
-			header := strings.ToLower(text(member(payload, "header")))
+			header := strings.ToLower(Text(Member(payload, "header")))
 			if !slices.ContainsFunc(c.rewrites, func(a authentication) bool { return a.header == header && a.issuer == issuer }) {
 				c.report(f.place, payload, Error, f.prefix, "trustedPayload believes the header "+header+", which clients can send, and no RequestAuthentication in these files has issuer "+issuer+" and outputPayloadToHeader: "+header+", which overwrites it")
 			}
 		}
-		audiences := texts(member(provider, "audiences"))
+		audiences := texts(Member(provider, "audiences"))
 		for _, a := range c.rewrites {
 			if a.issuer != issuer || len(a.audiences) == 0 || len(audiences) == 0 {
 				continue
 			}
 			if !slices.ContainsFunc(a.audiences, func(s string) bool { return slices.Contains(audiences, s) }) {
-				c.report(f.place, orElse(member(provider, "audiences"), provider), Error, f.prefix, "audiences: none is among those of "+a.resource+" for the same issuer: no token passes both")
+				c.report(f.place, orElse(Member(provider, "audiences"), provider), Error, f.prefix, "audiences: none is among those of "+a.resource+" for the same issuer: no token passes both")
 			}
 		}
 	}
@@ -55,31 +55,31 @@ func (c *Checker) trustedPayloads(f configured) {
 
 // meet looks for an edge whose stamps the mesh can take.
 func (c *Checker) meet(edges []configured, mesh configured) {
-	for _, trust := range items(member(mesh.node, "trust")) {
-		if forward := text(member(trust, "forwardIdp")); forward == "true" {
+	for _, trust := range Items(Member(mesh.node, "trust")) {
+		if forward := Text(Member(trust, "forwardIdp")); forward == "true" {
 			continue
 		}
-		issuer, audiences := text(member(trust, "issuer")), texts(member(trust, "audiences"))
-		any := text(member(trust, "anyAudience")) == "true"
+		issuer, audiences := Text(Member(trust, "issuer")), texts(Member(trust, "audiences"))
+		any := Text(Member(trust, "anyAudience")) == "true"
 		for _, edge := range edges {
-			if text(member(edge.node, "issuer")) != issuer {
+			if Text(Member(edge.node, "issuer")) != issuer {
 				continue
 			}
-			if audience := text(member(edge.node, "audience")); !any && !slices.Contains(audiences, audience) {
-				c.report(mesh.place, orElse(member(trust, "audiences"), trust), Error, mesh.prefix, "trust: audiences has not "+audience+", for which "+edge.name()+" signs: every stamp is refused")
+			if audience := Text(Member(edge.node, "audience")); !any && !slices.Contains(audiences, audience) {
+				c.report(mesh.place, orElse(Member(trust, "audiences"), trust), Error, mesh.prefix, "trust: audiences has not "+audience+", for which "+edge.name()+" signs: every stamp is refused")
 			}
 			if a, b := profile(edge), profile(mesh); a != b {
-				c.report(mesh.place, orElse(member(mesh.node, "profile"), mesh.node), Error, mesh.prefix, "profile is "+b+", and "+edge.name()+" signs in "+a)
+				c.report(mesh.place, orElse(Member(mesh.node, "profile"), mesh.node), Error, mesh.prefix, "profile is "+b+", and "+edge.name()+" signs in "+a)
 			}
 			if a, b := header(edge), header(mesh); a != b {
-				c.report(mesh.place, orElse(member(mesh.node, "header"), mesh.node), Error, mesh.prefix, "header is "+b+", and "+edge.name()+" signs in "+a)
+				c.report(mesh.place, orElse(Member(mesh.node, "header"), mesh.node), Error, mesh.prefix, "header is "+b+", and "+edge.name()+" signs in "+a)
 			}
 			if lacks := without(demanded(mesh.node), binds(edge)); len(lacks) > 0 {
-				c.report(mesh.place, orElse(member(mesh.node, "require"), mesh.node), Error, mesh.prefix, "require.bind demands "+strings.Join(lacks, ", ")+", which no rule of "+edge.name()+" binds: every stamp is stamp_unbound")
+				c.report(mesh.place, orElse(Member(mesh.node, "require"), mesh.node), Error, mesh.prefix, "require.bind demands "+strings.Join(lacks, ", ")+", which no rule of "+edge.name()+" binds: every stamp is stamp_unbound")
 			}
 		}
-		if !slices.ContainsFunc(edges, func(e configured) bool { return text(member(e.node, "issuer")) == issuer }) {
-			c.report(mesh.place, orElse(member(trust, "issuer"), trust), Warning, mesh.prefix, "trust: none of these files signs as "+issuer)
+		if !slices.ContainsFunc(edges, func(e configured) bool { return Text(Member(e.node, "issuer")) == issuer }) {
+			c.report(mesh.place, orElse(Member(trust, "issuer"), trust), Warning, mesh.prefix, "trust: none of these files signs as "+issuer)
 		}
 	}
 }
@@ -93,14 +93,14 @@ func (f configured) name() string {
 }
 
 func profile(f configured) string {
-	if p := text(member(f.node, "profile")); p != "" {
+	if p := Text(Member(f.node, "profile")); p != "" {
 		return p
 	}
 	return "jws"
 }
 
 func header(f configured) string {
-	if h := text(member(f.node, "header")); h != "" {
+	if h := Text(Member(f.node, "header")); h != "" {
 		return strings.ToLower(h)
 	}
 	return "x-edge-stamp"
@@ -110,7 +110,7 @@ var line = []string{"method", "authority", "path", "query"}
 
 // demanded is what every stamp must bind, by the top of a mesh's configuration.
 func demanded(n *yaml.Node) []string {
-	if b := member(n, "require", "bind"); b != nil {
+	if b := Member(n, "require", "bind"); b != nil {
 		return texts(b)
 	}
 	return line
@@ -118,13 +118,13 @@ func demanded(n *yaml.Node) []string {
 
 // binds is all that any rule of an edge binds.
 func binds(f configured) (list []string) {
-	if b := member(f.node, "bind"); b != nil {
+	if b := Member(f.node, "bind"); b != nil {
 		list = texts(b)
 	} else {
 		list = line
 	}
-	for _, r := range items(member(f.node, "rules")) {
-		list = append(slices.Clone(list), texts(member(r, "bind"))...)
+	for _, r := range Items(Member(f.node, "rules")) {
+		list = append(slices.Clone(list), texts(Member(r, "bind"))...)
 	}
 	return list
 }

@@ -73,7 +73,7 @@ Results go to standard output, everything else to standard error.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(buildCommand(), checkCommand(), descriptorsCommand(), explainCommand(), imageCommand(), keysCommand(), schemaCommand(), stampCommand(), tokenCommand())
+	root.AddCommand(buildCommand(), checkCommand(), descriptorsCommand(), explainCommand(), imageCommand(), keysCommand(), migrateCommand(), schemaCommand(), stampCommand(), tokenCommand())
 	return root
 }
 

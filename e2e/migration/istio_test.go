@@ -162,6 +162,10 @@ type authorizationPolicy struct {
 					Hosts   []string `json:"hosts"`
 					Paths   []string `json:"paths"`
 					Methods []string `json:"methods"`
+
+					NotHosts   []string `json:"notHosts"`
+					NotPaths   []string `json:"notPaths"`
+					NotMethods []string `json:"notMethods"`
 				} `json:"operation"`
 			} `json:"to"`
 			When []struct {
@@ -230,7 +234,11 @@ func (p *authorizationPolicy) add(policies map[string]bootstrap.M) error {
 			for _, operation := range []struct {
 				values  []string
 				matcher func(string) bootstrap.M
-			}{{to.Operation.Hosts, host}, {to.Operation.Methods, method}, {to.Operation.Paths, path}} {
+				not     bool
+			}{
+				{to.Operation.Hosts, host, false}, {to.Operation.Methods, method, false}, {to.Operation.Paths, path, false},
+				{to.Operation.NotHosts, host, true}, {to.Operation.NotMethods, method, true}, {to.Operation.NotPaths, path, true},
+			} {
 				if len(operation.values) == 0 {
 					continue
 				}
@@ -244,7 +252,11 @@ func (p *authorizationPolicy) add(policies map[string]bootstrap.M) error {
 				for _, v := range operation.values {
 					or = append(or, operation.matcher(v))
 				}
-				all = append(all, bootstrap.M{"or_rules": bootstrap.M{"rules": or}})
+				permission := bootstrap.M{"or_rules": bootstrap.M{"rules": or}}
+				if operation.not {
+					permission = bootstrap.M{"not_rule": permission}
+				}
+				all = append(all, permission)
 			}
 			permissions = append(permissions, every("and_rules", "rules", all))
 		}

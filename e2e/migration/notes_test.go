@@ -93,7 +93,7 @@ func TestUnknownFields(t *testing.T) {
 	for name, r := range map[string]Resource{
 		"a kind":                    {"PeerAuthentication", []byte(`{}`)},
 		"a field of a source":       {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"from":[{"source":{"principals":["x"]}}]}]}}`)},
-		"a field of an operation":   {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"to":[{"operation":{"notPaths":["/x"]}}]}]}}`)},
+		"a field of an operation":   {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"to":[{"operation":{"ports":["80"]}}]}]}}`)},
 		"a condition":               {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"when":[{"key":"source.ip","values":["::1"]}]}]}}`)},
 		"a request principal":       {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"from":[{"source":{"requestPrincipals":["x*"]}}]}]}}`)},
 		"an action":                 {"AuthorizationPolicy", []byte(`{"spec":{"action":"CUSTOM","rules":[{}]}}`)},

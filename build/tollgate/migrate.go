@@ -1,0 +1,132 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/migrate"
+)
+
+// migration is what the flags of migrate say.
+type migration struct {
+	url, root, output string
+	bare, extension   bool
+}
+
+func migrateCommand() *cobra.Command {
+	var m migration
+	c := &cobra.Command{
+		Use:   "migrate FILE…",
+		Short: "Make jwt-scope's configuration of Istio's policies",
+		Long: `Make configurations of jwt-scope from Istio's RequestAuthentications and AuthorizationPolicies and from Envoy Gateway's SecurityPolicies, in YAML or JSON; - is standard input. Give all that apply to a
+workload: each selection of workloads gets one configuration, in a WasmPlugin, a TrafficExtension or, for a SecurityPolicy, an EnvoyExtensionPolicy.
+What cannot be carried over is told on standard error, with file, line, path and what to do. A configuration never admits what the policies refused: what has no counterpart is left out where it would
+admit, and where it would refuse, all that it could refuse is refused. Begin with mode: shadow.
+Exit codes: 0, everything was carried over (warnings tell of small differences); 1, something was not, or a file could not be read; 2, the command line is none.`,
+		Example: "  tollgate migrate policies.yaml >jwt-scope.yaml\n  kubectl get requestauthentication,authorizationpolicy -A -o yaml | tollgate migrate -",
+		Args:    atLeastOne("file, or - for standard input"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if m.output != "yaml" && m.output != "json" {
+				return usage{fmt.Errorf("--output %q: want yaml or json", m.output)}
+			}
+			if m.bare && m.extension {
+				return usage{fmt.Errorf("--bare and --extension: a configuration by itself is in no resource")}
+			}
+			return m.run(c, args)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&m.output, "output", "yaml", "yaml, or json: an object with the configurations and the findings")
+	f.StringVar(&m.url, "url", "oci://ghcr.io/tollgate-wasm/jwt-scope:0.1.0", "the image of jwt-scope; pin it by digest, as tollgate image push prints it")
+	f.StringVar(&m.root, "root-namespace", "istio-system", "whose policies are for all namespaces")
+	f.BoolVar(&m.bare, "bare", false, "the configurations alone")
+	f.BoolVar(&m.extension, "extension", false, "TrafficExtensions (Istio 1.30) instead of WasmPlugins")
+	return c
+}
+
+func (m *migration) run(c *cobra.Command, files []string) error {
+	migrator := &migrate.Migrator{RootNamespace: m.root}
+	for _, name := range files {
+		text, err := content(c, name)
+		if err != nil {
+			return err
+		}
+		migrator.Add(name, text)
+	}
+	result := migrator.Result()
+	print := m.printYAML
+	if m.output == "json" {
+		print = m.printJSON
+	}
+	if err := print(c, result); err != nil {
+		return err
+	}
+	count := map[advice.Severity]int{}
+	for _, f := range result.Findings {
+		count[f.Severity]++
+	}
+	if n := count[advice.Error]; n > 0 {
+		return fmt.Errorf("%d configurations; %d places were not carried over, %d warnings", len(result.Configurations), n, count[advice.Warning])
+	}
+	if len(result.Configurations) == 0 {
+		return fmt.Errorf("nothing here is to be migrated: want RequestAuthentications and AuthorizationPolicies, or SecurityPolicies")
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "%d configurations; everything was carried over, %d warnings\n", len(result.Configurations), count[advice.Warning])
+	return nil
+}
+
+func (m *migration) printYAML(c *cobra.Command, result migrate.Result) error {
+	for _, f := range result.Findings {
+		fmt.Fprintln(c.ErrOrStderr(), f)
+	}
+	for i, one := range result.Configurations {
+		text, err := one.Resource(m.url, m.extension)
+		if m.bare {
+			text, err = one.Bare()
+		}
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			text = "---\n" + text
+		}
+		fmt.Fprint(c.OutOrStdout(), text)
+	}
+	return nil
+}
+
+func (m *migration) printJSON(c *cobra.Command, result migrate.Result) error {
+	type configuration struct {
+		From          []string        `json:"from"`
+		Resource      json.RawMessage `json:"resource,omitempty"`
+		Configuration json.RawMessage `json:"configuration"`
+	}
+	out := struct {
+		Configurations []configuration  `json:"configurations"`
+		Findings       []advice.Finding `json:"findings"`
+	}{[]configuration{}, []advice.Finding{}}
+	for _, one := range result.Configurations {
+		c := configuration{From: one.From, Configuration: json.RawMessage(one.JSON)}
+		if !m.bare {
+			resource, err := one.ResourceJSON(m.url, m.extension)
+			if err != nil {
+				return err
+			}
+			c.Resource = resource
+		}
+		out.Configurations = append(out.Configurations, c)
+	}
+	out.Findings = append(out.Findings, result.Findings...)
+	text, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s\n", text)
+	return nil
+}
