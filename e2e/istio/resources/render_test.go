@@ -1,22 +1,15 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package resources holds every resource in WasmPlugin/ against what the API server, Istio's webhook and tollgate check say of it, as a file and as kustomize and Helm render it.
 package resources
 
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"helm.sh/helm/v4/pkg/chart/common"
-	"helm.sh/helm/v4/pkg/chart/common/util"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
-	"helm.sh/helm/v4/pkg/engine"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 )
 
@@ -57,15 +50,11 @@ func kustomized(t *testing.T, path string) string {
 
 func kustomizedIn(t *testing.T, path string) string {
 	t.Helper()
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), path)
+	text, err := Kustomize(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := resources.AsYaml()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return text
 }
 
 // kustomizations are the folders of WasmPlugin/ that kubectl apply -k takes; components are for other kustomizations.
@@ -104,24 +93,7 @@ func chartWith(t *testing.T, values string) (string, error) {
 			t.Errorf("the chart carries %s, which no template reads: see .helmignore", f.Name)
 		}
 	}
-	var own map[string]any
-	if err := yaml.Unmarshal([]byte(values), &own); err != nil {
-		t.Fatal(err)
-	}
-	all, err := util.ToRenderValues(chart, own, common.ReleaseOptions{Name: "tollgate", Namespace: "istio-system", IsInstall: true}, nil)
-	if err != nil {
-		return "", err
-	}
-	rendered, err := engine.Render(chart, all)
-	if err != nil {
-		return "", err
-	}
-	var texts []string
-	for _, text := range rendered {
-		texts = append(texts, text)
-	}
-	slices.Sort(texts)
-	return strings.Join(texts, "\n---\n"), nil
+	return Chart(folder, "istio-system", values)
 }
 
 // files are all YAML files of WasmPlugin/ that are no templates.
