@@ -69,17 +69,17 @@ test-keycloak: build ## Run jwt-scope in real Envoy against a real Keycloak (Jav
 # Istio's own programs, in e2e/istio's versions. All are compiled with one set of flags: with another, Go compiles 2,000 packages once more.
 ISTIO := $(or $(TOLLGATE_CACHE),$(CURDIR)/build/.cache)/istio
 ISTIO_FLAGS := -trimpath -tags vtprotobuf,disable_pgv
-ISTIO_SOURCES := e2e/istio/go.mod e2e/istio/go.sum $(wildcard e2e/istio/istiod/*.go)
+ISTIO_PINS := e2e/istio/go.mod e2e/istio/go.sum
 compile-istio = @mkdir -p $(ISTIO) && echo "compiling Istio's $(@F) (the first time takes ten minutes) …" && cd e2e/istio && \
 	go build $(ISTIO_FLAGS) -v -ldflags='-s -w' -o $@ $(1) 2>&1 | awk '!/^[a-z0-9.]+(\/|$$)/ || /: / { print; next } ++n % 200 == 0 { print "  " n " packages"; fflush() }'
 
-$(ISTIO)/istiod: $(ISTIO_SOURCES)
+$(ISTIO)/istiod: $(ISTIO_PINS) $(wildcard e2e/istio/istiod/*.go)
 	$(call compile-istio,./istiod)
 
-$(ISTIO)/pilot-agent: $(ISTIO_SOURCES)
+$(ISTIO)/pilot-agent: $(ISTIO_PINS)
 	$(call compile-istio,istio.io/istio/pilot/cmd/pilot-agent)
 
-$(ISTIO)/istioctl: $(ISTIO_SOURCES)
+$(ISTIO)/istioctl: $(ISTIO_PINS)
 	$(call compile-istio,istio.io/istio/istioctl/cmd/istioctl)
 
 .PHONY: istio
@@ -87,7 +87,7 @@ istio: tools-go $(ISTIO)/istiod $(ISTIO)/pilot-agent $(ISTIO)/istioctl ## Compil
 
 .PHONY: test-istio
 test-istio: build istio ## Run the filters in a real Istio: images, WasmPlugins, two meshes (Linux, root or user namespaces)
-	cd e2e/istio && go test $(ISTIO_FLAGS) -count=1 -timeout 30m -v $(TESTFLAGS) ./...
+	cd e2e/istio && go vet $(ISTIO_FLAGS) ./... && go test $(ISTIO_FLAGS) -count=1 -timeout 30m -v $(TESTFLAGS) ./...
 
 build/out/hostsign.wasm: $(SOURCES) $(wildcard build/bench/hostsign/*.go) Makefile
 	@mkdir -p build/out

@@ -208,7 +208,11 @@ func ask(client *http.Client, method, url string, headers ...[2]string) answer {
 		panic(err) // a mistake in a test
 	}
 	for _, h := range headers {
-		request.Header.Add(h[0], h[1])
+		if h[0] == "Host" {
+			request.Host = h[1]
+		} else {
+			request.Header.Add(h[0], h[1])
+		}
 	}
 	r, err := client.Do(request)
 	if err != nil {

@@ -3,8 +3,9 @@
 
 // Command istiod is Istio's control plane, bootstrap.NewServer as it ships, for a machine without Kubernetes: its configuration is a folder of YAML files.
 //
-// Two things differ from pilot-discovery. That one gives up without a Kubernetes client, so this one hands it the client in memory that Istio's own tests use. And WasmPlugins become the
-// TrafficExtensions that proxies are configured from only where they come from Kubernetes (pilot/pkg/config/kube/extensions), so this one puts that same controller behind the folder.
+// Three things differ from pilot-discovery. That one gives up without a Kubernetes client, so this one hands it the client in memory that Istio's own tests use. WasmPlugins become the TrafficExtensions that
+// proxies are configured from only where they come from Kubernetes (pilot/pkg/config/kube/extensions), so this one puts that same controller behind the folder. And for proxies with the label of a Gateway of the
+// Gateway API istiod asks that API's controller, which needs Kubernetes, whether any of its routes goes to an inference pool: here none does.
 package main
 
 import (
@@ -19,12 +20,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"istio.io/istio/pilot/pkg/bootstrap"
 	"istio.io/istio/pilot/pkg/config/kube/extensions"
 	"istio.io/istio/pilot/pkg/config/kube/file"
 	"istio.io/istio/pilot/pkg/model"
+	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/schema/collection"
 	"istio.io/istio/pkg/config/schema/collections"
 	"istio.io/istio/pkg/kube"
@@ -69,7 +72,8 @@ func run() error {
 	}
 	stop := make(chan struct{})
 	server, err := bootstrap.NewServer(args, func(s *bootstrap.Server) {
-		setClient(s, kube.NewFakeClient(objects...))
+		*hidden[kube.Client](s, "kubeClient") = kube.NewFakeClient(objects...)
+		(*hidden[*model.Environment](s, "environment")).GatewayAPIController = noGateways{}
 		go plugins.Run(stop)
 		s.ConfigStores = append(s.ConfigStores, extensions.NewController(plugins, &updater{server: s}, args.KrtDebugger))
 	})
@@ -92,11 +96,17 @@ func run() error {
 	return nil
 }
 
-// setClient sets a field that only Istio's own package can: there is no option for it.
-func setClient(s *bootstrap.Server, client kube.Client) {
-	field := reflect.ValueOf(s).Elem().FieldByName("kubeClient")
-	reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Set(reflect.ValueOf(client))
+// hidden is a field that only Istio's own package can set: there is no option for it.
+func hidden[T any](s *bootstrap.Server, name string) *T {
+	return (*T)(unsafe.Pointer(reflect.ValueOf(s).Elem().FieldByName(name).UnsafeAddr()))
 }
+
+// noGateways stands for the controller of the Gateway API where there are no resources of it.
+type noGateways struct{ model.GatewayController }
+
+func (noGateways) Reconcile(*model.PushContext)                               {}
+func (noGateways) HasInferencePool(types.NamespacedName) bool                 { return false }
+func (noGateways) SecretAllowed(config.GroupVersionKind, string, string) bool { return false }
 
 // updater hands changes on to a part of the server that is made only after the controller that tells of them.
 type updater struct {
