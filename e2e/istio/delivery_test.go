@@ -4,6 +4,7 @@
 package istio
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync"
@@ -203,4 +204,16 @@ func TestCrash(t *testing.T) {
 	if passed := l.up.Take(); len(passed) > 0 {
 		t.Errorf("%d requests got through", len(passed))
 	}
+}
+
+// A registry that wants a password, with imagePullSecret: istiod hands the credentials to the proxies of that namespace, and to no others.
+func TestPullSecret(t *testing.T) {
+	locked := mesh.StartRegistry(t)
+	pushed := push(t, locked, "jwt-scope")
+	locked.Lock("reader", "password")
+	credentials := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"auths": {%q: {"auth": %q}}}`, locked.Host, base64.StdEncoding.EncodeToString([]byte("reader:password"))))
+	l := newLabWith(t, mesh.Options{Secrets: []string{"apiVersion: v1\nkind: Secret\nmetadata: {name: registry, namespace: edge}\ntype: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: " + credentials + "}\n"}})
+	l.Apply("plugin", plugin("jwt-scope", "edge", "gateway", pushed.Pinned(), policy("/"), "phase: AUTHN", "imagePullSecret: registry"))
+	l.until("it decides", isStatus(401), "GET", "/orders/7")
+	l.decides("with credentials")
 }

@@ -145,9 +145,12 @@ type lab struct {
 	port     int
 }
 
-func newLab(t *testing.T, env ...string) *lab {
+func newLab(t *testing.T, env ...string) *lab { return newLabWith(t, mesh.Options{}, env...) }
+
+func newLabWith(t *testing.T, o mesh.Options, env ...string) *lab {
 	l := &lab{t: t, up: harness.StartUpstream(t), registry: mesh.StartRegistry(t), port: mesh.FreePorts(t, 1)[0]}
-	l.Mesh = mesh.Start(t, mesh.Options{Resources: map[string]string{"gateway": gateway("gateway", l.port, l.up.Port())}})
+	o.Resources = map[string]string{"gateway": gateway("gateway", l.port, l.up.Port())}
+	l.Mesh = mesh.Start(t, o)
 	l.proxy = l.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true, Labels: map[string]string{"app": "gateway"}, Env: env})
 	mesh.Eventually(t, "the gateway routes", func() bool { return l.ask("GET", "/orders/7").status == 200 })
 	l.up.Take()

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
 )
 
 // apiServer validates as the API server does with the CRDs of Istio and of the Gateway API: schema, CEL rules and unknown fields.
@@ -213,6 +214,39 @@ func TestKustomizations(t *testing.T) {
 	}
 	if whole < 8 {
 		t.Errorf("only %d sets", whole)
+	}
+}
+
+// What a user asks Istio itself: istioctl validate and istioctl analyze find nothing in any set.
+func TestIstioctl(t *testing.T) {
+	dir := t.TempDir()
+	run := func(args ...string) string {
+		cmd := exec.Command(mesh.Program(t, "istioctl"), args...)
+		cmd.Env = append(os.Environ(), "HOME="+dir)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Sprintf("%v\n%s", err, out)
+		}
+		return ""
+	}
+	for _, overlay := range []string{"production", "staging", "trafficextension", "ambient", "classic"} {
+		file := filepath.Join(dir, overlay+".yaml")
+		if err := os.WriteFile(file, []byte(kustomized(t, "overlays/"+overlay)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if problem := run("validate", "-f", file); problem != "" {
+			t.Errorf("istioctl validate: %s: %s", overlay, problem)
+		}
+		if problem := run("analyze", "--use-kube=false", file); problem != "" {
+			t.Errorf("istioctl analyze: %s: %s", overlay, problem)
+		}
+	}
+	broken := filepath.Join(dir, "broken.yaml")
+	if err := os.WriteFile(broken, []byte("apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: a, namespace: b}\nspec: {url: 'ftp://a', phase: LAST}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if run("validate", "-f", broken) == "" || run("analyze", "--use-kube=false", broken) == "" {
+		t.Error("istioctl finds nothing in a plugin that is wrong: nothing is tried here")
 	}
 }
 
