@@ -59,7 +59,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// A changed configuration counts within seconds, and no request fails meanwhile; one with a mistake in it leaves the last good one in force.
+// W21: a changed configuration counts within seconds, and no request fails meanwhile; one with a mistake in it leaves the last good one in force.
 func TestConfiguration(t *testing.T) {
 	l := newLab(t)
 	pushed := push(t, l.registry, "jwt-scope")
@@ -99,7 +99,7 @@ func TestConfiguration(t *testing.T) {
 	l.until("a mended configuration counts", isStatus(200), "GET", "/mended", token)
 }
 
-// What cannot be pulled refuses everything: a registry that is not there, a tag that is not, a digest that is another's, an image in a form that Istio does not know.
+// W21: what cannot be pulled refuses everything: a registry that is not there, a tag that is not, a digest that is another's, an image in a form that Istio does not know.
 func TestPullFails(t *testing.T) {
 	l := newLab(t)
 	pushed := push(t, l.registry, "jwt-scope")
@@ -132,7 +132,7 @@ func TestPullFails(t *testing.T) {
 	}
 }
 
-// An upgrade to another digest under load: no request fails, and the new module is the one that runs.
+// W21: an upgrade to another digest under load: no request fails, and the new module is the one that runs.
 func TestUpgrade(t *testing.T) {
 	l := newLab(t)
 	token := bearer(idp.Token(claims()))
@@ -161,7 +161,7 @@ func TestUpgrade(t *testing.T) {
 	l.decides("after the upgrades")
 }
 
-// A VM that traps under load: requests are refused until there is a new one, which there is at once by FAIL_RELOAD, and none gets through.
+// W1: a VM that traps under load: requests are refused until there is a new one, which there is at once by FAIL_RELOAD, and none gets through.
 func TestCrash(t *testing.T) {
 	l := newLab(t)
 	probe := l.registry.Push(t, "probe", "v1", image.OCI, read(t, probetest.Build(t, "shared/guest/probe")))
