@@ -5,9 +5,11 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/descriptors"
 )
 
@@ -15,7 +17,7 @@ func descriptorsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "descriptors FILE",
 		Short: "Write the rate-limit service's configuration for a rate-limit filter's",
-		Long: `Write what envoyproxy/ratelimit has to be configured with for the limits of scope: global of a rate-limit configuration, in JSON or YAML; - is standard input.
+		Long: `Write what envoyproxy/ratelimit has to be configured with for the limits of scope: global of a rate-limit configuration, in JSON or YAML, by itself or in a WasmPlugin or TrafficExtension; - is standard input.
 
 The service counts in windows of a second, a minute, an hour or a day: what is configured otherwise is listed with its path, and with what to say instead.`,
 		Example: "  tollgate descriptors limits.json > ratelimit/config/tollgate.yaml",
@@ -25,6 +27,9 @@ The service counts in windows of a second, a minute, an hour or a day: what is c
 			if err != nil {
 				return err
 			}
+			if text, err = pluginConfig(text); err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
 			written, err := descriptors.Write(text)
 			if err != nil {
 				return fmt.Errorf("%s:\n%w", args[0], err)
@@ -33,4 +38,25 @@ The service counts in windows of a second, a minute, an hour or a day: what is c
 			return err
 		},
 	}
+}
+
+// pluginConfig is the configuration in a WasmPlugin or a TrafficExtension, and what was given where that is neither.
+func pluginConfig(text []byte) ([]byte, error) {
+	documents, err := advice.Documents(text)
+	if err != nil || len(documents) == 0 {
+		return text, err
+	}
+	kind := advice.Text(advice.Member(documents[0], "kind"))
+	path := map[string][]string{"WasmPlugin": {"spec", "pluginConfig"}, "TrafficExtension": {"spec", "wasm", "pluginConfig"}}[kind]
+	if path == nil {
+		return text, nil
+	}
+	if len(documents) > 1 {
+		return nil, fmt.Errorf("there are %d resources in it: the service wants a file for each", len(documents))
+	}
+	config := advice.Member(documents[0], path...)
+	if config == nil {
+		return nil, fmt.Errorf("the %s has no %s", kind, strings.Join(path, "."))
+	}
+	return advice.ToJSON(config)
 }

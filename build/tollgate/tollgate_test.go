@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -194,6 +195,14 @@ func TestDescriptors(t *testing.T) {
 	}
 	if _, progress := tollgate(t, exitFound, "descriptors", write(t, "limits.json", strings.Replace(config, "1m", "5m", 1))); !strings.Contains(progress, "limits[0].rate.per: is 5m, but") {
 		t.Errorf("%s", progress)
+	}
+	for kind, spec := range map[string]string{"WasmPlugin": `{"pluginConfig": %s}`, "TrafficExtension": `{"wasm": {"pluginConfig": %s}}`} {
+		if out, _ := tollgate(t, 0, "descriptors", write(t, "plugin.yaml", fmt.Sprintf("kind: %s\nspec: "+spec, kind, config))); !strings.Contains(out, "rate_limit: {unit: minute, requests_per_unit: 5}") {
+			t.Errorf("%s: %s", kind, out)
+		}
+		if _, progress := tollgate(t, exitFound, "descriptors", write(t, "plugin.yaml", "kind: "+kind)); !strings.Contains(progress, "pluginConfig") {
+			t.Errorf("%s without a configuration: %s", kind, progress)
+		}
 	}
 	tollgate(t, exitUsage, "descriptors")
 }

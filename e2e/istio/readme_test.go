@@ -4,7 +4,6 @@
 package istio
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,10 +14,8 @@ import (
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
-	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
-	"github.com/tollgate-wasm/tollgate/build/descriptors"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
@@ -113,7 +110,7 @@ func TestReadme(t *testing.T) {
 				t.Fatalf("%s: %v", line, err)
 			}
 			if words[3] == "WasmPlugin/istio/services" {
-				text = services(keySets.Listener.Addr().String(), ports[public], rateLimit(t, root))
+				text = services(keySets.Listener.Addr().String(), ports[public], rateLimit(t, tollgate, root))
 			}
 			l.Apply(filepath.Base(words[3]), text)
 			applied++
@@ -245,15 +242,9 @@ spec:
 }
 
 // rateLimit runs the rate-limit service with what tollgate descriptors makes of the shipped limits, and returns its port.
-func rateLimit(t *testing.T, root string) int {
+func rateLimit(t *testing.T, tollgate, root string) int {
 	t.Helper()
-	var plugin struct {
-		Spec struct{ PluginConfig json.RawMessage }
-	}
-	if err := yaml.Unmarshal(read(t, filepath.Join(root, "WasmPlugin", "rate-limit", "workload", "wasmplugin.yaml")), &plugin); err != nil {
-		t.Fatal(err)
-	}
-	text, err := descriptors.Write(plugin.Spec.PluginConfig)
+	text, err := exec.Command(tollgate, "descriptors", filepath.Join(root, "WasmPlugin", "rate-limit", "workload", "wasmplugin.yaml")).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
