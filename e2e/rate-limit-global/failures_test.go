@@ -73,7 +73,7 @@ func startFailures(t *testing.T, version string, redis *harness.Redis, service *
 	patient := config("tollgate", nil, limit("patient", 100_000, "24h"))
 	listeners = append(listeners, bootstrap.Listener("patient", 0, []M{harness.Filter(t, "rate-limit", text(patient))}, bootstrap.Answer(200, "ok"), nil), native())
 	up := harness.StartUpstream(t)
-	f.envoy = harness.Start(t, harness.Config{Version: version, Own: true, Listeners: listeners, Clusters: []M{
+	f.envoy = harness.Start(t, harness.Config{Version: version, Listeners: listeners, Clusters: []M{
 		bootstrap.Cluster("ratelimit", service.Port(), true), bootstrap.Cluster("front", f.front.port(), true), bootstrap.Cluster("upstream", up.Port(), false)}})
 	for _, l := range listeners {
 		name := l["name"].(string)
