@@ -6,7 +6,10 @@
 // The pieces are plain maps: a caller adds whatever field of Envoy's it needs.
 package bootstrap
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"path/filepath"
+)
 
 // M is a JSON object.
 type M = map[string]any
@@ -24,10 +27,22 @@ func Typed(name string, fields M) M {
 
 // Bootstrap is a whole configuration with an admin interface on a free port of the loopback interface.
 func Bootstrap(listeners, clusters []M) []byte {
+	return bootstrap("static_resources", M{"listeners": listeners, "clusters": clusters})
+}
+
+// Discovered is a whole configuration that has listeners and clusters come and go with two files in dir, lds.json and cds.json, which must be renamed into place.
+func Discovered(dir string) []byte {
+	source := func(file string) M {
+		return M{"path_config_source": M{"path": filepath.Join(dir, file)}, "resource_api_version": "V3"}
+	}
+	return bootstrap("dynamic_resources", M{"lds_config": source("lds.json"), "cds_config": source("cds.json")})
+}
+
+func bootstrap(field string, resources M) []byte {
 	b, err := json.MarshalIndent(M{
-		"node":             M{"id": "tollgate", "cluster": "tollgate"}, // asked for where a configuration is discovered
-		"admin":            M{"address": Address("127.0.0.1", 0)},
-		"static_resources": M{"listeners": listeners, "clusters": clusters},
+		"node":  M{"id": "tollgate", "cluster": "tollgate"}, // asked for where a configuration is discovered
+		"admin": M{"address": Address("127.0.0.1", 0)},
+		field:   resources,
 	}, "", " ")
 	if err != nil {
 		panic(err) // maps of what this package and its callers write always marshal

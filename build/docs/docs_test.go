@@ -86,6 +86,7 @@ func TestSnippets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	program := command(t)
 	checked := map[string]int{}
 	for _, s := range snippets(t) {
 		checked[s.language]++
@@ -110,7 +111,7 @@ func TestSnippets(t *testing.T) {
 			case s.file == stampReadme:
 				checkStampFilter(t, s)
 			case s.file == limitReadme && strings.HasPrefix(s.text, "#"):
-				checkDescriptors(t, s)
+				checkDescriptors(t, program, s)
 			case s.file == limitReadme:
 				checkLimitFilters(t, s)
 			case s.file == manifestsReadme && strings.Contains(s.text, "kind: Kustomization"):
@@ -140,7 +141,7 @@ func TestSnippets(t *testing.T) {
 						t.Errorf("%s: no check for %q", s.file, line)
 					}
 				case "tollgate":
-					checkCommand(t, s.file, rest)
+					checkCommand(t, program, s.file, rest)
 				case "kubectl":
 					checkKubectl(t, s.file, rest)
 				case "helm": // e2e/istio and e2e/istio/resources render what it sets
@@ -244,15 +245,25 @@ func checkStampFilter(t *testing.T, s snippet) {
 
 const limitReadme = "filters/rate-limit/README.md"
 
+// command compiles the project's command, once for all lines that call it: go run links it anew for each.
+func command(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "tollgate")
+	build := exec.Command("go", "build", "-o", program, "./build/tollgate")
+	build.Dir = root(t)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
+}
+
 // checkDescriptors has the command write the service's configuration for the first sample of the document.
-func checkDescriptors(t *testing.T, s snippet) {
+func checkDescriptors(t *testing.T, program string, s snippet) {
 	file := filepath.Join(t.TempDir(), "limits.json")
 	if err := os.WriteFile(file, []byte(sample(t, s.file)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command("go", "run", "./build/tollgate", "descriptors", file)
-	command.Dir = root(t)
-	if out, err := command.Output(); err != nil || string(out) != s.text {
+	if out, err := exec.Command(program, "descriptors", file).Output(); err != nil || string(out) != s.text {
 		t.Errorf("%s: %v; the command writes\n%s", s.file, err, out)
 	}
 }
@@ -312,7 +323,7 @@ func checkKubectl(t *testing.T, file, arguments string) {
 }
 
 // checkCommand asks the command for help with what the line does: it has to know the command and each flag.
-func checkCommand(t *testing.T, file, line string) {
+func checkCommand(t *testing.T, program, file, line string) {
 	var words, flags []string
 	for _, w := range strings.Fields(line) {
 		switch {
@@ -322,9 +333,7 @@ func checkCommand(t *testing.T, file, line string) {
 			words = append(words, w)
 		}
 	}
-	command := exec.Command("go", append(append([]string{"run", "./build/tollgate"}, words...), "--help")...)
-	command.Dir = root(t)
-	out, err := command.Output()
+	out, err := exec.Command(program, append(words, "--help")...).Output()
 	if err != nil || !strings.Contains(string(out), "tollgate "+strings.Join(words, " ")) {
 		t.Errorf("%s: tollgate %s: %v\n%s", file, line, err, out)
 	}

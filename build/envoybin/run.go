@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,10 +29,11 @@ type Envoy struct {
 
 // Options of Run.
 type Options struct {
-	Version     string // empty: any
-	Concurrency int    // workers; 0: 1
-	LogLevel    string // empty: info
-	Dir         string // for the configuration; must exist
+	Version     string   // empty: any
+	Concurrency int      // workers; 0: 1
+	LogLevel    string   // empty: info
+	Dir         string   // for the configuration; must exist
+	Arguments   []string // more of Envoy's own
 	Stdout      io.Writer
 	Progress    io.Writer // of an installation; nil: standard error
 }
@@ -59,8 +61,9 @@ func Run(config []byte, o Options) (*Envoy, error) {
 	if o.LogLevel == "" {
 		o.LogLevel = "info"
 	}
-	cmd := exec.Command(binary, "-c", file, "--use-dynamic-base-id", "--concurrency", strconv.Itoa(max(o.Concurrency, 1)), "-l", o.LogLevel, "--admin-address-path", adminFile,
-		"--file-flush-interval-msec", "50") // access logs are read while requests run
+	arguments := append([]string{"-c", file, "--use-dynamic-base-id", "--concurrency", strconv.Itoa(max(o.Concurrency, 1)), "-l", o.LogLevel, "--admin-address-path", adminFile,
+		"--file-flush-interval-msec", "50"}, o.Arguments...) // access logs are read while requests run
+	cmd := exec.Command(binary, arguments...)
 	if o.Stdout != nil {
 		cmd.Stdout = o.Stdout
 	}
@@ -79,7 +82,7 @@ func Run(config []byte, o Options) (*Envoy, error) {
 		return err == nil && text == "LIVE\n"
 	}, startTimeout)
 	if err == nil {
-		err = e.readPorts()
+		err = e.ReadPorts()
 	}
 	if err != nil {
 		p.Stop()
@@ -113,7 +116,8 @@ func (e *Envoy) request(method, path string) (string, error) {
 	return string(b), err
 }
 
-func (e *Envoy) readPorts() error {
+// ReadPorts asks for the listeners' ports: once more after listeners have come that Run did not begin with.
+func (e *Envoy) ReadPorts() error {
 	text, err := e.Admin("/listeners?format=json")
 	if err != nil {
 		return err
@@ -131,6 +135,7 @@ func (e *Envoy) readPorts() error {
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
 		return err
 	}
+	clear(e.ports)
 	for _, l := range list.Listeners {
 		e.ports[l.Name] = l.Address.Socket.Port
 	}
@@ -143,8 +148,11 @@ func (e *Envoy) Address(listener string) string {
 }
 
 // Counters are the values of all counters.
-func (e *Envoy) Counters() (map[string]uint64, error) {
-	text, err := e.Admin("/stats?format=json&type=Counters")
+func (e *Envoy) Counters() (map[string]uint64, error) { return e.CountersMatching("") }
+
+// CountersMatching are the values of those whose names match a regular expression (RE2).
+func (e *Envoy) CountersMatching(pattern string) (map[string]uint64, error) {
+	text, err := e.Admin("/stats?format=json&type=Counters&filter=" + url.QueryEscape(pattern))
 	if err != nil {
 		return nil, err
 	}

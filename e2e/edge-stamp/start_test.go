@@ -33,7 +33,7 @@ func TestKeysStaySecret(t *testing.T) {
 		filter := stampFilter(t, sign(edgeEd, M{"keys": []M{key(edgeEd), key(edgeRSA)}}))
 		vm := filter["typed_config"].(M)["config"].(M)["vm_config"].(M)
 		vm["environment_variables"] = M{"host_env_keys": []string{"EDGE_ED", "EDGE_RSA"}}
-		envoy := harness.Start(t, harness.Config{Version: version, Filters: []M{filter}, LogLevel: "debug"})
+		envoy := harness.Start(t, harness.Config{Version: version, Own: true, Filters: []M{filter}, LogLevel: "debug"})
 		if answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/")); answer.Status() != 200 {
 			t.Fatalf("%+v", answer)
 		}

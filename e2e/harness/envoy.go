@@ -6,6 +6,7 @@ package harness
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,7 @@ type Config struct {
 	Version     string
 	Concurrency int // workers; 0: 1
 	LogLevel    string
+	Own         bool // a process of its own, which began with this configuration, also where there is a pool
 
 	// Of the listener "main":
 	Filters  []bootstrap.M // before the router
@@ -62,9 +64,31 @@ type Config struct {
 type Envoy struct {
 	*envoybin.Envoy
 	t testing.TB
+
+	// Of one from the pool: what it had counted, and logged, before this test.
+	before map[string]uint64
+	begin  int
 }
 
-func (c *Config) bootstrap() []byte {
+// Log is what it has printed for this test.
+func (e *Envoy) Log() string { return e.Envoy.Log()[e.begin:] }
+
+// Counters are the values of all counters, as this test has brought them about.
+func (e *Envoy) Counters() (map[string]uint64, error) { return e.matching("") }
+
+// matching are the counters whose names match a pattern: a hundred clusters have twenty thousand counters, and a test that asks before and after each request would spend its time on those.
+func (e *Envoy) matching(pattern string) (map[string]uint64, error) {
+	counters, err := e.CountersMatching(pattern)
+	for name, n := range counters {
+		if before := e.before[name]; before <= n { // else the counter is a new one: the old has gone with its listener or cluster
+			counters[name] = n - before
+		}
+	}
+	return counters, err
+}
+
+// resources are the listeners and clusters.
+func (c *Config) resources() (_, _ []bootstrap.M) {
 	clusters := c.Clusters
 	routes := bootstrap.Answer(200, "answered by the proxy\n")
 	if c.Upstream != 0 {
@@ -78,12 +102,15 @@ func (c *Config) bootstrap() []byte {
 	if listeners == nil {
 		listeners = []bootstrap.M{bootstrap.Listener("main", 0, c.Filters, routes, c.HTTP)}
 	}
-	return bootstrap.Bootstrap(listeners, clusters)
+	return listeners, clusters
 }
 
-// Start runs Envoy until the test ends.
+// Start runs Envoy until the test ends: one of the pool, where the package has that (see Main).
 func Start(t testing.TB, c Config) *Envoy {
 	t.Helper()
+	if pool.dir != "" && !c.Own {
+		return lend(t, c)
+	}
 	e, err := c.run(t)
 	if err != nil {
 		if e != nil {
@@ -97,7 +124,7 @@ func Start(t testing.TB, c Config) *Envoy {
 			t.Logf("the log of Envoy %s:\n%s", c.Version, e.Log())
 		}
 	})
-	return &Envoy{e, t}
+	return &Envoy{Envoy: e, t: t}
 }
 
 // StartRefused runs Envoy with a configuration that it must refuse, and returns its log.
@@ -115,7 +142,7 @@ func StartRefused(t testing.TB, c Config) string {
 }
 
 func (c *Config) run(t testing.TB) (*envoybin.Envoy, error) {
-	return envoybin.Run(c.bootstrap(), envoybin.Options{Version: c.Version, Concurrency: c.Concurrency, LogLevel: c.LogLevel, Dir: t.TempDir()})
+	return envoybin.Run(bootstrap.Bootstrap(c.resources()), envoybin.Options{Version: c.Version, Concurrency: c.Concurrency, LogLevel: c.LogLevel, Dir: t.TempDir()})
 }
 
 // Main is the address of the listener "main".
@@ -132,7 +159,7 @@ func (e *Envoy) WaitLog(text string) {
 // Counter is the value of one counter; one that Envoy does not know yet is 0.
 func (e *Envoy) Counter(name string) uint64 {
 	e.t.Helper()
-	counters, err := e.Counters()
+	counters, err := e.matching("^" + regexp.QuoteMeta(name) + "$")
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -143,7 +170,7 @@ func (e *Envoy) Counter(name string) uint64 {
 // an upstream filter.
 func (e *Envoy) Tollgate() map[string]uint64 {
 	e.t.Helper()
-	counters, err := e.Counters()
+	counters, err := e.matching(`wasmcustom\.tollgate\.`)
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -6,12 +6,15 @@ package jwtscope
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tetratelabs/wazero"
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
@@ -51,26 +54,42 @@ func TestRoutes(t *testing.T) {
 	})
 }
 
+// callable are the names of what the module imports and exports. They are read with wazero's interpreter, which does not turn the module into machine code first.
+var callable = sync.OnceValues(func() (names []string, err error) {
+	root, err := envoybin.Root()
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(filepath.Join(root, "build", "out", "jwt-scope.wasm"))
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	defer runtime.Close(ctx)
+	module, err := runtime.CompileModule(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range module.ImportedFunctions() {
+		_, name, _ := f.Import()
+		names = append(names, name)
+	}
+	for name := range module.ExportedFunctions() {
+		names = append(names, name)
+	}
+	return names, nil
+})
+
 // capabilities are the names that a VM under capability restriction must be allowed for the module to work: what it imports and what it exports.
 func capabilities(t *testing.T, without ...string) bootstrap.M {
 	t.Helper()
-	b, err := os.ReadFile(harness.Module(t, "jwt-scope"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := context.Background()
-	runtime := wazero.NewRuntime(ctx)
-	defer runtime.Close(ctx)
-	module, err := runtime.CompileModule(ctx, b)
+	names, err := callable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	allowed := bootstrap.M{}
-	for _, f := range module.ImportedFunctions() {
-		_, name, _ := f.Import()
-		allowed[name] = bootstrap.M{}
-	}
-	for name := range module.ExportedFunctions() {
+	for _, name := range names {
 		allowed[name] = bootstrap.M{}
 	}
 	for _, name := range without {
@@ -84,20 +103,28 @@ func TestCapabilities(t *testing.T) {
 	rules := `{"name": "all", "match": [{"paths": ["/{**}"]}]}`
 	harness.Each(t, func(t *testing.T, version string) {
 		token := bearer(ecKey.Token(good()))
-		for _, c := range []struct {
+		cases := []struct {
 			without string
 			status  int
-		}{{"", 200}, {"proxy_set_property", 500}, {"proxy_get_header_map_pairs", 500}, {"proxy_get_current_time_nanoseconds", 500}, {"proxy_increment_metric", 500}, {"proxy_call_foreign_function", 500}} {
+		}{{"", 200}, {"proxy_set_property", 500}, {"proxy_get_header_map_pairs", 500}, {"proxy_get_current_time_nanoseconds", 500}, {"proxy_increment_metric", 500}, {"proxy_call_foreign_function", 500}}
+		var listeners []bootstrap.M // of one Envoy, which compiles the module once. Each has a VM of its own by its id: what a VM may do is settled when it is made
+		for _, c := range cases {
 			filter := harness.Filter(t, "jwt-scope", requestConfig(t, "", rules))
 			filter["typed_config"].(bootstrap.M)["config"].(bootstrap.M)["capability_restriction_config"] = capabilities(t, c.without)
-			envoy := harness.Start(t, harness.Config{Version: version, Filters: []bootstrap.M{filter}})
-			if a := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/", token)); a.Status() != c.status {
+			vm := filter["typed_config"].(bootstrap.M)["config"].(bootstrap.M)["vm_config"].(bootstrap.M)
+			vm["vm_id"] = "without " + c.without
+			listeners = append(listeners, bootstrap.Listener("without "+c.without, 0, []bootstrap.M{filter}, bootstrap.Answer(200, "admitted"), nil))
+		}
+		envoy := harness.Start(t, harness.Config{Version: version, Listeners: listeners})
+		for _, c := range cases {
+			address := envoy.Address("without " + c.without)
+			if a := harness.HTTP1(t, address, harness.Request("GET", "/", token)); a.Status() != c.status {
 				t.Errorf("without %q: %s %s, want %d", c.without, a.Start, a.Body, c.status)
 			}
 			if c.without != "" {
 				envoy.WaitLog("Attempted call to restricted proxy-wasm capability: " + c.without)
 			}
-			if a := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/")); a.Status() == 200 {
+			if a := harness.HTTP1(t, address, harness.Request("GET", "/")); a.Status() == 200 {
 				t.Errorf("without %q, and without token: %s", c.without, a.Start)
 			}
 		}

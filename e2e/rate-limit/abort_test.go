@@ -71,8 +71,8 @@ func TestAborts(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		t.Parallel() // the versions: most of the time each waits for its VM to tell its memory
 		port, taken := silent(t)
-		control := harness.Start(t, harness.Config{Version: version, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}})
-		envoy := harness.Start(t, harness.Config{Version: version, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}, Upstream: port})
+		control := harness.Start(t, harness.Config{Version: version, Own: true, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}})
+		envoy := harness.Start(t, harness.Config{Version: version, Own: true, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}, Upstream: port})
 		client := harness.NewClient1(t, control.Main())
 		for range rounds * batch {
 			if m := client.Do(request); m.Status() != 200 {

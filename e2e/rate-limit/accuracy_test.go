@@ -183,7 +183,7 @@ func accuracy(t *testing.T, version string, workers int, loads []load) string {
 		list = append(list, M{"name": l.path[1:], "match": []M{{"paths": []string{l.path}}}, "key": []M{{"header": "x-key"}}, "rate": M{"requests": l.rate, "per": "1s", "burst": l.burst()}})
 	}
 	listener := spread(bootstrap.Listener("main", 0, []M{limiter(t, limits(list...)).Filter()}, bootstrap.Answer(200, "ok"), nil))
-	envoy := harness.Start(t, harness.Config{Version: version, Concurrency: workers, LogLevel: "error", Listeners: []M{listener}})
+	envoy := harness.Start(t, harness.Config{Version: version, Own: true, Concurrency: workers, LogLevel: "error", Listeners: []M{listener}})
 	defer envoy.Stop() // the next one is to have the machine for itself
 	row := fmt.Sprintf("| %d |", workers)
 	for i := range loads {

@@ -24,7 +24,7 @@ func TestManyKeys(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		config := limits(limit("each", 1, M{"rate": M{"requests": 1, "per": "24h"}, "key": []M{{"forwardedAddress": M{"trustedHops": 1}}}}))
 		config["table"] = M{"entries": entries}
-		envoy := harness.Start(t, harness.Config{Version: version, Concurrency: 2, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}})
+		envoy := harness.Start(t, harness.Config{Version: version, Own: true, Concurrency: 2, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}})
 		as := func(c *harness.Client1, address string) int {
 			return c.Do(harness.Request("GET", "/", [2]string{"x-forwarded-for", address})).Status()
 		}

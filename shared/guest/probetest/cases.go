@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
@@ -65,6 +66,14 @@ var Cases = []Case{
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "module.wasm")
+	built.Lock()
+	defer built.Unlock()
+	if module, ok := built.modules[pkg]; ok { // go build links anew each time
+		if err := os.WriteFile(out, module, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
 	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "github.com/tollgate-wasm/tollgate/"+pkg)
 	root, err := envoybin.Root()
 	if err != nil {
@@ -75,5 +84,16 @@ func Build(t testing.TB, pkg string) string {
 	if log, err := cmd.CombinedOutput(); err != nil {
 		t.Fatal(fmt.Errorf("%s: %w\n%s", pkg, err, log))
 	}
+	module, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built.modules[pkg] = module
 	return out
 }
+
+// built are the modules that this process has compiled, by their packages.
+var built = struct {
+	sync.Mutex
+	modules map[string][]byte
+}{modules: map[string][]byte{}}
