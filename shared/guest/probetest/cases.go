@@ -13,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
 )
 
 // Case is one order and its answer.
@@ -75,11 +73,11 @@ func Build(t testing.TB, pkg string) string {
 		return out
 	}
 	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "github.com/tollgate-wasm/tollgate/"+pkg)
-	root, err := envoybin.Root()
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tollgate-wasm/tollgate").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Dir = root // the module that has the package, whichever the test is in
+	cmd.Dir = strings.TrimSpace(string(root)) // the module that has the package, whichever the test is in
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	if log, err := cmd.CombinedOutput(); err != nil {
 		t.Fatal(fmt.Errorf("%s: %w\n%s", pkg, err, log))
