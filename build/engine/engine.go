@@ -57,7 +57,8 @@ func Start(w io.Writer) (*Engine, error) {
 	}
 	e := &Engine{dir: dir, env: variables(append(env, "DOCKER_HOST=unix://"+dir+"/docker.sock", "HOME="+dir)), compose: compose}
 	cmd := e.Command(context.Background(), "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/docker.pid", "-H", "unix://"+dir+"/docker.sock",
-		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--default-address-pool", pool)
+		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--default-address-pool", pool,
+		"--dns", "127.0.0.1") // names of nobody here are refused at once: nobody else can be asked
 	if e.Process, err = process.Start(cmd); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

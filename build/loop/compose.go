@@ -148,3 +148,15 @@ func (l *loop) healthy(ctx context.Context) error {
 		}
 	}
 }
+
+// await waits until a condition holds, or the context ends.
+func (l *loop) await(ctx context.Context, what string, condition func() bool) error {
+	for !condition() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not in time: %s: %w", what, context.Cause(ctx))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}

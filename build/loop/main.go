@@ -133,6 +133,13 @@ func (l *loop) up(ctx context.Context) error {
 	if err := l.healthy(ctx); err != nil {
 		return err
 	}
+	// Each proxy for itself is ready; what remains is that the edge has found the mesh.
+	if err := l.await(ctx, "GET /healthz through both proxies answers 200", func() bool {
+		a, err := client{}.send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/healthz")
+		return err == nil && a.status == 200
+	}); err != nil {
+		return err
+	}
 	fmt.Printf("up after %.0f s. The edge is http://%s, the mesh https://%s; Prometheus http://%s\n", time.Since(began).Seconds(), l.ports.address("EDGE_PORT"), l.ports.address("MESH_PORT"), l.ports.address("PROMETHEUS_PORT"))
 	for profile, service := range map[string]string{"idp": "Keycloak http://" + l.ports.address("KEYCLOAK_PORT"), "dashboards": "Grafana http://" + l.ports.address("GRAFANA_PORT"), "registry": "the registry " + l.ports.address("REGISTRY_PORT")} {
 		if l.profile(profile) {
