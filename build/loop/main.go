@@ -97,6 +97,7 @@ type loop struct {
 	made    *made.Folder
 	compose *compose
 	ports   ports
+	inputs  string // of the test: copies of what it changes
 }
 
 // ports are those of the loopback interface, by the variables that docker-compose.yaml has for them.

@@ -7,15 +7,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/build/engine"
 	"github.com/tollgate-wasm/tollgate/build/loop/made"
+	"github.com/tollgate-wasm/tollgate/build/process"
 )
 
 // testTimeout is for all of it, but for fetching and building programs the first time.
@@ -43,8 +46,8 @@ func test(ctx context.Context, root string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	l := &loop{root: root, made: made.New(root, dir), ports: free}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir), os.RemoveAll(l.inputs)) }()
 	variables := []string{"COMPOSE_PROJECT_NAME=" + filepath.Base(dir), "TOLLGATE_MADE=" + dir}
 	for name, port := range free {
 		variables = append(variables, name+"="+port)
@@ -109,6 +112,149 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any)) (err err
 	step("make try")
 	if err := l.try(ctx, os.Stdout); err != nil {
 		return err
+	}
+	return l.changes(ctx, step)
+}
+
+// changes brings other rules and another module to the running proxies, while try goes on.
+func (l *loop) changes(ctx context.Context, step func(string, ...any)) error {
+	if err := l.copyInputs(); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	defer stop(nil)
+	var log process.Log
+	wait.Go(func() {
+		if err := l.watch(ctx, &log); err != nil {
+			stop(fmt.Errorf("watching: %w\n%s", err, log.String()))
+		}
+	})
+	tries := 0
+	wait.Go(func() {
+		for ctx.Err() == nil {
+			var table strings.Builder
+			if err := l.try(ctx, &table); err != nil && ctx.Err() == nil {
+				stop(fmt.Errorf("while changes came in: %w\n%s", err, table.String()))
+			}
+			tries++
+		}
+	})
+	step("changed rules, while make try goes on")
+	if err := l.changeRules(ctx, step); err != nil {
+		return fmt.Errorf("%w\n%s", err, log.String())
+	}
+	step("another module, while make try goes on")
+	if err := l.changeModule(ctx, step); err != nil {
+		return fmt.Errorf("%w\n%s", err, log.String())
+	}
+	stop(nil)
+	wait.Wait()
+	step("make try went through %d times meanwhile", tries)
+	return nil
+}
+
+// copyInputs has the folder made of copies, which the test can change.
+func (l *loop) copyInputs() error {
+	configs, err := os.MkdirTemp(l.made.Modules, "compose-test-inputs-")
+	if err != nil {
+		return err
+	}
+	l.inputs = configs
+	for _, from := range l.made.Inputs() {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(configs, filepath.Base(filepath.Dir(from)), filepath.Base(from))
+		if filepath.Ext(from) == ".wasm" {
+			to = filepath.Join(configs, filepath.Base(from))
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, b, 0o644)); err != nil {
+			return err
+		}
+	}
+	l.made.Configs, l.made.Modules = configs, configs
+	return nil
+}
+
+// changeLimit is how soon a changed rule must be live. A machine that has other things to do gets three goes.
+const changeLimit = 2 * time.Second
+
+func (l *loop) changeRules(ctx context.Context, step func(string, ...any)) error {
+	file := filepath.Join(l.inputs, "edge", "jwt-scope.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	best := time.Duration(math.MaxInt64)
+	for n := 1; n <= 3 && best > changeLimit; n++ {
+		path := fmt.Sprintf("/archive-%d", n)
+		address := "http://" + l.ports.address("EDGE_PORT") + path
+		if a, err := (client{}).send(ctx, "GET", address); err != nil || a.String() != "403 no_rule" {
+			return fmt.Errorf("GET %s before there is a rule: %s, %w", path, a, err)
+		}
+		changed := strings.Replace(string(text), "\nrules:\n", fmt.Sprintf("\nrules:\n- name: archive-%d\n  match: [{paths: [%s]}]\n  require: {scopes: {all: [\"archive:read\"]}}\n", n, path), 1)
+		began := time.Now()
+		if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+			return err
+		}
+		limited, cancel := context.WithTimeout(ctx, time.Minute)
+		err := l.await(limited, "the changed rule decides", func() bool {
+			a, err := client{}.send(limited, "GET", address)
+			return err == nil && a.String() == "401 token_missing"
+		})
+		cancel()
+		if err != nil {
+			return err
+		}
+		took := time.Since(began)
+		best = min(best, took)
+		step("a changed rule decides %.2f s after its file was written", took.Seconds())
+	}
+	if best > changeLimit {
+		return fmt.Errorf("a changed rule took %s, more than %s", best, changeLimit)
+	}
+	return nil
+}
+
+// changeModule gives jwt-scope other bytes, as a compiler would: a custom section more, which no runtime looks at.
+func (l *loop) changeModule(ctx context.Context, step func(string, ...any)) error {
+	file := filepath.Join(l.inputs, "jwt-scope.wasm")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	const name = "tollgate.loop"
+	section := append([]byte{0, byte(1 + len(name)), byte(len(name))}, name...) // https://webassembly.github.io/spec/core/binary/modules.html#custom-section
+	before := map[string]string{}
+	for _, f := range made.Filters {
+		if before[f.String()], err = l.made.Version(f); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	if err := os.WriteFile(file, append(b, section...), 0o644); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for _, f := range made.Filters {
+		if f.Name != "jwt-scope" {
+			continue
+		}
+		if err := l.await(ctx, "the new module is published", func() bool {
+			v, err := l.made.Version(f)
+			return err == nil && v != before[f.String()]
+		}); err != nil {
+			return err
+		}
+		if err := l.live(ctx, f); err != nil {
+			return err
+		}
+		step("the new module of %s is live %.2f s after it was written", f, time.Since(began).Seconds())
 	}
 	return nil
 }

@@ -40,33 +40,50 @@ var Filters = []Filter{
 	{Proxy: "mesh", Name: "jwt-scope"},
 }
 
-// Config is the file with the filter's configuration, from the project's top folder.
-func (f Filter) Config() string { return filepath.Join("envoy", f.Proxy, f.Name+".yaml") }
+// Config is the file with the filter's configuration, from the folder envoy.
+func (f Filter) Config() string { return filepath.Join(f.Proxy, f.Name+".yaml") }
+
+// published is the file that Envoy reads.
+func (f Filter) published() string { return f.Proxy + "/filters/" + f.Name + ".json" }
+
+func (f Filter) String() string { return f.Name + " of " + f.Proxy }
 
 // Folder is where it all lies.
 type Folder struct {
 	root    string // of the project
 	dir     string
-	modules string            // where compiled modules are
-	configs map[string][]byte // in the place of those in envoy/, by Filter.Config: what tests change
+	Configs string // where the filters' configurations are, <Proxy>/<Name>.yaml
+	Modules string // where the compiled modules are, <Name>.wasm
 }
 
-// New is the folder dir for a project's checkout, with its modules of build/out.
+// New is the folder dir for a project's checkout, with its configurations and modules.
 func New(root, dir string) *Folder {
-	return &Folder{root: root, dir: dir, modules: filepath.Join(root, "build", "out"), configs: map[string][]byte{}}
+	return &Folder{root: root, dir: dir, Configs: filepath.Join(root, "envoy"), Modules: filepath.Join(root, "build", "out")}
 }
 
-// Replace has a text stand for a filter's configuration; nil: the file's own again.
-func (f *Folder) Replace(filter Filter, config []byte) {
-	if config == nil {
-		delete(f.configs, filter.Config())
-		return
+// Inputs are the files that Publish reads.
+func (f *Folder) Inputs() (files []string) {
+	for _, filter := range Filters {
+		files = append(files, f.config(filter), f.compiled(filter.Name))
 	}
-	f.configs[filter.Config()] = config
+	return files
 }
 
-// Modules has modules taken from another folder.
-func (f *Folder) Modules(dir string) { f.modules = dir }
+func (f *Folder) config(filter Filter) string   { return filepath.Join(f.Configs, filter.Config()) }
+func (f *Folder) compiled(module string) string { return filepath.Join(f.Modules, module+".wasm") }
+
+// Version is that under which a filter has been published, and which Envoy tells when it has it.
+func (f *Folder) Version(filter Filter) (string, error) {
+	text, err := os.ReadFile(f.path(filter.published()))
+	if err != nil {
+		return "", err
+	}
+	var resource struct {
+		Version string `json:"version_info"`
+	}
+	err = json.Unmarshal(text, &resource)
+	return resource.Version, err
+}
 
 func (f *Folder) path(name string) string { return filepath.Join(f.dir, filepath.FromSlash(name)) }
 
@@ -108,17 +125,16 @@ var ErrConfig = errors.New("the configuration is refused")
 // Publish writes the filters' configurations, as far as they or their modules have changed, and returns whose. Each is complete before a proxy sees it: the module lies there under the name of its
 // content, and the file is renamed into its place. Where any configuration has a fault, nothing is written.
 func (f *Folder) Publish() (changed []Filter, err error) {
-	files := map[string][]byte{}
-	limits := []byte(nil)
+	var limits []byte
+	configs := make([][]byte, len(Filters))
 	checker := &advice.Checker{}
-	for _, filter := range Filters {
-		config, err := f.config(filter)
-		if err != nil {
+	for i, filter := range Filters {
+		if configs[i], err = os.ReadFile(f.config(filter)); err != nil {
 			return nil, err
 		}
-		checker.File(filter.Config(), config)
+		checker.File(filepath.Join("envoy", filter.Config()), configs[i])
 		if filter.Name == "rate-limit" {
-			limits = config
+			limits = configs[i]
 		}
 	}
 	var faults []error
@@ -135,17 +151,14 @@ func (f *Folder) Publish() (changed []Filter, err error) {
 		return nil, fmt.Errorf("%w: for the rate-limit service:\n%w", ErrConfig, err)
 	}
 	var modules []string
-	for _, filter := range Filters {
+	resources := make([][]byte, len(Filters))
+	for i, filter := range Filters {
 		module, err := f.module(filter.Name)
 		if err != nil {
 			return nil, err
 		}
 		modules = append(modules, module)
-		config, err := f.config(filter)
-		if err != nil {
-			return nil, err
-		}
-		if files[filter.Proxy+"/filters/"+filter.Name+".json"], err = discovered(filter, module, config); err != nil {
+		if resources[i], err = discovered(filter, module, configs[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -153,9 +166,8 @@ func (f *Folder) Publish() (changed []Filter, err error) {
 	if _, err := f.update("ratelimit/tollgate.yaml", service); err != nil {
 		return nil, err
 	}
-	for _, filter := range Filters {
-		name := filter.Proxy + "/filters/" + filter.Name + ".json"
-		wrote, err := f.update(name, files[name])
+	for i, filter := range Filters {
+		wrote, err := f.update(filter.published(), resources[i])
 		if err != nil {
 			return changed, err
 		}
@@ -164,13 +176,6 @@ func (f *Folder) Publish() (changed []Filter, err error) {
 		}
 	}
 	return changed, f.prune(modules)
-}
-
-func (f *Folder) config(filter Filter) ([]byte, error) {
-	if text, ok := f.configs[filter.Config()]; ok {
-		return text, nil
-	}
-	return os.ReadFile(filepath.Join(f.root, filter.Config()))
 }
 
 // discovered is a filter as Envoy discovers it (ECDS). Its version is what it is made of.
@@ -190,9 +195,12 @@ func discovered(filter Filter, module string, config []byte) ([]byte, error) {
 
 // module puts a compiled module where the proxies see it, under a name that tells its content: Envoy loads a file once and remembers it by its path.
 func (f *Folder) module(name string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(f.modules, name+".wasm"))
+	b, err := os.ReadFile(f.compiled(name))
 	if err != nil {
 		return "", fmt.Errorf("%w; run: make build", err)
+	}
+	if !bytes.HasPrefix(b, []byte("\x00asm")) {
+		return "", fmt.Errorf("%s is no module; run: make build", f.compiled(name))
 	}
 	file := name + "-" + short(b) + ".wasm"
 	_, err = f.update("modules/"+file, b)
