@@ -89,6 +89,7 @@ type container struct {
 	Name  string
 	State struct {
 		Status string
+		Pid    int
 		Health struct {
 			Status string
 			Log    []struct{ Output string }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -60,13 +61,25 @@ func run(ctx context.Context, args []string) error {
 		if l.compose, err = usersCompose(ctx, root); err != nil {
 			return err
 		}
+		if args[0] != "up" { // which profiles are running, nobody remembers
+			l.compose.env = append(l.compose.env, "COMPOSE_PROFILES="+strings.Join(profiles, ","))
+		} else if l.profile("traces") && os.Getenv("TRACES") == "" {
+			l.compose.env = append(l.compose.env, "TRACES=10000") // all of them
+		}
 		switch args[0] {
 		case "up":
 			return l.up(ctx)
 		case "down":
+			// It wants the files that it mounts, even to end.
+			if err := l.made.Prepare(); err != nil {
+				return err
+			}
 			return l.compose.run(ctx, os.Stdout, "down", "--volumes", "--remove-orphans")
 		default:
-			return l.compose.run(ctx, os.Stdout, "logs", "--follow", "--tail", "100")
+			if err := l.compose.run(ctx, os.Stdout, "logs", "--follow", "--tail", "100"); ctx.Err() == nil {
+				return err
+			}
+			return nil // Ctrl-C is how it ends
 		}
 	case "try":
 		return l.try(ctx, os.Stdout)
@@ -99,6 +112,9 @@ type loop struct {
 	ports   ports
 	inputs  string // of the test: copies of what it changes
 }
+
+// profiles are docker-compose.yaml's.
+var profiles = []string{"idp", "dashboards", "traces", "registry"}
 
 // ports are those of the loopback interface, by the variables that docker-compose.yaml has for them.
 type ports map[string]string
@@ -142,9 +158,9 @@ func (l *loop) up(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("up after %.0f s. The edge is http://%s, the mesh https://%s; Prometheus http://%s\n", time.Since(began).Seconds(), l.ports.address("EDGE_PORT"), l.ports.address("MESH_PORT"), l.ports.address("PROMETHEUS_PORT"))
-	for profile, service := range map[string]string{"idp": "Keycloak http://" + l.ports.address("KEYCLOAK_PORT"), "dashboards": "Grafana http://" + l.ports.address("GRAFANA_PORT"), "registry": "the registry " + l.ports.address("REGISTRY_PORT")} {
-		if l.profile(profile) {
-			fmt.Println(" ", service)
+	for _, s := range []struct{ profile, service, port string }{{"idp", "Keycloak is http://", "KEYCLOAK_PORT"}, {"dashboards", "Grafana is http://", "GRAFANA_PORT"}, {"registry", "The registry is ", "REGISTRY_PORT"}} {
+		if l.profile(s.profile) {
+			fmt.Println(s.service + l.ports.address(s.port))
 		}
 	}
 	fmt.Println("make try sends requests, make watch brings your changes in, make logs tells what was decided, make down ends it.")
@@ -153,10 +169,5 @@ func (l *loop) up(ctx context.Context) error {
 
 // profile reports whether it is among those that make up was asked for.
 func (l *loop) profile(name string) bool {
-	for _, p := range strings.FieldsFunc(os.Getenv("COMPOSE_PROFILES"), func(r rune) bool { return r == ',' }) {
-		if p == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.Split(os.Getenv("COMPOSE_PROFILES"), ","), name)
 }

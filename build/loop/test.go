@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,6 +107,15 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any)) (err err
 			err = errors.Join(err, e)
 		}
 	}()
+	every := *l.compose
+	every.env = append(slices.Clip(every.env), "COMPOSE_PROFILES="+strings.Join(profiles, ","))
+	if err := l.made.Prepare(); err != nil {
+		return err
+	}
+	var text strings.Builder
+	if err := every.run(ctx, &text, "config", "--quiet"); err != nil {
+		return err
+	}
 	step("docker compose up")
 	if err := l.up(ctx); err != nil {
 		return err
@@ -113,7 +124,35 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any)) (err err
 	if err := l.try(ctx, os.Stdout); err != nil {
 		return err
 	}
+	step("Prometheus")
+	if err := l.measured(ctx); err != nil {
+		return err
+	}
 	return l.changes(ctx, step)
+}
+
+// measured waits until Prometheus has what the filters of both proxies and the rate-limit service have counted, in labels.
+func (l *loop) measured(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for _, query := range []string{
+		`up{job="envoy",proxy="edge"} == 1`, `up{job="envoy",proxy="mesh"} == 1`, `up{job="ratelimit"} == 1`,
+		`tollgate_jwt_scope{proxy="edge",rule="read-orders",outcome="denied",code="token_expired"} >= 1`,
+		`tollgate_rate_limit{proxy="edge",rule="reports",outcome="denied",code="rate_limited"} >= 1`,
+		`tollgate_edge_stamp{proxy="mesh",rule="everything",outcome="denied",code="stamp_replayed"} >= 1`,
+		`tollgate_jwt_scope{proxy="mesh",rule="read-orders",outcome="allowed",code="ok"} >= 1`,
+	} {
+		address := "http://" + l.ports.address("PROMETHEUS_PORT") + "/api/v1/query?query=" + url.QueryEscape(query)
+		last := ""
+		if err := l.await(ctx, "Prometheus has "+query, func() bool {
+			a, err := client{}.send(ctx, "GET", address)
+			last = a.body
+			return err == nil && a.status == 200 && strings.Contains(a.body, `"metric":`)
+		}); err != nil {
+			return fmt.Errorf("%w; it answers %s", err, last)
+		}
+	}
+	return nil
 }
 
 // changes brings other rules and another module to the running proxies, while try goes on.
@@ -235,6 +274,10 @@ func (l *loop) changeModule(ctx context.Context, step func(string, ...any)) erro
 			return err
 		}
 	}
+	cpu, err := l.proxiesCPU(ctx)
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := os.WriteFile(file, append(b, section...), 0o644); err != nil {
 		return err
@@ -256,7 +299,34 @@ func (l *loop) changeModule(ctx context.Context, step func(string, ...any)) erro
 		}
 		step("the new module of %s is live %.2f s after it was written", f, time.Since(began).Seconds())
 	}
-	return nil
+	after, err := l.proxiesCPU(ctx)
+	if err == nil && cpu > 0 {
+		step("both proxies used %.1f s of the processor for that, and for the requests meanwhile", (after - cpu).Seconds())
+	}
+	return err
+}
+
+// proxiesCPU is the processor time of both Envoys; 0 where containers are in another machine. Of a busy machine it tells more than the clock does.
+func (l *loop) proxiesCPU(ctx context.Context) (sum time.Duration, err error) {
+	list, err := l.compose.containers(ctx)
+	for _, c := range list {
+		if !strings.Contains(c.Name, "edge") && !strings.Contains(c.Name, "mesh") {
+			continue
+		}
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.State.Pid))
+		if err != nil {
+			return 0, nil
+		}
+		_, fields, _ := strings.Cut(string(b), ") ")
+		for _, f := range strings.Fields(fields)[11:13] { // utime and stime (proc(5)), in the ticks of USER_HZ, which is 100
+			ticks, err := strconv.Atoi(f)
+			if err != nil {
+				return 0, err
+			}
+			sum += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return sum, err
 }
 
 // freePorts are ports that nobody listens on.

@@ -49,7 +49,7 @@ func (l *loop) watch(ctx context.Context, w io.Writer) error {
 	}
 	inputs := statesOf(l.made.Inputs())
 	if err := l.publish(ctx, w); err != nil {
-		return err
+		fmt.Fprintf(w, "%s  nothing is changed: %v\n", clock(), err)
 	}
 	fmt.Fprintf(w, "watching %d sources, and the configurations in envoy/edge and envoy/mesh. Ctrl-C ends.\n", len(sources))
 	for {
