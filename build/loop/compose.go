@@ -99,7 +99,7 @@ type container struct {
 
 // containers are the project's.
 func (c *compose) containers(ctx context.Context) ([]container, error) {
-	ids, err := c.cmd(ctx, "ps", "--quiet").Output()
+	ids, err := c.cmd(ctx, "ps", "--all", "--quiet").Output()
 	if err != nil {
 		return nil, fmt.Errorf("docker compose ps: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,6 +64,10 @@ func test(ctx context.Context, root string) (err error) {
 		l.compose = c
 	case errors.Is(err, errNoDocker):
 		step("%v", err)
+		before, err := surroundings()
+		if err != nil {
+			return err
+		}
 		e, err := engine.Start(os.Stdout)
 		if errors.Is(err, engine.ErrNotHere) {
 			fmt.Fprintf(os.Stderr, banner, err)
@@ -76,7 +81,7 @@ func test(ctx context.Context, root string) (err error) {
 		}
 		defer func() {
 			step("stopping the engine")
-			err = errors.Join(err, e.Stop())
+			err = errors.Join(err, e.Stop(), unchanged(before))
 		}()
 		step("an engine of its own serves; images are made of the real programs")
 		images, err := e.StandIns(ctx, os.Stdout)
@@ -124,11 +129,48 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any)) (err err
 	if err := l.try(ctx, os.Stdout); err != nil {
 		return err
 	}
+	step("the logs")
+	if err := l.logged(ctx); err != nil {
+		return err
+	}
 	step("Prometheus")
 	if err := l.measured(ctx); err != nil {
 		return err
 	}
 	return l.changes(ctx, step)
+}
+
+// logged waits until the logs tell what try has done, and looks for what they must not tell.
+func (l *loop) logged(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	logs := ""
+	for _, want := range []string{
+		`"details":"tollgate.jwt_scope.read-orders.token_expired"`, `"details":"tollgate.rate_limit.reports.rate_limited"`, `"details":"tollgate.edge_stamp.everything.stamp_replayed"`,
+		`"details":"tollgate.edge_stamp.everything.peer_untrusted"`, `"peer":"spiffe://edge.example.com/ns/edge/sa/gateway"`, `"identity":"{\"`,
+	} {
+		if err := l.await(ctx, "the logs have "+want, func() bool {
+			text, err := l.compose.cmd(ctx, "logs", "--no-color", "edge", "mesh").Output()
+			logs = string(text)
+			return err == nil && strings.Contains(logs, want)
+		}); err != nil {
+			return fmt.Errorf("%w:\n%s", err, logs)
+		}
+	}
+	if at := strings.Index(logs, "eyJ"); at >= 0 { // as every JWS begins
+		return fmt.Errorf("the logs have a token or a stamp: %.200s", logs[max(0, at-150):])
+	}
+	// W3C Trace Context: of a request that has gone through both proxies, both tell the same trace.
+	traces := map[string]int{}
+	for _, m := range regexp.MustCompile(`"path":"/orders/7".*"status":200.*"trace":"([0-9a-f]{32})"`).FindAllStringSubmatch(logs, -1) {
+		traces[m[1]]++
+	}
+	for _, n := range traces {
+		if n == 2 {
+			return nil
+		}
+	}
+	return fmt.Errorf("no trace goes through both proxies: %v\n%s", traces, logs)
 }
 
 // measured waits until Prometheus has what the filters of both proxies and the rate-limit service have counted, in labels.
@@ -153,6 +195,31 @@ func (l *loop) measured(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// surroundings are what an engine may leave behind in the machine's network: interfaces, and whether it forwards.
+func surroundings() (list []string, err error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range interfaces {
+		if strings.HasPrefix(i.Name, "br-") || strings.HasPrefix(i.Name, "veth") || strings.HasPrefix(i.Name, "docker") {
+			list = append(list, i.Name)
+		}
+	}
+	forward, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	return append(list, "ip_forward "+strings.TrimSpace(string(forward))), err
+}
+
+func unchanged(before []string) error {
+	after, err := surroundings()
+	for _, s := range after {
+		if !slices.Contains(before, s) {
+			err = errors.Join(err, fmt.Errorf("the engine has left %s", s))
+		}
+	}
+	return err
 }
 
 // changes brings other rules and another module to the running proxies, while try goes on.

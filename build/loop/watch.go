@@ -43,6 +43,11 @@ func stateOf(file string) state {
 
 // watch publishes what changes, and compiles filters whose sources change, until the context ends. A mistake is told, and everything goes on as it was.
 func (l *loop) watch(ctx context.Context, w io.Writer) error {
+	for _, name := range []string{"EDGE_ADMIN_PORT", "MESH_ADMIN_PORT"} {
+		if _, err := (client{}).send(ctx, "GET", "http://"+l.ports.address(name)+"/ready"); err != nil {
+			return fmt.Errorf("nothing runs that could take changes: %w; run: make up", err)
+		}
+	}
 	sources, err := l.sources()
 	if err != nil {
 		return err

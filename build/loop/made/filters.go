@@ -250,6 +250,9 @@ func (f *Folder) update(name string, content []byte) (wrote bool, err error) {
 
 // write replaces a file at once.
 func (f *Folder) write(name string, content []byte, mode os.FileMode) error {
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return err
+	}
 	if err := f.folder(filepath.ToSlash(filepath.Dir(name))); err != nil {
 		return err
 	}
