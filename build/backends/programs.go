@@ -109,7 +109,7 @@ func debian(w io.Writer, dir, program string, packages ...string) (root string, 
 		fmt.Fprintf(w, "fetching Debian's packages %s …\n", strings.Join(packages, ", "))
 		began := time.Now()
 		if err := unpack(ctx, dir, packages...); err != nil {
-			return fmt.Errorf("Debian's packages %s cannot be fetched (is the network there?): %w", strings.Join(packages, ", "), err)
+			return fmt.Errorf("cannot fetch Debian's packages %s (is the network there?): %w", strings.Join(packages, ", "), err)
 		}
 		fmt.Fprintf(w, "they are there after %.0f s\n", time.Since(began).Seconds())
 		return nil

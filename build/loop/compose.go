@@ -118,6 +118,7 @@ func (c *compose) containers(ctx context.Context) ([]container, error) {
 
 // healthy waits until every container is.
 func (l *loop) healthy(ctx context.Context) error {
+	told := ""
 	for {
 		list, err := l.compose.containers(ctx)
 		if ctx.Err() != nil {
@@ -141,6 +142,10 @@ func (l *loop) healthy(ctx context.Context) error {
 		}
 		if len(list) > 0 && waiting == nil {
 			return nil
+		}
+		if now := strings.Join(waiting, ", "); now != told {
+			told = now
+			fmt.Fprintln(os.Stderr, "waiting for", now)
 		}
 		select {
 		case <-ctx.Done():

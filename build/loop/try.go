@@ -294,7 +294,7 @@ func (l *loop) keycloakToken(ctx context.Context) (string, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("Keycloak gives no token: %s", resp.Status)
+		return "", fmt.Errorf("no token from Keycloak: %s", resp.Status)
 	}
 	var t struct {
 		Token string `json:"access_token"`

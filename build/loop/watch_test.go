@@ -87,3 +87,12 @@ func TestStampOf(t *testing.T) {
 		}
 	}
 }
+
+// What does not compile is told, and watching goes on.
+func TestCompileTellsMistakes(t *testing.T) {
+	var log strings.Builder
+	(&loop{root: root(t)}).compile(t.Context(), &log, []string{"none"})
+	if !strings.Contains(log.String(), "not compiled") || !strings.Contains(log.String(), "filters/none") {
+		t.Errorf("it says\n%s", log.String())
+	}
+}

@@ -193,7 +193,7 @@ func discovered(filter Filter, module string, config []byte) ([]byte, error) {
 	return json.MarshalIndent(bootstrap.M{"version_info": short(version), "resources": []bootstrap.M{resource}}, "", " ")
 }
 
-// module puts a compiled module where the proxies see it, under a name that tells its content: Envoy loads a file once and remembers it by its path.
+// module puts a compiled module where the proxies see it, under a name that tells its content: a file that is overwritten changes no configuration, and so nothing would load it.
 func (f *Folder) module(name string) (string, error) {
 	b, err := os.ReadFile(f.compiled(name))
 	if err != nil {
