@@ -5,6 +5,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -168,14 +169,41 @@ func TestMounts(t *testing.T) {
 			}
 			// Folders, not files: a file that is replaced by another of its name would stay the old one in the container.
 			info, err := os.Stat(local(v[:at]))
-			if err != nil || !info.IsDir() || info.Mode().Perm()&0o005 != 0o005 {
-				t.Errorf("%s mounts %q: no folder that everybody may read (%v)", name, v, err)
+			if err != nil || !info.IsDir() || strings.HasPrefix(v, variable) && info.Mode().Perm()&0o005 != 0o005 {
+				t.Errorf("%s mounts %q: no folder that containers may read (%v)", name, v, err)
 			}
 		}
 		for _, f := range s.EnvFile {
 			if info, err := os.Stat(local(f)); err != nil || info.Mode().Perm() != 0o600 {
 				t.Errorf("%s reads %q: %v, %v", name, f, info, err)
 			}
+		}
+	}
+}
+
+// What containers cannot read is told before they fail.
+func TestReadable(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "edge", "envoy.yaml")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Dir(file), 0o755), os.WriteFile(file, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := readable(dir); err != nil {
+		t.Errorf("a usual clone: %v", err)
+	}
+	for _, path := range []string{file, filepath.Dir(file)} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, info.Mode().Perm()&0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := readable(dir); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "chmod -R go+rX "+dir) {
+			t.Errorf("without rights on %s: %v", path, err)
+		}
+		if err := os.Chmod(path, info.Mode().Perm()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

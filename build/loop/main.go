@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -138,6 +139,9 @@ func (p ports) address(name string) string { return "127.0.0.1:" + p[name] }
 const upTimeout = 15 * time.Minute
 
 func (l *loop) up(ctx context.Context) error {
+	if err := readable(filepath.Join(l.root, "envoy")); err != nil {
+		return err
+	}
 	if err := l.made.Prepare(); err != nil {
 		return err
 	}
@@ -165,6 +169,23 @@ func (l *loop) up(ctx context.Context) error {
 	}
 	fmt.Println("make try sends requests, make watch brings your changes in, make logs tells what was decided, make down ends it.")
 	return nil
+}
+
+// readable looks for what the proxies' user could not read: a clone of somebody who shares nothing (umask 077) has such files.
+func readable(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o004 == 0 || d.IsDir() && info.Mode().Perm()&0o001 == 0 {
+			return fmt.Errorf("containers cannot read %s, which is %s; run: chmod -R go+rX %s", path, info.Mode(), dir)
+		}
+		return nil
+	})
 }
 
 // profile reports whether it is among those that make up was asked for.

@@ -144,18 +144,24 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any)) (err err
 func (l *loop) logged(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	logs := ""
-	for _, want := range []string{
-		`"details":"tollgate.jwt_scope.read-orders.token_expired"`, `"details":"tollgate.rate_limit.reports.rate_limited"`, `"details":"tollgate.edge_stamp.everything.stamp_replayed"`,
-		`"details":"tollgate.edge_stamp.everything.peer_untrusted"`, `"peer":"spiffe://edge.example.com/ns/edge/sa/gateway"`, `"identity":"{\"`,
-	} {
-		if err := l.await(ctx, "the logs have "+want, func() bool {
-			text, err := l.compose.cmd(ctx, "logs", "--no-color", "edge", "mesh").Output()
-			logs = string(text)
-			return err == nil && strings.Contains(logs, want)
-		}); err != nil {
-			return fmt.Errorf("%w:\n%s", err, logs)
+	logs, missing := "", ""
+	if err := l.await(ctx, "the logs tell everything", func() bool {
+		text, err := l.compose.cmd(ctx, "logs", "--no-color", "edge", "mesh").Output()
+		if err != nil {
+			return false
 		}
+		logs, missing = string(text), ""
+		for _, want := range []string{
+			`"details":"tollgate.jwt_scope.read-orders.token_expired"`, `"details":"tollgate.rate_limit.reports.rate_limited"`, `"details":"tollgate.edge_stamp.everything.stamp_replayed"`,
+			`"details":"tollgate.edge_stamp.everything.peer_untrusted"`, `"peer":"spiffe://edge.example.com/ns/edge/sa/gateway"`, `"identity":"{\"`,
+		} {
+			if !strings.Contains(logs, want) {
+				missing = want
+			}
+		}
+		return missing == ""
+	}); err != nil {
+		return fmt.Errorf("%w: %s is not there:\n%s", err, missing, logs)
 	}
 	if at := strings.Index(logs, "eyJ"); at >= 0 { // as every JWS begins
 		return fmt.Errorf("the logs have a token or a stamp: %.200s", logs[max(0, at-150):])
