@@ -54,6 +54,38 @@ schemas: tools-go ## Write the JSON Schemas of the configurations (filters/*/sch
 demo: build ## Run jwt-scope in a real Envoy and print requests to try (CHECK=1 tries them itself)
 	@go run ./build/demo $(if $(CHECK),-check)
 
+# The local loop: envoy/README.md. Variables that are given to make (EDGE_PORT=8000) reach docker-compose.yaml.
+export COMPOSE_PROFILES ?= $(PROFILES)
+
+.PHONY: up
+up: build ## Start the local loop in Docker: edge, mesh, service, rate-limit service, Prometheus (PROFILES=idp,dashboards,traces,registry)
+	@go run ./build/loop up
+
+.PHONY: down
+down: tools-go ## Stop the local loop
+	@go run ./build/loop down
+
+.PHONY: logs
+logs: tools-go ## Print the local loop's logs: one line for each request and proxy
+	@go run ./build/loop logs
+
+.PHONY: try
+try: tools-go ## Send requests to the local loop: what, expected, got (PROFILES=idp: one with Keycloak's token, too)
+	@go run ./build/loop try
+
+.PHONY: watch
+watch: build ## Bring changed rules and filters to the running local loop
+	@go run ./build/loop watch
+
+SCOPE ?= orders:read orders:write
+.PHONY: token
+token: tools-go ## Print a token that the local loop takes (SCOPE="orders:read")
+	@go run ./build/loop token -scope '$(SCOPE)'
+
+.PHONY: test-compose
+test-compose: build ## Run the local loop, try it, change it while it runs: in Docker, or on Debian as root in an engine of its own
+	@go run ./build/loop test
+
 .PHONY: test
 test: build ## Test everything that needs no container: natively, compiled in wazero, in real Envoy 1.40.0 and 1.36.4
 	go test -count=1 -timeout 30m $(TESTFLAGS) ./...

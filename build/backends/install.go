@@ -116,8 +116,21 @@ func libraries(root string) []string {
 	return []string{"LD_LIBRARY_PATH=" + strings.Join(dirs, ":")}
 }
 
-// unpackRedis puts redis-server and the packages that it lacks on this machine into a folder. It needs apt and dpkg, not root. apt checks the packages' signatures.
+// unpackRedis puts redis-server and the packages that it lacks on this machine into a folder.
 func unpackRedis(ctx context.Context, dir string) error {
+	if err := unpack(ctx, dir, "redis-server"); err != nil {
+		return err
+	}
+	version := exec.CommandContext(ctx, filepath.Join(dir, redisProgram), "--version")
+	version.Env = append(os.Environ(), libraries(dir)...)
+	if out, err := version.CombinedOutput(); err != nil {
+		return fmt.Errorf("the packaged redis-server does not run here: %w: %s", err, lastLine(out))
+	}
+	return nil
+}
+
+// unpack puts Debian's packages, and those that they lack on this machine, into a folder. It needs apt and dpkg, not root. apt checks the packages' signatures.
+func unpack(ctx context.Context, dir string, packages ...string) error {
 	for _, tool := range []string{"apt-get", "dpkg-deb"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("there is no %s", tool)
@@ -131,13 +144,13 @@ func unpackRedis(ctx context.Context, dir string) error {
 		}
 	}
 	// The machine's own lists first; where they are missing or out of date, fresh ones in our folder.
-	err := downloadRedis(ctx, debs)
+	err := download(ctx, debs, packages)
 	if err != nil {
 		private := []string{"-o", "Dir::State::Lists=" + filepath.Join(apt, "lists"), "-o", "Dir::Cache=" + filepath.Join(apt, "cache")}
 		if _, err := aptGet(ctx, debs, append(private, "update")...); err != nil {
 			return err
 		}
-		err = downloadRedis(ctx, debs, private...)
+		err = download(ctx, debs, packages, private...)
 	}
 	if err != nil {
 		return err
@@ -151,20 +164,12 @@ func unpackRedis(ctx context.Context, dir string) error {
 			return fmt.Errorf("dpkg-deb -x %s: %w: %s", filepath.Base(f), err, lastLine(out))
 		}
 	}
-	if err := os.RemoveAll(apt); err != nil {
-		return err
-	}
-	version := exec.CommandContext(ctx, filepath.Join(dir, redisProgram), "--version")
-	version.Env = append(os.Environ(), libraries(dir)...)
-	if out, err := version.CombinedOutput(); err != nil {
-		return fmt.Errorf("the packaged redis-server does not run here: %w: %s", err, lastLine(out))
-	}
-	return nil
+	return os.RemoveAll(apt)
 }
 
-// downloadRedis asks apt what an installation would add, and downloads just that. Packages that it would only bring up to date stay as they are: half a newer libc is none.
-func downloadRedis(ctx context.Context, dir string, options ...string) error {
-	plan, err := aptGet(ctx, dir, append(options, "--simulate", "--no-install-recommends", "install", "redis-server")...)
+// download asks apt what an installation would add, and downloads just that. Packages that it would only bring up to date stay as they are: half a newer libc is none.
+func download(ctx context.Context, dir string, wanted []string, options ...string) error {
+	plan, err := aptGet(ctx, dir, slices.Concat(options, []string{"--simulate", "--no-install-recommends", "install"}, wanted)...)
 	if err != nil {
 		return err
 	}
@@ -175,7 +180,7 @@ func downloadRedis(ctx context.Context, dir string, options ...string) error {
 		}
 	}
 	if len(packages) == 0 {
-		return errors.New("apt-get says that redis-server is installed, but it is not on PATH")
+		return fmt.Errorf("apt-get says that %s is installed, but it is not on PATH", strings.Join(wanted, " "))
 	}
 	_, err = aptGet(ctx, dir, append(append(options, "download"), packages...)...)
 	return err
@@ -224,14 +229,19 @@ func buildRateLimit(w io.Writer, program, what, orElse string) (string, error) {
 	if program != "service_cmd" {
 		dir += "-" + program // of its own: the service's may be in use while this one is installed
 	}
-	return cached(dir, program, func(ctx context.Context, dir string) error {
+	return installGo(w, dir, rateLimitModule+"/src/"+program, RateLimitVersion, what+" from its Go module (a minute or two)", orElse)
+}
+
+// installGo has go install a program of another module.
+func installGo(w io.Writer, dir, pkg, version, what, orElse string) (string, error) {
+	return cached(dir, filepath.Base(pkg), func(ctx context.Context, dir string) error {
 		golang, err := exec.LookPath("go")
 		if err != nil {
-			return errors.New("there is not " + what + " here, and no go to build it: install Go" + orElse)
+			return errors.New("there is no go here to build " + what + ": install Go" + orElse)
 		}
-		fmt.Fprintf(w, "building %s from its Go module (a minute or two) …\n", what)
+		fmt.Fprintf(w, "building %s …\n", what)
 		began := time.Now()
-		cmd := exec.CommandContext(ctx, golang, "install", "-trimpath", "-ldflags=-s -w", rateLimitModule+"/src/"+program+"@"+RateLimitVersion)
+		cmd := exec.CommandContext(ctx, golang, "install", "-trimpath", "-ldflags=-s -w", pkg+"@"+version)
 		cmd.Dir = dir // outside any module
 		// The user's settings for modules and mirrors stay; those for a build of another kind, as make has them for the filters, do not.
 		cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
@@ -240,9 +250,9 @@ func buildRateLimit(w io.Writer, program, what, orElse string) (string, error) {
 		})
 		cmd.Env = append(cmd.Env, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=auto", "CGO_ENABLED=0", "GOBIN="+dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go install %s/src/%s@%s failed (is the network there?)%s: %w: %s", rateLimitModule, program, RateLimitVersion, orElse, err, lastLine(out))
+			return fmt.Errorf("go install %s@%s failed (is the network there?)%s: %w: %s", pkg, version, orElse, err, lastLine(out))
 		}
-		fmt.Fprintf(w, "%s is there after %.0f s\n", what, time.Since(began).Seconds())
+		fmt.Fprintf(w, "%s is there after %.0f s\n", filepath.Base(pkg), time.Since(began).Seconds())
 		return nil
 	})
 }

@@ -80,7 +80,7 @@ echo "Inst libc6 [2.36-8] (2.36-9 Debian:12 [amd64]) []"
 echo "Inst redis-server (5:7.0 Debian:12 [amd64])"
 echo "Conf redis-server (5:7.0 Debian:12 [amd64])"
 esac`)
-	if err := downloadRedis(context.Background(), dir, "-o", "a=b"); err != nil {
+	if err := download(context.Background(), dir, []string{"redis-server"}, "-o", "a=b"); err != nil {
 		t.Fatal(err)
 	}
 	calls, err := os.ReadFile(filepath.Join(dir, "calls"))

@@ -116,6 +116,8 @@ func TestSnippets(t *testing.T) {
 				checkLimitFilters(t, s)
 			case s.file == manifestsReadme && strings.Contains(s.text, "kind: Kustomization"):
 				checkKustomization(t, s)
+			case s.file == loopReadme:
+				checkRule(t, s)
 			case s.file == manifestsReadme: // the chart's values: e2e/istio/resources renders them
 			case s.file == "README.md" && strings.HasPrefix(s.text, "image:"): // e2e/istio installs the chart with them
 			default:
@@ -289,6 +291,23 @@ func checkLimitFilters(t *testing.T, s snippet) {
 }
 
 const manifestsReadme = "WasmPlugin/README.md"
+
+const loopReadme = "envoy/README.md"
+
+// checkRule has jwt-scope take a rule among those of the local loop's edge.
+func checkRule(t *testing.T, s snippet) {
+	text, err := os.ReadFile(filepath.Join(root(t), "envoy", "edge", "jwt-scope.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	json, err := yaml.YAMLToJSONStrict([]byte(strings.Replace(string(text), "\nrules:\n", "\nrules:\n"+s.text, 1)))
+	if err == nil {
+		_, err = scope.Parse(string(json))
+	}
+	if err != nil || !strings.Contains(string(json), `"invoices"`) {
+		t.Errorf("%s: a rule that jwt-scope refuses: %v", s.file, err)
+	}
+}
 
 // checkKustomization looks for what an overlay refers to, from a folder of WasmPlugin/overlays.
 func checkKustomization(t *testing.T, s snippet) {

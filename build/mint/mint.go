@@ -14,6 +14,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -52,6 +53,24 @@ func New(id string, algorithm jose.SignatureAlgorithm) *Key {
 		panic("mint makes no keys for " + algorithm) // a mistake in a test
 	}
 	return k
+}
+
+// Read is the key of a private JWK, with its kid and alg, as PrivateJWK writes it.
+func Read(text []byte) (*Key, error) {
+	var jwk jose.JSONWebKey
+	if err := json.Unmarshal(text, &jwk); err != nil {
+		return nil, err
+	}
+	k := &Key{ID: jwk.KeyID, Algorithm: jose.SignatureAlgorithm(jwk.Algorithm), private: jwk.Key, public: jwk.Key}
+	if _, ok := jwk.Key.([]byte); ok {
+		return k, nil // a secret
+	}
+	signer, ok := jwk.Key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("this JWK is not a private key")
+	}
+	k.public = signer.Public()
+	return k, nil
 }
 
 func (k *Key) keep(private crypto.Signer, err error) {

@@ -1,0 +1,118 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backends
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Program is one that others run or pack. Progress of an installation goes to w, as in all of these functions.
+type Program struct {
+	Path string
+	Env  []string // which it needs, "NAME=value"
+}
+
+// RedisPrograms are redis-server and redis-cli.
+func RedisPrograms(w io.Writer) (server, cli Program, err error) {
+	server.Path, server.Env, err = findRedis(w)
+	if err != nil {
+		return server, cli, err
+	}
+	cli = Program{Path: filepath.Join(filepath.Dir(server.Path), "redis-cli"), Env: server.Env} // packages have them together
+	_, err = exec.LookPath(cli.Path)
+	return server, cli, err
+}
+
+// RateLimitProgram is Envoy's rate-limit service, which has no libraries.
+func RateLimitProgram(w io.Writer) (Program, error) {
+	path, err := findRateLimit(w)
+	return Program{Path: path}, err
+}
+
+// HTTPBinVersion is the pinned one of go-httpbin.
+const HTTPBinVersion = "v2.18.3"
+
+// HTTPBin is go-httpbin, a service that tells what has reached it. It has no libraries.
+func HTTPBin(w io.Writer) (Program, error) {
+	path, err := installGo(w, filepath.Join("go-httpbin", HTTPBinVersion), "github.com/mccutchen/go-httpbin/v2/cmd/go-httpbin", HTTPBinVersion, "go-httpbin from its Go module", "")
+	return Program{Path: path}, err
+}
+
+// Prometheus is the one on PATH, or Debian's.
+func Prometheus(w io.Writer) (Program, error) {
+	if path, err := exec.LookPath("prometheus"); err == nil {
+		return Program{Path: path}, nil
+	}
+	root, err := debian(w, "prometheus", "usr/bin/prometheus", "prometheus")
+	return Program{Path: filepath.Join(root, "usr/bin/prometheus")}, err
+}
+
+// Docker has dockerd, docker-compose and iptables found: env are the variables by which, and compose the command. What is not on PATH comes from Debian's packages, which are not installed: nothing
+// of the system is touched, and no engine starts by itself.
+func Docker(w io.Writer) (env, compose []string, err error) {
+	var packages []string
+	program := ""
+	for _, p := range []struct{ name, pkg, path string }{
+		{"dockerd", "docker.io", "usr/sbin/dockerd"},
+		{"iptables", "iptables", "usr/sbin/xtables-nft-multi"},
+		{"docker-compose", "docker-compose", "usr/bin/docker-compose"},
+	} {
+		if _, err := exec.LookPath(p.name); err != nil {
+			packages = append(packages, p.pkg)
+			program = p.path
+		}
+	}
+	compose = []string{"docker-compose"}
+	if packages == nil {
+		return nil, compose, nil
+	}
+	root, err := debian(w, strings.Join(packages, "+"), program, packages...)
+	if err != nil {
+		return nil, nil, err
+	}
+	links := filepath.Join(root, "links")
+	if slices.Contains(packages, "iptables") { // the installed package has these links from update-alternatives
+		if err := os.MkdirAll(links, 0o755); err != nil {
+			return nil, nil, err
+		}
+		for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
+			if err := os.Symlink("../usr/sbin/xtables-nft-multi", filepath.Join(links, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+				return nil, nil, err
+			}
+		}
+	}
+	if slices.Contains(packages, "docker-compose") { // in Python, Debian's own, whatever else is first on PATH
+		compose = []string{"/usr/bin/python3", filepath.Join(root, "usr/bin/docker-compose")}
+		env = append(env, "PYTHONPATH="+filepath.Join(root, "usr/lib/python3/dist-packages"))
+	}
+	env = append(env, "PATH="+strings.Join([]string{links, filepath.Join(root, "usr/sbin"), filepath.Join(root, "usr/bin"), os.Getenv("PATH")}, ":"))
+	if plugins, _ := filepath.Glob(filepath.Join(root, "usr/lib/*/xtables")); len(plugins) > 0 { // the pattern is good
+		env = append(env, "XTABLES_LIBDIR="+plugins[0])
+	}
+	return append(env, libraries(root)...), compose, nil
+}
+
+// debian is a folder of the cache with packages in it.
+func debian(w io.Writer, dir, program string, packages ...string) (root string, err error) {
+	path, err := cached(dir, program, func(ctx context.Context, dir string) error {
+		fmt.Fprintf(w, "fetching Debian's packages %s …\n", strings.Join(packages, ", "))
+		began := time.Now()
+		if err := unpack(ctx, dir, packages...); err != nil {
+			return fmt.Errorf("cannot fetch Debian's packages %s (is the network there?): %w", strings.Join(packages, ", "), err)
+		}
+		fmt.Fprintf(w, "they are there after %.0f s\n", time.Since(began).Seconds())
+		return nil
+	})
+	return strings.TrimSuffix(path, program), err
+}

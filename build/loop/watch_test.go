@@ -1,0 +1,98 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
+	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+)
+
+func TestOutdated(t *testing.T) {
+	all := []string{"edge-stamp", "jwt-scope", "rate-limit"}
+	for _, c := range []struct {
+		what    string
+		changed []string
+		want    []string
+	}{
+		{"nothing", nil, nil},
+		{"a filter's own source", []string{"filters/jwt-scope/scope/decide.go"}, []string{"jwt-scope"}},
+		{"two filters' sources", []string{"filters/rate-limit/main.go", "filters/edge-stamp/main.go"}, []string{"edge-stamp", "rate-limit"}},
+		{"a source of all", []string{"shared/jose/jws.go"}, all},
+		{"the dependencies", []string{"go.mod"}, all},
+	} {
+		before := map[string]state{"filters/jwt-scope/scope/decide.go": {1, time.Unix(1, 0)}, "filters/rate-limit/main.go": {1, time.Unix(1, 0)},
+			"filters/edge-stamp/main.go": {1, time.Unix(1, 0)}, "shared/jose/jws.go": {1, time.Unix(1, 0)}, "go.mod": {1, time.Unix(1, 0)}}
+		edited, removed := map[string]state{}, map[string]state{}
+		for f, s := range before {
+			edited[f], removed[f] = s, s
+		}
+		for _, f := range c.changed {
+			edited[f] = state{2, time.Unix(2, 0)}
+			delete(removed, f)
+		}
+		if got := outdated(before, edited); !slices.Equal(got, c.want) {
+			t.Errorf("%s edited: %q, want %q", c.what, got, c.want)
+		}
+		if got := outdated(removed, before); !slices.Equal(got, c.want) {
+			t.Errorf("%s added: %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
+// The sources are all that the modules are made of: what the Makefile names, and no test.
+func TestSources(t *testing.T) {
+	files, err := (&loop{root: root(t)}).sources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"filters/jwt-scope/main.go", "filters/jwt-scope/default.pgo", "shared/jose/hmac.go", "build/pretty/pretty.go", "go.mod"} {
+		if files[want] == (state{}) {
+			t.Errorf("%s is not watched", want)
+		}
+	}
+	for f := range files {
+		if strings.HasSuffix(f, "_test.go") {
+			t.Errorf("%s is watched", f)
+		}
+	}
+}
+
+// The stamps that try makes are such as the mesh takes.
+func TestStampOf(t *testing.T) {
+	key := mint.New("edge-dev", jose.ES256)
+	now := time.Unix(1_800_000_000, 0)
+	config := `{"role": "verify", "trust": [{"name": "edge", "issuer": "` + stampIssuer + `", "audiences": ["` + stampAudience + `"], "algorithms": ["ES256"], "jwks": {"inline": ` + string(mint.Set(key)) + `}}],
+	 "require": {"replay": "off"}, "rules": [{"name": "everything"}]}`
+	p, err := stamp.Parse(config, stamp.Surroundings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]bool{"": true, "?all=1": false} {
+		d := &stamp.Decision{}
+		p.Decide(d, [][2]string{{":method", "GET"}, {":authority", "127.0.0.1:10443"}, {":path", "/orders/7" + query}, {":scheme", "https"}, {"x-edge-stamp", stampOf(key, "GET", "127.0.0.1:10443", "/orders/7", "", now)}}, true, now)
+		if d.Step() == stamp.CheckSignature {
+			d.SignatureChecked(josetest.Verify(d.Signature()))
+		}
+		if got := d.Verdict().Admits(); got != want {
+			t.Errorf("query %q: allowed %v, want %v", query, got, want)
+		}
+	}
+}
+
+// What does not compile is told, and watching goes on.
+func TestCompileTellsMistakes(t *testing.T) {
+	var log strings.Builder
+	(&loop{root: root(t)}).compile(t.Context(), &log, []string{"none"})
+	if !strings.Contains(log.String(), "not compiled") || !strings.Contains(log.String(), "filters/none") {
+		t.Errorf("it says\n%s", log.String())
+	}
+}
