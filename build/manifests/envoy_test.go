@@ -61,7 +61,7 @@ func validate(t *testing.T, text string) string {
 	return ""
 }
 
-// Envoy takes every sample for it, and what Envoy Gateway and Istio are to add to their own bootstraps.
+// Envoy takes every sample for it (TestEdgeRuns has one more), and what Envoy Gateway and Istio are to add to their own bootstraps.
 func TestEnvoyValidates(t *testing.T) {
 	t.Setenv("EDGE_STAMP_KEY", mint.New("edge-2026-11", jose.ES256).PrivateJWK())
 	authority := harness.NewAuthority(t)
@@ -70,7 +70,7 @@ func TestEnvoyValidates(t *testing.T) {
 		t.Fatal(err)
 	}
 	override := member(load(t, "istio/stats/tollgate-stats.yaml"), "data", "custom_bootstrap.json").(string)
-	for name, text := range map[string]string{"envoy/edge.yaml": read(t, "envoy/edge.yaml"), "envoy/mesh.yaml": read(t, "envoy/mesh.yaml"), "envoy-gateway/envoyproxy.yaml": string(gateway), "istio/stats": override} {
+	for name, text := range map[string]string{"envoy/mesh.yaml": read(t, "envoy/mesh.yaml"), "envoy-gateway/envoyproxy.yaml": string(gateway), "istio/stats": override} {
 		if problem := validate(t, put(t, authority, text)); problem != "" {
 			t.Errorf("%s: %s", name, problem)
 		}
