@@ -129,6 +129,10 @@ build/out/hostsign.wasm: $(SOURCES) $(wildcard build/bench/hostsign/*.go) Makefi
 bench: build build/out/hostsign.wasm ## Measure CPU per request beside Envoy's native filters (ARGS="-rounds 3")
 	@go run ./build/bench $(ARGS)
 
+.PHONY: bench-chain
+bench-chain: build build/out/hostsign.wasm ## Measure two proxies that verify each by itself beside one that stamps what the next trusts, with a plot
+	@go run ./build/bench -chain $(ARGS)
+
 DURATION ?= 10m
 STAMPS ?= 1000000
 KEYS ?= 1000000

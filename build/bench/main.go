@@ -34,18 +34,25 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this text, and what they are compared with")
 	flag.BoolVar(&o.every, "algorithms", false, "measure jwt-scope with every algorithm, too")
 	flag.BoolVar(&o.service, "service", false, fmt.Sprintf("measure global limits instead, with a real rate-limit service; -rate is %d by default then, and -o bench-service.json", serviceRate))
+	flag.BoolVar(&o.chain, "chain", false, fmt.Sprintf("measure two Envoys one behind the other instead: each verifying by itself, or the first stamping what the second admits; -rate is %d by default then, and -o bench-chain.json, with a plot beside it", chainRate))
 	flag.StringVar(&o.version, "envoy", "", "version of Envoy (default: any that is there, else "+envoybin.Default+")")
 	flag.StringVar(&o.out, "o", filepath.Join("build", "out", "bench.json"), "JSON file to write")
 	flag.Parse()
-	if o.service {
-		set := map[string]bool{}
-		flag.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	set := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	other := func(rate int, out string) {
 		if !set["rate"] {
-			o.rate = serviceRate
+			o.rate = rate
 		}
 		if !set["o"] {
-			o.out = filepath.Join(filepath.Dir(o.out), "bench-service.json")
+			o.out = filepath.Join(filepath.Dir(o.out), out)
 		}
+	}
+	switch {
+	case o.service:
+		other(serviceRate, "bench-service.json")
+	case o.chain:
+		other(chainRate, "bench-chain.json")
 	}
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -57,12 +64,12 @@ type options struct {
 	rounds, requests, rate int
 	fixed                  time.Duration
 	only, version, out     string
-	every, service         bool
+	every, service, chain  bool
 }
 
 func run(o options) error {
-	if flag.NArg() > 0 || o.rounds < 1 || o.requests < connections || o.rate < 1 || o.fixed < 0 {
-		return fmt.Errorf("it takes flags only, with at least 1 round, %d requests and a rate of 1", connections)
+	if flag.NArg() > 0 || o.service && o.chain || o.rounds < 1 || o.requests < connections || o.rate < 1 || o.fixed < 0 {
+		return fmt.Errorf("it takes flags only, not both -service and -chain, with at least 1 round, %d requests and a rate of 1", connections)
 	}
 	o.requests -= o.requests % connections // each connection sends as many
 	root, err := envoybin.Root()
@@ -76,8 +83,11 @@ func run(o options) error {
 		}
 	}
 	all := rows(out, o.every)
-	if o.service {
+	switch {
+	case o.service:
 		all = serviceRows(out)
+	case o.chain:
+		all = chainRows(out)
 	}
 	chosen := choose(all, o.only)
 	if len(chosen) == 1 && !strings.Contains(nothing, o.only) {
@@ -97,9 +107,32 @@ func run(o options) error {
 		defer around.stop()
 		routes, clusters = around.routes, around.clusters
 	}
+	var processes []*envoybin.Envoy
+	route := func(row) []bootstrap.M { return routes }
+	if o.chain {
+		introspection, err := startIntrospection(chosen)
+		if err != nil {
+			return err
+		}
+		defer introspection.stop()
+		behind, err := startBehind(chosen, introspection.cluster, o.version, dir)
+		if err != nil {
+			return err
+		}
+		defer behind.Stop()
+		processes = append(processes, behind)
+		for _, r := range chosen {
+			cluster, err := clusterOf(behind, r)
+			if err != nil {
+				return err
+			}
+			clusters = append(clusters, cluster)
+		}
+		route = func(r row) []bootstrap.M { return bootstrap.To(r.name) }
+	}
 	var listeners []bootstrap.M
 	for _, r := range chosen {
-		listeners = append(listeners, bootstrap.Listener(r.name, 0, r.filters, routes, nil))
+		listeners = append(listeners, bootstrap.Listener(r.name, 0, r.filters, route(r), nil))
 	}
 	envoy, err := envoybin.Run(bootstrap.Bootstrap(listeners, clusters), envoybin.Options{Version: o.version, Dir: dir, LogLevel: "warning"})
 	if err != nil {
@@ -113,7 +146,7 @@ func run(o options) error {
 	interrupted, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer release()
 	defer context.AfterFunc(interrupted, envoy.Stop)()
-	report, err := measure(envoy, chosen, o)
+	report, err := measure(append([]*envoybin.Envoy{envoy}, processes...), chosen, o)
 	if interrupted.Err() != nil {
 		return errors.New("interrupted")
 	}
@@ -122,8 +155,15 @@ func run(o options) error {
 	}
 	report.finish()
 	report.print(os.Stdout)
-	if o.service {
+	if o.service || o.chain {
 		report.printLatency(os.Stdout)
+	}
+	if o.chain {
+		path := strings.TrimSuffix(o.out, ".json") + ".svg"
+		if err := os.WriteFile(path, []byte(report.plot()), 0o644); err != nil {
+			return err
+		}
+		fmt.Println("\nplot:", path)
 	}
 	b, err := json.MarshalIndent(report, "", " ")
 	if err != nil {
@@ -132,9 +172,10 @@ func run(o options) error {
 	return os.WriteFile(o.out, append(b, '\n'), 0o644)
 }
 
-// measure gives every row a turn in each round: first at full speed for the CPU time, then at the fixed rate for the latency.
-func measure(envoy *envoybin.Envoy, chosen []row, o options) (*Report, error) {
-	report := &Report{Envoy: envoy.Version, Answer: map[bool]string{false: "direct response", true: "an upstream"}[o.service], Rounds: o.rounds, Requests: o.requests, Rate: o.rate}
+// measure gives every row a turn in each round: first at full speed for the CPU time, then at the fixed rate for the latency. The first of the Envoys gets the requests; the CPU time is that of all.
+func measure(envoys []*envoybin.Envoy, chosen []row, o options) (*Report, error) {
+	envoy := envoys[0]
+	report := &Report{Envoy: envoy.Version, Processes: len(envoys), Answer: map[bool]string{false: "direct response", true: "an upstream"}[o.service], Rounds: o.rounds, Requests: o.requests, Rate: o.rate}
 	loads := make([]load, len(chosen))
 	defer func() {
 		for _, l := range loads {
@@ -154,7 +195,7 @@ func measure(envoy *envoybin.Envoy, chosen []row, o options) (*Report, error) {
 	for round := range o.rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
 		for i, r := range chosen {
-			if err := turn(envoy, loads[i], o, &report.Rows[i]); err != nil {
+			if err := turn(envoys, loads[i], o, &report.Rows[i]); err != nil {
 				return nil, fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
@@ -163,15 +204,15 @@ func measure(envoy *envoybin.Envoy, chosen []row, o options) (*Report, error) {
 }
 
 // turn adds one round's measurements to a row's.
-func turn(envoy *envoybin.Envoy, l load, o options, result *Result) error {
-	before, err := envoy.CPU()
+func turn(envoys []*envoybin.Envoy, l load, o options, result *Result) error {
+	before, err := cpu(envoys)
 	if err != nil {
 		return err
 	}
 	if err := l.closed(o.requests); err != nil {
 		return err
 	}
-	after, err := envoy.CPU()
+	after, err := cpu(envoys)
 	if err != nil {
 		return err
 	}
@@ -181,6 +222,18 @@ func turn(envoy *envoybin.Envoy, l load, o options, result *Result) error {
 	slices.Sort(took)
 	result.P50s, result.P99s = append(result.P50s, percentile(took, 0.50)), append(result.P99s, percentile(took, 0.99))
 	return err
+}
+
+// cpu is the processor time of all.
+func cpu(envoys []*envoybin.Envoy) (sum time.Duration, err error) {
+	for _, e := range envoys {
+		used, err := e.CPU()
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
 }
 
 // choose keeps the rows whose name has the text, those that they are compared with, and the one without filters.

@@ -31,12 +31,13 @@ type Result struct {
 
 // Report is a run of the benchmark.
 type Report struct {
-	Envoy    string   `json:"envoy"`
-	Answer   string   `json:"answer"` // who answers the requests
-	Rounds   int      `json:"rounds"`
-	Requests int      `json:"requestsPerRound"`
-	Rate     int      `json:"fixedRate"`
-	Rows     []Result `json:"rows"`
+	Envoy     string   `json:"envoy"`
+	Processes int      `json:"envoys"` // one behind the other
+	Answer    string   `json:"answer"` // who answers the requests
+	Rounds    int      `json:"rounds"`
+	Requests  int      `json:"requestsPerRound"`
+	Rate      int      `json:"fixedRate"`
+	Rows      []Result `json:"rows"`
 }
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
@@ -86,7 +87,11 @@ func (r *Report) finish() {
 }
 
 func (r *Report) print(w io.Writer) {
-	fmt.Fprintf(w, "Envoy %s, one worker, HTTP/1.1, %s; CPU of the whole process per request, %d rounds of %d requests; latency at %d requests/s\n\n", r.Envoy, r.Answer, r.Rounds, r.Requests, r.Rate)
+	processes := "the whole process"
+	if r.Processes > 1 {
+		processes = fmt.Sprintf("%d processes, one behind the other,", r.Processes)
+	}
+	fmt.Fprintf(w, "Envoy %s, one worker, HTTP/1.1, %s; CPU of %s per request, %d rounds of %d requests; latency at %d requests/s\n\n", r.Envoy, r.Answer, processes, r.Rounds, r.Requests, r.Rate)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "CPU µs/request\tmin\tmedian\tmax\tadded\tratio\tp50 µs\tp99 µs\t")
 	for _, row := range r.Rows {

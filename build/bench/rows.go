@@ -19,10 +19,11 @@ import (
 type row struct {
 	name    string
 	filters []bootstrap.M
-	request string // answered 200
-	refused string // answered 403, which shows that the filters decide; empty: none
-	versus  string // the row whose added cost this one's is divided by; empty: none
-	beyond  string // the row that this one's added cost is counted from; empty: the one without filters
+	behind  []bootstrap.M // filters of a second Envoy, to which the first sends the request; -chain only
+	request string        // answered 200
+	refused string        // answered 403, which shows that the filters decide; empty: none
+	versus  string        // the row whose added cost this one's is divided by; empty: none
+	beyond  string        // the row that this one's added cost is counted from; empty: the one without filters
 }
 
 const (

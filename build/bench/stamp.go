@@ -4,9 +4,7 @@
 package main
 
 import (
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -21,11 +19,7 @@ import (
 // its cost is what it adds to that.
 func stampRows(out string) []row {
 	key := mint.New("k", jose.ES256)
-	der, err := x509.MarshalPKCS8PrivateKey(key.Private())
-	if err != nil {
-		panic(err) // a key of our own making
-	}
-	private := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	private := key.PrivatePEM()
 	sign := func(more string) bootstrap.M {
 		config := fmt.Sprintf(`{"role":"sign","issuer":"https://edge","audience":"mesh","keys":[{"kid":"k","alg":"ES256","env":"KEY"}],"rules":[{"name":"all","sign":true}]%s}`, more)
 		return bootstrap.Wasm{Name: "sign" + name(more), Module: filepath.Join(out, "edge-stamp.wasm"), Configuration: config, Env: map[string]string{"KEY": private}}.Filter()

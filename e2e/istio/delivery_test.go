@@ -161,7 +161,7 @@ func TestUpgrade(t *testing.T) {
 	l.decides("after the upgrades")
 }
 
-// W1: a VM that traps under load: requests are refused until there is a new one, which there is at once by FAIL_RELOAD, and none gets through.
+// W1: a VM that traps under load: requests are refused until there is a new one, and none gets through. By FAIL_RELOAD a request makes it, no sooner than a second after the last one that was made so (Envoy's backoff).
 func TestCrash(t *testing.T) {
 	l := newLab(t)
 	probe := l.registry.Push(t, "probe", "v1", image.OCI, read(t, probetest.Build(t, "shared/guest/probe")))
