@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/process"
 )
 
 // installTimeout covers a slow line, and the cold build of the rate-limit service on a busy machine.
@@ -124,7 +125,7 @@ func unpackRedis(ctx context.Context, dir string) error {
 	version := exec.CommandContext(ctx, filepath.Join(dir, redisProgram), "--version")
 	version.Env = append(os.Environ(), libraries(dir)...)
 	if out, err := version.CombinedOutput(); err != nil {
-		return fmt.Errorf("the packaged redis-server does not run here: %w: %s", err, lastLine(out))
+		return fmt.Errorf("the packaged redis-server does not run here: %w: %s", err, process.LastLine(out))
 	}
 	return nil
 }
@@ -161,7 +162,7 @@ func unpack(ctx context.Context, dir string, packages ...string) error {
 	}
 	for _, f := range files {
 		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", f, dir).CombinedOutput(); err != nil {
-			return fmt.Errorf("dpkg-deb -x %s: %w: %s", filepath.Base(f), err, lastLine(out))
+			return fmt.Errorf("dpkg-deb -x %s: %w: %s", filepath.Base(f), err, process.LastLine(out))
 		}
 	}
 	return os.RemoveAll(apt)
@@ -194,7 +195,7 @@ func aptGet(ctx context.Context, dir string, args ...string) (string, error) {
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("apt-get %s: %w: %s", args[len(args)-1], err, lastLine(problems.Bytes()))
+		return "", fmt.Errorf("apt-get %s: %w: %s", args[len(args)-1], err, process.LastLine(problems.Bytes()))
 	}
 	return out.String(), nil
 }
@@ -250,14 +251,9 @@ func installGo(w io.Writer, dir, pkg, version, what, orElse string) (string, err
 		})
 		cmd.Env = append(cmd.Env, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=auto", "CGO_ENABLED=0", "GOBIN="+dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go install %s@%s failed (is the network there?)%s: %w: %s", pkg, version, orElse, err, lastLine(out))
+			return fmt.Errorf("go install %s@%s failed (is the network there?)%s: %w: %s", pkg, version, orElse, err, process.LastLine(out))
 		}
 		fmt.Fprintf(w, "%s is there after %.0f s\n", filepath.Base(pkg), time.Since(began).Seconds())
 		return nil
 	})
-}
-
-func lastLine(out []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return lines[len(lines)-1]
 }

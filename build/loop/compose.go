@@ -40,7 +40,7 @@ func usersCompose(ctx context.Context, root string) (*compose, error) {
 		return nil, fmt.Errorf("%w (no docker on PATH): %s", errNoDocker, help)
 	}
 	if out, err := exec.CommandContext(ctx, docker, "info", "--format", "{{.ServerVersion}}").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w (docker info: %s): start its engine, or %s", errNoDocker, lastLine(out), help)
+		return nil, fmt.Errorf("%w (docker info: %s): start its engine, or %s", errNoDocker, process.LastLine(out), help)
 	}
 	c := &compose{docker: docker, env: os.Environ(), root: root}
 	for _, command := range [][]string{{docker, "compose"}, {"docker-compose"}} {
@@ -50,11 +50,6 @@ func usersCompose(ctx context.Context, root string) (*compose, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w (neither docker compose nor docker-compose): install the compose plugin, https://docs.docker.com/compose/install/", errNoDocker)
-}
-
-func lastLine(out []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return lines[len(lines)-1]
 }
 
 func (c *compose) cmd(ctx context.Context, args ...string) *exec.Cmd {
@@ -79,7 +74,7 @@ func (c *compose) run(ctx context.Context, w io.Writer, args ...string) error {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("docker compose %s: %w: %s", args[0], err, lastLine([]byte(log.String())))
+		return fmt.Errorf("docker compose %s: %w: %s", args[0], err, process.LastLine([]byte(log.String())))
 	}
 	return nil
 }

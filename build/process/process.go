@@ -154,3 +154,9 @@ func (p *Process) Memory() (int64, error) {
 	pages, err := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
 	return pages * int64(os.Getpagesize()), err
 }
+
+// LastLine is the last line that a program has printed: where most of them say what went wrong.
+func LastLine(out []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return lines[len(lines)-1]
+}

@@ -44,11 +44,7 @@ func bearer(token string) [2]string { return [2]string{"Authorization", "Bearer 
 // module is the filter as it ships.
 func module(t testing.TB, filter string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(harness.Module(t, filter))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return read(t, harness.Module(t, filter))
 }
 
 // released is the filter as another release would have it: the same code, other bytes, by a custom section with its name.
@@ -199,7 +195,7 @@ type answer struct {
 
 func (a answer) is(status int) bool { return a.status == status }
 
-func isStatus(status int) func(answer) bool { return func(a answer) bool { return a.status == status } }
+func isStatus(status int) func(answer) bool { return func(a answer) bool { return a.is(status) } }
 
 func (l *lab) ask(method, path string, headers ...[2]string) answer {
 	return ask(http.DefaultClient, method, fmt.Sprintf("http://127.0.0.1:%d%s", l.port, path), headers...)
