@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ type Engine struct {
 	dir     string
 	env     []string // of every command
 	compose []string
+	before  surroundings
 }
 
 // ErrNotHere means that no engine can run on this machine.
@@ -59,6 +61,9 @@ func Start(w io.Writer) (*Engine, error) {
 	cmd := e.Command(context.Background(), "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/docker.pid", "-H", "unix://"+dir+"/docker.sock",
 		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--default-address-pool", pool,
 		"--dns", "127.0.0.1") // names of nobody here are refused at once: nobody else can be asked
+	if e.before, err = e.look(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
 	if e.Process, err = process.Start(cmd); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -109,7 +114,7 @@ func find(name string, env []string) string {
 	return name
 }
 
-// Stop ends containers that are left, and the engine, and removes all it had.
+// Stop ends containers that are left, and the engine, and removes all it had. What it has left in the machine's network is an error.
 func (e *Engine) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -119,10 +124,38 @@ func (e *Engine) Stop() error {
 			problems = append(problems, fmt.Errorf("docker rm: %w: %s", err, out))
 		}
 	}
+	networks, err := e.Command(ctx, "docker", "network", "ls", "--quiet", "--filter", "driver=bridge").Output()
+	if err != nil {
+		problems = append(problems, fmt.Errorf("docker network ls: %w", err))
+	}
 	// Its bridges are the kernel's and would stay.
 	if out, err := e.Command(ctx, "docker", "network", "prune", "-f").CombinedOutput(); err != nil {
 		problems = append(problems, fmt.Errorf("docker network prune: %w: %s", err, out))
 	}
 	e.Process.Stop()
+	for _, id := range strings.Fields(string(networks)) {
+		if _, err := net.InterfaceByName("br-" + id); err == nil {
+			problems = append(problems, fmt.Errorf("the engine has left the interface br-%s", id))
+		}
+	}
+	if after, err := e.look(); err != nil || after != e.before {
+		problems = append(problems, err, fmt.Errorf("the engine has changed the machine's network from %+v to %+v", e.before, after))
+	}
 	return errors.Join(append(problems, os.RemoveAll(e.dir))...)
+}
+
+// surroundings are the settings of the machine's network that an engine, if it did as it does by itself, would change.
+type surroundings struct{ forwarding, firewall string }
+
+func (e *Engine) look() (s surroundings, err error) {
+	forwarding, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	if err != nil {
+		return s, err
+	}
+	// The policy, and Docker's chains beside those that were there. Where the kernel has no such tables, nothing can change in them.
+	firewall, err := e.Command(context.Background(), "iptables", "-S").Output()
+	if err != nil {
+		firewall = nil
+	}
+	return surroundings{strings.TrimSpace(string(forwarding)), string(firewall)}, nil
 }
