@@ -76,7 +76,7 @@ func (d *Decision) keysOf(t *trust) (*jwks.Set, *verdict.Code) {
 	switch {
 	case set != nil:
 		return set, nil
-	case d.waited || !t.keys.Remote.Source.Hopeful():
+	case d.waited:
 		return nil, verdict.KeysUnavailable
 	}
 	return nil, d.waitForKeys(t.keys.Remote)

@@ -479,7 +479,10 @@ func TestUnknownKid(t *testing.T) {
 			t.Errorf("%s: when it has been published: %s", profile, d.Verdict().Code.Name)
 		}
 		source.Update(jwks.Record{Version: 1, Fetched: now.Add(-25 * time.Hour).UnixMicro(), Failures: 1}, nil)
-		if p.Decide(d, headers, true, now); d.KeysWanted() != nil || d.Verdict().Code != verdict.KeysUnavailable {
+		if p.Decide(d, headers, true, now); d.KeysWanted() != p.Remotes()[0] || d.Verdict().Admits() {
+			t.Errorf("%s: keys that are too old are not asked for: %s", profile, d.Verdict().Code.Name)
+		}
+		if p.DecideAfterWait(d, headers, true, now); d.KeysWanted() != nil || d.Verdict().Code != verdict.KeysUnavailable {
 			t.Errorf("%s: keys that are too old: %s", profile, d.Verdict().Code.Name)
 		}
 	}

@@ -166,9 +166,6 @@ func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 	}
 	set, remote := provider.keys.Set(now), provider.keys.Remote
 	if set == nil {
-		if !remote.Source.Hopeful() {
-			return verdict.KeysUnavailable
-		}
 		return d.waitForKeys(remote, verdict.KeysUnavailable)
 	}
 	switch err = d.trial.Begin(set, t, alg); {

@@ -69,11 +69,18 @@ func (k *Keys) tickEvery(period uint32) error {
 	return proxywasm.SetTickPeriodMilliSeconds(period)
 }
 
-// Wait puts a request off until remote has been fetched: to a later tick, since the fetch itself must not belong to a stream, which may end before the answer comes. false: too many are
-// put off already, and it has been decided without.
+// Wait puts a request off until remote has been fetched: to a later tick, since the fetch itself must not belong to a stream, which may end before the answer comes. false: it has been decided,
+// because another VM had fetched what it needs, or because there is no set and none is about to come, or without one where too many are put off already.
 //
 //go:noinline
 func (k *Keys) Wait(stream uint32, remote *jwks.Remote, headers [][2]string, now time.Time) bool {
+	if remote.Source.Keys(now) == nil {
+		k.look(remote)
+		none := remote.Source.Keys(now) == nil
+		if (!none || !remote.Source.Hopeful()) && k.decide(stream, headers, now, none) == nil {
+			return false
+		}
+	}
 	if len(k.waiters) >= maxWaiters {
 		k.decide(stream, headers, now, true)
 		return false
@@ -83,6 +90,17 @@ func (k *Keys) Wait(stream uint32, remote *jwks.Remote, headers [][2]string, now
 	}
 	k.waiters = append(k.waiters, waiter{stream, remote, remote.Source.Version(), CopyHeaders(headers), now, now.Add(remote.Timeout)})
 	return true
+}
+
+// look takes what other VMs have fetched.
+func (k *Keys) look(remote *jwks.Remote) {
+	for i, f := range k.fetchers {
+		if k.remotes[i] == remote {
+			if r, _, ok := f.read(); ok {
+				f.take(r)
+			}
+		}
+	}
 }
 
 // Forget drops a request that has ended while it waited.
