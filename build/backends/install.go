@@ -242,18 +242,23 @@ func installGo(w io.Writer, dir, pkg, version, what, orElse string) (string, err
 		}
 		fmt.Fprintf(w, "building %s …\n", what)
 		began := time.Now()
-		cmd := exec.CommandContext(ctx, golang, "install", "-trimpath", "-ldflags=-s -w", pkg+"@"+version)
-		cmd.Dir = dir // outside any module
-		// The user's settings for modules and mirrors stay; those for a build of another kind, as make has them for the filters, do not.
-		cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
-			name, _, _ := strings.Cut(v, "=")
-			return slices.Contains([]string{"GOFLAGS", "GOOS", "GOARCH", "GOWORK", "GO111MODULE", "GOTOOLCHAIN", "CGO_ENABLED", "GOBIN"}, name)
-		})
-		cmd.Env = append(cmd.Env, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=auto", "CGO_ENABLED=0", "GOBIN="+dir)
-		if out, err := cmd.CombinedOutput(); err != nil {
+		if out, err := goCommand(ctx, golang, dir, "install", "-trimpath", "-ldflags=-s -w", pkg+"@"+version).CombinedOutput(); err != nil {
 			return fmt.Errorf("go install %s@%s failed (is the network there?)%s: %w: %s", pkg, version, orElse, err, process.LastLine(out))
 		}
 		fmt.Fprintf(w, "%s is there after %.0f s\n", filepath.Base(pkg), time.Since(began).Seconds())
 		return nil
 	})
+}
+
+// goCommand runs go in dir, which is outside any module, and has it install into dir. The user's settings for modules and mirrors stay; those for a build of another kind, as make has them for the
+// filters, do not.
+func goCommand(ctx context.Context, golang, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, golang, args...)
+	cmd.Dir = dir
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains([]string{"GOFLAGS", "GOOS", "GOARCH", "GOWORK", "GO111MODULE", "GOTOOLCHAIN", "CGO_ENABLED", "GOBIN"}, name)
+	})
+	cmd.Env = append(cmd.Env, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=auto", "CGO_ENABLED=0", "GOBIN="+dir)
+	return cmd
 }

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tollgate-wasm/tollgate/build/process"
 )
 
 // Program is one that others run or pack. Progress of an installation goes to w, as in all of these functions.
@@ -56,6 +58,53 @@ func Prometheus(w io.Writer) (Program, error) {
 	}
 	root, err := debian(w, "prometheus", "usr/bin/prometheus", "prometheus")
 	return Program{Path: filepath.Join(root, "usr/bin/prometheus")}, err
+}
+
+// Registry is the one of the Distribution project, the one on PATH or Debian's; it is run with "serve" and a configuration.
+func Registry(w io.Writer) (Program, error) {
+	if path, err := exec.LookPath("docker-registry"); err == nil {
+		return Program{Path: path}, nil
+	}
+	root, err := debian(w, "docker-registry", "usr/bin/docker-registry", "docker-registry")
+	return Program{Path: filepath.Join(root, "usr/bin/docker-registry")}, err
+}
+
+// CollectorVersion is the pinned one of the OpenTelemetry collector.
+const CollectorVersion = "v0.150.0"
+
+// Of the parts of the core distribution, those that envoy/otel/collector.yaml names.
+const collectorParts = `dist: {name: otelcol, output_path: ./source, version: 0.150.0, module: otelcol}
+receivers:
+- gomod: go.opentelemetry.io/collector/receiver/otlpreceiver v0.150.0
+exporters:
+- gomod: go.opentelemetry.io/collector/exporter/debugexporter v0.150.0
+extensions:
+- gomod: github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension v0.150.0
+providers:
+- gomod: go.opentelemetry.io/collector/confmap/provider/envprovider v1.56.0
+- gomod: go.opentelemetry.io/collector/confmap/provider/fileprovider v1.56.0
+`
+
+// Collector is OpenTelemetry's, which is put together from Go modules by its project's own builder. It has no libraries.
+func Collector(w io.Writer) (Program, error) {
+	path, err := cached(filepath.Join("otelcol", CollectorVersion), "otelcol", func(ctx context.Context, dir string) error {
+		golang, err := exec.LookPath("go")
+		if err != nil {
+			return errors.New("there is no go here to build the OpenTelemetry collector: install Go")
+		}
+		fmt.Fprintln(w, "building the OpenTelemetry collector from its Go modules (two minutes) …")
+		began := time.Now()
+		parts := filepath.Join(dir, "parts.yaml")
+		if err := os.WriteFile(parts, []byte(collectorParts), 0o644); err != nil {
+			return err
+		}
+		if out, err := goCommand(ctx, golang, dir, "run", "go.opentelemetry.io/collector/cmd/builder@"+CollectorVersion, "--config", parts).CombinedOutput(); err != nil {
+			return fmt.Errorf("building the OpenTelemetry collector failed (is the network there?): %w: %s", err, process.LastLine(out))
+		}
+		fmt.Fprintf(w, "the collector is there after %.0f s\n", time.Since(began).Seconds())
+		return errors.Join(os.Rename(filepath.Join(dir, "source", "otelcol"), filepath.Join(dir, "otelcol")), os.RemoveAll(filepath.Join(dir, "source")))
+	})
+	return Program{Path: path}, err
 }
 
 // Docker has dockerd, docker-compose and iptables found: env are the variables by which, and compose the command. What is not on PATH comes from Debian's packages, which are not installed: nothing

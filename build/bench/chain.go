@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -26,12 +27,14 @@ const chainRate = 200
 const (
 	disjoint     = "each verifies: jwt_authn+rbac twice"
 	introspected = "each verifies, the second asks: jwt_authn+rbac, ext_authz"
+	slowly       = introspected + ", which takes %s"
 	integrated   = "verified once, stamped, trusted: %s"
 )
 
 // chainRows measure a gateway and a proxy of the mesh behind it. Disjoint, each verifies the client's token by itself, the second also by asking a service that knows which tokens are good; that service only
-// looks the token up and answers at once, and its CPU time is not counted: both in favour of that row. Integrated, jwt-scope at the first verifies, edge-stamp stamps, and the second believes the stamp, once.
-func chainRows(out string) []row {
+// looks the token up and answers at once, or after the time that is given for it, and its CPU time is not counted. Integrated, jwt-scope at the first verifies, edge-stamp stamps, and the second believes the
+// stamp, once.
+func chainRows(out string, answers time.Duration) []row {
 	token := mint.New("k", jose.RS256)
 	good, bad := request(token, "profile orders:read"), request(token, "profile")
 	plugin := func(filter, name, config string, env map[string]string) bootstrap.M {
@@ -54,13 +57,16 @@ func chainRows(out string) []row {
 			request: good, refused: bad, versus: introspected}
 	}
 	native := jwtAuthn(token, false)
-	ask := bootstrap.Filter("envoy.filters.http.ext_authz", "extensions.filters.http.ext_authz.v3.ExtAuthz", bootstrap.M{
-		"http_service": bootstrap.M{"server_uri": bootstrap.M{"uri": "http://introspection", "cluster": "introspection", "timeout": "5s"},
-			"authorization_request": bootstrap.M{"allowed_headers": bootstrap.M{"patterns": []bootstrap.M{{"exact": "authorization"}}}}}})
+	ask := func(prefix string) []bootstrap.M {
+		return append([]bootstrap.M{bootstrap.Filter("envoy.filters.http.ext_authz", "extensions.filters.http.ext_authz.v3.ExtAuthz", bootstrap.M{
+			"http_service": bootstrap.M{"server_uri": bootstrap.M{"uri": "http://introspection", "cluster": "introspection", "timeout": "5s"}, "path_prefix": prefix,
+				"authorization_request": bootstrap.M{"allowed_headers": bootstrap.M{"patterns": []bootstrap.M{{"exact": "authorization"}}}}}})}, native...)
+	}
 	return []row{
 		{name: nothing, request: get("")},
 		{name: disjoint, filters: native, behind: native, request: good, refused: bad},
-		{name: introspected, filters: native, behind: append([]bootstrap.M{ask}, native...), request: good, refused: bad},
+		{name: introspected, filters: native, behind: ask(""), request: good, refused: bad},
+		{name: fmt.Sprintf(slowly, answers), filters: native, behind: ask(slowPrefix), request: good, refused: bad},
 		stamped(jose.ES256),
 		stamped(jose.HS256),
 	}
@@ -72,8 +78,11 @@ type introspection struct {
 	stop    func()
 }
 
-// startIntrospection serves one that knows the tokens of the rows' requests.
-func startIntrospection(rows []row) (*introspection, error) {
+// slowPrefix begins the paths for which the introspection takes its time.
+const slowPrefix = "/slow"
+
+// startIntrospection serves one that knows the tokens of the rows' requests, and that answers after a while where it is asked for that.
+func startIntrospection(rows []row, answers time.Duration) (*introspection, error) {
 	known := map[string]bool{}
 	for _, r := range rows {
 		if _, value, ok := strings.Cut(r.request, "Authorization: "); ok {
@@ -87,6 +96,9 @@ func startIntrospection(rows []row) (*introspection, error) {
 	}
 	go func() { // until the listener is closed
 		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, slowPrefix) {
+				time.Sleep(answers) // stands for the way to an identity provider and its work
+			}
 			if !known[r.Header.Get("Authorization")] {
 				w.WriteHeader(http.StatusForbidden)
 			}

@@ -8,12 +8,13 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The rows of two proxies are held against one that is there, and each but the first has filters at both.
 func TestChainRows(t *testing.T) {
 	names := map[string]bool{"": true}
-	rows := chainRows("")
+	rows := chainRows("", time.Millisecond)
 	for _, r := range rows {
 		names[r.name] = true
 	}

@@ -35,6 +35,7 @@ func main() {
 	flag.BoolVar(&o.every, "algorithms", false, "measure jwt-scope with every algorithm, too")
 	flag.BoolVar(&o.service, "service", false, fmt.Sprintf("measure global limits instead, with a real rate-limit service; -rate is %d by default then, and -o bench-service.json", serviceRate))
 	flag.BoolVar(&o.chain, "chain", false, fmt.Sprintf("measure two Envoys one behind the other instead: each verifying by itself, or the first stamping what the second admits; -rate is %d by default then, and -o bench-chain.json, with a plot beside it", chainRate))
+	flag.DurationVar(&o.answers, "introspection", 5*time.Millisecond, "with -chain: how long an identity provider takes to answer, in the row where it takes long")
 	flag.StringVar(&o.version, "envoy", "", "version of Envoy (default: any that is there, else "+envoybin.Default+")")
 	flag.StringVar(&o.out, "o", filepath.Join("build", "out", "bench.json"), "JSON file to write")
 	flag.Parse()
@@ -62,13 +63,13 @@ func main() {
 
 type options struct {
 	rounds, requests, rate int
-	fixed                  time.Duration
+	fixed, answers         time.Duration
 	only, version, out     string
 	every, service, chain  bool
 }
 
 func run(o options) error {
-	if flag.NArg() > 0 || o.service && o.chain || o.rounds < 1 || o.requests < connections || o.rate < 1 || o.fixed < 0 {
+	if flag.NArg() > 0 || o.service && o.chain || o.rounds < 1 || o.requests < connections || o.rate < 1 || o.fixed < 0 || o.answers < 0 {
 		return fmt.Errorf("it takes flags only, not both -service and -chain, with at least 1 round, %d requests and a rate of 1", connections)
 	}
 	o.requests -= o.requests % connections // each connection sends as many
@@ -87,7 +88,7 @@ func run(o options) error {
 	case o.service:
 		all = serviceRows(out)
 	case o.chain:
-		all = chainRows(out)
+		all = chainRows(out, o.answers)
 	}
 	chosen := choose(all, o.only)
 	if len(chosen) == 1 && !strings.Contains(nothing, o.only) {
@@ -110,7 +111,7 @@ func run(o options) error {
 	var processes []*envoybin.Envoy
 	route := func(row) []bootstrap.M { return routes }
 	if o.chain {
-		introspection, err := startIntrospection(chosen)
+		introspection, err := startIntrospection(chosen, o.answers)
 		if err != nil {
 			return err
 		}

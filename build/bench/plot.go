@@ -13,25 +13,20 @@ import (
 func (r *Report) plot() string {
 	panels := []struct {
 		title string
-		value func(Result) float64
+		added func(Result) float64
 	}{
-		{"latency, median", func(row Result) float64 { return median(row.P50s) }},
-		{"latency, 99th percentile", func(row Result) float64 { return median(row.P99s) }},
-		{"CPU of both proxies", func(row Result) float64 { return row.Median }},
+		{"latency, median", func(row Result) float64 { return row.AddedP50 }},
+		{"latency, 99th percentile", func(row Result) float64 { return row.AddedP99 }},
+		{"CPU of both proxies", func(row Result) float64 { return row.Added }},
 	}
 	const width, label, bar, gap, top, unit = 920, 400, 22, 8, 64, 34
-	colours := []string{"#8a8f98", "#b4553c", "#2c7a5b", "#3b6ea5"}
+	colours := []string{"#8a8f98", "#b4553c", "#8c3a24", "#2c7a5b", "#3b6ea5"}
 	height := top
 	var b strings.Builder
 	for _, p := range panels {
-		base, highest := 0.0, 1.0
+		highest := 1.0
 		for _, row := range r.Rows {
-			if row.Name == nothing {
-				base = p.value(row)
-			}
-		}
-		for _, row := range r.Rows {
-			highest = max(highest, p.value(row)-base)
+			highest = max(highest, p.added(row))
 		}
 		fmt.Fprintf(&b, `<text x="16" y="%d" font-weight="600">%s</text>`+"\n", height, html.EscapeString(p.title))
 		height += 12
@@ -40,7 +35,7 @@ func (r *Report) plot() string {
 			if row.Name == nothing {
 				continue
 			}
-			added := p.value(row) - base
+			added := p.added(row)
 			length := max(1, int((width-label-120)*added/highest))
 			fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text><rect x="%d" y="%d" width="%d" height="%d" rx="2" fill="%s"/><text x="%d" y="%d">+%.0f µs</text>`+"\n",
 				label-10, height+16, html.EscapeString(row.Name), label, height, length, bar, colours[colour%len(colours)], label+length+8, height+16, added)

@@ -57,7 +57,7 @@ func Start(w io.Writer) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{dir: dir, env: variables(append(env, "DOCKER_HOST=unix://"+dir+"/docker.sock", "HOME="+dir)), compose: compose}
+	e := &Engine{dir: dir, env: variables(append(env, "DOCKER_HOST=unix://"+dir+"/docker.sock", "DOCKER_CONFIG="+dir)), compose: compose}
 	cmd := e.Command(context.Background(), "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/docker.pid", "-H", "unix://"+dir+"/docker.sock",
 		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--default-address-pool", pool,
 		"--dns", "127.0.0.1") // names of nobody here are refused at once: nobody else can be asked

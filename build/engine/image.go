@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -23,32 +24,46 @@ import (
 
 const importTimeout = 2 * time.Minute
 
-// Import makes an image with programs, by their paths in it, and the libraries that they need.
-func (e *Engine) Import(ctx context.Context, name string, programs map[string]backends.Program, command ...string) error {
+// Image is what an image is made of. Paths in it are absolute.
+type Image struct {
+	Name     string
+	Programs map[string]backends.Program // by their paths in the image; the libraries that they need come with them
+	Files    map[string]string           // others, by their paths in the image
+	Env      []string
+	Command  []string
+}
+
+// Import makes an image.
+func (e *Engine) Import(ctx context.Context, image Image) error {
 	ctx, cancel := context.WithTimeout(ctx, importTimeout)
 	defer cancel()
-	files := map[string]string{}
-	for to, p := range programs {
+	files := maps.Clone(image.Files)
+	if files == nil {
+		files = map[string]string{}
+	}
+	for to, p := range image.Programs {
 		files[to] = p.Path
 		libraries, err := needed(ctx, p)
 		if err != nil {
 			return err
 		}
-		for to, from := range libraries {
-			files[to] = from
-		}
+		maps.Copy(files, libraries)
 	}
-	text, err := json.Marshal(command)
+	text, err := json.Marshal(image.Command)
 	if err != nil {
 		return err
 	}
-	load := e.Command(ctx, "docker", "import", "-c", "CMD "+string(text), "-c", "ENV PATH=/usr/local/bin:/usr/bin:/bin", "-", name)
+	args := []string{"import", "-c", "CMD " + string(text), "-c", "ENV PATH=/usr/local/bin:/usr/bin:/bin"}
+	for _, v := range image.Env {
+		args = append(args, "-c", "ENV "+v)
+	}
+	load := e.Command(ctx, "docker", append(args, "-", image.Name)...)
 	r, w := io.Pipe()
 	load.Stdin = r
 	go func() { w.CloseWithError(pack(w, files)) }()
 	if out, err := load.CombinedOutput(); err != nil {
 		r.Close() // the packing ends, too
-		return fmt.Errorf("docker import %s: %w: %s", name, err, out)
+		return fmt.Errorf("docker import %s: %w: %s", image.Name, err, out)
 	}
 	return nil
 }

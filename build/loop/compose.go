@@ -57,11 +57,15 @@ func (c *compose) cmd(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = c.env
 	cmd.Dir = filepath.Join(c.root, "envoy") // where .env is
-	// A Ctrl-C comes to us, and we end it; what it starts ends with it.
+	grouped(cmd)
+	return cmd
+}
+
+// grouped has a command end with what it starts. A Ctrl-C comes to us, and we end it.
+func grouped(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 15 * time.Second
-	return cmd
 }
 
 // run runs it with its output going to w; on a failure the end of that is in the error, too.

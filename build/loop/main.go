@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	l := &loop{root: root, made: made.New(root, filepath.Join(root, "build", "out", "compose")), ports: portsOf(os.Getenv)}
+	l := &loop{root: root, made: made.New(root, filepath.Join(root, "build", "out", "compose")), ports: portsOf(os.Getenv), profiles: strings.Split(os.Getenv("COMPOSE_PROFILES"), ",")}
 	f := flag.NewFlagSet(args[0], flag.ExitOnError)
 	switch args[0] {
 	case "prepare":
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		if args[0] != "up" { // which profiles are running, nobody remembers
 			l.compose.env = append(l.compose.env, "COMPOSE_PROFILES="+strings.Join(profiles, ","))
-		} else if l.profile("traces") && os.Getenv("TRACES") == "" {
+		} else if slices.Contains(l.profiles, "traces") && os.Getenv("TRACES") == "" {
 			l.compose.env = append(l.compose.env, "TRACES=10000") // all of them
 		}
 		switch args[0] {
@@ -111,7 +111,8 @@ type loop struct {
 	made    *made.Folder
 	compose *compose
 	ports   ports
-	inputs  string // of the test: copies of what it changes
+	// profiles are those that make up was asked for.
+	profiles []string
 }
 
 // profiles are docker-compose.yaml's.
@@ -154,20 +155,43 @@ func (l *loop) up(ctx context.Context) error {
 	if err := l.healthy(ctx); err != nil {
 		return err
 	}
-	// Each proxy for itself is ready; what remains is that the edge has found the mesh.
-	if err := l.await(ctx, "GET /healthz through both proxies answers 200", func() bool {
-		a, err := client{}.send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/healthz")
-		return err == nil && a.status == 200
-	}); err != nil {
+	if err := l.works(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("up after %.0f s. The edge is http://%s, the mesh https://%s; Prometheus http://%s\n", time.Since(began).Seconds(), l.ports.address("EDGE_PORT"), l.ports.address("MESH_PORT"), l.ports.address("PROMETHEUS_PORT"))
 	for _, s := range []struct{ profile, service, port string }{{"idp", "Keycloak is http://", "KEYCLOAK_PORT"}, {"dashboards", "Grafana is http://", "GRAFANA_PORT"}, {"registry", "The registry is ", "REGISTRY_PORT"}} {
-		if l.profile(s.profile) {
+		if slices.Contains(l.profiles, s.profile) {
 			fmt.Println(s.service + l.ports.address(s.port))
 		}
 	}
 	fmt.Println("make try sends requests, make watch brings your changes in, make logs tells what was decided, make down ends it.")
+	return nil
+}
+
+// works waits until the edge has found the mesh and has the keys of all tokens, and the mesh those of the stamps: each proxy is ready by itself before.
+func (l *loop) works(ctx context.Context) error {
+	key, err := l.made.TokenKey()
+	if err != nil {
+		return err
+	}
+	tokens := map[string]string{"a token of make token": key.Token(claims("up", "orders:read", time.Now(), time.Hour))}
+	if slices.Contains(l.profiles, "idp") { // of which the edge hears last: it asks less often the longer nobody answers, twice a minute in the end
+		if tokens["Keycloak's token"], err = l.keycloakToken(ctx); err != nil {
+			return err
+		}
+	}
+	for what, token := range tokens {
+		last := ""
+		if err := l.await(ctx, "GET /orders/7 with "+what+" is let through", func() bool {
+			a, err := client{}.send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/orders/7", bearer(token))
+			if last = a.String(); err != nil {
+				last = err.Error()
+			}
+			return last == "200 ok"
+		}); err != nil {
+			return fmt.Errorf("%w; it is answered %s", err, last)
+		}
+	}
 	return nil
 }
 
@@ -186,9 +210,4 @@ func readable(dir string) error {
 		}
 		return nil
 	})
-}
-
-// profile reports whether it is among those that make up was asked for.
-func (l *loop) profile(name string) bool {
-	return slices.Contains(strings.Split(os.Getenv("COMPOSE_PROFILES"), ","), name)
 }

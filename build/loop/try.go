@@ -15,6 +15,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -210,7 +211,7 @@ func (l *loop) rows() ([]tried, error) {
 			return limited(ctx, edge+"/reports/1", reader)
 		}},
 	}
-	if l.profile("idp") {
+	if slices.Contains(l.profiles, "idp") {
 		list = append(list, tried{"GET /orders/7 with a token of Keycloak", "200 ok", func(ctx context.Context) (string, error) {
 			token, err := l.keycloakToken(ctx)
 			if err != nil {

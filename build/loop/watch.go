@@ -102,27 +102,20 @@ func same(a, b map[string]state) bool {
 	return true
 }
 
-// publish hands changes to the proxies, and tells when they have them.
+// publish hands changes to the proxies, one after another, and tells when each has its own.
 func (l *loop) publish(ctx context.Context, w io.Writer) error {
-	began := time.Now()
-	changed, err := l.made.Publish()
-	if err != nil {
-		return err
-	}
-	for _, f := range changed {
+	return l.made.Publish(func(f made.Filter) {
+		began := time.Now()
 		limited, cancel := context.WithTimeout(ctx, liveTimeout)
-		err := l.live(limited, f)
-		cancel()
-		switch {
+		defer cancel()
+		switch err := l.live(limited, f); {
 		case ctx.Err() != nil:
-			return nil
 		case err != nil:
 			fmt.Fprintf(w, "%s  %s: %v; look at make logs\n", clock(), f, err)
 		default:
 			fmt.Fprintf(w, "%s  %s is live after %.1f s\n", clock(), f, time.Since(began).Seconds())
 		}
-	}
-	return nil
+	})
 }
 
 // live waits until a proxy has a filter as it was published last.

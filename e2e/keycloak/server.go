@@ -25,6 +25,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/build/backends"
 	"github.com/tollgate-wasm/tollgate/build/process"
 )
 
@@ -49,16 +50,12 @@ func Start(w io.Writer, realmFile string) (*Server, error) {
 	if _, err := exec.LookPath("java"); err != nil && os.Getenv("JAVA_HOME") == "" {
 		return nil, errors.New("no java here: install Java 17 or newer (on Debian and Ubuntu: apt-get install openjdk-17-jre-headless)")
 	}
-	archive, err := distribution(w)
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "tollgate-keycloak-")
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{dir: dir, admin: "admin", password: rand.Text(), clientSecret: rand.Text(), client: http.Client{Timeout: 30 * time.Second}}
-	if err := s.start(w, archive, realmFile); err != nil {
+	if err := s.start(w, realmFile); err != nil {
 		if s.Process != nil {
 			err = fmt.Errorf("no Keycloak serves: %w; its log:\n%s", err, s.Log())
 		}
@@ -68,9 +65,9 @@ func Start(w io.Writer, realmFile string) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) start(w io.Writer, archive, realmFile string) error {
+func (s *Server) start(w io.Writer, realmFile string) error {
 	began := time.Now()
-	if err := unpack(archive, s.dir); err != nil {
+	if err := backends.Keycloak(w, s.dir); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(realmFile)
@@ -95,7 +92,7 @@ func (s *Server) start(w io.Writer, archive, realmFile string) error {
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KC_") })
 	// The client secret stands in the realm's file as a variable, which the import replaces.
 	cmd.Env = append(cmd.Env, "KC_CACHE=local", "KC_BOOTSTRAP_ADMIN_USERNAME="+s.admin, "KC_BOOTSTRAP_ADMIN_PASSWORD="+s.password, "TOLLGATE_CLIENT_SECRET="+s.clientSecret)
-	fmt.Fprintf(w, "starting Keycloak %s (up to %s) …\n", Version, startTimeout)
+	fmt.Fprintf(w, "starting Keycloak %s (up to %s) …\n", backends.KeycloakVersion, startTimeout)
 	if s.Process, err = process.Start(cmd); err != nil {
 		return err
 	}

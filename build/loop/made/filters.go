@@ -101,8 +101,7 @@ func (f *Folder) Prepare() error {
 	if err := f.probe(); err != nil {
 		return err
 	}
-	_, err := f.Publish()
-	return err
+	return f.Publish(func(Filter) {})
 }
 
 // probe compiles the health check, for the containers' system. Docker's machine has the processor of this one.
@@ -122,15 +121,16 @@ func (f *Folder) probe() error {
 // ErrConfig is what is wrong with a configuration; its text has all faults with their lines. The proxies keep what they have.
 var ErrConfig = errors.New("the configuration is refused")
 
-// Publish writes the filters' configurations, as far as they or their modules have changed, and returns whose. Each is complete before a proxy sees it: the module lies there under the name of its
-// content, and the file is renamed into its place. Where any configuration has a fault, nothing is written.
-func (f *Folder) Publish() (changed []Filter, err error) {
+// Publish writes the filters' configurations, as far as they or their modules have changed, one after another, and calls published after each: whoever waits there until the proxy has it leaves all of the
+// machine to that one. Each is complete before a proxy sees it: the module lies there under the name of its content, and the file is renamed into its place. Where any configuration has a fault, nothing is
+// written.
+func (f *Folder) Publish(published func(Filter)) (err error) {
 	var limits []byte
 	configs := make([][]byte, len(Filters))
 	checker := &advice.Checker{}
 	for i, filter := range Filters {
 		if configs[i], err = os.ReadFile(f.config(filter)); err != nil {
-			return nil, err
+			return err
 		}
 		checker.File(filepath.Join("envoy", filter.Config()), configs[i])
 		if filter.Name == "rate-limit" {
@@ -144,38 +144,38 @@ func (f *Folder) Publish() (changed []Filter, err error) {
 		}
 	}
 	if faults != nil {
-		return nil, fmt.Errorf("%w:\n%w", ErrConfig, errors.Join(faults...))
+		return fmt.Errorf("%w:\n%w", ErrConfig, errors.Join(faults...))
 	}
 	service, err := descriptors.Write(limits)
 	if err != nil {
-		return nil, fmt.Errorf("%w: for the rate-limit service:\n%w", ErrConfig, err)
+		return fmt.Errorf("%w: for the rate-limit service:\n%w", ErrConfig, err)
 	}
 	var modules []string
 	resources := make([][]byte, len(Filters))
 	for i, filter := range Filters {
 		module, err := f.module(filter.Name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		modules = append(modules, module)
 		if resources[i], err = discovered(filter, module, configs[i]); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	// The service first: a limit that it does not know yet is no limit.
 	if _, err := f.update("ratelimit/tollgate.yaml", service); err != nil {
-		return nil, err
+		return err
 	}
 	for i, filter := range Filters {
 		wrote, err := f.update(filter.published(), resources[i])
 		if err != nil {
-			return changed, err
+			return err
 		}
 		if wrote {
-			changed = append(changed, filter)
+			published(filter)
 		}
 	}
-	return changed, f.prune(modules)
+	return f.prune(modules)
 }
 
 // discovered is a filter as Envoy discovers it (ECDS). Its version is what it is made of.

@@ -1,7 +1,7 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package keycloak
+package backends
 
 import (
 	"archive/zip"
@@ -17,72 +17,51 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
 )
 
-// Version of Keycloak. Its distribution is org.keycloak:keycloak-quarkus-dist, type zip, in Maven Central; with the version its digest (SHA-256) changes.
+// KeycloakVersion is the pinned one. The distribution is org.keycloak:keycloak-quarkus-dist, type zip, in Maven Central; with the version its digest (SHA-256) changes.
 const (
-	Version = "26.4.0"
-	digest  = "1b6a11a2726ac8a8dc9c91d5fafe989a75ce4f1622d7f7b45c21d5bc16629c0a"
+	KeycloakVersion = "26.4.0"
+	keycloakDigest  = "1b6a11a2726ac8a8dc9c91d5fafe989a75ce4f1622d7f7b45c21d5bc16629c0a"
 )
 
 const (
-	archiveName = "keycloak-quarkus-dist-" + Version + ".zip"
-	archiveURL  = "https://repo1.maven.org/maven2/org/keycloak/keycloak-quarkus-dist/" + Version + "/" + archiveName
-	mavenCopy   = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-
-	// fetchTimeout covers 160 MB over a slow line.
-	fetchTimeout = 20 * time.Minute
+	keycloakArchive = "keycloak-quarkus-dist-" + KeycloakVersion + ".zip"
+	keycloakURL     = "https://repo1.maven.org/maven2/org/keycloak/keycloak-quarkus-dist/" + KeycloakVersion + "/" + keycloakArchive
+	mavenCopy       = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 )
 
-// distribution returns the cached archive, which it fetches the first time. Other processes may do the same at the same time. Progress goes to w.
-func distribution(w io.Writer) (string, error) {
-	cache, err := envoybin.Cache()
+// Keycloak puts its distribution into dir, an empty folder: bin/kc.sh starts it, with Java 17 or newer.
+func Keycloak(w io.Writer, dir string) error {
+	archive, err := keycloak(w)
 	if err != nil {
-		return "", err
+		return err
 	}
-	dir := filepath.Join(cache, "keycloak", Version)
-	archive := filepath.Join(dir, archiveName)
-	if _, err := os.Stat(archive); err == nil {
-		return archive, nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	unlock, err := envoybin.Lock(dir + ".lock")
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	if _, err := os.Stat(archive); err == nil {
-		return archive, nil // somebody else did it while we waited
-	}
-	scratch, err := os.MkdirTemp(dir, "new-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(scratch)
-	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
-	defer cancel()
-	fresh := filepath.Join(scratch, archiveName)
-	began := time.Now()
-	if err := fetch(ctx, w, fresh); err != nil {
-		return "", err
-	}
-	if err := checkDigest(fresh, digest); err != nil {
-		return "", err
-	}
-	fmt.Fprintf(w, "Keycloak %s is there after %.0f s\n", Version, time.Since(began).Seconds())
-	return archive, os.Rename(fresh, archive)
+	return unzip(archive, dir)
 }
 
-// fetch asks Maven first, because it knows the mirrors and proxies of the user's settings, and Maven Central itself where there is no Maven or it fails. What comes is not
+// keycloak returns the cached archive.
+func keycloak(w io.Writer) (string, error) {
+	return cached(filepath.Join("keycloak", KeycloakVersion), keycloakArchive, func(ctx context.Context, dir string) error {
+		began := time.Now()
+		archive := filepath.Join(dir, keycloakArchive)
+		if err := fetchKeycloak(ctx, w, archive); err != nil {
+			return err
+		}
+		if err := checkDigest(archive, keycloakDigest); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "Keycloak %s is there after %.0f s\n", KeycloakVersion, time.Since(began).Seconds())
+		return nil
+	})
+}
+
+// fetchKeycloak asks Maven first, because it knows the mirrors and proxies of the user's settings, and Maven Central itself where there is no Maven or it fails. What comes is not
 // trusted in either case.
-func fetch(ctx context.Context, w io.Writer, file string) error {
+func fetchKeycloak(ctx context.Context, w io.Writer, file string) error {
 	if mvn, err := exec.LookPath("mvn"); err == nil {
-		fmt.Fprintf(w, "fetching Keycloak %s with Maven (160 MB) …\n", Version)
-		cmd := exec.CommandContext(ctx, mvn, "--batch-mode", "--quiet", mavenCopy, "-Dartifact=org.keycloak:keycloak-quarkus-dist:"+Version+":zip", "-DoutputDirectory="+filepath.Dir(file))
+		fmt.Fprintf(w, "fetching Keycloak %s with Maven (160 MB) …\n", KeycloakVersion)
+		cmd := exec.CommandContext(ctx, mvn, "--batch-mode", "--quiet", mavenCopy, "-Dartifact=org.keycloak:keycloak-quarkus-dist:"+KeycloakVersion+":zip", "-DoutputDirectory="+filepath.Dir(file))
 		cmd.Dir = filepath.Dir(file) // away from any pom.xml
 		out, err := cmd.CombinedOutput()
 		if err == nil {
@@ -91,14 +70,14 @@ func fetch(ctx context.Context, w io.Writer, file string) error {
 		first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 		fmt.Fprintf(w, "Maven does not get it (%v: %s)\n", err, first)
 	}
-	fmt.Fprintf(w, "fetching Keycloak %s from Maven Central (160 MB) …\n", Version)
-	if err := download(ctx, w, archiveURL, file); err != nil {
+	fmt.Fprintf(w, "fetching Keycloak %s from Maven Central (160 MB) …\n", KeycloakVersion)
+	if err := fetchFile(ctx, w, keycloakURL, file); err != nil {
 		return fmt.Errorf("cannot fetch Keycloak (is the network there? a mirror is set in Maven's settings.xml): %w", err)
 	}
 	return nil
 }
 
-func download(ctx context.Context, w io.Writer, url, file string) error {
+func fetchFile(ctx context.Context, w io.Writer, url, file string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -157,8 +136,8 @@ func checkDigest(file, want string) error {
 	return nil
 }
 
-// unpack writes the files of the archive, without the folder that holds them all, into dir.
-func unpack(archive, dir string) error {
+// unzip writes the files of the archive, without the folder that holds them all, into dir.
+func unzip(archive, dir string) error {
 	r, err := zip.OpenReader(archive)
 	if err != nil {
 		return err
@@ -172,14 +151,14 @@ func unpack(archive, dir string) error {
 		if !filepath.IsLocal(name) {
 			return fmt.Errorf("%s: a file outside its folder: %q", filepath.Base(archive), f.Name)
 		}
-		if err := unpackFile(f, filepath.Join(dir, name)); err != nil {
+		if err := unzipFile(f, filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("%s: %s: %w", filepath.Base(archive), f.Name, err)
 		}
 	}
 	return nil
 }
 
-func unpackFile(f *zip.File, path string) error {
+func unzipFile(f *zip.File, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package keycloak
+package backends
 
 import (
 	"archive/zip"
@@ -45,9 +45,9 @@ func archive(t *testing.T, names ...string) string {
 	return path
 }
 
-func TestUnpack(t *testing.T) {
+func TestUnzip(t *testing.T) {
 	dir := t.TempDir()
-	if err := unpack(archive(t, "top/bin/kc.sh", "top/lib/a.jar"), dir); err != nil {
+	if err := unzip(archive(t, "top/bin/kc.sh", "top/lib/a.jar"), dir); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "lib", "a.jar")); err != nil || string(b) != "of top/lib/a.jar" {
@@ -57,14 +57,14 @@ func TestUnpack(t *testing.T) {
 		t.Errorf("the script cannot be run: %v, %v", info, err)
 	}
 	for _, name := range []string{"top/../../evil", "top//etc/evil"} {
-		if err := unpack(archive(t, name), t.TempDir()); err == nil {
+		if err := unzip(archive(t, name), t.TempDir()); err == nil {
 			t.Errorf("%q was unpacked", name)
 		}
 	}
 }
 
 // Without Maven the archive comes over HTTPS; in either case only the pinned one is taken.
-func TestDownload(t *testing.T) {
+func TestFetchFile(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/a.zip" {
 			http.NotFound(w, r)
@@ -75,16 +75,16 @@ func TestDownload(t *testing.T) {
 	defer server.Close()
 	file := filepath.Join(t.TempDir(), "a.zip")
 	var said strings.Builder
-	if err := download(t.Context(), &said, server.URL+"/a.zip", file); err != nil || !strings.HasSuffix(said.String(), "  100 %\n") {
+	if err := fetchFile(t.Context(), &said, server.URL+"/a.zip", file); err != nil || !strings.HasSuffix(said.String(), "  100 %\n") {
 		t.Errorf("%v; %q", err, said.String())
 	}
 	if err := checkDigest(file, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); err != nil {
 		t.Errorf("the file that was pinned: %v", err)
 	}
-	if err := checkDigest(file, digest); !errors.Is(err, errDigest) {
+	if err := checkDigest(file, keycloakDigest); !errors.Is(err, errDigest) {
 		t.Errorf("another file: %v", err)
 	}
-	if err := download(t.Context(), &said, server.URL+"/b.zip", file); err == nil || !strings.Contains(err.Error(), "404") {
+	if err := fetchFile(t.Context(), &said, server.URL+"/b.zip", file); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
