@@ -133,6 +133,10 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any)) (err err
 	if err := l.measured(ctx); err != nil {
 		return err
 	}
+	step("dashboards and alerts")
+	if err := l.observed(ctx, step); err != nil {
+		return err
+	}
 	return l.changes(ctx, step)
 }
 
