@@ -23,6 +23,8 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	// Packs the filters as OCI images and pushes them: the library of crane and ko.
 	github.com/google/go-containerregistry v0.22.1
+	// Grafana's own types of dashboards and panels, without dependencies: a key or value that Grafana would not take is found without a Grafana.
+	github.com/grafana/grafana-foundation-sdk/go v0.0.12
 	// Holds configurations against the JSON Schemas that build/schema makes: a validator that is not ours.
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	// The command line of build/tollgate: help, completion, flags.

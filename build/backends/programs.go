@@ -107,6 +107,15 @@ func Collector(w io.Writer) (Program, error) {
 	return Program{Path: path}, err
 }
 
+// Promtool checks and tests rules: the one on PATH, or that of Prometheus's package.
+func Promtool(w io.Writer) (Program, error) {
+	if path, err := exec.LookPath("promtool"); err == nil {
+		return Program{Path: path}, nil
+	}
+	root, err := debian(w, "prometheus", "usr/bin/prometheus", "prometheus")
+	return Program{Path: filepath.Join(root, "usr/bin/promtool")}, err
+}
+
 // Docker has dockerd, docker-compose and iptables found: env are the variables by which, and compose the command. What is not on PATH comes from Debian's packages, which are not installed: nothing
 // of the system is touched, and no engine starts by itself.
 func Docker(w io.Writer) (env, compose []string, err error) {

@@ -154,6 +154,10 @@ func TestSnippets(t *testing.T) {
 					if info, err := os.Stat(filepath.Join(root(t), word)); err != nil || info.Mode()&0o111 == 0 {
 						t.Errorf("%s: %s is no program (%v)", s.file, word, err)
 					}
+				case "(printf": // build/observe makes a PrometheusRule with it
+					if s.file != loopReadme || !strings.Contains(rest, "tollgate.rules.yml") {
+						t.Errorf("%s: no check for %q", s.file, line)
+					}
 				case "curl": // what the demo prints; CI runs it as make demo CHECK=1
 				default:
 					t.Errorf("%s: no check for %q", s.file, line)

@@ -305,7 +305,7 @@ func TestTryKnowsTheConfigurations(t *testing.T) {
 		t.Errorf("tokens are of %s for %s, the edge wants %+v", tokenIssuer, tokenAudience, p)
 	}
 	keycloak := services(t)["keycloak"].Environment["KC_HOSTNAME"]
-	if p := scope.Providers[1]; p.Name != "shop" || p.Issuer != keycloak+"/realms/shop" {
+	if p := scope.Providers[1]; p.Name != "shop" || p.Issuer != keycloak+"/realms/shop" || p.Issuer != keycloakIssuer {
 		t.Errorf("Keycloak is %s, the edge wants %+v", keycloak, p)
 	}
 	var stamp struct{ Issuer, Audience string }

@@ -209,6 +209,7 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any), running 
 		{"make token", l.token},
 		{"make logs", l.logged},
 		{"Prometheus", l.measured},
+		{"dashboards and alerts", func(ctx context.Context) error { return l.observed(ctx, step) }},
 		{"traces", l.traced},
 		{"the registry", l.pushed},
 	} {

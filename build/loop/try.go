@@ -190,6 +190,8 @@ func (l *loop) rows() ([]tried, error) {
 		}},
 		{"POST /orders, scope orders:read", "403 insufficient_scope", ask(client{}, "POST", edge+"/orders", bearer(reader))},
 		{"POST /orders, scope orders:write", "200 ok", ask(client{}, "POST", edge+"/orders", bearer(writer))},
+		{"GET /orders/7/refunds, whose rule is in shadow mode", "200 ok", ask(client{}, "GET", edge+"/orders/7/refunds", bearer(reader))},
+		{"  again, over a limit in shadow mode", "200 ok", ask(client{}, "GET", edge+"/orders/7/refunds", bearer(reader))},
 		{"GET /admin, for which there is no rule", "403 no_rule", ask(client{}, "GET", edge+"/admin", bearer(writer))},
 		{"GET /orders/%252e%252e/admin, which may mean two things", "400 path_ambiguous", ask(client{}, "GET", edge+"/orders/%252e%252e/admin", bearer(reader))},
 		{"a token signed by somebody else", "401 token_signature", ask(client{}, "GET", edge+"/orders/7", bearer(forged))},
@@ -207,6 +209,7 @@ func (l *loop) rows() ([]tried, error) {
 		{"  with a good stamp, by another workload", "401 stamp_rejected", ask(client{ofMesh}, "GET", mesh+"/orders/7", [2]string{header, stampOf(stamps, "GET", authority, "/orders/7", "", now)})},
 		{"  with a good stamp", "200 ok", ask(client{ofEdge}, "GET", mesh+"/orders/7", [2]string{header, replayed})},
 		{"  with the same stamp again", "401 stamp_rejected", ask(client{ofEdge}, "GET", mesh+"/orders/7", [2]string{header, replayed})},
+		{"  GET /catalog without one, where stamps are in shadow mode", "200 ok", ask(client{ofEdge}, "GET", mesh+"/catalog")},
 		{fmt.Sprintf("GET /reports/1 again and again, %d a minute", reportsLimit), "429 rate_limited in time, with Retry-After", func(ctx context.Context) (string, error) {
 			return limited(ctx, edge+"/reports/1", reader)
 		}},

@@ -5,18 +5,23 @@ package manifests
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
+	"github.com/tollgate-wasm/tollgate/shared/guest/probetest"
 )
 
 // put has a sample find its modules and certificates here, its clusters on the loopback interface, and ports that are free.
@@ -121,6 +126,56 @@ func TestEdgeRuns(t *testing.T) {
 	} {
 		if !strings.Contains("\n"+stats, "\n"+want+"\n") {
 			t.Errorf("Prometheus is not told %s, but\n%s", want, tollgate(stats))
+		}
+	}
+	// Nothing of what the filters have is left in a name that should be in a label.
+	labelled := regexp.MustCompile(`^(tollgate_\w+?\{rule="[a-z0-9-]+",outcome="[a-z_]+",code="[a-z_]+"\}|tollgate_rate_limit_service\{outcome="(answered|failed)"\}|tollgate_[a-z]+_[a-z]+_vm_memory_bytes\{\}) \d+\n$`)
+	for line := range strings.Lines(tollgate(stats)) {
+		if !strings.HasPrefix(line, "#") && !labelled.MatchString(line) {
+			t.Errorf("not in labels: %s", line)
+		}
+	}
+}
+
+// What Envoy itself counts of a filter has the filter in a label, and a VM that traps and is made anew is counted: alerts watch that.
+func TestPluginLabels(t *testing.T) {
+	const name = "istio-ingress.probe" // as Istio calls a plugin
+	filter := bootstrap.Wasm{Name: name, Module: probetest.Build(t, "shared/guest/probe"), Configuration: "x"}.Filter()
+	var config object
+	if err := json.Unmarshal(bootstrap.Bootstrap([]bootstrap.M{bootstrap.Listener("main", 0, []bootstrap.M{filter}, bootstrap.Answer(200, ""), nil)}, nil), &config); err != nil {
+		t.Fatal(err)
+	}
+	config["stats_config"] = object{"stats_tags": statsTags(t)}
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	envoy, err := envoybin.Run(text, envoybin.Options{Version: envoybin.Default, Dir: t.TempDir(), Concurrency: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer envoy.Stop()
+	status := func(order string) int {
+		return harness.HTTP1(t, envoy.Address("main"), harness.Request("GET", "/", [2]string{"x-probe", order})).Status()
+	}
+	if got := status("trap"); got != 503 {
+		t.Errorf("a request whose VM traps is answered %d", got)
+	}
+	// Envoy makes a new VM for a request that comes a second later (FAIL_RELOAD), and refuses those before.
+	refused := 0
+	for deadline := time.Now().Add(time.Minute); status("served") != 200; refused++ {
+		if time.Now().After(deadline) {
+			t.Fatal("there is no new VM after a minute")
+		}
+		time.Sleep(100 * time.Millisecond) // no more than ten refused requests a second: each has a line in the log
+	}
+	stats, err := envoy.Admin("/stats/prometheus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`envoy_wasm_vm_reload_success{plugin="` + name + `"} 1`, `envoy_wasm_vm_reload_failure{plugin="` + name + `"} 0`, fmt.Sprintf(`envoy_wasm_vm_reload_backoff{plugin="%s"} %d`, name, refused)} {
+		if !strings.Contains("\n"+stats, "\n"+want+"\n") {
+			t.Errorf("Prometheus is not told %s, but\n%s", want, stats)
 		}
 	}
 }

@@ -264,22 +264,32 @@ func TestChains(t *testing.T) {
 	}
 }
 
-// Whatever makes labels of the counters' names makes the same ones.
+// Whatever makes labels of the counters' names makes the same ones: Envoy's bootstrap includes nothing, so each has a copy of those in istio/stats.
 func TestStatsTags(t *testing.T) {
+	want := statsTags(t)
+	if len(want) != 4 {
+		t.Fatalf("%d tags", len(want))
+	}
+	copies := map[string]object{"envoy-gateway/envoyproxy.yaml": gatewayBootstrap(t)}
+	for _, name := range []string{"envoy/edge.yaml", "envoy/mesh.yaml", "../envoy/edge/envoy.yaml", "../envoy/mesh/envoy.yaml"} {
+		copies[name] = load(t, name)
+	}
+	for name, got := range copies {
+		if !reflect.DeepEqual(member(got, "stats_config", "stats_tags"), any(want)) {
+			t.Errorf("%s has other tags than istio/stats: copy them from there", name)
+		}
+	}
+}
+
+// statsTags are those of istio/stats, of which all others are copies.
+func statsTags(t *testing.T) []any {
+	t.Helper()
 	var override object
 	text, _ := member(load(t, "istio/stats/tollgate-stats.yaml"), "data", "custom_bootstrap.json").(string)
 	if err := json.Unmarshal([]byte(text), &override); err != nil {
 		t.Fatal(err)
 	}
-	want := member(override, "stats_config", "stats_tags").([]any)
-	if len(want) != 3 {
-		t.Fatalf("%d tags", len(want))
-	}
-	for name, got := range map[string]object{"envoy/edge.yaml": load(t, "envoy/edge.yaml"), "envoy/mesh.yaml": load(t, "envoy/mesh.yaml"), "envoy-gateway/envoyproxy.yaml": gatewayBootstrap(t)} {
-		if !reflect.DeepEqual(member(got, "stats_config", "stats_tags"), any(want)) {
-			t.Errorf("%s has other tags than istio/stats", name)
-		}
-	}
+	return member(override, "stats_config", "stats_tags").([]any)
 }
 
 // gatewayBootstrap is what Envoy Gateway merges into its bootstrap.

@@ -107,6 +107,14 @@ func (p *Proxy) LogText() string {
 	return b.String()
 }
 
+// Metrics are the names of all that have been defined, each once.
+func (p *Proxy) Metrics() (names []string) {
+	for _, m := range p.metrics {
+		names = append(names, m.name)
+	}
+	return names
+}
+
 // Counters are the counters that are not zero.
 func (p *Proxy) Counters() map[string]uint64 {
 	counters := map[string]uint64{}
