@@ -133,6 +133,10 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any)) (err err
 	if err := l.measured(ctx); err != nil {
 		return err
 	}
+	step("the report")
+	if err := l.reported(ctx, step); err != nil {
+		return err
+	}
 	return l.changes(ctx, step)
 }
 
