@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -11,6 +12,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"maps"
 	"net/http"
@@ -66,7 +69,7 @@ func (l *loop) report(ctx context.Context, w io.Writer, file, pictures string) e
 	return draw(w, file, pictures)
 }
 
-// draw makes report.png and report-dark.png of a page.
+// draw makes report.png of a page and path.png of its upper part, and both in dark.
 func draw(w io.Writer, file, dir string) error {
 	program, err := backends.Chromium(w)
 	if err != nil {
@@ -77,17 +80,43 @@ func draw(w io.Writer, file, dir string) error {
 		return err
 	}
 	defer b.Stop()
-	for name, dark := range map[string]bool{"report.png": false, "report-dark.png": true} {
+	for kind, dark := range map[string]bool{".png": false, "-dark.png": true} {
 		shown, err := b.Show(file, pictureWidth, 1, dark)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), shown.PNG, 0o644); err != nil {
+		upper, err := above(shown, "decisions")
+		if err != nil {
 			return err
 		}
-		fmt.Fprintln(w, filepath.Join(dir, name))
+		for name, picture := range map[string][]byte{"report": shown.PNG, "path": upper} {
+			if err := os.WriteFile(filepath.Join(dir, name+kind), picture, 0o644); err != nil {
+				return err
+			}
+			fmt.Fprintln(w, filepath.Join(dir, name+kind))
+		}
 	}
 	return nil
+}
+
+// above is the part of a picture above one of the page's sections.
+func above(s *browser.Shown, section string) ([]byte, error) {
+	picture, err := png.Decode(bytes.NewReader(s.PNG))
+	if err != nil {
+		return nil, err
+	}
+	part, ok := picture.(interface {
+		SubImage(image.Rectangle) image.Image
+	})
+	at := slices.IndexFunc(s.Sections, func(t browser.Text) bool { return t.Text == section })
+	if !ok || at < 0 {
+		return nil, fmt.Errorf("the page's picture cannot be cut above %s", section)
+	}
+	bounds := picture.Bounds()
+	bounds.Max.Y = min(bounds.Max.Y, int(s.Sections[at].Top))
+	var b bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, part.SubImage(bounds))
+	return b.Bytes(), err
 }
 
 const pictureWidth = 1200
@@ -174,7 +203,7 @@ func (l *loop) sample(ctx context.Context) ([]report.Sent, error) {
 		case 1:
 			err = send("no token", edge+"/orders/7")
 		case 2:
-			err = send(fmt.Sprintf("a report, %d a minute", reportsLimit), edge+"/reports/1", bearer(known))
+			err = send(fmt.Sprintf("/reports, %d a minute", reportsLimit), edge+"/reports/1", bearer(known))
 		case 3:
 			err = send("past the edge, no stamp", mesh+"/orders/7", bearer(known))
 		}

@@ -65,7 +65,7 @@ func decisions(list []Decision) string {
 
 // limit draws one limit's outcomes over time. from and to are the edges of all of them.
 func limit(series []Series, own []Span, from, to time.Time) string {
-	const left, right, top, tall, bottom = 44, 12, 20, 118, 24
+	const left, right, top, tall, bottom = 44, 12, 22, 118, 24
 	d := &drawing{width: pageWidth, height: top + tall + bottom}
 	highest := 0.0
 	for _, s := range series {
@@ -91,14 +91,14 @@ func limit(series []Series, own []Span, from, to time.Time) string {
 		if o.To.Before(from) || o.From.After(to) {
 			continue
 		}
-		d.rect("own", x(o.From), top-14, max(2, x(o.To)-x(o.From)), tall+14, 0)
+		d.rect("own", x(o.From), top-18, max(2, x(o.To)-x(o.From)), tall+18, 0)
 		anchor, at := "small middle", (x(o.From)+x(o.To))/2
 		if at > pageWidth-80 {
 			anchor, at = "small end", pageWidth-right-3
 		} else if at < left+70 {
 			anchor, at = "small", left+3
 		}
-		d.text(anchor, at, top-3, "this report's requests")
+		d.text(anchor, at, top-6, "this report's requests")
 	}
 	for n := range 5 {
 		v := float64(n) * step

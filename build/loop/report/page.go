@@ -128,7 +128,7 @@ func (r *Report) paths(b *strings.Builder) {
 	for _, p := range r.Paths {
 		sent, dropped = sent+p.Total.N, dropped+p.Dropped
 	}
-	fmt.Fprintf(b, "<p>What each station adds to a request on its way there and back: medians of %s requests with %s (%s). In 99 of 100 it is no more than the number at 99 %%.</p>\n",
+	fmt.Fprintf(b, "<p>What each station adds to a request, there and back: medians of %s requests with %s (%s), and what 99 %% of them stay under.</p>\n",
 		count(float64(first.Total.N)), html.EscapeString(first.Name), html.EscapeString(first.Answer))
 	b.WriteString(chain(first))
 	b.WriteString(`</section><section id="bars"><h2>Where the time goes, and where a refused request ends</h2>` + "\n")
@@ -144,7 +144,7 @@ func (r *Report) paths(b *strings.Builder) {
 }
 
 func (r *Report) decided(b *strings.Builder) {
-	b.WriteString(`<section id="decisions"><h2>Decisions by code</h2><p>All since the proxies were started, as Prometheus has them. The lighter end of a bar is what was decided while this report sent its own requests.</p>` + "\n")
+	b.WriteString(`<section id="decisions"><h2>Decisions by code</h2><p>All since the proxies were started, as Prometheus has them. The fainter end of a bar is what was decided while this report sent its own requests.</p>` + "\n")
 	b.WriteString(`<div class="legend">` + dot("allowed", "allowed") + dot("would_deny", "would be denied (shadow mode)") + dot("denied", "denied") + dot("error", "error: could not decide") + `</div><div class="grid3">` + "\n")
 	for _, p := range r.panels() {
 		var list []Decision
@@ -173,8 +173,11 @@ func (r *Report) panels() (places []Place) {
 	return places
 }
 
+// lead is how much is shown of the time before a limit's first request.
+const lead = 10 * time.Second
+
 func (r *Report) limited(b *strings.Builder) {
-	b.WriteString(`<section id="limits"><h2>Limits over time</h2><p>Requests per second that a limit has let pass and refused, from what Prometheus has asked the edge every two seconds.</p>` + "\n")
+	b.WriteString(`<section id="limits"><h2>Limits over time</h2><p>Requests per second that a limit has let pass and refused, from what Prometheus has asked the edge every two seconds, since the first one or for a quarter of an hour.</p>` + "\n")
 	var names []string
 	var from, to time.Time
 	for _, s := range r.Limits.Series {
@@ -182,13 +185,16 @@ func (r *Report) limited(b *strings.Builder) {
 			names = append(names, s.Limit)
 		}
 		for _, p := range s.Points {
-			if from.IsZero() || p.Time.Before(from) {
-				from = p.Time
+			if early := p.Time.Add(-lead); p.Value > 0 && (from.IsZero() || early.Before(from)) {
+				from = early
 			}
 			if p.Time.After(to) {
 				to = p.Time
 			}
 		}
+	}
+	if from.IsZero() {
+		from = to.Add(-lead)
 	}
 	slices.Sort(names)
 	from, to = from.In(r.Made.Location()), to.In(r.Made.Location())
@@ -197,6 +203,7 @@ func (r *Report) limited(b *strings.Builder) {
 		var legend string
 		for _, s := range r.Limits.Series {
 			if s.Limit == name {
+				s.Points = slices.DeleteFunc(slices.Clone(s.Points), func(p Point) bool { return p.Time.Before(from) })
 				series = append(series, s)
 			}
 		}

@@ -18,8 +18,8 @@ var tasks = map[Place]string{
 	{"edge", "jwt-scope"}:  "who may come in",
 	{"edge", "rate-limit"}: "how often",
 	{"edge", "edge-stamp"}: "signs the request",
-	{"mesh", "edge-stamp"}: "signed? only once?",
-	{"mesh", "jwt-scope"}:  "the service’s rules",
+	{"mesh", "edge-stamp"}: "signed, once?",
+	{"mesh", "jwt-scope"}:  "service’s rules",
 }
 
 // class is the colour of a place: a filter has the same one in both proxies.
