@@ -222,16 +222,17 @@ func (l *loop) sample(ctx context.Context) ([]report.Sent, error) {
 // lines waits until the proxies' logs tell of all requests that were sent.
 func (l *loop) lines(ctx context.Context, sent []report.Sent) (lines []report.Line, err error) {
 	missing := len(sent)
+	var problem error
 	if err := l.await(ctx, "the proxies' logs tell of all requests", func() bool {
 		text, err := l.compose.cmd(ctx, "logs", "--no-color", "--tail", strconv.Itoa(20*rounds), "edge", "mesh").Output()
-		if err != nil {
+		if problem = err; err != nil {
 			return false
 		}
 		lines = report.ParseLog(string(text))
 		missing = report.Missing(sent, lines)
 		return missing == 0
 	}); err != nil {
-		return nil, fmt.Errorf("%w; %d are missing", err, missing)
+		return nil, errors.Join(fmt.Errorf("%w; %d are missing", err, missing), problem)
 	}
 	return lines, nil
 }
@@ -248,10 +249,10 @@ func (l *loop) query(ctx context.Context, expression string, at time.Time) ([]sa
 		Data  struct{ Result []sampled }
 	}
 	if err := json.Unmarshal([]byte(a.body), &answer); err != nil {
-		return nil, fmt.Errorf("Prometheus answers %d, and not in JSON: %w", a.status, err)
+		return nil, fmt.Errorf("the answer of Prometheus, %d, is no JSON: %w", a.status, err)
 	}
 	if a.status != http.StatusOK {
-		return nil, fmt.Errorf("Prometheus answers %d to %s: %s", a.status, expression, answer.Error)
+		return nil, fmt.Errorf("the answer of Prometheus to %s is %d: %s", expression, a.status, answer.Error)
 	}
 	return answer.Data.Result, nil
 }
