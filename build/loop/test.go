@@ -210,6 +210,7 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any), running 
 		{"make logs", l.logged},
 		{"Prometheus", l.measured},
 		{"dashboards and alerts", func(ctx context.Context) error { return l.observed(ctx, step) }},
+		{"the report", func(ctx context.Context) error { return l.reported(ctx, step) }},
 		{"traces", l.traced},
 		{"the registry", l.pushed},
 	} {

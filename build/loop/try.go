@@ -71,6 +71,11 @@ type client struct{ tls *tls.Config }
 const requestTimeout = 10 * time.Second
 
 func (c client) send(ctx context.Context, method, address string, headers ...[2]string) (answer, error) {
+	return exchange(ctx, &http.Transport{DisableKeepAlives: true, TLSClientConfig: c.tls}, method, address, headers...)
+}
+
+// exchange sends a request and reads all of its answer.
+func exchange(ctx context.Context, transport *http.Transport, method, address string, headers ...[2]string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
@@ -80,7 +85,6 @@ func (c client) send(ctx context.Context, method, address string, headers ...[2]
 	for _, h := range headers {
 		req.Header.Add(h[0], h[1])
 	}
-	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: c.tls}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return answer{}, err
