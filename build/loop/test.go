@@ -219,16 +219,17 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any), running 
 			return err
 		}
 	}
-	if slices.Contains(running, "idp") {
-		step("make up and make try with Keycloak")
-		l.withProfiles(running)
-		for _, target := range []string{"up", "try"} {
-			if err := l.run(ctx, os.Stdout, target); err != nil {
-				return err
-			}
+	if err := l.changes(ctx, step); err != nil || !slices.Contains(running, "idp") {
+		return err
+	}
+	step("make up and make try with Keycloak")
+	l.withProfiles(running)
+	for _, target := range []string{"up", "try"} {
+		if err := l.run(ctx, os.Stdout, target); err != nil {
+			return err
 		}
 	}
-	return l.changes(ctx, step)
+	return nil
 }
 
 // token takes one as envoy/README.md tells it.
@@ -340,7 +341,7 @@ func (l *loop) changes(ctx context.Context, step func(string, ...any)) error {
 	defer stop(nil)
 	tries := 0
 	wait.Go(func() {
-		for pace := time.NewTicker(500 * time.Millisecond); ctx.Err() == nil; <-pace.C {
+		for pace := time.NewTicker(time.Second); ctx.Err() == nil; <-pace.C {
 			var table strings.Builder
 			if err := l.try(ctx, &table); err != nil && ctx.Err() == nil {
 				stop(fmt.Errorf("while changes came in: %w\n%s", err, table.String()))
@@ -405,64 +406,78 @@ func (l *loop) changeRules(ctx context.Context, step func(string, ...any)) error
 // liveLimit is how soon after the compiler a module must decide. Envoy compiles it to machine code meanwhile, six to eight seconds of the processor's time, on all cores.
 const liveLimit = 5 * time.Second
 
-// changeSource has the edge's refusals name another scheme of authentication, and waits until they do.
-func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watch *process.Process) error {
+// changeSource has the refusals name another scheme of authentication, and waits until they do. A machine that has other things to do gets three goes.
+func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watch *process.Process) (err error) {
 	file := filepath.Join(l.root, "filters", "jwt-scope", "scope", "policy.go")
-	text, err := os.ReadFile(file)
+	original, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	best, scheme := time.Duration(math.MaxInt64), "Bearer"
-	for n := 1; n <= 3 && best > liveLimit; n++ {
-		before, changed := "`"+scheme+" realm=\"`", ""
-		scheme = fmt.Sprintf("Changed-%d", n)
-		if changed = strings.Replace(string(text), before, "`"+scheme+" realm=\"`", 1); changed == string(text) {
-			return fmt.Errorf("%s has no %s to change", file, before)
-		}
-		text = []byte(changed)
-		versions := map[string]string{}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	defer func() { // in the end it is as it was, for make, too
+		watch.Stop()
+		err = errors.Join(err, os.WriteFile(file, original, info.Mode().Perm()), os.Chtimes(file, info.ModTime(), info.ModTime()))
+	}()
+	const scheme = "`Bearer realm=\"`"
+	if !strings.Contains(string(original), scheme) {
+		return fmt.Errorf("%s has no %s to change", file, scheme)
+	}
+	best := map[string]time.Duration{}
+	slowest := time.Duration(math.MaxInt64)
+	for n := 1; n <= 3 && slowest > liveLimit; n++ {
+		changed := fmt.Sprintf("Changed-%d", n)
+		before := map[string]string{}
 		for _, f := range made.Filters {
-			if f.Name == "jwt-scope" {
-				if versions[f.String()], err = l.made.Version(f); err != nil {
-					return err
-				}
+			if before[f.String()], err = l.made.Version(f); err != nil {
+				return err
 			}
 		}
-		if err := os.WriteFile(file, text, 0o644); err != nil {
+		began := time.Now()
+		if err := os.WriteFile(file, []byte(strings.Replace(string(original), scheme, "`"+changed+" realm=\"`", 1)), 0o644); err != nil {
 			return err
 		}
-		began := time.Now()
-		slowest := time.Duration(0)
+		slowest = 0
 		for _, f := range made.Filters {
 			if f.Name != "jwt-scope" {
 				continue
 			}
-			limited, cancel := context.WithTimeout(ctx, 3*time.Minute) // of which the compiler takes most
-			err := l.await(limited, "the new module of "+f.String()+" is published", func() bool {
-				v, err := l.made.Version(f)
-				return err == nil && v != versions[f.String()]
-			})
-			published := time.Now()
-			if err == nil {
-				err = l.live(limited, f)
-			}
-			cancel()
+			name := f.String()
+			published, took, err := l.exchanged(ctx, f, before[name])
 			if err != nil {
 				return err
 			}
-			took := time.Since(published)
-			slowest = max(slowest, took)
-			step("the new module of %s was there %.1f s after its source was written, and decided %.1f s later", f, published.Sub(began).Seconds(), took.Seconds())
+			step("the new module of %s was there %.1f s after its source was written, and decided %.1f s later", name, published.Sub(began).Seconds(), took.Seconds())
+			if best[name] == 0 || took < best[name] {
+				best[name] = took
+			}
+			slowest = max(slowest, best[name])
 		}
-		best = min(best, slowest)
-		if a, err := (client{}).send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/orders/7"); err != nil || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), scheme+" ") {
+		if a, err := (client{}).send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/orders/7"); err != nil || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), changed+" ") {
 			return fmt.Errorf("the changed source does not decide: %s %q, %w", a, a.header.Get("WWW-Authenticate"), err)
 		}
 	}
-	if best > liveLimit {
-		return fmt.Errorf("a new module took %s to decide, more than %s", best, liveLimit)
+	if slowest > liveLimit {
+		return fmt.Errorf("a new module took %s to decide, more than %s", slowest, liveLimit)
 	}
 	return nil
+}
+
+// exchanged waits until a filter is published in another version than before, and then until its proxy has that.
+func (l *loop) exchanged(ctx context.Context, f made.Filter, before string) (published time.Time, took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute) // of which the compiler may take most
+	defer cancel()
+	if err := l.await(ctx, "the new module of "+f.String()+" is published", func() bool {
+		v, err := l.made.Version(f)
+		return err == nil && v != before
+	}); err != nil {
+		return published, 0, err
+	}
+	published = time.Now()
+	err = l.live(ctx, f)
+	return published, time.Since(published), err
 }
 
 // traced sends a request with a trace of its own, and waits until the collector tells of both proxies' spans in it, with what was decided.
@@ -473,37 +488,42 @@ func (l *loop) traced(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	type span []string // what its line has
 	for _, c := range []struct {
 		token string
-		spans []string // a pattern for each line
+		spans []span
 	}{
-		{key.Token(claims("tracer", "orders:read", time.Now(), time.Hour)), []string{`ingress.* tollgate\.decision=via_upstream`, `ingress.* tollgate\.decision=via_upstream.* tollgate\.peer=spiffe://edge\.example\.com/ns/edge/sa/gateway`}},
-		{key.Token(claims("tracer", "", time.Now(), time.Hour)), []string{`ingress.* tollgate\.decision=tollgate\.jwt_scope\.read-orders\.insufficient_scope`}},
+		{key.Token(claims("tracer", "orders:read", time.Now(), time.Hour)), []span{
+			{" node_id=edge ", " tollgate.decision=via_upstream"}, {" node_id=mesh ", " tollgate.decision=via_upstream", " tollgate.peer=spiffe://edge.example.com/ns/edge/sa/gateway"}}},
+		{key.Token(claims("tracer", "", time.Now(), time.Hour)), []span{{" node_id=edge ", " tollgate.decision=tollgate.jwt_scope.read-orders.insufficient_scope"}}},
 	} {
 		trace := hex.EncodeToString(random(16))
 		if _, err := (client{}).send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/orders/7", bearer(c.token), [2]string{"Traceparent", "00-" + trace + "-" + hex.EncodeToString(random(8)) + "-01"}); err != nil {
 			return err
 		}
-		told, missing := "", ""
+		told, missing := "", span(nil)
 		if err := l.await(ctx, "the collector has the trace", func() bool {
 			text, err := l.compose.cmd(ctx, "logs", "--no-color", "otel").Output()
 			if err != nil {
 				return false
 			}
-			told, missing = "", ""
+			var lines []string
 			for line := range strings.Lines(string(text)) {
 				if strings.Contains(line, trace) {
-					told += line
+					lines = append(lines, line)
 				}
 			}
+			told, missing = strings.Join(lines, ""), nil
 			for _, s := range c.spans {
-				if !regexp.MustCompile(s).MatchString(told) {
+				if !slices.ContainsFunc(lines, func(line string) bool {
+					return !slices.ContainsFunc(s, func(part string) bool { return !strings.Contains(line, part) })
+				}) {
 					missing = s
 				}
 			}
-			return missing == ""
+			return missing == nil
 		}); err != nil {
-			return fmt.Errorf("%w: no line fits %s:\n%s", err, missing, told)
+			return fmt.Errorf("%w: no line has %q:\n%s", err, missing, told)
 		}
 	}
 	return nil
