@@ -266,6 +266,7 @@ func (l *loop) logged(ctx context.Context) error {
 		for _, want := range []string{
 			`"details":"tollgate.jwt_scope.read-orders.token_expired"`, `"details":"tollgate.rate_limit.reports.rate_limited"`, `"details":"tollgate.edge_stamp.everything.stamp_replayed"`,
 			`"details":"tollgate.edge_stamp.everything.peer_untrusted"`, `"peer":"spiffe://edge.example.com/ns/edge/sa/gateway"`, `"identity":"{\"`,
+			`"filter":"jwt_scope"`, `"outcome":"denied"`, `"rule":"reports"`, `"code":"stamp_replayed"`, `"outcome":"allowed"`,
 		} {
 			if !strings.Contains(logs, want) {
 				missing = want
