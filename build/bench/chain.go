@@ -25,9 +25,9 @@ const chainRate = 200
 
 // The rows of -chain.
 const (
-	disjoint     = "each verifies: jwt_authn+rbac twice"
-	introspected = "each verifies, the second asks: jwt_authn+rbac, ext_authz"
-	slowly       = introspected + ", which takes %s"
+	disjoint     = "jwt_authn+rbac at both"
+	introspected = "jwt_authn+rbac at both, ext_authz at the second"
+	slowly       = "jwt_authn+rbac at both, ext_authz that takes %s"
 	integrated   = "verified once, stamped, trusted: %s"
 )
 
