@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +73,31 @@ var newCode = regexp.MustCompile(`\bNew(?:Code|Hidden|Undecided)\("([a-z_]+)"`)
 // codes are those that the filters' code makes.
 func codes(t *testing.T) map[string]bool {
 	t.Helper()
+	found := made(t, newCode)
+	if len(found) < 30 {
+		t.Fatalf("the code has %d codes: they are made in another way than this test reads", len(found))
+	}
+	return found
+}
+
+// The logs of the local loop call the same codes errors as the filters' counters do.
+func TestLoggedOutcomes(t *testing.T) {
+	undecided := slices.Sorted(maps.Keys(made(t, regexp.MustCompile(`\bNewUndecided\("([a-z_]+)"`))))
+	if len(undecided) < 4 {
+		t.Fatalf("the code has the undecided codes %q", undecided)
+	}
+	want := "in ['" + strings.Join(undecided, "', '") + "'] ? 'error'"
+	for _, proxy := range []string{"edge", "mesh"} {
+		text, err := os.ReadFile(filepath.Join(root(t), "envoy", proxy, "envoy.yaml"))
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("envoy/%s/envoy.yaml: the outcome of the access log is not %s, %v", proxy, want, err)
+		}
+	}
+}
+
+// made are the names that a pattern finds in the filters' code.
+func made(t *testing.T, pattern *regexp.Regexp) map[string]bool {
+	t.Helper()
 	found := map[string]bool{}
 	for _, dir := range []string{"filters", "shared"} {
 		if err := filepath.WalkDir(filepath.Join(root(t), dir), func(path string, d fs.DirEntry, err error) error {
@@ -78,16 +105,13 @@ func codes(t *testing.T) map[string]bool {
 				return err
 			}
 			text, err := os.ReadFile(path)
-			for _, m := range newCode.FindAllSubmatch(text, -1) {
+			for _, m := range pattern.FindAllSubmatch(text, -1) {
 				found[string(m[1])] = true
 			}
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if len(found) < 30 {
-		t.Fatalf("the code has %d codes: they are made in another way than this test reads", len(found))
 	}
 	return found
 }

@@ -35,7 +35,7 @@ func decisions(list []Decision) string {
 	slices.SortFunc(list, func(a, b Decision) int {
 		return cmp.Or(cmp.Compare(rank(a.Outcome), rank(b.Outcome)), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Code, b.Code))
 	})
-	const width, row, label, number = 344, 24, 184, 56
+	const width, row, label, number = 344, 24, 200, 56
 	d := &drawing{width: width, height: float64(max(1, len(list)) * row)}
 	highest := 1.0
 	for _, l := range list {
