@@ -1,0 +1,175 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tollgate-wasm/tollgate/build/loop/made"
+	"github.com/tollgate-wasm/tollgate/build/process"
+)
+
+// changes brings other rules and another module to the running proxies, while try goes on.
+func (l *loop) changes(ctx context.Context, step func(string, ...any)) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	watch, err := process.Start(l.target(ctx, "watch"))
+	if err != nil {
+		return err
+	}
+	defer watch.Stop()
+	if err := watch.Await(func() bool { return strings.Contains(watch.Log(), "watching ") }, time.Minute); err != nil {
+		return fmt.Errorf("make watch: %w\n%s", err, watch.Log())
+	}
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	defer stop(nil)
+	tries := 0
+	wait.Go(func() {
+		for pace := time.NewTicker(time.Second); ctx.Err() == nil; <-pace.C {
+			var table strings.Builder
+			if err := l.try(ctx, &table); err != nil && ctx.Err() == nil {
+				stop(fmt.Errorf("while changes came in: %w\n%s", err, table.String()))
+			}
+			tries++
+		}
+	})
+	step("make watch: changed rules, while make try goes on")
+	if err := l.changeRules(ctx, step); err != nil {
+		return fmt.Errorf("%w\n%s", err, watch.Log())
+	}
+	step("make watch: a changed source, while make try goes on")
+	if err := l.changeSource(ctx, step, watch); err != nil {
+		return fmt.Errorf("%w\n%s", err, watch.Log())
+	}
+	stop(nil)
+	wait.Wait()
+	step("make try went through %d times meanwhile", tries)
+	return nil
+}
+
+// changeLimit is how soon a changed rule must be live. A machine that has other things to do gets three goes.
+const changeLimit = 2 * time.Second
+
+func (l *loop) changeRules(ctx context.Context, step func(string, ...any)) error {
+	file := filepath.Join(l.root, "envoy", "edge", "jwt-scope.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	best := time.Duration(math.MaxInt64)
+	for n := 1; n <= 3 && best > changeLimit; n++ {
+		path := fmt.Sprintf("/archive-%d", n)
+		address := "http://" + l.ports.address("EDGE_PORT") + path
+		if a, err := (client{}).send(ctx, "GET", address); err != nil || a.String() != "403 no_rule" {
+			return fmt.Errorf("GET %s before there is a rule: %s, %w", path, a, err)
+		}
+		changed := strings.Replace(string(text), "\nrules:\n", fmt.Sprintf("\nrules:\n- name: archive-%d\n  match: [{paths: [%s]}]\n  require: {scopes: {all: [\"archive:read\"]}}\n", n, path), 1)
+		began := time.Now()
+		if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+			return err
+		}
+		limited, cancel := context.WithTimeout(ctx, time.Minute)
+		err := l.await(limited, "the changed rule decides", func() bool {
+			a, err := client{}.send(limited, "GET", address)
+			return err == nil && a.String() == "401 token_missing"
+		})
+		cancel()
+		if err != nil {
+			return err
+		}
+		took := time.Since(began)
+		best = min(best, took)
+		step("a changed rule decides %.2f s after its file was written", took.Seconds())
+	}
+	if best > changeLimit {
+		return fmt.Errorf("a changed rule took %s, more than %s", best, changeLimit)
+	}
+	return nil
+}
+
+// liveLimit is how soon after the compiler a module must decide. Envoy compiles it to machine code meanwhile, six to eight seconds of the processor's time, on all cores.
+const liveLimit = 5 * time.Second
+
+// changeSource has the refusals name another scheme of authentication, and waits until they do. A machine that has other things to do gets three goes.
+func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watch *process.Process) (err error) {
+	file := filepath.Join(l.root, "filters", "jwt-scope", "scope", "policy.go")
+	original, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	defer func() { // in the end it is as it was, for make, too
+		watch.Stop()
+		err = errors.Join(err, os.WriteFile(file, original, info.Mode().Perm()), os.Chtimes(file, info.ModTime(), info.ModTime()))
+	}()
+	const scheme = "`Bearer realm=\"`"
+	if !strings.Contains(string(original), scheme) {
+		return fmt.Errorf("%s has no %s to change", file, scheme)
+	}
+	best := map[string]time.Duration{}
+	slowest := time.Duration(math.MaxInt64)
+	for n := 1; n <= 3 && slowest > liveLimit; n++ {
+		changed := fmt.Sprintf("Changed-%d", n)
+		before := map[string]string{}
+		for _, f := range made.Filters {
+			if before[f.String()], err = l.made.Version(f); err != nil {
+				return err
+			}
+		}
+		began := time.Now()
+		if err := os.WriteFile(file, []byte(strings.Replace(string(original), scheme, "`"+changed+" realm=\"`", 1)), 0o644); err != nil {
+			return err
+		}
+		slowest = 0
+		for _, f := range made.Filters {
+			if f.Name != "jwt-scope" {
+				continue
+			}
+			name := f.String()
+			published, took, err := l.exchanged(ctx, f, before[name])
+			if err != nil {
+				return err
+			}
+			step("the new module of %s was there %.1f s after its source was written, and decided %.1f s later", name, published.Sub(began).Seconds(), took.Seconds())
+			if best[name] == 0 || took < best[name] {
+				best[name] = took
+			}
+			slowest = max(slowest, best[name])
+		}
+		if a, err := (client{}).send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/orders/7"); err != nil || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), changed+" ") {
+			return fmt.Errorf("the changed source does not decide: %s %q, %w", a, a.header.Get("WWW-Authenticate"), err)
+		}
+	}
+	if slowest > liveLimit {
+		return fmt.Errorf("a new module took %s to decide, more than %s", slowest, liveLimit)
+	}
+	return nil
+}
+
+// exchanged waits until a filter is published in another version than before, and then until its proxy has that.
+func (l *loop) exchanged(ctx context.Context, f made.Filter, before string) (published time.Time, took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute) // of which the compiler may take most
+	defer cancel()
+	if err := l.await(ctx, "the new module of "+f.String()+" is published", func() bool {
+		v, err := l.made.Version(f)
+		return err == nil && v != before
+	}); err != nil {
+		return published, 0, err
+	}
+	published = time.Now()
+	err = l.live(ctx, f)
+	return published, time.Since(published), err
+}
