@@ -22,7 +22,7 @@ import (
 )
 
 // testTimeout is for all of it, but for fetching and building programs the first time.
-const testTimeout = 10 * time.Minute
+const testTimeout = 20 * time.Minute
 
 const banner = `
 ************************************************************************
