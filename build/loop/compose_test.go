@@ -327,3 +327,15 @@ func TestTryKnowsTheConfigurations(t *testing.T) {
 		t.Errorf("reports are limited to %+v, not %d a minute", r, reportsLimit)
 	}
 }
+
+// What cannot be run is told, and fails where everything must run.
+func TestNotRun(t *testing.T) {
+	why := errors.New("no engine")
+	for ci, want := range map[string]error{"true": why, "": nil} {
+		t.Setenv("CI", ci)
+		var told strings.Builder
+		if err := notRun(&told, "the test", why); err != want || !strings.Contains(told.String(), "*** NOT RUN: the test.\n*** no engine\n") {
+			t.Errorf("CI=%s: %v, %q", ci, err, told.String())
+		}
+	}
+}

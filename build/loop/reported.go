@@ -41,11 +41,7 @@ func (l *loop) reported(ctx context.Context, step func(string, ...any)) error {
 
 	program, err := backends.Chromium(os.Stdout)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "\n*** NOT RUN: the report in a browser.\n*** %v\n\n", err)
-		if os.Getenv("CI") == "true" {
-			return err
-		}
-		return nil
+		return notRun(os.Stderr, "the report in a browser", err)
 	}
 	dir, err := os.MkdirTemp("", "tollgate-report-")
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -24,12 +25,15 @@ import (
 // testTimeout is for all of it, but for fetching and building programs the first time.
 const testTimeout = 20 * time.Minute
 
-const banner = `
-************************************************************************
-*** NOT RUN: make test-compose.
-*** %v
-************************************************************************
-`
+// notRun tells loudly what cannot be run here, and why; where CI=true, everything must run, and it is an error.
+func notRun(w io.Writer, what string, why error) error {
+	line := strings.Repeat("*", 72)
+	fmt.Fprintf(w, "\n%s\n*** NOT RUN: %s.\n*** %v\n%s\n", line, what, why, line)
+	if os.Getenv("CI") == "true" {
+		return why
+	}
+	return nil
+}
 
 // test brings everything up, tries it, changes it while it runs, and takes it down, with the targets that people use: with the user's Docker and the official images, or with images made here in an engine
 // of its own.
@@ -70,25 +74,21 @@ func test(ctx context.Context, root string) (err error) {
 		l.compose = c
 	case errors.Is(err, errNoDocker):
 		step("%v", err)
-		e, err := engine.Start(os.Stdout)
-		if errors.Is(err, engine.ErrNotHere) {
-			fmt.Fprintf(os.Stderr, banner, err)
-			if os.Getenv("CI") == "true" {
-				return err
-			}
-			return nil
+		e, problem := engine.Start(os.Stdout)
+		if errors.Is(problem, engine.ErrNotHere) {
+			return notRun(os.Stderr, "make test-compose", problem)
 		}
-		if err != nil {
-			return err
+		if problem != nil {
+			return problem
 		}
-		defer func() {
+		defer func() { // of the function's own err
 			step("stopping the engine")
 			err = errors.Join(err, e.Stop())
 		}()
 		step("an engine of its own serves; images are made of the real programs")
-		images, left, err := e.StandIns(ctx, os.Stdout)
-		if err != nil {
-			return err
+		images, left, problem := e.StandIns(ctx, os.Stdout)
+		if problem != nil {
+			return problem
 		}
 		for profile, why := range left {
 			running = slices.DeleteFunc(running, func(p string) bool { return p == profile })
