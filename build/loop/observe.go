@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -206,51 +205,4 @@ func (l *loop) state(ctx context.Context, name string) (string, error) {
 		}
 	}
 	return "", errors.Join(err, fmt.Errorf("there is no alert %s", name))
-}
-
-// found waits until a query finds a number.
-func (l *loop) found(ctx context.Context, query string, overTime bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("20 seconds"))
-	defer cancel()
-	var last error
-	if err := l.await(ctx, "Prometheus finds something", func() bool {
-		now := time.Now()
-		path, values := "query", url.Values{"query": {query}}
-		if overTime {
-			path = "query_range"
-			values["start"], values["end"], values["step"] = []string{now.Add(-15 * time.Minute).Format(time.RFC3339)}, []string{now.Format(time.RFC3339)}, []string{"2s"}
-		}
-		var answer struct {
-			Result []struct {
-				Value  [2]any // a time and a number, which is text
-				Values [][2]any
-			}
-		}
-		last = l.prometheus(ctx, path, values, &answer)
-		for _, r := range answer.Result {
-			if slices.ContainsFunc(append(r.Values, r.Value), func(v [2]any) bool { return v[1] != nil && v[1] != "NaN" }) {
-				return last == nil
-			}
-		}
-		return false
-	}); err != nil {
-		return fmt.Errorf("%w: %s (%v)", err, query, last)
-	}
-	return nil
-}
-
-// prometheus asks its API.
-func (l *loop) prometheus(ctx context.Context, path string, values url.Values, into any) error {
-	a, err := client{}.send(ctx, "GET", "http://"+l.ports.address("PROMETHEUS_PORT")+"/api/v1/"+path+"?"+values.Encode())
-	if err != nil {
-		return err
-	}
-	var answer struct {
-		Status, Error string
-		Data          json.RawMessage
-	}
-	if err := json.Unmarshal([]byte(a.body), &answer); err != nil || answer.Status != "success" {
-		return fmt.Errorf("the answer of Prometheus is %s: %.300s", a, a.body)
-	}
-	return json.Unmarshal(answer.Data, into)
 }

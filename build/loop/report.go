@@ -17,7 +17,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -235,51 +234,6 @@ func (l *loop) lines(ctx context.Context, sent []report.Sent) (lines []report.Li
 		return nil, errors.Join(fmt.Errorf("%w; %d are missing", err, missing), problem)
 	}
 	return lines, nil
-}
-
-// query asks Prometheus for what an expression is at a time.
-func (l *loop) query(ctx context.Context, expression string, at time.Time) ([]sampled, error) {
-	form := url.Values{"query": {expression}, "time": {strconv.FormatFloat(float64(at.UnixMilli())/1e3, 'f', 3, 64)}}
-	a, err := client{}.send(ctx, "GET", "http://"+l.ports.address("PROMETHEUS_PORT")+"/api/v1/query?"+form.Encode())
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Error string
-		Data  struct{ Result []sampled }
-	}
-	if err := json.Unmarshal([]byte(a.body), &answer); err != nil {
-		return nil, fmt.Errorf("the answer of Prometheus, %d, is no JSON: %w", a.status, err)
-	}
-	if a.status != http.StatusOK {
-		return nil, fmt.Errorf("the answer of Prometheus to %s is %d: %s", expression, a.status, answer.Error)
-	}
-	return answer.Data.Result, nil
-}
-
-// sampled is a series of Prometheus': one value, or those of a range.
-type sampled struct {
-	Metric map[string]string
-	Value  value
-	Values []value
-}
-
-// value is [seconds, "number"].
-type value struct {
-	time   time.Time
-	number float64
-}
-
-func (v *value) UnmarshalJSON(text []byte) error {
-	var seconds float64
-	var number string
-	if err := json.Unmarshal(text, &[]any{&seconds, &number}); err != nil {
-		return err
-	}
-	v.time = time.UnixMilli(int64(seconds*1e3 + 0.5))
-	var err error
-	v.number, err = strconv.ParseFloat(number, 64)
-	return err
 }
 
 // scraped waits until Prometheus has looked at both proxies once more, and returns when, and what their filters have counted.

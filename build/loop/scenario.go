@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -180,8 +179,6 @@ func (l *loop) logged(ctx context.Context) error {
 
 // measured waits until Prometheus has what the filters of both proxies and the rate-limit service have counted, in labels.
 func (l *loop) measured(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	for _, query := range []string{
 		`up{job="envoy",proxy="edge"} == 1`, `up{job="envoy",proxy="mesh"} == 1`, `up{job="ratelimit"} == 1`,
 		`tollgate_jwt_scope{proxy="edge",rule="read-orders",outcome="denied",code="token_expired"} >= 1`,
@@ -189,14 +186,8 @@ func (l *loop) measured(ctx context.Context) error {
 		`tollgate_edge_stamp{proxy="mesh",rule="everything",outcome="denied",code="stamp_replayed"} >= 1`,
 		`tollgate_jwt_scope{proxy="mesh",rule="read-orders",outcome="allowed",code="ok"} >= 1`,
 	} {
-		address := "http://" + l.ports.address("PROMETHEUS_PORT") + "/api/v1/query?query=" + url.QueryEscape(query)
-		last := ""
-		if err := l.await(ctx, "Prometheus has "+query, func() bool {
-			a, err := client{}.send(ctx, "GET", address)
-			last = a.body
-			return err == nil && a.status == 200 && strings.Contains(a.body, `"metric":`)
-		}); err != nil {
-			return fmt.Errorf("%w; it answers %s", err, last)
+		if err := l.found(ctx, query, false); err != nil {
+			return err
 		}
 	}
 	return nil
