@@ -53,6 +53,9 @@ func (l *loop) changes(ctx context.Context, step func(string, ...any)) error {
 	}
 	stop(nil)
 	wait.Wait()
+	if err := context.Cause(ctx); err != context.Canceled { // a try that failed when nobody waited any more
+		return err
+	}
 	step("make try went through %d times meanwhile", tries)
 	return nil
 }
@@ -69,8 +72,7 @@ func (l *loop) changeRules(ctx context.Context, step func(string, ...any)) error
 	best := time.Duration(math.MaxInt64)
 	for n := 1; n <= 3 && best > changeLimit; n++ {
 		path := fmt.Sprintf("/archive-%d", n)
-		address := "http://" + l.ports.address("EDGE_PORT") + path
-		if a, err := (client{}).send(ctx, "GET", address); err != nil || a.String() != "403 no_rule" {
+		if a, err := l.get(ctx, path); err != nil || a.String() != "403 no_rule" {
 			return fmt.Errorf("GET %s before there is a rule: %s, %w", path, a, err)
 		}
 		changed := strings.Replace(string(text), "\nrules:\n", fmt.Sprintf("\nrules:\n- name: archive-%d\n  match: [{paths: [%s]}]\n  require: {scopes: {all: [\"archive:read\"]}}\n", n, path), 1)
@@ -80,7 +82,7 @@ func (l *loop) changeRules(ctx context.Context, step func(string, ...any)) error
 		}
 		limited, cancel := context.WithTimeout(ctx, time.Minute)
 		err := l.await(limited, "the changed rule decides", func() bool {
-			a, err := client{}.send(limited, "GET", address)
+			a, err := l.get(limited, path)
 			return err == nil && a.String() == "401 token_missing"
 		})
 		cancel()
@@ -149,7 +151,7 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 			}
 			slowest = max(slowest, best[name])
 		}
-		if a, err := (client{}).send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/orders/7"); err != nil || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), changed+" ") {
+		if a, err := l.get(ctx, "/orders/7"); err != nil || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), changed+" ") {
 			return fmt.Errorf("the changed source does not decide: %s %q, %w", a, a.header.Get("WWW-Authenticate"), err)
 		}
 	}

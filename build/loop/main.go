@@ -194,7 +194,7 @@ func (l *loop) works(ctx context.Context) error {
 	for what, token := range tokens {
 		last := ""
 		if err := l.await(ctx, "GET /orders/7 with "+what+" is let through", func() bool {
-			a, err := client{}.send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/orders/7", bearer(token))
+			a, err := l.get(ctx, "/orders/7", bearer(token))
 			if last = a.String(); err != nil {
 				last = err.Error()
 			}

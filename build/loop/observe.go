@@ -34,7 +34,7 @@ func (l *loop) observed(ctx context.Context, step func(string, ...any)) error {
 	}
 	away := claims("observed", "orders:read", time.Now(), time.Hour)
 	away["iss"] = keycloakIssuer
-	if a, err := l.get(ctx, "/orders/7", mint.New("away", jose.RS256).Token(away)); err != nil || a.String() != "503 keys_unavailable" {
+	if a, err := l.get(ctx, "/orders/7", bearer(mint.New("away", jose.RS256).Token(away))); err != nil || a.String() != "503 keys_unavailable" {
 		return fmt.Errorf("a token of Keycloak, which is not running here, is answered %s, not 503 keys_unavailable (%v)", a, err)
 	}
 	panels, err := l.dashboards(ctx)
@@ -58,11 +58,6 @@ func (l *loop) observed(ctx context.Context, step func(string, ...any)) error {
 
 // keycloakIssuer is the second that edge/jwt-scope.yaml trusts.
 const keycloakIssuer = "http://127.0.0.1:8180/realms/shop"
-
-// get asks the edge.
-func (l *loop) get(ctx context.Context, path, token string) (answer, error) {
-	return client{}.send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+path, bearer(token))
-}
 
 // dashboards asks what Grafana would ask, until everything has an answer.
 func (l *loop) dashboards(ctx context.Context) (queries int, err error) {
@@ -168,7 +163,7 @@ func (l *loop) limiterDown(ctx context.Context, step func(string, ...any), token
 		return err
 	}
 	if err := l.await(ctx, name+" is raised", func() bool {
-		a, err := l.get(ctx, "/orders/7", token)
+		a, err := l.get(ctx, "/orders/7", bearer(token))
 		if err != nil || a.status != http.StatusOK { // onError: local
 			return false
 		}

@@ -118,7 +118,7 @@ func (l *loop) token(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("make token: %w\n%s", err, problems.String())
 		}
-		a, err := client{}.send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/orders/7", bearer(strings.TrimSpace(string(token))))
+		a, err := l.get(ctx, "/orders/7", bearer(strings.TrimSpace(string(token))))
 		if err != nil || a.String() != want {
 			return fmt.Errorf("with the token of make token SCOPE=%s: %s, %w, want %s", scope, a, err, want)
 		}
@@ -211,7 +211,7 @@ func (l *loop) traced(ctx context.Context) error {
 		{key.Token(claims("tracer", "", time.Now(), time.Hour)), []span{{" node_id=edge ", " tollgate.decision=tollgate.jwt_scope.read-orders.insufficient_scope"}}},
 	} {
 		trace := hex.EncodeToString(random(16))
-		if _, err := (client{}).send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+"/orders/7", bearer(c.token), [2]string{"Traceparent", "00-" + trace + "-" + hex.EncodeToString(random(8)) + "-01"}); err != nil {
+		if _, err := l.get(ctx, "/orders/7", bearer(c.token), [2]string{"Traceparent", "00-" + trace + "-" + hex.EncodeToString(random(8)) + "-01"}); err != nil {
 			return err
 		}
 		told, missing := "", span(nil)

@@ -102,6 +102,11 @@ func exchange(ctx context.Context, transport *http.Transport, method, address st
 	return a, err
 }
 
+// get asks the edge.
+func (l *loop) get(ctx context.Context, path string, headers ...[2]string) (answer, error) {
+	return client{}.send(ctx, "GET", "http://"+l.ports.address("EDGE_PORT")+path, headers...)
+}
+
 func bearer(token string) [2]string { return [2]string{"Authorization", "Bearer " + token} }
 
 // errDifferent means that an answer is not as it should be.
