@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
@@ -31,19 +32,10 @@ type snippet struct{ file, language, text string }
 
 var fence = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
 
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := envoybin.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md")
-	list.Dir = root(t)
+	list.Dir = checkout.Root(t)
 	out, err := list.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +74,7 @@ func sample(t *testing.T, file string) string {
 
 // Every snippet has a language for which there is a check here.
 func TestSnippets(t *testing.T) {
-	makefile, err := os.ReadFile(filepath.Join(root(t), "Makefile"))
+	makefile, err := os.ReadFile(filepath.Join(checkout.Root(t), "Makefile"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,11 +139,11 @@ func TestSnippets(t *testing.T) {
 				case "kubectl":
 					checkKubectl(t, s.file, rest)
 				case "helm": // e2e/istio and e2e/istio/resources render what it sets
-					if _, err := os.Stat(filepath.Join(root(t), "WasmPlugin", "Chart.yaml")); err != nil || !slices.Contains(strings.Fields(rest), "WasmPlugin") {
+					if _, err := os.Stat(filepath.Join(checkout.Root(t), "WasmPlugin", "Chart.yaml")); err != nil || !slices.Contains(strings.Fields(rest), "WasmPlugin") {
 						t.Errorf("%s: %q: %v", s.file, line, err)
 					}
 				case "WasmPlugin/trust/make-ca.sh": // e2e/istio makes its authorities with it
-					if info, err := os.Stat(filepath.Join(root(t), word)); err != nil || info.Mode()&0o111 == 0 {
+					if info, err := os.Stat(filepath.Join(checkout.Root(t), word)); err != nil || info.Mode()&0o111 == 0 {
 						t.Errorf("%s: %s is no program (%v)", s.file, word, err)
 					}
 				case "(printf": // build/observe makes a PrometheusRule with it
@@ -256,7 +248,7 @@ func command(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "tollgate")
 	build := exec.Command("go", "build", "-o", program, "./build/tollgate")
-	build.Dir = root(t)
+	build.Dir = checkout.Root(t)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -300,7 +292,7 @@ const loopReadme = "envoy/README.md"
 
 // checkRule has jwt-scope take a rule among those of the local loop's edge.
 func checkRule(t *testing.T, s snippet) {
-	text, err := os.ReadFile(filepath.Join(root(t), "envoy", "edge", "jwt-scope.yaml"))
+	text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", "edge", "jwt-scope.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +320,7 @@ func checkKustomization(t *testing.T, s snippet) {
 
 // checkKind looks for a folder for kustomize.
 func checkKind(t *testing.T, file, path, kind string) {
-	text, err := os.ReadFile(filepath.Join(root(t), path, "kustomization.yaml"))
+	text, err := os.ReadFile(filepath.Join(checkout.Root(t), path, "kustomization.yaml"))
 	if err != nil || !strings.Contains(string(text), "\nkind: "+kind+"\n") {
 		t.Errorf("%s: %s is no %s (%v)", file, path, kind, err)
 	}
@@ -388,7 +380,7 @@ func checkFaults(t *testing.T, s snippet) {
 func TestLinks(t *testing.T) {
 	for file, text := range documents(t) {
 		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(root(t), filepath.Dir(file), m[1])); err != nil {
+			if _, err := os.Stat(filepath.Join(checkout.Root(t), filepath.Dir(file), m[1])); err != nil {
 				t.Errorf("%s links to %s, which is not there", file, m[1])
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
@@ -27,19 +27,10 @@ var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/
 // modules are the filters with the bytes that their modules may have.
 var modules = map[string]int{"jwt-scope": 3_500_000, "edge-stamp": 4_000_000, "rate-limit": 3_500_000}
 
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := envoybin.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list"}, args...)...)
-	cmd.Dir = root(t)
+	cmd.Dir = checkout.Root(t)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	out, err := cmd.Output()
 	if err != nil {
@@ -60,7 +51,7 @@ func TestPurePackages(t *testing.T) {
 				t.Errorf("%s imports %s", p, dep)
 			}
 		}
-		files, err := filepath.Glob(filepath.Join(root(t), p, "*.go"))
+		files, err := filepath.Glob(filepath.Join(checkout.Root(t), p, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s has no files (%v)", p, err)
 		}
@@ -96,7 +87,7 @@ func TestGuestCode(t *testing.T) {
 		if !ok {
 			continue
 		}
-		files, err := filepath.Glob(filepath.Join(root(t), dir, "*.go"))
+		files, err := filepath.Glob(filepath.Join(checkout.Root(t), dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +140,7 @@ func TestModules(t *testing.T) {
 // A module is the same bytes wherever and however often it is built: here from a copy of the sources in another folder, with an empty build cache.
 func TestReproducible(t *testing.T) {
 	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.go", "*.s", "*.pgo", "go.mod", "go.sum", "Makefile", "build/pretty")
-	list.Dir = root(t)
+	list.Dir = checkout.Root(t)
 	files, err := list.Output()
 	if err != nil {
 		t.Fatalf("git ls-files: %v", err)
@@ -194,7 +185,7 @@ func TestReproducible(t *testing.T) {
 
 // Every id in e2e/ATTACKS.md stands in a test, or in a table that tests read.
 func TestAttacksHaveTests(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(root(t), "e2e", "ATTACKS.md"))
+	b, err := os.ReadFile(filepath.Join(checkout.Root(t), "e2e", "ATTACKS.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +198,7 @@ func TestAttacksHaveTests(t *testing.T) {
 		}
 		last[name[0]]++
 		list := exec.Command("git", "grep", "--untracked", "-lw", "-e", name, "--", "*_test.go", "shared/guest/probetest/*.go")
-		list.Dir = root(t)
+		list.Dir = checkout.Root(t)
 		if out, err := list.Output(); err != nil || len(bytes.TrimSpace(out)) == 0 {
 			t.Errorf("%s has no test: %v", name, err)
 		}
@@ -221,7 +212,7 @@ func TestAttacksHaveTests(t *testing.T) {
 
 // J30: MACs are compared in constant time.
 func TestMACsInConstantTime(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(root(t), "shared", "jose", "hmac.go"))
+	b, err := os.ReadFile(filepath.Join(checkout.Root(t), "shared", "jose", "hmac.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +224,7 @@ func TestMACsInConstantTime(t *testing.T) {
 // W32: precompiled code in a module is not checked against its source, so no configuration of ours allows it.
 func TestNothingPrecompiled(t *testing.T) {
 	list := exec.Command("git", "grep", "-lE", "allow_precompiled|allowPrecompiled")
-	list.Dir = root(t)
+	list.Dir = checkout.Root(t)
 	out, err := list.Output()
 	if _, none := err.(*exec.ExitError); err != nil && !none {
 		t.Fatal(err)
@@ -248,7 +239,7 @@ func TestNothingPrecompiled(t *testing.T) {
 // A test that skips proves nothing. The only one that may is the one for vectors that people elsewhere do not have, and it fails under CI=true.
 func TestNothingSkips(t *testing.T) {
 	list := exec.Command("git", "grep", "-lE", `\.Skip(f|Now)?\(`, "--", "*.go")
-	list.Dir = root(t)
+	list.Dir = checkout.Root(t)
 	out, err := list.Output()
 	if err != nil {
 		t.Fatal(err)

@@ -18,24 +18,16 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/backends"
+	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/build/loop/made"
 )
-
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := envoybin.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 // prepared is a folder with all that is made.
 func prepared(t *testing.T) (dir string, f *made.Folder) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "compose")
-	f = made.New(root(t), dir)
+	f = made.New(checkout.Root(t), dir)
 	if err := f.Prepare(); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +63,7 @@ type service struct {
 
 func services(t *testing.T) map[string]service {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root(t), "envoy", "docker-compose.yaml"))
+	text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", "docker-compose.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +150,7 @@ func TestMounts(t *testing.T) {
 		if rest, ok := strings.CutPrefix(path, variable); ok {
 			return dir + rest
 		}
-		return filepath.Join(root(t), "envoy", path)
+		return filepath.Join(checkout.Root(t), "envoy", path)
 	}
 	for name, s := range services(t) {
 		for _, v := range s.Volumes {
@@ -216,7 +208,7 @@ func TestEnvoyValidates(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, proxy := range []string{"edge", "mesh"} {
-		text, err := os.ReadFile(filepath.Join(root(t), "envoy", proxy, "envoy.yaml"))
+		text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", proxy, "envoy.yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,14 +252,14 @@ func TestEnvoyValidates(t *testing.T) {
 // What is in git for the loop has no secret: keys are made, passwords are made, and what is made is not in git.
 func TestNoSecrets(t *testing.T) {
 	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "envoy", "build/loop", "build/engine")
-	list.Dir = root(t)
+	list.Dir = checkout.Root(t)
 	out, err := list.Output()
 	if err != nil || len(out) == 0 {
 		t.Fatalf("git ls-files: %q, %v", out, err)
 	}
 	secret := regexp.MustCompile(`-----BEGIN [A-Z]|"d"\s*:\s*"|(?i:password|secret)["']?\s*[:=]\s*["']?[A-Za-z0-9]{8}|eyJ[A-Za-z0-9_-]{10,}`)
 	for _, f := range strings.Fields(string(out)) {
-		b, err := os.ReadFile(filepath.Join(root(t), f))
+		b, err := os.ReadFile(filepath.Join(checkout.Root(t), f))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +268,7 @@ func TestNoSecrets(t *testing.T) {
 		}
 	}
 	ignored := exec.Command("git", "check-ignore", "--quiet", "build/out/compose/edge.env")
-	ignored.Dir = root(t)
+	ignored.Dir = checkout.Root(t)
 	if err := ignored.Run(); err != nil {
 		t.Errorf("git does not ignore build/out/compose: %v", err)
 	}
@@ -286,7 +278,7 @@ func TestNoSecrets(t *testing.T) {
 func TestTryKnowsTheConfigurations(t *testing.T) {
 	read := func(name string, into any) {
 		t.Helper()
-		b, err := os.ReadFile(filepath.Join(root(t), "envoy", name))
+		b, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", name))
 		if err == nil {
 			err = yaml.Unmarshal(b, into)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/build/loop/report"
 )
 
@@ -23,7 +24,7 @@ import (
 func TestStopwatches(t *testing.T) {
 	var first []byte
 	for proxy, want := range map[string][]string{"edge": append([]string{"stopwatch", "stopwatch"}, behind(report.Edge)...), "mesh": append([]string{"stopwatch"}, behind(report.Mesh)...)} {
-		text, err := os.ReadFile(filepath.Join(root(t), "envoy", proxy, "envoy.yaml"))
+		text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", proxy, "envoy.yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +87,7 @@ func behind(filters []string) (list []string) {
 
 // The sample stays under the limit of a user, so that what it measures is not refusals.
 func TestSampleIsAllowed(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root(t), "envoy", "edge", "rate-limit.yaml"))
+	text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", "edge", "rate-limit.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
@@ -50,7 +51,7 @@ func TestOutdated(t *testing.T) {
 
 // The sources are all that the modules are made of: what the Makefile names, and no test.
 func TestSources(t *testing.T) {
-	files, err := (&loop{root: root(t)}).sources()
+	files, err := (&loop{root: checkout.Root(t)}).sources()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestStampOf(t *testing.T) {
 // What does not compile is told, and watching goes on.
 func TestCompileTellsMistakes(t *testing.T) {
 	var log strings.Builder
-	(&loop{root: root(t)}).compile(t.Context(), &log, []string{"none"})
+	(&loop{root: checkout.Root(t)}).compile(t.Context(), &log, []string{"none"})
 	if !strings.Contains(log.String(), "not compiled") || !strings.Contains(log.String(), "filters/none") {
 		t.Errorf("it says\n%s", log.String())
 	}

@@ -23,21 +23,12 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
 	"sigs.k8s.io/yaml"
 
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/checkout"
 )
-
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := envoybin.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 func dashboards(t *testing.T) []Dashboard {
 	t.Helper()
-	list, err := Dashboards(root(t))
+	list, err := Dashboards(checkout.Root(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +68,7 @@ func TestGrafanaTypes(t *testing.T) {
 		return nil
 	}
 	for _, d := range dashboards(t) {
-		text, err := os.ReadFile(filepath.Join(root(t), DashboardsDir, d.File))
+		text, err := os.ReadFile(filepath.Join(checkout.Root(t), DashboardsDir, d.File))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +154,7 @@ func TestDashboards(t *testing.T) {
 func TestProvisioned(t *testing.T) {
 	read := func(name string, into any) {
 		t.Helper()
-		text, err := os.ReadFile(filepath.Join(root(t), "envoy/grafana/provisioning", name))
+		text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy/grafana/provisioning", name))
 		if err == nil {
 			err = yaml.UnmarshalStrict(text, into)
 		}
@@ -185,7 +176,7 @@ func TestProvisioned(t *testing.T) {
 	if p := providers.Providers; len(p) != 1 || p[0].Type != "file" || strings.TrimPrefix(p[0].Options.Path, mounted) != strings.TrimPrefix(DashboardsDir, "envoy/grafana/provisioning") {
 		t.Errorf("Grafana reads dashboards from %+v", providers)
 	}
-	compose, err := os.ReadFile(filepath.Join(root(t), "envoy/docker-compose.yaml"))
+	compose, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy/docker-compose.yaml"))
 	if err != nil || !strings.Contains(string(compose), "- ./grafana/provisioning:"+mounted+":ro\n") {
 		t.Errorf("docker-compose.yaml mounts no %s (%v)", mounted, err)
 	}
@@ -227,7 +218,7 @@ func TestQueriesNameWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	rules, err := ReadRules(root(t))
+	rules, err := ReadRules(checkout.Root(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
@@ -37,7 +38,7 @@ func metrics(t *testing.T) metricsOf {
 	}
 	tags := statsTags(t)
 	for filter, config := range map[string]string{"jwt-scope": "edge", "rate-limit": "edge", "edge-stamp": "mesh"} {
-		text, err := os.ReadFile(filepath.Join(root(t), "envoy", config, filter+".yaml"))
+		text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", config, filter+".yaml"))
 		if err == nil {
 			text, err = yaml.YAMLToJSON(text)
 		}
@@ -88,7 +89,7 @@ func TestLoggedOutcomes(t *testing.T) {
 	}
 	want := "in ['" + strings.Join(undecided, "', '") + "'] ? 'error'"
 	for _, proxy := range []string{"edge", "mesh"} {
-		text, err := os.ReadFile(filepath.Join(root(t), "envoy", proxy, "envoy.yaml"))
+		text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", proxy, "envoy.yaml"))
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("envoy/%s/envoy.yaml: the outcome of the access log is not %s, %v", proxy, want, err)
 		}
@@ -100,7 +101,7 @@ func made(t *testing.T, pattern *regexp.Regexp) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
 	for _, dir := range []string{"filters", "shared"} {
-		if err := filepath.WalkDir(filepath.Join(root(t), dir), func(path string, d fs.DirEntry, err error) error {
+		if err := filepath.WalkDir(filepath.Join(checkout.Root(t), dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
@@ -125,7 +126,7 @@ type tags []struct {
 // statsTags are those of Istio's bootstrap override; all others are copies of them (build/manifests).
 func statsTags(t *testing.T) (list tags) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root(t), "WasmPlugin/istio/stats/tollgate-stats.yaml"))
+	text, err := os.ReadFile(filepath.Join(checkout.Root(t), "WasmPlugin/istio/stats/tollgate-stats.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/backends"
+	"github.com/tollgate-wasm/tollgate/build/checkout"
 )
 
 // promtool runs it in a folder.
@@ -32,7 +33,7 @@ func promtool(t *testing.T, dir string, args ...string) (string, error) {
 
 func rules(t *testing.T) []Rule {
 	t.Helper()
-	list, err := ReadRules(root(t))
+	list, err := ReadRules(checkout.Root(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func write(t *testing.T, dir, name, text string) {
 
 // TestRules: each alert says how bad it is and what to do, and compares recorded series with numbers only, so that what it watches can be looked at.
 func TestRules(t *testing.T) {
-	dir := filepath.Join(root(t), "envoy/prometheus")
+	dir := filepath.Join(checkout.Root(t), "envoy/prometheus")
 	for _, args := range [][]string{{"check", "rules", "--lint-fatal", filepath.Base(RulesFile)}, {"check", "config", "prometheus.yml"}} {
 		if out, err := promtool(t, dir, args...); err != nil {
 			t.Errorf("promtool %v: %v\n%s", args, err, out)
@@ -91,7 +92,7 @@ func TestRules(t *testing.T) {
 			}
 		}
 	}
-	if readme, err := os.ReadFile(filepath.Join(root(t), "envoy/README.md")); err != nil {
+	if readme, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy/README.md")); err != nil {
 		t.Error(err)
 	} else {
 		for name := range names {
@@ -104,7 +105,7 @@ func TestRules(t *testing.T) {
 
 // TestPrometheusRule: what README.md makes of the file is a resource of the Prometheus operator, with all of it.
 func TestPrometheusRule(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join(root(t), "envoy/README.md"))
+	readme, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy/README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,7 @@ func TestPrometheusRule(t *testing.T) {
 		t.Fatal("envoy/README.md has no command that makes a PrometheusRule")
 	}
 	cmd := exec.Command("bash", "-c", string(m[1]))
-	cmd.Dir = root(t)
+	cmd.Dir = checkout.Root(t)
 	text, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +139,7 @@ func TestPrometheusRule(t *testing.T) {
 
 // TestAlerts: each alert fires in its case and is silent in the opposite one. Without it, its case fails; were it always on, the opposite one would.
 func TestAlerts(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root(t), RulesFile))
+	text, err := os.ReadFile(filepath.Join(checkout.Root(t), RulesFile))
 	if err != nil {
 		t.Fatal(err)
 	}

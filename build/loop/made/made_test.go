@@ -15,22 +15,13 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/backends"
+	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/build/descriptors"
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
 )
-
-func project(t *testing.T) string {
-	t.Helper()
-	root, err := envoybin.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return root
-}
 
 func prepare(t *testing.T) *Folder {
 	t.Helper()
-	f := New(project(t), filepath.Join(t.TempDir(), "compose"))
+	f := New(checkout.Root(t), filepath.Join(t.TempDir(), "compose"))
 	if err := f.Prepare(); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +115,7 @@ func TestConfigurations(t *testing.T) {
 	for _, finding := range checker.Findings() {
 		t.Error(finding)
 	}
-	want, err := descriptors.Write(read(t, filepath.Join(project(t), "envoy/edge/rate-limit.yaml")))
+	want, err := descriptors.Write(read(t, filepath.Join(checkout.Root(t), "envoy/edge/rate-limit.yaml")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +131,7 @@ func TestConfigurations(t *testing.T) {
 // changeable is a folder whose configurations and modules are a test's own.
 func changeable(t *testing.T) *Folder {
 	t.Helper()
-	f := New(project(t), filepath.Join(t.TempDir(), "compose"))
+	f := New(checkout.Root(t), filepath.Join(t.TempDir(), "compose"))
 	dir := t.TempDir()
 	for _, filter := range Filters {
 		for to, from := range map[string]string{filepath.Join(dir, filter.Config()): f.config(filter), filepath.Join(dir, filter.Name+".wasm"): f.compiled(filter.Name)} {
