@@ -133,12 +133,16 @@ build/out/hostsign.wasm: $(SOURCES) $(wildcard build/bench/hostsign/*.go) Makefi
 	@mkdir -p build/out
 	@$(WASM_BUILD) -o $@ ./build/bench/hostsign
 
+build/out/empty.wasm: $(wildcard build/bench/empty/*.go) Makefile
+	@mkdir -p build/out
+	@$(WASM_BUILD) -o $@ ./build/bench/empty
+
 .PHONY: bench
-bench: build build/out/hostsign.wasm ## Measure CPU per request beside Envoy's native filters (ARGS="-rounds 3")
+bench: build build/out/hostsign.wasm build/out/empty.wasm ## Measure CPU per request beside Envoy's native filters (ARGS="-rounds 3")
 	@go run ./build/bench $(ARGS)
 
 .PHONY: bench-chain
-bench-chain: build build/out/hostsign.wasm ## Measure two proxies that verify each by itself beside one that stamps what the next trusts, with a plot
+bench-chain: build build/out/hostsign.wasm build/out/empty.wasm ## Measure two proxies that verify each by itself beside one that stamps what the next trusts, with a plot
 	@go run ./build/bench -chain $(ARGS)
 
 DURATION ?= 10m

@@ -36,6 +36,7 @@ func main() {
 	flag.BoolVar(&o.service, "service", false, fmt.Sprintf("measure global limits instead, with a real rate-limit service; -rate is %d by default then, and -o bench-service.json", serviceRate))
 	flag.BoolVar(&o.chain, "chain", false, fmt.Sprintf("measure two Envoys one behind the other instead: each verifying by itself, or the first stamping what the second admits; -rate is %d by default then, and -o bench-chain.json, with a plot beside it", chainRate))
 	flag.DurationVar(&o.answers, "introspection", 5*time.Millisecond, "with -chain: how long an identity provider takes to answer, in the row where it takes long")
+	flag.BoolVar(&o.starts, "starts", false, "measure only what a module takes until Envoy is ready, and write bench-start.json")
 	flag.StringVar(&o.version, "envoy", "", "version of Envoy (default: any that is there, else "+envoybin.Default+")")
 	flag.StringVar(&o.out, "o", filepath.Join("build", "out", "bench.json"), "JSON file to write")
 	flag.Parse()
@@ -66,6 +67,7 @@ type options struct {
 	fixed, answers         time.Duration
 	only, version, out     string
 	every, service, chain  bool
+	starts                 bool
 }
 
 func run(o options) error {
@@ -78,10 +80,16 @@ func run(o options) error {
 		return err
 	}
 	out := filepath.Join(root, "build", "out")
-	for _, module := range []string{"jwt-scope", "edge-stamp", "rate-limit", "hostsign"} {
+	for _, module := range []string{"jwt-scope", "edge-stamp", "rate-limit", "hostsign", "empty"} {
 		if _, err := os.Stat(filepath.Join(out, module+".wasm")); err != nil {
 			return fmt.Errorf("%w; run: make bench", err)
 		}
+	}
+	if o.starts || !o.service && !o.chain && o.only == "" {
+		if err := runStarts(out, filepath.Join(filepath.Dir(o.out), "bench-start.json"), o.version); err != nil || o.starts {
+			return err
+		}
+		fmt.Println()
 	}
 	all := rows(out, o.every)
 	switch {

@@ -119,18 +119,8 @@ func (c *Client2) exchange(headers [][2]string, body string, end bool) (*Message
 			return nil, err
 		}
 	}
-	block := c.block.Bytes()
-	first := block[:min(len(block), maxFrame)]
-	block = block[len(first):]
-	if err := c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: len(block) == 0, EndStream: end && body == ""}); err != nil {
+	if err := writeHeaders(c.framer, stream, c.block.Bytes(), end && body == ""); err != nil {
 		return nil, err
-	}
-	for len(block) > 0 {
-		next := block[:min(len(block), maxFrame)]
-		block = block[len(next):]
-		if err := c.framer.WriteContinuation(stream, len(block) == 0, next); err != nil {
-			return nil, err
-		}
 	}
 	if body != "" {
 		if err := c.framer.WriteData(stream, end, []byte(body)); err != nil {
@@ -175,6 +165,19 @@ func (c *Client2) exchange(headers [][2]string, body string, end bool) (*Message
 			return &Message{Start: "RST_STREAM " + frame.ErrCode.String()}, nil
 		}
 	}
+}
+
+// writeHeaders writes a block of header fields in as many frames as it takes.
+func writeHeaders(framer *http2.Framer, stream uint32, block []byte, end bool) error {
+	first := block[:min(len(block), maxFrame)]
+	block = block[len(first):]
+	err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: len(block) == 0, EndStream: end})
+	for err == nil && len(block) > 0 {
+		next := block[:min(len(block), maxFrame)]
+		block = block[len(next):]
+		err = framer.WriteContinuation(stream, len(block) == 0, next)
+	}
+	return err
 }
 
 // Pseudo are the header fields that begin every request in HTTP/2.

@@ -5,11 +5,8 @@ package jwtscope
 
 import (
 	"fmt"
-	"net"
-	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,49 +17,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// issuerServer publishes a key set over HTTP.
-type issuerServer struct {
-	port    int
-	fetches atomic.Int64
-	mu      sync.Mutex
-	status  int
-	body    string
-	release chan struct{} // closed: answers go out; nil: at once
-}
-
-func startIssuer(t *testing.T, keys ...*mint.Key) *issuerServer {
+func startIssuer(t *testing.T, keys ...*mint.Key) *harness.Issuer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &issuerServer{port: l.Addr().(*net.TCPAddr).Port, status: 200, body: string(mint.Set(keys...))}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.fetches.Add(1)
-		s.mu.Lock()
-		status, body, release := s.status, s.body, s.release
-		s.mu.Unlock()
-		if release != nil {
-			<-release
-		}
-		if r.URL.Path != "/keys" || r.Host != "idp.example" {
-			status = 404
-		}
-		if status == 302 {
-			w.Header().Set("location", "/other")
-		}
-		w.WriteHeader(status)
-		fmt.Fprint(w, body)
-	})}
-	go func() { _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { server.Close() })
-	return s
-}
-
-func (s *issuerServer) set(status int, body string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.status, s.body = status, body
+	return harness.StartIssuer(t, string(mint.Set(keys...)))
 }
 
 func remoteConfig(more string) string {
@@ -86,9 +43,9 @@ func status(t *testing.T, envoy *harness.Envoy, k *mint.Key) (int, string) {
 func TestRemoteKeys(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		idp := startIssuer(t, ecKey, rsaKey)
-		idp.release = make(chan struct{})
-		envoy := startRemote(t, version, idp.port, "")
-		time.AfterFunc(200*time.Millisecond, func() { close(idp.release) })
+		release := idp.Hold()
+		envoy := startRemote(t, version, idp.Port, "")
+		time.AfterFunc(200*time.Millisecond, release)
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
@@ -103,7 +60,7 @@ func TestRemoteKeys(t *testing.T) {
 				t.Fatalf("%d %s", code, body)
 			}
 		}
-		if n := idp.fetches.Load(); n != 1 {
+		if n := idp.Fetches.Load(); n != 1 {
 			t.Errorf("the keys were fetched %d times, want once for the proxy", n)
 		}
 		if code, body := status(t, envoy, forger); code != 401 || !strings.Contains(body, "token_signature") {
@@ -116,14 +73,14 @@ func TestRemoteKeys(t *testing.T) {
 func TestRemoteRotation(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		idp := startIssuer(t, ecKey)
-		envoy := startRemote(t, version, idp.port, "")
+		envoy := startRemote(t, version, idp.Port, "")
 		for range 20 {
 			if code, body := status(t, envoy, ecKey); code != 200 {
 				t.Fatalf("before the rotation: %d %s", code, body)
 			}
 		}
 		next := mint.New("next", jose.ES256)
-		idp.set(200, string(mint.Set(ecKey, next)))
+		idp.Set(200, string(mint.Set(ecKey, next)))
 		var wg sync.WaitGroup
 		for i := range 40 {
 			key := ecKey
@@ -137,7 +94,7 @@ func TestRemoteRotation(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := idp.fetches.Load(); n != 2 {
+		if n := idp.Fetches.Load(); n != 2 {
 			t.Errorf("%d fetches, want the first and the one for the new kid", n)
 		}
 		for i := range 40 {
@@ -145,7 +102,7 @@ func TestRemoteRotation(t *testing.T) {
 				t.Errorf("a made-up kid: %d %s", code, body)
 			}
 		}
-		if n := idp.fetches.Load(); n != 2 {
+		if n := idp.Fetches.Load(); n != 2 {
 			t.Errorf("%d fetches after made-up kids", n)
 		}
 	})
@@ -155,7 +112,7 @@ func TestRemoteRotation(t *testing.T) {
 func TestRemoteLastGood(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		idp := startIssuer(t, ecKey)
-		envoy := startRemote(t, version, idp.port, `,"refresh":"1s"`)
+		envoy := startRemote(t, version, idp.Port, `,"refresh":"1s"`)
 		if code, body := status(t, envoy, ecKey); code != 200 {
 			t.Fatalf("%d %s", code, body)
 		}
@@ -166,7 +123,7 @@ func TestRemoteLastGood(t *testing.T) {
 		}{
 			{302, string(mint.Set(forger)), "the answer has status 302"}, {500, string(mint.Set(forger)), "the answer has status 500"}, {200, "<html>", "not JSON"}, {200, `{"keys":[]}`, "no key for verifying signatures"},
 		} {
-			idp.set(c.status, c.body)
+			idp.Set(c.status, c.body)
 			envoy.WaitLog(c.log)
 			for range 8 {
 				if code, body := status(t, envoy, ecKey); code != 200 {
@@ -187,8 +144,8 @@ func TestRemoteLastGood(t *testing.T) {
 func TestRemoteUnavailable(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		idp := startIssuer(t, ecKey)
-		idp.set(500, "")
-		envoy := startRemote(t, version, idp.port, `,"timeout":"500ms"`)
+		idp.Set(500, "")
+		envoy := startRemote(t, version, idp.Port, `,"timeout":"500ms"`)
 		for range 20 {
 			began := time.Now()
 			answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/", bearer(ecKey.Token(good()))))
@@ -199,7 +156,7 @@ func TestRemoteUnavailable(t *testing.T) {
 				t.Errorf("it took %s", took)
 			}
 		}
-		idp.set(200, string(mint.Set(ecKey)))
+		idp.Set(200, string(mint.Set(ecKey)))
 		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 200 }, 40*time.Second); err != nil {
 			t.Errorf("the issuer is back: %v", err)
 		}
@@ -210,10 +167,10 @@ func TestRemoteUnavailable(t *testing.T) {
 func TestBodyOfWaitingRequest(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		idp := startIssuer(t, ecKey)
-		idp.release = make(chan struct{})
+		release := idp.Hold()
 		upstream := harness.StartUpstream(t)
 		filter := bootstrap.Wasm{Name: "jwt-scope", Module: harness.Module(t, "jwt-scope"), Configuration: remoteConfig(`,"timeout":"10s"`), StopIteration: true}.Filter()
-		envoy := harness.Start(t, harness.Config{Version: version, Filters: []bootstrap.M{filter}, Upstream: upstream.Port(), Clusters: []bootstrap.M{bootstrap.Cluster("idp", idp.port, false)},
+		envoy := harness.Start(t, harness.Config{Version: version, Filters: []bootstrap.M{filter}, Upstream: upstream.Port(), Clusters: []bootstrap.M{bootstrap.Cluster("idp", idp.Port, false)},
 			HTTP: bootstrap.M{"http_protocol_options": bootstrap.M{"enable_trailers": true}}})
 		head := func(k *mint.Key, header string) string {
 			b := bearer(k.Token(good()))
@@ -231,13 +188,13 @@ func TestBodyOfWaitingRequest(t *testing.T) {
 				waiting = append(waiting, c)
 			}
 		}
-		if err := envoy.Await(func() bool { return idp.fetches.Load() > 0 && envoy.Counter("http.main.downstream_rq_total") >= 6 }, 10*time.Second); err != nil {
+		if err := envoy.Await(func() bool { return idp.Fetches.Load() > 0 && envoy.Counter("http.main.downstream_rq_total") >= 6 }, 10*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if early := upstream.Take(); len(early) > 0 {
 			t.Errorf("before the keys are there, %d requests have reached the upstream", len(early))
 		}
-		close(idp.release)
+		release()
 		for i, c := range waiting {
 			want := 200
 			if i >= 3 {

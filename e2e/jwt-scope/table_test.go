@@ -226,11 +226,11 @@ func TestEveryKeyAndReason(t *testing.T) {
 func TestMaxStale(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		idp := startIssuer(t, ecKey)
-		envoy := startRemote(t, version, idp.port, `,"refresh":"1s","maxStale":"4s"`)
+		envoy := startRemote(t, version, idp.Port, `,"refresh":"1s","maxStale":"4s"`)
 		if code, body := status(t, envoy, ecKey); code != 200 {
 			t.Fatalf("with fresh keys: %d %s", code, body)
 		}
-		idp.set(500, "")
+		idp.Set(500, "")
 		down := time.Now()
 		for time.Since(down) < 2*time.Second {
 			if code, body := status(t, envoy, ecKey); code != 200 {
@@ -240,7 +240,7 @@ func TestMaxStale(t *testing.T) {
 		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 503 }, 10*time.Second); err != nil {
 			t.Errorf("keys that nobody has confirmed for %s still serve", time.Since(down))
 		}
-		idp.set(200, string(mint.Set(ecKey)))
+		idp.Set(200, string(mint.Set(ecKey)))
 		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 200 }, 40*time.Second); err != nil {
 			t.Error("the issuer is back, and nobody has noticed")
 		}

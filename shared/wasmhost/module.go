@@ -5,6 +5,8 @@ package wasmhost
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,6 +42,7 @@ type Module struct {
 	imports []string // "env.proxy_log"
 	exports map[string]bool
 	pages   uint32
+	code    int
 }
 
 // cache holds machine code for as long as the process lives, and on disk beyond it where a user cache folder is to be had: compiling a module takes seconds.
@@ -76,6 +79,9 @@ func Load(wasm []byte) (*Module, error) {
 		}
 		m.imports = append(m.imports, module+"."+name)
 	}
+	if m.code, err = codeSection(wasm); err != nil {
+		return nil, err
+	}
 	for _, memory := range compiled.ExportedMemories() {
 		m.pages = memory.Min()
 	}
@@ -102,3 +108,24 @@ func (m *Module) Imports() []string { return slices.Clone(m.imports) }
 
 // InitialPages is the memory that a VM begins with, in pages of 64 KiB.
 func (m *Module) InitialPages() uint32 { return m.pages }
+
+// CodeSection is how many bytes of the module are code: what V8 compiles before Envoy is ready.
+func (m *Module) CodeSection() int { return m.code }
+
+var errSections = errors.New("the module's sections cannot be read")
+
+// codeSection finds the section with id 10 (WebAssembly Core Specification, "Modules" of the binary format).
+func codeSection(wasm []byte) (int, error) {
+	const header, code = 8, 10
+	for rest := wasm[min(header, len(wasm)):]; len(rest) > 0; {
+		size, n := binary.Uvarint(rest[1:]) // unsigned LEB128
+		if n <= 0 || size > uint64(len(rest)-1-n) {
+			break
+		}
+		if rest[0] == code {
+			return int(size), nil
+		}
+		rest = rest[1+n+int(size):]
+	}
+	return 0, errSections
+}

@@ -21,6 +21,8 @@ type Options struct {
 	Foreign map[string]func(argument []byte) (result []byte, status Status)
 	// Fault is asked before each host call, by its name ("proxy_get_shared_data"): with any status but OK, that is all that comes of the call. nil: every call is made.
 	Fault func(call string) Status
+	// Lingers has a stream outlive its reply, until Close: what Envoy does not do, and a filter must bear.
+	Lingers bool
 }
 
 // Status is a result of a host call, as in the ABI.

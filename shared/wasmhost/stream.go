@@ -171,7 +171,7 @@ func (s *Stream) fail() {
 	}
 }
 
-// reply is sendLocalReply: it ends the request, and the response callbacks of the filter run all the same.
+// reply is sendLocalReply: it ends the stream, and the response callbacks of the filter run all the same.
 func (s *Stream) reply(r *Reply) {
 	if s.Reply != nil {
 		return // Envoy ignores a second one
@@ -181,6 +181,9 @@ func (s *Stream) reply(r *Reply) {
 	s.response = &headerMap{pairs: append([][2]string{{":status", digits(r.Status)}}, lower(r.Headers)...)}
 	s.worker.call(s, "proxy_on_response_headers", uint64(s.id), uint64(len(s.response.pairs)), flag(r.Body == ""))
 	s.response = nil
+	if !s.worker.proxy.options.Lingers {
+		s.Close()
+	}
 }
 
 func flag(b bool) uint64 {

@@ -29,6 +29,7 @@ type Worker struct {
 	current   uint32    // the context that the running callback is for
 	effective uint32    // the context set by proxy_set_effective_context; 0: none
 	after     []func()  // what waits for the running callback to return
+	nested    int       // how many such things are being done, one inside the other
 	crossings map[string]int
 	nextCall  uint32
 }
@@ -59,6 +60,7 @@ func (w *Worker) start() error {
 	p.vms++
 	logged := len(p.log)
 	w.vm, w.dead, w.plugins, w.streams, w.metrics, w.calling, w.after = nil, false, nil, map[uint32]*Stream{}, nil, nil, nil
+	w.nested = 0
 	if w.crossings == nil {
 		w.crossings = map[string]int{}
 	}
@@ -123,6 +125,10 @@ func (w *Worker) call(s *Stream, name string, args ...uint64) (result uint64) {
 	if w.dead || !w.proxy.module.Exports(name) {
 		return 0
 	}
+	if w.nested > maxNested {
+		w.trap(s, name, errStack)
+		return 0
+	}
 	w.crossings[name]++
 	w.calling = append(w.calling, name)
 	outer, outerEffective := w.current, w.effective
@@ -131,28 +137,42 @@ func (w *Worker) call(s *Stream, name string, args ...uint64) (result uint64) {
 	w.current, w.effective = outer, outerEffective
 	w.calling = w.calling[:len(w.calling)-1]
 	if err != nil {
-		w.dead = true
-		w.proxy.log = append(w.proxy.log, LogLine{5, "trap in " + name + ": " + err.Error()})
-		w.after = nil
-		for _, open := range w.streams {
-			open.fail()
-		}
-		if s != nil {
-			s.fail()
-		}
+		w.trap(s, name, err)
 		return 0
 	}
 	if len(w.calling) == 0 {
+		w.nested++
 		for len(w.after) > 0 {
 			next := w.after[0]
 			w.after = w.after[1:]
 			next()
 		}
+		w.nested--
 	}
 	if len(results) > 0 {
 		return results[0]
 	}
 	return 0
+}
+
+// maxNested is how deep the stack gets. Envoy does what a callback has queued, such as replies, when that returns
+// (DeferAfterCallActions in proxy-wasm-cpp-host); a reply ends its stream, which is a callback of its own, which takes the
+// next from the same queue when it returns, and so on. Envoy 1.40.0 trapped at the 311th.
+const maxNested = 300
+
+var errStack = errors.New("Uncaught RangeError: Maximum call stack size exceeded")
+
+// trap kills the VM, with all streams that are still open.
+func (w *Worker) trap(s *Stream, callback string, err error) {
+	w.dead = true
+	w.proxy.log = append(w.proxy.log, LogLine{5, "trap in " + callback + ": " + err.Error()})
+	w.after = nil
+	for _, open := range w.streams {
+		open.fail()
+	}
+	if s != nil {
+		s.fail()
+	}
 }
 
 // Tick runs proxy_on_tick of every plugin that has asked for ticks.

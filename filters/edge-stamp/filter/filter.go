@@ -47,6 +47,9 @@ type state struct {
 	seen     *host.ReplayGuard // nil where no rule asks for it
 	global   *limiter.Service  // likewise
 	held     map[uint32]*held  // requests that wait, by their streams
+	room     wait.Room         // for what they hold
+	bodies   []uint32          // streams whose bodies are awaited, the first deadline first; some may have ended
+	deaf     time.Time         // when it was last logged that bodies do not come
 }
 
 func (s *state) configure(text string) (err error) {
@@ -81,8 +84,11 @@ func (s *state) configure(text string) (err error) {
 
 func (s *state) tick() {
 	now := guest.Now()
-	s.keys.Tick(now)
-	s.expire(now)
+	turn := wait.NewTurn(now)
+	next := s.keys.Tick(now, &turn)
+	if err := s.keys.Pace.Set(min(next, s.expire(now, &turn))); err != nil {
+		panic(err)
+	}
 }
 
 // request decides a request.
@@ -134,7 +140,7 @@ func (s *state) finish(stream uint32, headers [][2]string) types.Action {
 // conclude acts on a verdict.
 func (s *state) conclude(stream uint32, d *stamp.Decision, headers [][2]string) types.Action {
 	if len(s.held) > 0 {
-		delete(s.held, stream) // what still comes of its body is not looked at
+		s.drop(stream) // what still comes of its body is not looked at
 	}
 	v := d.Verdict()
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {

@@ -308,7 +308,7 @@ func TestFaultWhileHeld(t *testing.T) {
 
 // What still comes of the body of a request that has been answered is not looked at.
 func TestBodyOfRefused(t *testing.T) {
-	w := start(t, wasmhost.Options{})
+	w := start(t, wasmhost.Options{Lingers: true})
 	worker := w.worker(verify(`,"require":{"bind":["body"]}`))
 	s := worker.Request(get([2]string{"x-edge-stamp", "x"}), false)
 	w.want("refused", s, "stamp_malformed")

@@ -14,6 +14,9 @@ import (
 // ask asks whether any proxy has seen the stamp, or reports false: that cannot be asked, and has been decided.
 func (s *state) ask(stream uint32, d *stamp.Decision, headers [][2]string) (waits bool) {
 	request, err := d.Asks()
+	if err == nil && s.keep(stream, d, headers) == nil {
+		err = wait.ErrNoRoom
+	}
 	if err == nil {
 		err = s.global.Ask(stream, request, func(r ratelimit.Response, err error) { s.answered(stream, r, err) })
 	}
@@ -22,7 +25,6 @@ func (s *state) ask(stream uint32, d *stamp.Decision, headers [][2]string) (wait
 		d.GlobalChecked(ratelimit.Response{}, err)
 		return false
 	}
-	s.keep(stream, d, headers)
 	return true
 }
 

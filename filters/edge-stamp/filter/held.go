@@ -6,6 +6,7 @@ package filter
 import (
 	"encoding/base64"
 	"hash"
+	"slices"
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -41,11 +42,15 @@ func (s *state) hold(stream uint32) *held {
 	return h
 }
 
-// keep holds the current request with its decision, which may be in the proxy's memory so far.
+// keep holds the current request with its decision, which may be in the proxy's memory so far; nil: there is no room.
 func (s *state) keep(stream uint32, d *stamp.Decision, headers [][2]string) *held {
 	h := s.hold(stream)
 	if h.decision == nil {
-		h.headers = wait.CopyHeaders(headers)
+		copies, ok := s.room.Enter(headers)
+		if !ok {
+			return nil
+		}
+		h.headers = copies
 		d.Keep(h.headers)
 		h.decision = d
 		if s.decision == d {
@@ -55,9 +60,19 @@ func (s *state) keep(stream uint32, d *stamp.Decision, headers [][2]string) *hel
 	return h
 }
 
+// drop forgets what is held of a stream.
+func (s *state) drop(stream uint32) {
+	if h := s.held[stream]; h != nil {
+		if h.headers != nil {
+			s.room.Leave(h.headers)
+		}
+		delete(s.held, stream)
+	}
+}
+
 func (s *state) end(stream uint32) {
 	s.keys.Forget(stream)
-	delete(s.held, stream)
+	s.drop(stream)
 }
 
 // goOn takes a held request up again, in the callback of its stream or with that as the effective context.
@@ -72,6 +87,8 @@ func (s *state) goOn(stream uint32, h *held) types.Action {
 func (s *state) awaitBody(stream uint32, d *stamp.Decision, headers [][2]string) (waits bool) {
 	h := s.keep(stream, d, headers)
 	switch {
+	case h == nil:
+		d.BodyUnheld()
 	case h.tooBig:
 		d.BodyTooBig()
 	case h.ended && h.sum == nil:
@@ -80,11 +97,26 @@ func (s *state) awaitBody(stream uint32, d *stamp.Decision, headers [][2]string)
 		d.BodyRead(base64.RawURLEncoding.EncodeToString(h.sum.Sum(nil)))
 	default:
 		if h.deadline.IsZero() {
-			h.deadline = guest.Now().Add(s.policy.BodyTimeout())
+			s.expect(stream, h)
 		}
 		return true
 	}
 	return false
+}
+
+// expect notes until when a body has to be there.
+func (s *state) expect(stream uint32, h *held) {
+	if len(s.bodies) >= 2*wait.MaxHeld { // half of them have ended
+		s.bodies = slices.DeleteFunc(s.bodies, func(stream uint32) bool { return !s.held[stream].awaitsBody() })
+	}
+	h.deadline = guest.Now().Add(wait.Patience(s.policy.BodyTimeout(), len(s.held)))
+	s.bodies = append(s.bodies, stream)
+	s.keys.Pace.AtLeast(wait.Busy)
+}
+
+// awaitsBody reports whether it waits for the end of its body, and for nothing else.
+func (h *held) awaitsBody() bool {
+	return h != nil && h.decision != nil && h.decision.Step() == stamp.ReadBody
 }
 
 // chunk is how much of a body is copied into the VM at a time.
@@ -111,24 +143,44 @@ func (s *state) body(stream uint32, size int, end bool) types.Action {
 		h.sum.Write(part)
 		h.size += len(part)
 	}
-	if h.decision == nil || h.decision.Step() != stamp.ReadBody || !h.ended && !h.tooBig {
+	if !h.awaitsBody() || !h.ended && !h.tooBig {
 		return types.ActionPause
 	}
 	return s.goOn(stream, h)
 }
 
-// expire refuses the requests whose bodies have taken too long.
-func (s *state) expire(now time.Time) {
-	for stream, h := range s.held {
-		if h.deadline.IsZero() || now.Before(h.deadline) || h.decision.Step() != stamp.ReadBody {
-			continue
+// expire refuses the requests whose bodies have taken too long, as many as the turn has room for. It returns how soon, in
+// milliseconds, the next tick has to come.
+func (s *state) expire(now time.Time, turn *wait.Turn) (next uint32) {
+	for len(s.bodies) > 0 {
+		stream := s.bodies[0]
+		h := s.held[stream]
+		switch {
+		case !h.awaitsBody():
+		case now.Before(h.deadline):
+			return wait.Busy
+		case !turn.Next():
+			return wait.AtOnce
+		default:
+			s.late(stream, h, now)
 		}
-		if !h.told {
-			proxywasm.LogError(Name + ": nothing has come of a body that is bound: does the plugin's configuration have allow_on_headers_stop_iteration: true?")
-		}
-		wait.Resume(Name, stream, func() types.Action {
-			h.decision.BodyLate()
-			return s.goOn(stream, h)
-		})
+		s.bodies = s.bodies[1:]
 	}
+	s.bodies = nil
+	return wait.Calm
 }
+
+// late refuses a request whose body has taken too long.
+func (s *state) late(stream uint32, h *held, now time.Time) {
+	if since := now.Sub(s.deaf); !h.told && (since < 0 || since >= deafInterval) {
+		s.deaf = now
+		proxywasm.LogError(Name + ": nothing has come of a body that is bound: does the plugin's configuration have allow_on_headers_stop_iteration: true?")
+	}
+	wait.Resume(Name, stream, func() types.Action {
+		h.decision.BodyLate()
+		return s.goOn(stream, h)
+	})
+}
+
+// deafInterval keeps clients that send no bodies from filling the log.
+const deafInterval = 10 * time.Second

@@ -172,7 +172,7 @@ const (
 	CheckReplay                // ReplayID; ReplayChecked
 	CheckGlobal                // Asks; GlobalChecked
 	ReadIdentity               // IdentityRead
-	ReadBody                   // BodyRead, BodyTooBig or BodyLate
+	ReadBody                   // BodyRead, BodyTooBig, BodyLate or BodyUnheld
 	Sign                       // Signing; Signed
 )
 

@@ -179,6 +179,13 @@ func (d *Decision) BodyLate() {
 	}
 }
 
+// BodyUnheld tells that the request cannot be held back until its body is there: too many are.
+func (d *Decision) BodyUnheld() {
+	if d.taken(ReadBody, nil) {
+		d.end(Overloaded)
+	}
+}
+
 func (d *Decision) compareBody(sum string) *verdict.Code {
 	if sum != d.bodyHash {
 		return StampMismatch

@@ -365,7 +365,7 @@ func TestAnswersOutOfTurn(t *testing.T) {
 	for name, f := range map[string]func(d *Decision){
 		"PeerRead": func(d *Decision) { d.PeerRead("") }, "BodyRead": func(d *Decision) { d.BodyRead("") }, "ReplayChecked": func(d *Decision) { d.ReplayChecked(replay.Fresh, nil) },
 		"GlobalChecked": func(d *Decision) { _ = d.GlobalChecked(ratelimit.Response{}, nil) }, "IdentityRead": func(d *Decision) { d.IdentityRead("", nil) }, "Signed": func(d *Decision) { d.Signed(nil, nil) },
-		"BodyTooBig": func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() },
+		"BodyTooBig": func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() }, "BodyUnheld": func(d *Decision) { d.BodyUnheld() },
 	} {
 		d := &Decision{}
 		parse(t, meshConfig("")).Decide(d, good, true, now)

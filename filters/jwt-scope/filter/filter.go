@@ -32,7 +32,7 @@ func New() types.VMContext { return plugin.New(Name, start) }
 
 func start(_ uint32) plugin.Plugin {
 	s := &state{}
-	return plugin.Plugin{Configure: s.configure, Tick: func() { s.keys.Tick(guest.Now()) }, Stream: direct.Handler{Request: s.request, End: s.keys.Forget}}
+	return plugin.Plugin{Configure: s.configure, Tick: s.tick, Stream: direct.Handler{Request: s.request, End: s.keys.Forget}}
 }
 
 // state is one configuration in one VM.
@@ -64,6 +64,14 @@ func (s *state) configure(text string) (err error) {
 	}
 	s.proofs, err = host.NewReplayGuard("dpop\x00"+string(name), entries)
 	return err
+}
+
+func (s *state) tick() {
+	now := guest.Now()
+	turn := wait.NewTurn(now)
+	if err := s.keys.Pace.Set(s.keys.Tick(now, &turn)); err != nil {
+		panic(err)
+	}
 }
 
 // request decides a request.

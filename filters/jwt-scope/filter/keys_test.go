@@ -346,3 +346,74 @@ func TestNonsenseInSharedData(t *testing.T) {
 		}
 	}
 }
+
+// W1 J25: thousands of requests that wait for the same keys are answered in as many callbacks as it takes, the first to
+// come first: those of one callback end inside one another, and the VM's stack has room for some three hundred.
+func TestCrowdWaits(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status string // of the issuer's answer
+		kid    *mint.Key
+		want   uint32
+		code   string
+	}{
+		{"for a set that comes", "200", ec, 200, ""},
+		{"for a set that does not come", "500", ec, 503, "keys_unavailable"},
+		{"for a kid that does not exist", "200", mint.New("made-up", jose.ES256), 401, "token_key_unknown"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			i := startIDP(t, 1)
+			if c.want == 401 {
+				i.pass(20 * time.Millisecond)
+				i.answer("200", document(ec))
+				i.pass(40 * time.Second)
+			}
+			token := bearer(c.kid.Token(map[string]any{"iss": "i", "exp": i.clock.Unix() + 60}))
+			headers := request("/", token, [2]string{"x-noise", strings.Repeat("z", 50<<10)})
+			var all []*wasmhost.Stream
+			memory := uint32(0)
+			for n := range 5000 {
+				s := i.workers[0].Request(headers, true)
+				if n < 4096 {
+					i.want(fmt.Sprint("request ", n), s, 0, "")
+					all = append(all, s)
+				} else if s.Action != wasmhost.Pause || s.Reply == nil {
+					t.Fatalf("request %d waits, too", n)
+				}
+				if n == 100 {
+					memory = i.workers[0].Memory()
+				}
+			}
+			if grown := i.workers[0].Memory() - memory; grown > 8<<20 {
+				t.Errorf("with 4,096 requests that wait, the VM has %d KiB more than with 100", grown>>10)
+			}
+			i.pass(10 * time.Millisecond)
+			i.answer(c.status, document(ec))
+			for turns := 1; ; turns++ {
+				i.clock = i.clock.Add(time.Duration(i.workers[0].TickPeriods()[0]) * time.Millisecond)
+				i.workers[0].Tick()
+				waiting := 0
+				for _, s := range all {
+					if s.Reply == nil && !s.Resumed {
+						waiting++
+					}
+				}
+				if waiting == 0 {
+					break
+				}
+				if want := len(all) - 64*turns; waiting < want {
+					t.Fatalf("%d requests were answered in one callback", len(all)-waiting)
+				}
+				if turns > 4096/64+1 || i.workers[0].TickPeriods()[0] != 1 {
+					t.Fatalf("%d requests wait still after %d callbacks, the next in %d ms", waiting, turns, i.workers[0].TickPeriods()[0])
+				}
+			}
+			for _, s := range all {
+				i.want("a request that waited", s, c.want, c.code)
+			}
+			if n := i.proxy.VMs(); n != 1 || strings.Contains(i.proxy.LogText(), "trap") {
+				t.Errorf("%d VMs:\n%s", n, i.proxy.LogText())
+			}
+		})
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/host/limiter"
 	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
+	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -45,6 +46,7 @@ type state struct {
 	table    *table
 	service  *service         // nil where no limit is global
 	held     map[uint32]*held // requests that wait for the service, by their streams
+	room     wait.Room        // for what they hold
 }
 
 // tickPeriod is how often, in milliseconds, a VM looks whether it is to tell of its memory: there is nothing else to do.

@@ -55,14 +55,20 @@ type held struct {
 
 // ask asks the service, or reports false: it cannot be asked, and that has been taken into account.
 func (s *state) ask(stream uint32, d *limit.Decision, headers [][2]string) (waits bool) {
-	err := s.service.Ask(stream, d.Asks(), func(r ratelimit.Response, err error) { s.answered(stream, r, err) })
+	err := wait.ErrNoRoom
+	copies, ok := s.room.Enter(headers)
+	if ok {
+		err = s.service.Ask(stream, d.Asks(), func(r ratelimit.Response, err error) { s.answered(stream, r, err) })
+		if err != nil {
+			s.room.Leave(copies)
+		}
+	}
 	if err != nil {
 		s.service.concluded(d.GlobalAnswered(ratelimit.Response{}, err, guest.Now()))
 		return false
 	}
-	h := &held{d, wait.CopyHeaders(headers)}
-	d.Keep(h.headers)
-	s.held[stream] = h
+	d.Keep(copies)
+	s.held[stream] = &held{d, copies}
 	s.decision = &limit.Decision{}
 	return true
 }
@@ -74,15 +80,21 @@ func (s *state) answered(stream uint32, r ratelimit.Response, err error) {
 		if h == nil {
 			return types.ActionPause
 		}
-		delete(s.held, stream)
 		s.service.concluded(h.decision.GlobalAnswered(r, err, guest.Now()))
 		if !s.advance(stream, h.decision, h.headers) {
 			return types.ActionPause
 		}
+		s.end(stream)
 		action := s.conclude(stream, h.decision, h.headers)
 		s.decision = h.decision // it has the memory that the next one needs
 		return action
 	})
 }
 
-func (s *state) end(stream uint32) { delete(s.held, stream) }
+// end forgets what is held of a stream.
+func (s *state) end(stream uint32) {
+	if h := s.held[stream]; h != nil {
+		s.room.Leave(h.headers)
+		delete(s.held, stream)
+	}
+}

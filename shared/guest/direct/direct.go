@@ -67,11 +67,10 @@ type stream struct{ id, plugin uint32 }
 // source/extensions/common/wasm/context.cc calls onCreate), so one is enough; headers of any other stream are refused. Contexts' ids are never 0.
 var created stream
 
-// paused are the streams whose requests were not simply let go on.
-var paused []pausedStream
+// paused are the streams whose requests were not simply let go on. There may be thousands, and they may all end at once.
+var paused = map[uint32]*pausedStream{}
 
 type pausedStream struct {
-	stream  uint32
 	body    func(stream uint32, size int, end bool) types.Action
 	end     func(stream uint32)
 	resumed bool
@@ -98,23 +97,13 @@ func request(id uint32, end bool) types.Action {
 
 //go:noinline
 func pause(id uint32, h *Handler) {
-	paused = append(paused, pausedStream{stream: id, body: h.Body, end: h.End})
-}
-
-// waiting returns where a stream is among the paused; -1 where it is not.
-func waiting(id uint32) int {
-	for i := range paused {
-		if paused[i].stream == id {
-			return i
-		}
-	}
-	return -1
+	paused[id] = &pausedStream{body: h.Body, end: h.End}
 }
 
 // Resume lets the request of a stream go on whose handler had it wait. The stream has to be the effective context.
 func Resume(id uint32) error {
-	if i := waiting(id); i >= 0 {
-		paused[i].resumed = true
+	if p := paused[id]; p != nil {
+		p.resumed = true
 	}
 	return proxywasm.ResumeHttpRequest()
 }
@@ -122,19 +111,15 @@ func Resume(id uint32) error {
 // body has the body, or the trailers, of a stream wait as the stream itself does. Where plugins are configured with allow_on_headers_stop_iteration, Envoy passes the body of a request whose
 // headers wait, and would let the request go on if that were let go on.
 func body(id uint32, size int, end bool) types.Action {
-	i := waiting(id)
+	p := paused[id]
 	switch {
-	case i < 0, paused[i].resumed:
+	case p == nil, p.resumed:
 		return types.ActionContinue
-	case paused[i].body == nil:
+	case p.body == nil:
 		return types.ActionPause
 	}
-	action := paused[i].body(id, size, end)
-	if action == types.ActionContinue {
-		if i = waiting(id); i >= 0 {
-			paused[i].resumed = true
-		}
-	}
+	action := p.body(id, size, end)
+	p.resumed = p.resumed || action == types.ActionContinue
 	return action
 }
 
@@ -150,11 +135,9 @@ func end(id uint32) (plugin bool, tell func(stream uint32)) {
 		registered = append(registered[:i:i], registered[i+1:]...)
 		return true, nil
 	}
-	if i := waiting(id); i >= 0 {
-		tell = paused[i].end
-		paused[i] = paused[len(paused)-1]
-		paused[len(paused)-1] = pausedStream{}
-		paused = paused[:len(paused)-1]
+	if p := paused[id]; p != nil {
+		tell = p.end
+		delete(paused, id)
 	}
 	return false, tell
 }

@@ -21,7 +21,7 @@ func (r *recorder) handler() Handler {
 
 func reset(t *testing.T) {
 	t.Helper()
-	clear := func() { registered, paused, created = nil, nil, stream{} }
+	clear := func() { registered, paused, created = nil, map[uint32]*pausedStream{}, stream{} }
 	clear()
 	t.Cleanup(clear)
 }
@@ -110,7 +110,7 @@ func TestBody(t *testing.T) {
 	if !slices.Equal(sizes, []int{5, -1}) {
 		t.Errorf("the handler was told of %v", sizes)
 	}
-	paused[waiting(11)].resumed = true
+	paused[11].resumed = true
 	if got := body(11, 5, true); got != types.ActionContinue {
 		t.Errorf("a stream that was resumed: %v", got)
 	}

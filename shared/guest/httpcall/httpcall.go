@@ -18,23 +18,12 @@ var ErrCall = errors.New("the proxy refuses to make an HTTP call")
 // Others takes the answers to calls that were not made by Send; nil: nobody does.
 var Others func(context, call uint32, answer Answer)
 
-type call struct {
-	id   uint32
-	done func(Answer)
-}
-
-var open []call
+// open are the calls without an answer so far, by their numbers: one for each request that waits for a service.
+var open = map[uint32]func(Answer){}
 
 // take removes a call from the table; nil: it is not there.
 func take(id uint32) func(Answer) {
-	for i := range open {
-		if open[i].id == id {
-			done := open[i].done
-			open[i] = open[len(open)-1]
-			open[len(open)-1] = call{}
-			open = open[:len(open)-1]
-			return done
-		}
-	}
-	return nil
+	done := open[id]
+	delete(open, id)
+	return done
 }

@@ -30,7 +30,7 @@ func Send(plugin, stream uint32, cluster string, headers [][2]string, body []byt
 	if status != 0 {
 		return ErrCall
 	}
-	open = append(open, call{id, done})
+	open[id] = done
 	return nil
 }
 

@@ -6,39 +6,34 @@ package wait
 import (
 	"time"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 )
 
-// How often, in milliseconds, a VM looks after its key sets: seldom while all is well, often while requests wait, since another VM may be the one that fetches.
-const (
-	calmPeriod = 1000
-	busyPeriod = 10
-)
-
-// maxWaiters bounds the requests of one VM that wait: each holds a copy of its headers.
-const maxWaiters = 1024
+// maxWaiters bounds the requests of one configuration in one VM that wait for keys: 80 bytes each. Their headers stay with
+// the proxy, which is asked for them again.
+const maxWaiters = MaxHeld
 
 // Keys are the key sets that a plugin has fetched, and the requests that wait for them.
 type Keys struct {
+	Pace Pace
+
 	filter   string
 	decide   func(stream uint32, headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote)
 	finish   func(stream uint32, headers [][2]string) types.Action
 	remotes  []*jwks.Remote
 	fetchers []*KeyFetcher
 	waiters  []waiter
-	period   uint32
+	looked   time.Time // at the sets, last
 }
 
 // waiter is a request that is decided when its keys are there, or when it has waited long enough.
 type waiter struct {
 	stream   uint32
 	remote   *jwks.Remote
-	version  uint64      // of the document that did not do
-	headers  [][2]string // a copy: the proxy's memory is used again
+	version  uint64 // of the document that did not do
 	began    time.Time
 	deadline time.Time
 }
@@ -55,18 +50,9 @@ func (k *Keys) Start(filter string, remotes []*jwks.Remote, decide func(stream u
 		k.fetchers = append(k.fetchers, f)
 	}
 	if len(remotes) == 0 {
-		return k.tickEvery(calmPeriod) // for whatever else is done on a tick
+		return k.Pace.Set(Calm) // for whatever else is done on a tick
 	}
-	return k.tickEvery(busyPeriod) // until the first set is there
-}
-
-//go:noinline
-func (k *Keys) tickEvery(period uint32) error {
-	if k.period == period {
-		return nil
-	}
-	k.period = period
-	return proxywasm.SetTickPeriodMilliSeconds(period)
+	return k.Pace.Set(Busy) // until the first set is there
 }
 
 // Wait puts a request off until remote has been fetched: to a later tick, since the fetch itself must not belong to a stream, which may end before the answer comes. false: it has been decided,
@@ -85,10 +71,9 @@ func (k *Keys) Wait(stream uint32, remote *jwks.Remote, headers [][2]string, now
 		k.decide(stream, headers, now, true)
 		return false
 	}
-	if err := k.tickEvery(busyPeriod); err != nil {
-		panic(err) // without a tick nobody would wake the request
-	}
-	k.waiters = append(k.waiters, waiter{stream, remote, remote.Source.Version(), CopyHeaders(headers), now, now.Add(remote.Timeout)})
+	k.Pace.AtLeast(Busy)
+	deadline := now.Add(Patience(remote.Timeout, len(k.waiters)))
+	k.waiters = append(k.waiters, waiter{stream, remote, remote.Source.Version(), now, deadline})
 	return true
 }
 
@@ -132,44 +117,67 @@ func (k *Keys) wanted(remote *jwks.Remote, now time.Time) bool {
 	return false
 }
 
-// Tick fetches what is due and decides the requests whose waiting is over.
-func (k *Keys) Tick(now time.Time) {
-	calm := true
-	for i, f := range k.fetchers {
-		remote := k.remotes[i]
-		f.Tick(now, func() bool { return k.wanted(remote, now) })
-		calm = calm && !remote.Source.Hopeful()
-	}
-	waiting := k.waiters
-	k.waiters = nil
-	for i := range waiting {
-		w := &waiting[i]
+// Tick fetches what is due and decides requests whose waiting is over, as many as the turn has room for. It returns how
+// soon, in milliseconds, the next tick has to come.
+func (k *Keys) Tick(now time.Time, turn *Turn) (next uint32) {
+	next = k.fetch(now)
+	read, write := 0, 0
+	defer func() { k.waiters = append(k.waiters[:write], k.waiters[read:]...) }() // also where a reply cannot be sent
+	for read < len(k.waiters) {
+		w := &k.waiters[read]
 		if w.over(now) || w.version != w.remote.Source.Version() {
-			k.wake(w, now)
+			if !turn.Next() {
+				return AtOnce
+			}
+			read++
+			if !k.wake(w, now) {
+				continue
+			}
 		} else {
-			k.waiters = append(k.waiters, *w)
+			read++
 		}
+		k.waiters[write] = *w
+		write++
 	}
-	period := uint32(calmPeriod)
-	if !calm || len(k.waiters) > 0 {
-		period = busyPeriod
+	if write > 0 {
+		next = Busy
 	}
-	if err := k.tickEvery(period); err != nil {
-		panic(err)
-	}
+	return next
 }
 
-// wake decides a request that has waited. A fault is its own: the others are still to be woken.
+// fetch looks after the sets, unless it has just done so: ticks that come at once are for those who wait.
+func (k *Keys) fetch(now time.Time) (next uint32) {
+	if since := now.Sub(k.looked); since < 0 || since >= Busy*time.Millisecond/2 {
+		k.looked = now
+		for i, f := range k.fetchers {
+			remote := k.remotes[i]
+			f.Tick(now, func() bool { return k.wanted(remote, now) })
+		}
+	}
+	for _, remote := range k.remotes {
+		if remote.Source.Hopeful() {
+			return Busy
+		}
+	}
+	return Calm
+}
+
+// wake decides a request that has waited, and reports whether it waits on. A fault is its own: the others are still to be woken.
 //
 //go:noinline
-func (k *Keys) wake(w *waiter, now time.Time) {
+func (k *Keys) wake(w *waiter, now time.Time) (waits bool) {
 	Resume(k.filter, w.stream, func() types.Action {
+		headers, err := guest.RequestHeaders()
+		if err != nil {
+			panic(err)
+		}
 		last := w.over(now)
-		if k.decide(w.stream, w.headers, now, last) == w.remote && !last {
+		if k.decide(w.stream, headers, now, last) == w.remote && !last {
 			w.version = w.remote.Source.Version()
-			k.waiters = append(k.waiters, *w)
+			waits = true
 			return types.ActionPause
 		}
-		return k.finish(w.stream, w.headers)
+		return k.finish(w.stream, headers)
 	})
+	return waits
 }
