@@ -168,6 +168,33 @@ func TestTraps(t *testing.T) {
 	})
 }
 
+// W1: the answers of one callback run inside one another, and V8's stack has room for some hundreds.
+func TestCrowds(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		envoy, _ := start(t, version, "x")
+		for _, c := range probetest.Crowds {
+			answered, before := 0, envoy.Counter("http.main.downstream_rq_total")
+			crowd := harness.Crowd{Address: envoy.Main(), HTTP2: true, Connections: 2, Requests: c.Streams / 2}
+			crowd.Headers = func(int) [][2]string { return harness.Pseudo("GET", "/probe?q=1", [2]string{"x-probe", "hold"}) }
+			crowd.Sent = func() {
+				arrived := func() bool { return envoy.Counter("http.main.downstream_rq_total")-before >= uint64(c.Streams) }
+				if err := envoy.Await(arrived, 10*time.Second); err != nil {
+					t.Error(err)
+				}
+				harness.HTTP1(t, envoy.Main(), order("release"))
+			}
+			for _, a := range crowd.Run(t) {
+				if a.Status == 200 {
+					answered++
+				}
+			}
+			if trapped := strings.Contains(envoy.Log(), "Maximum call stack size exceeded"); trapped != c.Traps || !trapped && answered != c.Streams {
+				t.Errorf("of %d streams %d were answered; trapped: %v", c.Streams, answered, trapped)
+			}
+		}
+	})
+}
+
 // W2: a VM that traps while it takes a call's answer takes neither Envoy nor the next request along. The request that waited for the call is never let through: nobody is left to answer
 // it, and Envoy keeps it until one of its own timeouts.
 func TestTrapInCall(t *testing.T) {

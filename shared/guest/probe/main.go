@@ -59,6 +59,7 @@ type plugin struct {
 	config string
 	served int // requests since the VM was made
 	ticks  int
+	held   []uint32 // streams that wait for the order release
 }
 
 func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {

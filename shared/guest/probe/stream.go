@@ -78,6 +78,11 @@ func (s *stream) OnHttpRequestHeaders(count int, endOfStream bool) types.Action 
 			panic(err)
 		}
 		return types.ActionPause
+	case "hold":
+		s.plugin.held = append(s.plugin.held, s.id)
+		return types.ActionPause
+	case "release":
+		return answer(s.release())
 	case "trap":
 		panic(trap{})
 	case "garbage":
@@ -90,6 +95,22 @@ func (s *stream) OnHttpRequestHeaders(count int, endOfStream bool) types.Action 
 		return answer(order(s))
 	}
 	return answer("the probe knows no order " + strconv.Quote(s.order))
+}
+
+// release answers all streams that hold has kept waiting, in one callback.
+func (s *stream) release() string {
+	for _, id := range s.plugin.held {
+		if err := proxywasm.SetEffectiveContext(id); err != nil {
+			return status(err)
+		}
+		answer("released")
+	}
+	n := len(s.plugin.held)
+	s.plugin.held = nil
+	if err := proxywasm.SetEffectiveContext(s.id); err != nil {
+		return status(err)
+	}
+	return strconv.Itoa(n)
 }
 
 func (s *stream) panicIn(callback string) {

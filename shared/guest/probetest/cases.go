@@ -60,6 +60,12 @@ var Cases = []Case{
 	{Calls: "nothing", Order: "mistyped", Want: `the probe knows no order "mistyped"`},
 }
 
+// Crowds are numbers of streams that are answered in one callback (the orders hold and release), and whether the VM survives it.
+var Crowds = []struct {
+	Streams int
+	Traps   bool
+}{{64, false}, {1000, true}}
+
 // Build compiles a module of the project with the flags of the Makefile and returns its path. It is there until the test ends.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()

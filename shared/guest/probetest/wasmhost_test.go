@@ -47,6 +47,27 @@ func TestCasesInWasmhost(t *testing.T) {
 	}
 }
 
+// W1: the answers of one callback run inside one another.
+func TestCrowdsInWasmhost(t *testing.T) {
+	for _, c := range Crowds {
+		p, w := start(t, "x")
+		var held []*wasmhost.Stream
+		for range c.Streams {
+			held = append(held, w.Request(order("hold"), true))
+		}
+		w.Request(order("release"), true)
+		answered := 0
+		for _, s := range held {
+			if s.Reply != nil && s.Reply.Status == 200 {
+				answered++
+			}
+		}
+		if trapped := strings.Contains(p.LogText(), "Maximum call stack size exceeded"); trapped != c.Traps || !trapped && answered != c.Streams {
+			t.Errorf("of %d streams %d were answered; trapped: %v", c.Streams, answered, trapped)
+		}
+	}
+}
+
 func TestReplyInWasmhost(t *testing.T) {
 	_, w := start(t, "x")
 	got := w.Request(order("reply"), true).Reply
