@@ -4,8 +4,12 @@
 package jose
 
 import (
+	"bytes"
+	"encoding/base64"
 	"errors"
 	"math/bits"
+	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -42,57 +46,85 @@ type Key struct {
 // Symmetric reports whether the key is a secret (kty oct).
 func (k *Key) Symmetric() bool { return k.kty == "oct" }
 
-// ParseKey reads a JWK and checks all that can be checked without a signature. Which members count is RFC 7517 §4 and RFC 7518 §6; others are ignored.
-func ParseKey(jwk gjson.Result) (*Key, error) {
+// ParseKey reads a JWK and checks all that can be checked without a signature. Which members count is RFC 7517 §4 and
+// RFC 7518 §6; others are ignored.
+func ParseKey(jwk gjson.Result) (*Key, error) { return parseKey(jwk, false) }
+
+// ParsePublished reads a JWK as issuers write them: members that are null or empty say nothing, numbers may have leading
+// zeros and padding, coordinates any length, and whatever use is not known is as good as sig. What makes a key unfit, or a
+// secret, is refused as by ParseKey.
+func ParsePublished(jwk gjson.Result) (*Key, error) { return parseKey(jwk, true) }
+
+// privateMembers are those of RFC 7518 §6.2.2, §6.3.2 and §6.4.1, and of keys of type AKP.
+var privateMembers = [...]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
+
+// IsPrivate reports whether a member of that name makes a JWK a private or a secret key.
+func IsPrivate(name string) bool { return slices.Contains(privateMembers[:], name) }
+
+func parseKey(jwk gjson.Result, published bool) (*Key, error) {
 	k := &Key{}
+	r := reader{jwk, published}
 	var err error
-	if kid, ok := strictjson.Member(jwk, "kid"); ok {
+	if kid, ok := r.value("kid"); ok {
 		if kid.Type != gjson.String || kid.Str == "" || len(kid.Str) > maxKeyID {
 			return nil, ErrKeyID
 		}
 		k.ID = kid.Str
 	}
-	// The type and the use first: a set may hold keys that are for something else, and those are no fault of the set.
-	switch k.kty = strictjson.Text(jwk, "kty"); k.kty {
+	// A secret where it does not belong first: it is a fault of whoever publishes the set, whatever the key is for.
+	k.kty = strictjson.Text(jwk, "kty")
+	for _, private := range privateMembers {
+		if _, ok := r.value(private); ok && !(k.kty == "oct" && private == "k") {
+			return nil, ErrKeyPrivate
+		}
+	}
+	// Then type and use: a set may hold keys that are for something else, and those are no fault of the set.
+	switch k.kty {
 	case "RSA", "EC", "OKP", "oct":
 	default:
 		return nil, ErrKeyType
 	}
-	if !allows(jwk, "verify") {
+	if !r.allows("verify") {
 		return nil, ErrKeyUse
-	}
-	for _, private := range [...]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-		if _, ok := strictjson.Member(jwk, private); ok && !(k.kty == "oct" && private == "k") {
-			return nil, ErrKeyPrivate
-		}
 	}
 	switch k.kty {
 	case "RSA":
-		err = k.readRSA(jwk)
+		err = k.readRSA(r)
 	case "EC":
 		k.crv = strictjson.Text(jwk, "crv")
-		k.spki, err = ecSPKI(jwk, k.crv)
+		k.spki, err = r.ecSPKI(k.crv)
 	case "OKP":
 		if k.crv = strictjson.Text(jwk, "crv"); k.crv != "Ed25519" {
 			return nil, ErrKeyCurve
 		}
-		if k.raw, err = member(jwk, "x"); err == nil && len(k.raw) != 32 {
+		if k.raw, err = r.bytes("x"); err == nil && len(k.raw) != 32 {
 			err = ErrKeyLength
 		}
 	case "oct":
-		if k.raw, err = member(jwk, "k"); err == nil && len(k.raw) < 32 {
+		if k.raw, err = r.bytes("k"); err == nil && len(k.raw) < 32 {
 			err = ErrKeyLength
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	if alg, ok := strictjson.Member(jwk, "alg"); ok {
+	if alg, ok := r.value("alg"); ok {
 		if k.alg, ok = ParseAlgorithm(alg.Str); !ok || alg.Type != gjson.String || !k.Fits(k.alg) {
 			return nil, ErrKeyAlg
 		}
 	}
 	return k, nil
+}
+
+// Equal reports whether two keys are the same one: their names and uses, and the same key.
+func (k *Key) Equal(other *Key) bool {
+	return k.ID == other.ID && k.kty == other.kty && k.crv == other.crv && k.alg == other.alg &&
+		bytes.Equal(k.spki, other.spki) && bytes.Equal(k.raw, other.raw)
+}
+
+// Overlaps reports whether there is an algorithm that both keys fit, so that one token could mean either.
+func (k *Key) Overlaps(other *Key) bool {
+	return k.kty == other.kty && k.crv == other.crv && (k.alg == 0 || other.alg == 0 || k.alg == other.alg)
 }
 
 // Fits reports whether the key may verify signatures of algorithm a: by its kty, its crv, its length and, if it has one, its alg (RFC 8725
@@ -123,40 +155,114 @@ func Thumbprint(jwk gjson.Result) string {
 	return Hash("{" + s[1:] + "}")
 }
 
-// allows looks at use and key_ops (RFC 7517 §4.2, §4.3). What is present must allow the operation, "verify" or "sign".
-func allows(jwk gjson.Result, operation string) bool {
-	if use, ok := strictjson.Member(jwk, "use"); ok && (use.Type != gjson.String || use.Str != "sig") {
-		return false
+// reader reads the members of a JWK, strictly or as they are published.
+type reader struct {
+	jwk       gjson.Result
+	published bool
+}
+
+// value is a member that says something.
+func (r reader) value(name string) (gjson.Result, bool) {
+	v, ok := strictjson.Member(r.jwk, name)
+	if r.published && (v.Type == gjson.Null || v.Type == gjson.String && v.Str == "") {
+		return gjson.Result{}, false
 	}
-	ops, ok := strictjson.Member(jwk, "key_ops")
+	return v, ok
+}
+
+// Uses that published keys have for something else than tokens: encryption, and the authorities of X.509-SVIDs (SPIFFE Trust
+// Domain and Bundle §4.2.2).
+const (
+	useEncryption = "enc"
+	useX509       = "x509-svid"
+)
+
+// allows looks at use and key_ops (RFC 7517 §4.2, §4.3). What is present must allow the operation, "verify" or "sign". In
+// published sets either means signatures, and an unknown use means nothing: "jwt-svid" is one.
+func (r reader) allows(operation string) bool {
+	if use, ok := r.value("use"); ok {
+		switch {
+		case !r.published && (use.Type != gjson.String || use.Str != "sig"):
+			return false
+		case use.Str == useEncryption, use.Str == useX509:
+			return false
+		}
+	}
+	ops, ok := r.value("key_ops")
 	if !ok {
 		return true
 	}
-	found := false
+	means := func(op gjson.Result) bool {
+		return op.Type == gjson.String && (op.Str == operation || r.published && (op.Str == "verify" || op.Str == "sign"))
+	}
+	found, any := false, false
 	if ops.IsArray() {
 		ops.ForEach(func(_, op gjson.Result) bool {
-			found = found || op.Type == gjson.String && op.Str == operation
+			found, any = found || means(op), true
 			return true
 		})
 	}
-	return found
+	return found || r.published && (!any && ops.IsArray() || means(ops))
 }
 
+// bytes reads a member in base64url.
+//
 //go:noinline
-func member(jwk gjson.Result, name string) ([]byte, error) {
-	b, err := DecodeBase64(strictjson.Text(jwk, name))
+func (r reader) bytes(name string) ([]byte, error) {
+	text := strictjson.Text(r.jwk, name)
+	var b []byte
+	var err error
+	if r.published {
+		b, err = decodeLoosely(text)
+	} else {
+		b, err = DecodeBase64(text)
+	}
 	if err != nil || len(b) == 0 {
 		return nil, ErrKeyMember
 	}
 	return b, nil
 }
 
-func (k *Key) readRSA(jwk gjson.Result) error {
-	n, err := member(jwk, "n")
+// number reads a member that is a natural number, without leading zeros where those may be there (RFC 7518 §2 forbids them,
+// and libraries that write signed numbers have one in front of every second modulus).
+func (r reader) number(name string) ([]byte, error) {
+	b, err := r.bytes(name)
+	if err != nil || !r.published {
+		return b, err
+	}
+	for len(b) > 1 && b[0] == 0 {
+		b = b[1:]
+	}
+	return b, nil
+}
+
+// coordinate reads a member that is a field element of that many bytes.
+func (r reader) coordinate(name string, size int) ([]byte, error) {
+	b, err := r.number(name)
+	if err == nil && r.published && len(b) < size {
+		b = append(make([]byte, size-len(b), size), b...)
+	}
+	return b, err
+}
+
+// decodeLoosely reads base64url with or without padding, line breaks and white space, whatever its last bits are: a number
+// that is published has one meaning in any of these.
+func decodeLoosely(s string) ([]byte, error) {
+	s = strings.TrimRight(strings.Map(func(c rune) rune {
+		if c == ' ' || c == '\t' || c == '\r' || c == '\n' {
+			return -1
+		}
+		return c
+	}, s), "=")
+	return base64.RawURLEncoding.DecodeString(s)
+}
+
+func (k *Key) readRSA(r reader) error {
+	n, err := r.number("n")
 	if err != nil {
 		return err
 	}
-	e, err := member(jwk, "e")
+	e, err := r.number("e")
 	if err != nil {
 		return err
 	}
@@ -173,17 +279,17 @@ func (k *Key) readRSA(jwk gjson.Result) error {
 	return nil
 }
 
-func ecSPKI(jwk gjson.Result, crv string) ([]byte, error) {
+func (r reader) ecSPKI(crv string) ([]byte, error) {
 	for i := range curves {
 		c := &curves[i]
 		if c.name != crv {
 			continue
 		}
-		x, err := member(jwk, "x")
+		x, err := r.coordinate("x", c.size)
 		if err != nil {
 			return nil, err
 		}
-		y, err := member(jwk, "y")
+		y, err := r.coordinate("y", c.size)
 		if err != nil {
 			return nil, err
 		}

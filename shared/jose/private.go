@@ -222,14 +222,14 @@ func (m *material) readJWK(text, kid string, a Algorithm) error {
 	if v, ok := strictjson.Member(jwk, "alg"); ok && v.Str != alg.name {
 		return ErrKeyAlg
 	}
-	if !allows(jwk, "sign") {
+	if !(reader{jwk: jwk}).allows("sign") {
 		return ErrKeyUse
 	}
 	if strictjson.Text(jwk, "kty") != alg.kty || strictjson.Text(jwk, "crv") != alg.crv {
 		return ErrPrivateKind
 	}
 	if alg.kty == "oct" {
-		m.k, err = member(jwk, "k")
+		m.k, err = reader{jwk: jwk}.bytes("k")
 		return err
 	}
 	if _, ok := strictjson.Member(jwk, "d"); !ok {
@@ -237,7 +237,7 @@ func (m *material) readJWK(text, kid string, a Algorithm) error {
 	}
 	read := func(to *[]byte, name string) {
 		if err == nil {
-			*to, err = member(jwk, name)
+			*to, err = reader{jwk: jwk}.bytes(name)
 		}
 	}
 	read(&m.d, "d")

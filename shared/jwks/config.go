@@ -14,6 +14,7 @@ import (
 
 // Remote is a key set that an issuer publishes. Where to fetch it is the glue's business; what of it may be used is the Source's.
 type Remote struct {
+	Name      string        // of whose keys they are: the provider's
 	Cluster   string        // of the proxy
 	Authority string        // :authority of the request
 	Path      string        // with its query
@@ -33,7 +34,7 @@ func Inline(s *Set) Keys { return Keys{inline: s} }
 // ReadKeys reads the member jwks of an issuer, for the algorithms that it may sign with.
 //
 //go:noinline
-func ReadKeys(o *conf.Object, algorithms []jose.Algorithm) (k Keys) {
+func ReadKeys(o *conf.Object, name string, algorithms []jose.Algorithm) (k Keys) {
 	n, ok := o.Need("jwks")
 	if !ok {
 		return k
@@ -48,6 +49,7 @@ func ReadKeys(o *conf.Object, algorithms []jose.Algorithm) (k Keys) {
 		}
 	case hasRemote:
 		k.Remote = readRemote(remote, algorithms)
+		k.Remote.Name = name
 	default:
 		k.inline = readInline(inline, algorithms)
 		if k.inline != nil && !k.inline.HasKeyFor(algorithms) {
@@ -99,7 +101,12 @@ func readInline(n conf.Node, algorithms []jose.Algorithm) *Set {
 		symmetric = symmetric || a.Symmetric()
 	}
 	set, faults := Parse(n.Value(), symmetric)
+	refused := false
 	for _, f := range faults {
+		if f.Err == jose.ErrKeyUse || f.Err == ErrTwice || f.Err == ErrNoKey && refused {
+			continue // issuers publish their encryption keys beside the others
+		}
+		refused = true
 		if f.Index < 0 {
 			n.Fault(f.Err.Error())
 			continue
@@ -109,7 +116,7 @@ func readInline(n conf.Node, algorithms []jose.Algorithm) *Set {
 			keys.ListOrEmpty()[f.Index].Fault(f.Err.Error())
 		}
 	}
-	if len(faults) > 0 {
+	if refused {
 		return nil
 	}
 	return set

@@ -27,7 +27,9 @@ var (
 	ErrNoSet       = errors.New("want a JWK Set: an object with a list called keys")
 	ErrTooMany     = errors.New("more than " + strconv.Itoa(MaxKeys) + " keys")
 	ErrNoKey       = errors.New("no key for verifying signatures")
-	ErrRepeatedKID = errors.New("another key has the same kid")
+	ErrRepeatedKID = errors.New("two keys with one kid that a token could both mean")
+	ErrRepeated    = errors.New("a member name is repeated")
+	ErrTwice       = errors.New("the same key stands there twice")
 	ErrSymmetric   = errors.New("a secret (kty oct) does not belong into a published key set, and elsewhere only beside HS256, HS384 or HS512 in algorithms")
 )
 
@@ -39,90 +41,149 @@ var (
 
 // Fault is one key of a set that cannot be used.
 type Fault struct {
-	Index int // in the set's list; -1 for the set itself
+	Index int    // in the set's list; -1 for the set itself
+	KID   string // the key's, where it has one that is text
 	Err   error
 }
 
-// Set is a list of keys for verifying.
-type Set struct {
-	keys []*jose.Key
-	byID map[string]*jose.Key
+// fatal reports whether a published set with this fault is refused as a whole: something that should be secret is not, or
+// nobody could say what a token means.
+func (f *Fault) fatal() bool {
+	switch f.Err {
+	case jose.ErrKeyPrivate, ErrSymmetric, ErrRepeatedKID:
+		return true
+	}
+	return f.Index < 0
 }
 
-// Parse reads a JWK Set and names every key that cannot be used; the caller decides whether it wants the rest. Keys that say they are for something other than
-// signatures (use, key_ops) are passed over: identity providers publish their encryption keys beside the others. Secrets are refused unless symmetric is set.
+// Set is a list of keys for verifying.
+type Set struct{ keys []*jose.Key }
+
+// Parse reads a JWK Set and names every key that cannot be used, among them those that are for something else than
+// signatures (jose.ErrKeyUse): the caller decides whether it wants the rest. Secrets are refused unless symmetric is set.
 func Parse(set gjson.Result, symmetric bool) (*Set, []Fault) {
 	list, ok := strictjson.Member(set, "keys")
 	if !ok || !list.IsArray() {
-		return nil, []Fault{{-1, ErrNoSet}}
+		return nil, []Fault{{-1, "", ErrNoSet}}
 	}
-	s := &Set{byID: map[string]*jose.Key{}}
+	s := &Set{}
 	var faults []Fault
 	i := -1
 	list.ForEach(func(_, jwk gjson.Result) bool {
 		if i++; i == MaxKeys {
-			faults = append(faults, Fault{-1, ErrTooMany})
+			faults = append(faults, Fault{-1, "", ErrTooMany})
 			return false
 		}
-		k, err := jose.ParseKey(jwk)
+		k, err := jose.ParsePublished(jwk)
 		switch {
-		case err != nil:
-		case s.byID[k.ID] != nil:
-			err = ErrRepeatedKID
-		case k.Symmetric() && !symmetric:
+		case !symmetric && isSecret(jwk):
 			err = ErrSymmetric
+		case repeated(jwk) != nil:
+			err = repeated(jwk)
+		case err == nil:
+			err = s.admits(k)
 		}
-		switch {
-		case err == jose.ErrKeyUse:
-		case err != nil:
-			faults = append(faults, Fault{i, err})
-		default:
+		if err == nil {
 			s.keys = append(s.keys, k)
-			if k.ID != "" {
-				s.byID[k.ID] = k
-			}
+		} else {
+			faults = append(faults, Fault{i, strictjson.Text(jwk, "kid"), err})
 		}
 		return true
 	})
-	if len(s.keys) == 0 && len(faults) == 0 {
-		faults = append(faults, Fault{-1, ErrNoKey})
+	if len(s.keys) == 0 {
+		faults = append(faults, Fault{-1, "", ErrNoKey})
 	}
 	return s, faults
 }
 
-// NewSet makes a set of keys with different ids.
-func NewSet(keys []*jose.Key) *Set {
-	s := &Set{keys: keys, byID: map[string]*jose.Key{}}
-	for _, k := range keys {
-		s.byID[k.ID] = k
-	}
-	return s
+// isSecret reports whether a JWK is a symmetric key that is there for all to see, whatever it is for.
+func isSecret(jwk gjson.Result) bool {
+	k, _ := strictjson.Member(jwk, "k")
+	return strictjson.Text(jwk, "kty") == "oct" && k.Type != gjson.Null && k.Raw != `""`
 }
 
-// Candidates appends to dst the keys that token is to be tried with, for its algorithm a: the one that its kid names, or without a kid every key that fits.
+// repeated reports that a JWK names a member twice, so that readers differ in what it is: a key that one of them would take
+// for a private one is that.
+func repeated(jwk gjson.Result) (err error) {
+	seen := map[string]bool{}
+	jwk.ForEach(func(name, _ gjson.Result) bool {
+		switch {
+		case !seen[name.Str] || err == jose.ErrKeyPrivate:
+		case jose.IsPrivate(name.Str):
+			err = jose.ErrKeyPrivate
+		default:
+			err = ErrRepeated
+		}
+		seen[name.Str] = true
+		return jwk.IsObject()
+	})
+	return err
+}
+
+// admits reports why a key cannot stand beside those that the set has. One kid may name several keys, as long as the
+// token's algorithm says which of them it means.
+func (s *Set) admits(k *jose.Key) error {
+	for _, other := range s.keys {
+		switch {
+		case k.Equal(other):
+			return ErrTwice
+		case k.ID != "" && k.ID == other.ID && k.Overlaps(other):
+			return ErrRepeatedKID
+		}
+	}
+	return nil
+}
+
+// NewSet makes a set of keys with different ids.
+func NewSet(keys []*jose.Key) *Set { return &Set{keys} }
+
+// Named tells about the keys that a kid names: nil where one of them fits the algorithm, ErrAlgorithm where none does, and
+// ErrUnknown where there are none.
+func (s *Set) Named(kid string, a jose.Algorithm) error {
+	err := ErrUnknown
+	for _, k := range s.keys {
+		switch {
+		case kid == "" || k.ID != kid:
+		case k.Fits(a):
+			return nil
+		default:
+			err = ErrAlgorithm
+		}
+	}
+	return err
+}
+
+// Candidates appends to dst the keys that token is to be tried with, for its algorithm a: the one that its kid names; where
+// no key has that kid, those without one; where the token has none, every key that fits. guessed tells that no kid has said
+// which key it is.
 //
 //go:noinline
-func (s *Set) Candidates(token *jose.JWS, a jose.Algorithm, dst []*jose.Key) ([]*jose.Key, error) {
-	if token.HasKID {
-		k := s.byID[token.KeyID]
-		switch {
-		case k == nil || token.KeyID == "":
-			return dst, ErrUnknown
-		case !k.Fits(a):
-			return dst, ErrAlgorithm
-		}
-		return append(dst, k), nil
-	}
+func (s *Set) Candidates(token *jose.JWS, a jose.Algorithm, dst []*jose.Key) (_ []*jose.Key, guessed bool, err error) {
 	start := len(dst)
+	named := false
 	for _, k := range s.keys {
-		if k.Fits(a) && len(dst)-start < MaxTries {
+		if token.KeyID == "" || k.ID != token.KeyID {
+			continue
+		}
+		named = true
+		if k.Fits(a) {
 			dst = append(dst, k)
 		}
 	}
-	if len(dst) == start {
-		return dst, ErrUnknown
+	if !named {
+		for _, k := range s.keys {
+			if (!token.HasKID || k.ID == "") && k.Fits(a) && len(dst)-start < MaxTries {
+				dst = append(dst, k)
+			}
+		}
 	}
-	return dst, nil
+	switch {
+	case len(dst) > start:
+		return dst, !named, nil
+	case named:
+		return dst, false, ErrAlgorithm
+	}
+	return dst, true, ErrUnknown
 }
 
 // Len is the number of keys that can be used.

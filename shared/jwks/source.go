@@ -6,7 +6,10 @@ package jwks
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 	"time"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
@@ -16,38 +19,60 @@ const (
 	// MaxBody is the most bytes that a published set may have.
 	MaxBody = 256 << 10
 	// ForcedInterval is how long a proxy waits between fetches that unknown kids ask for: whoever sends made-up kids cannot make it hammer the issuer.
-	ForcedInterval = 30 * time.Second
-	// maxUnknown bounds the kids that are remembered as unknown, unknownFor for how long.
+	ForcedInterval = 10 * time.Second
+	// maxUnknown bounds the kids that are remembered as unknown, for as long.
 	maxUnknown = 256
-	unknownFor = 2 * ForcedInterval
 )
 
 // Why a fetched document is not taken. The keys in use stay.
 var (
-	ErrBody = errors.New("the answer is empty or over 256 KiB")
-	ErrJSON = errors.New("the answer is not JSON that reads in one way only")
+	ErrBody      = errors.New("the answer is empty or over 256 KiB")
+	ErrGzip      = errors.New("the answer is compressed (gzip) although nobody has asked for that: have the issuer, or what stands before it, send it as it is")
+	ErrKeysTwice = errors.New("the answer has a member \"keys\" twice")
 )
 
-// ReadDocument takes a published set. Keys that cannot be used are passed over, as RFC 7517 §5 asks for kinds that one does not understand; a secret among them, a repeated kid, or no
-// usable key at all, and the whole document is refused.
-func ReadDocument(body string) (*Set, error) {
-	if len(body) == 0 || len(body) > MaxBody {
-		return nil, ErrBody
+// ErrJSON is what every answer is refused with that is no JSON; it says where.
+type ErrJSON struct{ At *strictjson.Error }
+
+func (e ErrJSON) Error() string { return "the answer cannot be read: " + e.At.Error() }
+
+// documentLimits bound a published set. A name that is repeated makes the key useless that has it, and nothing else.
+var documentLimits = strictjson.Limits{Depth: 16, Members: 8192, Number: 64, RepeatedNames: true}
+
+// ReadDocument reads a published JWK Set, which must be the issuer's answer as it is. passed are the keys that cannot be
+// used beside those that can. The set is refused where none can, where a secret or a private key is among them, and where
+// one token could mean two of them.
+func ReadDocument(body string) (set *Set, passed []Fault, err error) {
+	const mark = "\ufeff" // a byte order mark, which RFC 8259 §8.1 has readers pass over
+	body = strings.TrimPrefix(body, mark)
+	switch {
+	case body == "" || len(body) > MaxBody:
+		return nil, nil, ErrBody
+	case strings.HasPrefix(body, "\x1f\x8b"):
+		return nil, nil, ErrGzip
 	}
-	doc, err := strictjson.Parse(body, strictjson.Limits{Depth: 16, Members: 4096, Number: 32})
+	doc, err := strictjson.Parse(body, documentLimits)
 	if err != nil {
-		return nil, ErrJSON
+		at, _ := err.(*strictjson.Error)
+		return nil, nil, ErrJSON{at}
 	}
-	set, faults := Parse(doc, false)
-	for _, f := range faults {
-		if f.Index < 0 || f.Err == ErrSymmetric || f.Err == ErrRepeatedKID {
-			return nil, f.Err
+	lists := 0
+	doc.ForEach(func(name, _ gjson.Result) bool {
+		if doc.IsObject() && name.Str == "keys" {
+			lists++
+		}
+		return true
+	})
+	if lists > 1 {
+		return nil, nil, ErrKeysTwice
+	}
+	set, passed = Parse(doc, false)
+	for i := range passed {
+		if passed[i].fatal() {
+			return nil, passed, passed[i].Err
 		}
 	}
-	if set.Len() == 0 {
-		return nil, ErrNoKey
-	}
-	return set, nil
+	return set, passed, nil
 }
 
 // Source is a published key set as one VM knows it. Fetching is somebody else's part; a Source says what may be used and what is worth waiting for.
@@ -133,15 +158,21 @@ func backoff(failures uint64) time.Duration {
 // MayForce reports whether an unknown kid may ask for a fetch now, or wait for one that is under way.
 func (s *Source) MayForce(kid string, now time.Time) bool {
 	t := now.UnixMicro()
-	if since, ok := s.unknown[kid]; ok && t-since < unknownFor.Microseconds() {
+	if since, ok := s.unknown[kid]; ok && within(t-since) {
 		return false
 	}
-	return t-s.record.Forced >= ForcedInterval.Microseconds() || t < s.record.Lease
+	return s.record.MayForce(t) || t < s.record.Lease
 }
+
+// MayForce reports whether an unknown kid may ask for a fetch at t, in microseconds.
+func (r *Record) MayForce(t int64) bool { return !within(t - r.Forced) }
+
+// within reports whether so many microseconds are less than ForcedInterval. A clock that has been set back proves nothing.
+func within(passed int64) bool { return passed >= 0 && passed < ForcedInterval.Microseconds() }
 
 // Unknown remembers that there is no such kid. A token that keeps coming does not prolong that: its key may have been published meanwhile.
 func (s *Source) Unknown(kid string, now time.Time) {
-	if since, ok := s.unknown[kid]; ok && now.UnixMicro()-since < unknownFor.Microseconds() {
+	if since, ok := s.unknown[kid]; ok && within(now.UnixMicro()-since) {
 		return
 	}
 	if s.unknown == nil || len(s.unknown) >= maxUnknown {
@@ -153,8 +184,9 @@ func (s *Source) Unknown(kid string, now time.Time) {
 // Hopeful reports whether a first set may come soon: none has been had, and none has failed to come.
 func (s *Source) Hopeful() bool { return s.set == nil && s.record.Failures == 0 }
 
-// Settled reports whether a fetch that was wanted since began has ended, well or not. One that was under way by then may bring what the issuer published before it, so it
-// settles nothing as long as another may be asked for.
+// Settled reports whether a fetch that was wanted since began has ended, well or not, or cannot be had: no kid may ask for
+// one so soon. One that was under way by then may bring what the issuer published before it, so it settles nothing as long as
+// another may be asked for.
 func (s *Source) Settled(began, now int64) bool {
-	return s.record.Lease == 0 && (s.record.Tried >= began || s.record.Fetched >= began && now-s.record.Forced < ForcedInterval.Microseconds())
+	return s.record.Lease == 0 && (s.record.Tried >= began || !s.record.MayForce(now))
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tollgate-wasm/tollgate/shared/jose"
 )
 
 var start = time.Unix(1_700_000_000, 0)
@@ -17,28 +19,73 @@ func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.
 func micro(seconds int) int64 { return at(seconds).UnixMicro() }
 
 func TestReadDocument(t *testing.T) {
+	oct := `{"kty":"oct","k":"` + strings.Repeat("A", 43) + `"}`
+	a, b := p256(`"kid":"a"`), otherP256(`"kid":"a"`)
 	for _, c := range []struct {
 		name, body string
-		want       error
+		usable     int
+		passed     string // indexes and reasons
+		want       string // the error; empty: the set is taken
 	}{
-		{"a set", keyed(p256(`"kid":"a"`)), nil},
-		{"J24 keys that cannot be used are passed over", keyed(`{"kty":"AKP"}`, p256(`"use":"enc"`), p256(`"alg":"ES521"`), p256(`"kid":"a"`)), nil},
-		{"J24 a secret", keyed(p256(), `{"kty":"oct","k":"`+strings.Repeat("A", 43)+`"}`), ErrSymmetric},
-		{"J24 a duplicate kid", keyed(p256(`"kid":"a"`), p384(`"kid":"a"`)), ErrRepeatedKID},
-		{"J24 nothing that can be used", keyed(`{"kty":"AKP"}`), ErrNoKey},
-		{"J24 no keys", keyed(), ErrNoKey},
-		{"J24 65 keys", keyed(strings.Split(strings.Repeat(p256()+"|", 64)+p256(), "|")...), ErrTooMany},
-		{"J24 HTML", "<html>", ErrJSON},
-		{"J8 keys twice", `{"keys":[],"keys":[` + p256() + `]}`, ErrJSON},
-		{"J24 nothing", "", ErrBody},
-		{"J24 a huge body", strings.Repeat(" ", MaxBody) + keyed(p256()), ErrBody},
-		{"as huge as allowed", strings.Repeat(" ", MaxBody-len(keyed(p256()))) + keyed(p256()), nil},
-		{"an object of something else", `{"error":"x"}`, ErrNoSet},
+		{"a set", keyed(a), 1, "", ""},
+		{"a byte order mark", "\ufeff" + keyed(a), 1, "", ""},
+		{"null and empty members", keyed(p256(`"kid":"a"`, `"d":null`, `"k":null`, `"alg":null`, `"use":null`, `"key_ops":null`), p384(`"kid":""`, `"alg":""`, `"use":""`, `"key_ops":[]`)), 2, "", ""},
+		{"the use of a JWT-SVID", keyed(p256(`"kid":"a"`, `"use":"jwt-svid"`)), 1, "", ""},
+		{"J24 the authority of X.509-SVIDs", keyed(p256(`"use":"x509-svid"`), a), 1, "0 ErrKeyUse", ""},
+		{"a use that nobody knows, and one that is no text", keyed(p256(`"kid":"a"`, `"use":"sign"`), p384(`"kid":"b"`, `"use":7`)), 2, "", ""},
+		{"operations in the singular", keyed(p256(`"kid":"a"`, `"key_ops":"verify"`), p384(`"kid":"b"`, `"key_ops":["sign"]`)), 2, "", ""},
+		{"J24 operations of encryption", keyed(p256(`"key_ops":["encrypt"]`), p384(`"key_ops":"wrapKey"`), a), 1, "0 ErrKeyUse, 1 ErrKeyUse", ""},
+		{"J24 keys that cannot be used are passed over", keyed(`{"kty":"AKP"}`, p256(`"use":"enc"`), p256(`"alg":"ES521"`), a), 1, "0 ErrKeyType, 1 ErrKeyUse, 2 ErrKeyAlg", ""},
+		{"a key that is no object, and one without kty", keyed(`"x"`, `[]`, `null`, `{}`, a), 1, "0 ErrKeyType, 1 ErrKeyType, 2 ErrKeyType, 3 ErrKeyType", ""},
+		{"a kid that is a number, and one that is long", keyed(p256(`"kid":7`), p256(`"kid":"`+strings.Repeat("x", 257)+`"`), a), 1, "0 ErrKeyID, 1 ErrKeyID", ""},
+		{"J8 a key with a member twice", keyed(p256(`"alg":"ES256","alg":"ES384"`), a), 1, "0 ErrRepeated", ""},
+		{"J8 a member twice that is nobody's", `{"x":1,"x":2,"keys":[` + a + `]}`, 1, "", ""},
+		{"one kid for two curves", keyed(a, p384(`"kid":"a"`)), 2, "", ""},
+		{"one kid for three algorithms", keyed(rsa(`"kid":"a"`, `"alg":"RS256"`), rsa(`"kid":"a"`, `"alg":"RS384"`), rsa(`"kid":"a"`, `"alg":"PS256"`)), 3, "", ""},
+		{"one kid for RSA and EC", keyed(a, rsa(`"kid":"a"`)), 2, "", ""},
+		{"the same key twice", keyed(a, a), 1, "1 ErrTwice", ""},
+		{"J24 one kid for two keys that a token could mean", keyed(a, b), 1, "1 ErrRepeatedKID", ErrRepeatedKID.Error()},
+		{"J24 one kid for two keys, of which one says its algorithm", keyed(a, otherP256(`"kid":"a"`, `"alg":"ES256"`)), 1, "1 ErrRepeatedKID", ErrRepeatedKID.Error()},
+		{"J24 a secret", keyed(a, oct), 1, "1 ErrSymmetric", ErrSymmetric.Error()},
+		{"J24 a secret for encryption", keyed(a, strings.Replace(oct, "{", `{"use":"enc",`, 1)), 1, "1 ErrSymmetric", ErrSymmetric.Error()},
+		{"J24 a private key", keyed(a, p384(`"d":"AAAA"`)), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
+		{"J24 a private key for encryption", keyed(a, p384(`"d":"AAAA"`, `"use":"enc"`)), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
+		{"J24 a private key of a kind that we do not know", keyed(a, `{"kty":"AKP","priv":"AAAA"}`), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
+		{"J24 a private member twice, null at last", keyed(a, p384(`"d":"AAAA"`, `"d":null`)), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
+		{"J24 a private member twice, null first", keyed(a, p384(`"d":null`, `"d":"AAAA"`)), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
+		{"J24 nothing that can be used", keyed(`{"kty":"AKP"}`), 0, "0 ErrKeyType, -1 ErrNoKey", ErrNoKey.Error()},
+		{"J24 no keys", keyed(), 0, "-1 ErrNoKey", ErrNoKey.Error()},
+		{"J24 65 keys", keyed(strings.Split(strings.Repeat(p256(`"x5t":"A"`)+"|", 64)+p256(), "|")...), 1, "", ErrTooMany.Error()},
+		{"J24 HTML", "<html>", 0, "", "the answer cannot be read: not JSON at byte 0"},
+		{"compressed", "\x1f\x8b\x08", 0, "", ErrGzip.Error()},
+		{"J8 keys twice", `{"keys":[],"keys":[` + p256() + `]}`, 0, "", ErrKeysTwice.Error()},
+		{"J24 nothing", "", 0, "", ErrBody.Error()},
+		{"J24 nothing but a byte order mark", "\ufeff", 0, "", ErrBody.Error()},
+		{"J24 a huge body", strings.Repeat(" ", MaxBody) + keyed(p256()), 0, "", ErrBody.Error()},
+		{"as huge as allowed", strings.Repeat(" ", MaxBody-len(keyed(p256()))) + keyed(p256()), 1, "", ""},
+		{"an object of something else", `{"error":"x"}`, 0, "-1 ErrNoSet", ErrNoSet.Error()},
 	} {
-		if set, err := ReadDocument(c.body); err != c.want || (err == nil) != (set != nil && set.Len() == 1) {
-			t.Errorf("%s: %v, %v; want %v", c.name, set, err, c.want)
+		set, passed, err := ReadDocument(c.body)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want || (err == nil) != (set != nil) || err == nil && set.Len() != c.usable {
+			t.Errorf("%s: %v, %q; want %d keys, %q", c.name, set, got, c.usable, c.want)
+		}
+		var all []string
+		for _, p := range passed {
+			all = append(all, strconv.Itoa(p.Index)+" "+reasons[p.Err])
+		}
+		if got := strings.Join(all, ", "); got != c.passed && c.passed != "" {
+			t.Errorf("%s: %s is passed over, want %s", c.name, got, c.passed)
 		}
 	}
+}
+
+var reasons = map[error]string{
+	jose.ErrKeyType: "ErrKeyType", jose.ErrKeyUse: "ErrKeyUse", jose.ErrKeyAlg: "ErrKeyAlg", jose.ErrKeyID: "ErrKeyID", jose.ErrKeyPrivate: "ErrKeyPrivate",
+	ErrRepeated: "ErrRepeated", ErrTwice: "ErrTwice", ErrRepeatedKID: "ErrRepeatedKID", ErrSymmetric: "ErrSymmetric", ErrNoKey: "ErrNoKey", ErrNoSet: "ErrNoSet", ErrTooMany: "ErrTooMany",
 }
 
 func TestRecord(t *testing.T) {
@@ -55,7 +102,7 @@ func TestRecord(t *testing.T) {
 
 // J26: the last good set is used until maxStale, and nothing after.
 func TestKeysUntilMaxStale(t *testing.T) {
-	set, err := ReadDocument(keyed(p256()))
+	set, _, err := ReadDocument(keyed(p256()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,22 +156,22 @@ func TestDue(t *testing.T) {
 func TestUnknownKid(t *testing.T) {
 	var s Source
 	s.Update(Record{Version: 1, Fetched: micro(0), Forced: micro(0)}, &Set{})
-	for seconds, want := range map[int]bool{0: false, 29: false, 30: true, 31: true} {
+	for seconds, want := range map[int]bool{0: false, 9: false, 10: true, 11: true, -1: true} {
 		if got := s.MayForce("kid", at(seconds)); got != want {
 			t.Errorf("after %d seconds: %v", seconds, got)
 		}
 	}
-	s.Update(Record{Version: 1, Fetched: micro(0), Forced: micro(30), Lease: micro(33)}, nil)
-	if !s.MayForce("kid", at(31)) {
+	s.Update(Record{Version: 1, Fetched: micro(0), Forced: micro(10), Lease: micro(13)}, nil)
+	if !s.MayForce("kid", at(11)) {
 		t.Error("it does not wait for the fetch that is under way")
 	}
 	s.Update(Record{Version: 1, Fetched: micro(0)}, nil)
 	s.Unknown("kid", at(100))
-	if s.MayForce("kid", at(159)) || !s.MayForce("kid", at(160)) || !s.MayForce("other", at(159)) {
+	if s.MayForce("kid", at(109)) || !s.MayForce("kid", at(110)) || !s.MayForce("other", at(109)) {
 		t.Error("what was looked for is not remembered, or too much of it")
 	}
-	s.Unknown("kid", at(150))
-	if !s.MayForce("kid", at(160)) {
+	s.Unknown("kid", at(105))
+	if !s.MayForce("kid", at(110)) {
 		t.Error("a token that keeps coming is remembered for longer")
 	}
 	for i := range 10_000 {
@@ -146,7 +193,8 @@ func TestSettled(t *testing.T) {
 		{"a fetch is under way", Record{Tried: micro(10), Lease: micro(13)}, false},
 		{"a fetch has failed", Record{Tried: micro(10), Failures: 1}, true},
 		{"a fetch that had begun before has come back, and another may be asked for", Record{Tried: micro(4), Fetched: micro(6)}, false},
-		{"a fetch that had begun before has come back, and no other may be asked for yet", Record{Tried: micro(4), Fetched: micro(6), Forced: micro(-23)}, true},
+		{"a fetch that had begun before has come back, and no other may be asked for yet", Record{Tried: micro(4), Fetched: micro(6), Forced: micro(-3)}, true},
+		{"nobody may ask for another so soon", Record{Tried: micro(1), Fetched: micro(2), Forced: micro(1)}, true},
 	} {
 		if s.Update(c.r, nil); s.Settled(micro(5), micro(6)) != c.want {
 			t.Errorf("%s: %v", c.name, !c.want)

@@ -11,6 +11,7 @@ type Trial struct {
 	alg     jose.Algorithm
 	keys    []*jose.Key // that the token is to be tried with
 	tried   int         // how many of them have been
+	guessed bool        // that no kid has named them
 	pending jose.Verification
 }
 
@@ -29,13 +30,19 @@ const (
 //go:noinline
 func (t *Trial) Begin(set *Set, token *jose.JWS, a jose.Algorithm) (err error) {
 	t.token, t.alg, t.tried = token, a, 0
-	t.keys, err = set.Candidates(token, a, t.keys[:0])
+	t.keys, t.guessed, err = set.Candidates(token, a, t.keys[:0])
 	return err
 }
 
+// KeyID is the token's kid; empty where it has none.
+func (t *Trial) KeyID() string { return t.token.KeyID }
+
+// Guessed reports that no kid has said which key it is: there may be a newer set with another.
+func (t *Trial) Guessed() bool { return t.guessed }
+
 // BeginWith tries one key.
 func (t *Trial) BeginWith(key *jose.Key, token *jose.JWS, a jose.Algorithm) {
-	t.token, t.alg, t.tried, t.keys = token, a, 0, append(t.keys[:0], key)
+	t.token, t.alg, t.tried, t.guessed, t.keys = token, a, 0, false, append(t.keys[:0], key)
 }
 
 // Next tries the next key.

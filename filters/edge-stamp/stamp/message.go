@@ -154,7 +154,7 @@ func (d *Decision) trustOf(signed *jose.JWS) (t *trust, set *jwks.Set, a jose.Al
 			continue
 		}
 		for _, a := range t.algorithms {
-			switch _, err := set.Candidates(signed, a, nil); err {
+			switch set.Named(signed.KeyID, a) {
 			case nil:
 				return t, set, a, nil
 			case jwks.ErrAlgorithm:

@@ -454,7 +454,7 @@ func TestUnknownKid(t *testing.T) {
 	} {
 		p := parse(t, meshConfig(`"profile":"`+profile+`","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"c","authority":"a","path":"/"}}}]`))
 		source := &p.Remotes()[0].Source
-		set, err := jwks.ReadDocument(string(mint.Set(edge)))
+		set, _, err := jwks.ReadDocument(string(mint.Set(edge)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -471,7 +471,7 @@ func TestUnknownKid(t *testing.T) {
 		if p.Decide(d, headers, true, now); d.KeysWanted() != nil || d.Verdict().Code != StampKeyUnknown {
 			t.Errorf("%s: once it is known to be unknown: %s", profile, d.Verdict().Code.Name)
 		}
-		if set, err = jwks.ReadDocument(string(mint.Set(edge, next))); err != nil {
+		if set, _, err = jwks.ReadDocument(string(mint.Set(edge, next))); err != nil {
 			t.Fatal(err)
 		}
 		source.Update(record, set)

@@ -99,10 +99,10 @@ func (s *state) decide(_ uint32, headers [][2]string, now time.Time, last bool) 
 }
 
 // finish brings the decision to its verdict and acts on it.
-func (s *state) finish(_ uint32, headers [][2]string) types.Action {
+func (s *state) finish(stream uint32, headers [][2]string) types.Action {
 	d := &s.decision
-	if d.Step() != scope.Done {
-		s.advance(d)
+	if d.Step() != scope.Done && !s.settle(stream, d, headers) {
+		return types.ActionPause
 	}
 	v := d.Verdict()
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
@@ -111,6 +111,20 @@ func (s *state) finish(_ uint32, headers [][2]string) types.Action {
 	d.Effect(&s.effect)
 	host.Apply(&s.effect)
 	return types.ActionContinue
+}
+
+// settle does what the decision waits for, until it waits for nothing. It reports false where the request is held back: none
+// of the keys that were tried without a kid has signed the token, and there may be newer ones.
+//
+//go:noinline
+func (s *state) settle(stream uint32, d *scope.Decision, headers [][2]string) bool {
+	for d.Step() != scope.Done {
+		s.advance(d)
+		if wanted := d.KeysWanted(); wanted != nil && s.keys.Wait(stream, wanted, headers, guest.Now()) {
+			return false
+		}
+	}
+	return true
 }
 
 // advance does what the decision waits for.

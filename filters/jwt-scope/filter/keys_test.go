@@ -60,7 +60,12 @@ func (i *idp) pass(d time.Duration) {
 // passUntilFetch lets time go by until a fetch begins, at most half a minute and a bit.
 func (i *idp) passUntilFetch() {
 	i.t.Helper()
-	for range 320 {
+	i.passUntilFetchWithin(32 * time.Second)
+}
+
+func (i *idp) passUntilFetchWithin(most time.Duration) {
+	i.t.Helper()
+	for range most / (100 * time.Millisecond) {
 		if len(i.proxy.Calls()) > 0 {
 			return
 		}
@@ -116,7 +121,7 @@ func TestKeysAreFetchedOnceForAllWorkers(t *testing.T) {
 	i.want("before the first set", first, 0, "")
 	i.pass(50 * time.Millisecond)
 	c := i.proxy.Calls()[0]
-	if got := fmt.Sprint(c.Cluster, c.Headers); got != "idp[[:method GET] [:authority idp.example] [:path /keys] [accept application/json]]" || c.Timeout != 2*time.Second {
+	if got := fmt.Sprint(c.Cluster, c.Headers); got != "idp[[:method GET] [:authority idp.example] [:path /keys] [accept application/jwk-set+json, application/json;q=0.9, */*;q=0.5]]" || c.Timeout != 2*time.Second {
 		t.Errorf("the fetch is %s, %s", got, c.Timeout)
 	}
 	i.answer("200", document(ec, rs), [2]string{"etag", `"v1"`})
@@ -228,7 +233,7 @@ func TestNewKeyDuringRefresh(t *testing.T) {
 	i.want("after the set that it asked for", s, 200, "")
 }
 
-// J25: an unknown kid has the keys fetched, and the request waits for them; made-up kids do so once in thirty seconds.
+// J25: an unknown kid has the keys fetched, and the request waits for them; made-up kids do so once in ten seconds.
 func TestUnknownKidFetches(t *testing.T) {
 	i := startIDP(t, 2)
 	i.pass(20 * time.Millisecond)
@@ -250,15 +255,15 @@ func TestUnknownKidFetches(t *testing.T) {
 	}
 	i.pass(20 * time.Millisecond)
 	i.idle()
-	i.pass(31 * time.Second)
+	i.pass(11 * time.Second)
 	madeUp := i.ask(0, mint.New("made-up", jose.ES256))
-	i.want("J25 half a minute later", madeUp, 0, "")
+	i.want("J25 ten seconds later", madeUp, 0, "")
 	i.pass(20 * time.Millisecond)
 	i.answer("200", document(ec, next))
 	i.pass(20 * time.Millisecond)
 	i.want("it is not there either", madeUp, 401, "token_key_unknown")
 	// An issuer that takes its time costs the request no more than the timeout.
-	i.pass(31 * time.Second)
+	i.pass(11 * time.Second)
 	slow := i.ask(0, mint.New("slow", jose.ES256))
 	i.pass(2100 * time.Millisecond)
 	i.want("the issuer does not answer", slow, 401, "token_key_unknown")
@@ -415,5 +420,116 @@ func TestCrowdWaits(t *testing.T) {
 				t.Errorf("%d VMs:\n%s", n, i.proxy.LogText())
 			}
 		})
+	}
+}
+
+// J25: however many made-up kids strangers send, a key that is published counts within ten seconds, and the issuer is asked
+// no more than once in ten.
+func TestRotationAmongMadeUpKids(t *testing.T) {
+	for _, late := range []time.Duration{0, 3 * time.Second, 9900 * time.Millisecond} {
+		i := startKnown(t, 4)
+		next := mint.New("next", jose.ES256)
+		i.pass(60 * time.Second)
+		began, fetches, published, found := i.clock, i.fetches, false, time.Duration(-1)
+		madeUp := 0
+		for found < 0 && i.clock.Sub(began) < 30*time.Second {
+			if !published && i.clock.Sub(began) >= late {
+				published = true
+			}
+			var waiting []*wasmhost.Stream
+			for w := range i.workers {
+				madeUp++
+				waiting = append(waiting, i.ask(w, mint.New(fmt.Sprint("made-up-", madeUp), jose.ES256)))
+			}
+			good := i.ask(madeUp%4, next)
+			i.pass(20 * time.Millisecond)
+			if len(i.proxy.Calls()) > 0 {
+				set := document(ec)
+				if published {
+					set = document(ec, next)
+				}
+				i.answer("200", set)
+			}
+			i.pass(100 * time.Millisecond)
+			for _, s := range waiting {
+				i.want("a made-up kid", s, 401, "token_key_unknown")
+			}
+			if good.Reply == nil {
+				i.want("the new key", good, 200, "")
+				found = i.clock.Sub(began) - late
+			}
+		}
+		if found < 0 || found > 10200*time.Millisecond {
+			t.Errorf("published after %v, the new key counts %v later", late, found)
+		}
+		if most := int((i.clock.Sub(began))/(10*time.Second)) + 1; i.fetches-fetches > most {
+			t.Errorf("%d fetches in %v", i.fetches-fetches, i.clock.Sub(began))
+		}
+	}
+}
+
+// A key without kid is tried for a kid that no key has, and where it has not signed the token, there may be a newer set.
+func TestKeysWithoutKID(t *testing.T) {
+	i := startIDP(t, 1)
+	without := func(k *mint.Key) string { return strings.Replace(document(k), `"kid":"`+k.ID+`",`, "", 1) }
+	i.pass(20 * time.Millisecond)
+	i.answer("200", without(ec))
+	i.pass(20 * time.Millisecond)
+	i.want("a kid that no key has", i.ask(0, ec), 200, "")
+	i.pass(40 * time.Second)
+	i.want("again", i.ask(0, ec), 200, "")
+	i.idle()
+	next := mint.New("next", jose.ES256)
+	s := i.ask(0, next)
+	i.want("J25 a token of another key", s, 0, "")
+	i.pass(20 * time.Millisecond)
+	i.answer("200", without(next))
+	i.pass(20 * time.Millisecond)
+	i.want("which has just been published", s, 200, "")
+	i.want("J25 and no other is looked for so soon", i.ask(0, mint.New("forged", jose.ES256)), 401, "token_signature")
+	i.idle()
+}
+
+// What is passed over, and why no set comes, is in the log, once for each document; the gauges count it.
+func TestKeysAreToldOf(t *testing.T) {
+	i := startIDP(t, 2)
+	i.pass(20 * time.Millisecond)
+	odd := strings.Replace(document(ec), `{"keys":[`, `{"keys":[{"kty":"AKP","kid":"q\nuantum"},{"kty":"RSA","use":"enc","kid":"e"},`, 1)
+	i.answer("200", odd)
+	i.pass(time.Second)
+	i.want("beside what is passed over", i.ask(0, ec), 200, "")
+	for range 3 {
+		i.passUntilFetchWithin(10 * time.Minute)
+		i.answer("200", odd)
+		i.pass(time.Second)
+	}
+	for text, times := range map[string]int{
+		`keys of idp.example: key 0, kid "q\nuantum", is passed over: kty is not RSA`: 1, `key 1, kid "e", is passed over: the key is not for signatures`: 1,
+	} {
+		if n := strings.Count(i.proxy.LogText(), text); n != times {
+			t.Errorf("the log has %q %d times, want %d:\n%s", text, n, times, i.proxy.LogText())
+		}
+	}
+	gauges := i.proxy.Gauges()
+	if gauges["tollgate.jwt_scope.keys.p.count"] != 1 || gauges["tollgate.jwt_scope.keys.p.passed_over"] != 2 {
+		t.Errorf("the gauges are %v", gauges)
+	}
+	i.pass(100 * time.Second)
+	if age := i.proxy.Gauges()["tollgate.jwt_scope.keys.p.age_seconds"]; age < 98 || age > 102 {
+		t.Errorf("the set is %d seconds old", age)
+	}
+	i.passUntilFetchWithin(10 * time.Minute)
+	i.answer("200", `{"keys":[{"kty":"AKP","kid":"only"}]}`)
+	i.passUntilFetchWithin(10 * time.Minute)
+	i.answer("503", "upstream connect error", [2]string{"content-type", "text/plain"})
+	i.passUntilFetchWithin(10 * time.Minute)
+	i.answer("503", "busy", [2]string{"server", "idp"})
+	for _, text := range []string{
+		`key 0, kid "only", is passed over: kty is not RSA, EC, OKP or oct`, "no key for verifying signatures; the keys in use stay",
+		`cluster idp cannot be reached, the proxy says: "upstream connect error"`, "the answer has status 503;",
+	} {
+		if !strings.Contains(i.proxy.LogText(), text) {
+			t.Errorf("the log lacks %q:\n%s", text, i.proxy.LogText())
+		}
 	}
 }

@@ -49,7 +49,7 @@ func (c *config) readProvider(o *conf.Object) {
 		p.readTrustedPayload(o, n)
 	} else {
 		p.algorithms = jwks.ReadAlgorithms(o, jose.RS256, jose.ES256)
-		p.keys = jwks.ReadKeys(o, p.algorithms)
+		p.keys = jwks.ReadKeys(o, p.name, p.algorithms)
 		c.readLocations(o, p)
 		c.readConstraint(o, p)
 		p.readTypes(o)

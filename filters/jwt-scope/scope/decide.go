@@ -4,6 +4,7 @@
 package scope
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -171,18 +172,25 @@ func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 	switch err = d.trial.Begin(set, t, alg); {
 	case err == jwks.ErrAlgorithm:
 		return TokenAlgorithm
-	case err != nil && remote != nil && t.HasKID:
-		source := &remote.Source
-		if source.MayForce(t.KeyID, now) && !d.waited {
-			return d.waitForKeys(remote, TokenKeyUnknown)
-		}
-		source.Unknown(t.KeyID, now)
-		return TokenKeyUnknown
+	case err != nil && t.HasKID:
+		return d.askAgain(remote, t.KeyID, TokenKeyUnknown)
 	case err != nil:
 		return TokenKeyUnknown
 	}
 	d.candidate = verified{provider: provider, keys: set, claims: t.Payload, validity: validity, token: d.credential.token, encoded: t.EncodedPayload()}
 	return d.tryNextKey()
+}
+
+// askAgain has the keys fetched once more, for a kid that they lack, where that may be; else the token is refused.
+func (d *Decision) askAgain(remote *jwks.Remote, kid string, refused *verdict.Code) *verdict.Code {
+	if remote == nil {
+		return refused
+	}
+	if remote.Source.MayForce(kid, d.now) && !d.waited {
+		return d.waitForKeys(remote, refused)
+	}
+	remote.Source.Unknown(strings.Clone(kid), d.now)
+	return refused
 }
 
 // readTrusted takes the claims that another filter has verified and written into a header.
@@ -253,6 +261,9 @@ func (d *Decision) tryNextKey() *verdict.Code {
 		return nil
 	case jwks.Good:
 		return d.signed()
+	}
+	if !d.proving && d.trial.Guessed() {
+		return d.askAgain(d.candidate.provider.keys.Remote, d.trial.KeyID(), TokenSignature)
 	}
 	return d.forged()
 }

@@ -18,7 +18,7 @@ import (
 func TestRemoteKeys(t *testing.T) {
 	p := parse(t, `{"providers": [{"name": "p", "issuer": "https://idp.example", "anyAudience": true, "jwks": {"remote": {"cluster": "c", "authority": "a", "path": "/"}}}], "rules": [{"name": "r"}]}`)
 	remote := p.Remotes()[0]
-	set, err := jwks.ReadDocument(string(must(json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &ecKey.PublicKey, KeyID: "a"}}}))))
+	set, _, err := jwks.ReadDocument(string(must(json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &ecKey.PublicKey, KeyID: "a"}}}))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@
 package wait
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/httpcall"
 	"github.com/tollgate-wasm/tollgate/shared/host"
+	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 )
 
@@ -26,12 +28,36 @@ type KeyFetcher struct {
 	record, document string // keys in shared data
 	version          uint64 // of the document that source has
 	jitter           float64
+	gauges           gauges
+}
+
+// gauges are tollgate.<filter>.keys.<provider>.count, .passed_over and .age_seconds: what one of the VMs has read last.
+type gauges struct {
+	count, passed, age guest.Gauge
+	told               bool
+	seconds            int64
+}
+
+func defineGauges(prefix string) (g gauges, err error) {
+	for _, gauge := range [...]struct {
+		name string
+		into *guest.Gauge
+	}{{"count", &g.count}, {"passed_over", &g.passed}, {"age_seconds", &g.age}} {
+		if err == nil {
+			*gauge.into, err = guest.DefineGauge(prefix + gauge.name)
+		}
+	}
+	return g, err
 }
 
 // NewKeyFetcher makes one and creates its record. now also chooses the jitter: VMs start at different nanoseconds.
 func NewKeyFetcher(filter string, remote *jwks.Remote, now time.Time) (*KeyFetcher, error) {
 	key := "tollgate.jwks.1\x00" + remote.Cluster + "\x00" + remote.Authority + "\x00" + remote.Path
 	f := &KeyFetcher{filter: filter, remote: remote, record: key, document: key + "\x00document", jitter: float64(now.Nanosecond()%1000) / 1000}
+	var err error
+	if f.gauges, err = defineGauges("tollgate." + filter + ".keys." + remote.Name + "."); err != nil {
+		return nil, err
+	}
 	return f, host.CreateShared(f.record, new(jwks.Record).Encode())
 }
 
@@ -44,7 +70,8 @@ func (f *KeyFetcher) Tick(now time.Time, forced func() bool) {
 	}
 	f.take(r)
 	t := now.UnixMicro()
-	if forced() && t >= r.Lease && t-r.Forced >= jwks.ForcedInterval.Microseconds() && r.Fetched != 0 {
+	f.tellAge(&r, t)
+	if forced() && t >= r.Lease && r.MayForce(t) && r.Fetched != 0 {
 		r.Forced = t
 	} else if !f.remote.Source.Due(&r, now, f.jitter) {
 		return
@@ -76,16 +103,45 @@ func (f *KeyFetcher) take(r jwks.Record) {
 		return
 	}
 	_, body, _ := strings.Cut(string(b), "\n") // a copy: the set's keys keep parts of it
-	set, err := jwks.ReadDocument(body)
+	set, passed, err := jwks.ReadDocument(body)
 	if err != nil {
 		return // whoever wrote it has read it before; the next tick tries again
 	}
 	f.version = r.Version
 	f.remote.Source.Update(r, set)
+	f.gauges.tell(f.gauges.count, int64(set.Len()))
+	f.gauges.tell(f.gauges.passed, int64(len(passed)))
 }
 
+// tellAge writes how long ago the set was confirmed, once a second at most; before the first, that there are no keys.
+func (f *KeyFetcher) tellAge(r *jwks.Record, now int64) {
+	g := &f.gauges
+	if r.Fetched == 0 {
+		if !g.told {
+			g.told = true
+			g.tell(g.count, 0)
+		}
+		return
+	}
+	if seconds := max(now-r.Fetched, 0) / 1e6; seconds != g.seconds {
+		g.seconds = seconds
+		g.tell(g.age, seconds)
+	}
+}
+
+// tell writes a gauge. A proxy that refuses it has no less keys for that.
+func (g *gauges) tell(gauge guest.Gauge, value int64) {
+	if gauge.Set(uint64(value)) != nil {
+		proxywasm.LogError("the proxy refuses to write a gauge")
+	}
+}
+
+// accept asks for a JWK Set as RFC 7517 §8.5.2 calls it: the API server of Kubernetes serves nothing else, and answers 406 to
+// whoever wants application/json only.
+const accept = "application/jwk-set+json, application/json;q=0.9, */*;q=0.5"
+
 func (f *KeyFetcher) fetch() {
-	headers := [][2]string{{":method", "GET"}, {":authority", f.remote.Authority}, {":path", f.remote.Path}, {"accept", "application/json"}}
+	headers := [][2]string{{":method", "GET"}, {":authority", f.remote.Authority}, {":path", f.remote.Path}, {"accept", accept}}
 	if etag := f.etag(); etag != "" {
 		headers = append(headers, [2]string{"if-none-match", etag})
 	}
@@ -119,7 +175,7 @@ func (f *KeyFetcher) fetched(answer httpcall.Answer) {
 		f.finish("", nil)
 		return
 	case status != "200": // a redirect, too: whoever could make us follow one could choose our keys
-		f.finish("the answer has status "+status, nil)
+		f.finish(f.refusal(status, headers, answer), nil)
 		return
 	case answer.Body == 0 || answer.Body > jwks.MaxBody:
 		f.finish(jwks.ErrBody.Error(), nil)
@@ -130,7 +186,18 @@ func (f *KeyFetcher) fetched(answer httpcall.Answer) {
 		f.finish("the answer's body cannot be read", nil)
 		return
 	}
-	if _, err := jwks.ReadDocument(string(body)); err != nil {
+	text := string(body)
+	if document, _, err := proxywasm.GetSharedData(f.document); err == nil && f.version != 0 {
+		if _, known, _ := strings.Cut(string(document), "\n"); known == text {
+			f.finish("", nil)
+			return
+		}
+	}
+	_, passed, err := jwks.ReadDocument(text)
+	for i := range passed {
+		f.tellPassed(&passed[i])
+	}
+	if err != nil {
 		f.finish(err.Error(), nil)
 		return
 	}
@@ -139,6 +206,42 @@ func (f *KeyFetcher) fetched(answer httpcall.Answer) {
 		etag = ""
 	}
 	f.finish("", append([]byte(etag+"\n"), body...))
+}
+
+// tellPassed logs why a key of a document is not used: issuers publish keys for encryption beside the others, and any other
+// reason may be why tokens are refused.
+func (f *KeyFetcher) tellPassed(p *jwks.Fault) {
+	if p.Index < 0 {
+		return // of the document as a whole
+	}
+	text := f.filter + ": keys of " + f.remote.Authority + ": key " + strconv.Itoa(p.Index) + ", kid " + quoted(p.KID) + ", is passed over: " + p.Err.Error()
+	if p.Err == jose.ErrKeyUse || p.Err == jwks.ErrTwice {
+		proxywasm.LogInfo(text)
+	} else {
+		proxywasm.LogWarn(text)
+	}
+}
+
+// quoted is a text of somebody else's for the log: short, on one line.
+func quoted(text string) string {
+	const most = 100
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return strconv.QuoteToASCII(text)
+}
+
+// refusal says what came instead of a document. Where the proxy could not reach the issuer, it answers itself, and says why
+// in its body (Envoy's ProdMessageUtil and Utility::prepareLocalReply): without a server or a date, as nothing answers that
+// has passed an upstream connection.
+func (f *KeyFetcher) refusal(status string, headers [][2]string, answer httpcall.Answer) string {
+	if status[0] == '5' && forward.Header(headers, "server") == "" && forward.Header(headers, "date") == "" && forward.Header(headers, "x-envoy-upstream-service-time") == "" {
+		const most = 400
+		if body, err := proxywasm.GetHttpCallResponseBody(0, min(answer.Body, most)); err == nil {
+			return "cluster " + f.remote.Cluster + " cannot be reached, the proxy says: " + strconv.QuoteToASCII(string(body))
+		}
+	}
+	return "the answer has status " + status
 }
 
 // finish ends a fetch: with a problem, with a new document, or with neither where the document is unchanged.
