@@ -151,3 +151,10 @@ func Set(keys ...*Key) json.RawMessage {
 	}
 	return b
 }
+
+// WithID is the same key under another kid; empty: none.
+func WithID(k *Key, id string) *Key {
+	renamed := *k
+	renamed.ID = id
+	return &renamed
+}

@@ -51,7 +51,7 @@ global: {cluster: c, authority: a, domain: d, onError: deny}
 		{"keys that are not there", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", token}, nil},
 		{"claims", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","aud":"api","scope":"write","exp":9999999999}`)},
 			[]string{"scopes fails, insufficient_scope: it has [write]; any of [read] wanted", "verdict denied, insufficient_scope, by read", "answer 403", `www-authenticate: Bearer realm="tollgate", error="insufficient_scope", scope="read"`}},
-		{"claims of another", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","aud":"other","exp":9999999999}`)}, []string{`audience fails, token_audience: "other" has none of api`}},
+		{"claims of another", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","aud":"other","exp":9999999999}`)}, []string{`audience fails, token_audience: aud is "other"; wanted is one of api`}},
 		{"an earlier time", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", token, "--jwks", set, "--at", "2100-01-01T00:00:00Z"}, []string{"times fails, token_expired"}},
 		{"a trusted payload", 0, []string{"--config", config, "-r", "GET https://api/inside/x", "--claims", file(`{"iss":"https://mesh","aud":"api","exp":9999999999}`)}, []string{"payload passes: there", "verdict allowed, ok, by inside"}},
 		{"shadow mode", 0, []string{"--config", config, "-r", "GET https://a.test/x"}, []string{"credential fails, token_missing", "verdict would_deny, token_missing, in shadow mode, by shadow"}},

@@ -6,6 +6,7 @@ package jose
 import (
 	"encoding/base64"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -16,7 +17,6 @@ import (
 
 // Why a text is no token. ErrMalformed wraps none of the text: it may be a credential.
 var (
-	ErrTooLong   = errors.New("longer than tokenBytes")
 	ErrParts     = errors.New("not three parts")
 	ErrBase64    = errors.New("not canonical base64url")
 	ErrHeader    = errors.New("the header is not a JSON object that reads in one way only")
@@ -24,6 +24,27 @@ var (
 	ErrParameter = errors.New("a header parameter has the wrong type")
 	ErrCritical  = errors.New("the header has crit or b64")
 )
+
+// LimitError is what a text is refused with that is over one of the limits.
+type LimitError struct {
+	Name       string // "jsonMembers"
+	Got, Limit int
+}
+
+func (e *LimitError) Error() string {
+	return "over limits." + e.Name + ": " + strconv.Itoa(e.Got) + ", of " + strconv.Itoa(e.Limit) + " allowed"
+}
+
+// PartError says what is wrong with a part of a token, and nothing of what it says.
+type PartError struct {
+	Part error // ErrHeader or ErrPayload
+	Err  error
+}
+
+func (e *PartError) Error() string { return e.Part.Error() + ": " + e.Err.Error() }
+
+// Unwrap gives the part.
+func (e *PartError) Unwrap() error { return e.Part }
 
 // Limits bound a token before any of it is decoded.
 type Limits struct {
@@ -53,16 +74,35 @@ func Parse(token string, lim Limits) (*JWS, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Payload, err = object(payload, lim.JSON)
+	t.Payload, err = object(payload, lim.JSON, ErrPayload)
 	return t, err
 }
 
-func object(b []byte, lim strictjson.Limits) (gjson.Result, error) {
-	v, err := strictjson.Parse(string(b), lim)
-	if err != nil || !v.IsObject() {
-		return gjson.Result{}, ErrPayload
+func object(b []byte, lim strictjson.Limits, part error) (gjson.Result, error) {
+	text := string(b)
+	if err := strictjson.Scan(text, lim); err != nil {
+		return gjson.Result{}, &PartError{part, explainLimit(text, err, lim)}
+	}
+	v := gjson.Parse(text)
+	if !v.IsObject() {
+		return gjson.Result{}, part
 	}
 	return v, nil
+}
+
+// explainLimit tells by how much a text is over a limit, where that is what is wrong with it.
+//
+//go:noinline
+func explainLimit(text string, err *strictjson.Error, lim strictjson.Limits) error {
+	switch err.Err {
+	case strictjson.ErrDepth:
+		depth, _ := strictjson.Measure(text)
+		return &LimitError{"jsonDepth", depth, lim.Depth}
+	case strictjson.ErrMembers:
+		_, members := strictjson.Measure(text)
+		return &LimitError{"jsonMembers", members, lim.Members}
+	}
+	return err
 }
 
 // EncodedPayload is the payload in base64url, as it was sent.
@@ -80,7 +120,7 @@ func Hash(text string) string {
 // DecodePayload reads a JSON object in base64url that stands by itself, as Envoy's jwt_authn forwards the claims it has verified: without padding, or with the right one.
 func DecodePayload(text string, lim Limits) (gjson.Result, error) {
 	if len(text) > lim.TokenBytes {
-		return gjson.Result{}, ErrTooLong
+		return gjson.Result{}, &LimitError{"tokenBytes", len(text), lim.TokenBytes}
 	}
 	if bare := strings.TrimRight(text, "="); len(text)%4 == 0 && len(text)-len(bare) <= 2 {
 		text = bare
@@ -89,7 +129,7 @@ func DecodePayload(text string, lim Limits) (gjson.Result, error) {
 	if err != nil {
 		return gjson.Result{}, err
 	}
-	return object(b, lim.JSON)
+	return object(b, lim.JSON, ErrPayload)
 }
 
 // ParseOpaque is Parse for a JWS whose payload may be any bytes (RFC 7515 §3): it is not looked at, and no JWT. What a token claims is read by Parse.
@@ -104,7 +144,7 @@ func Signed(text string, signature []byte) *JWS { return &JWS{signed: text, sign
 // parse reads a JWS with any payload.
 func parse(token string, lim Limits) (t *JWS, payload []byte, err error) {
 	if len(token) > lim.TokenBytes {
-		return nil, nil, ErrTooLong
+		return nil, nil, &LimitError{"tokenBytes", len(token), lim.TokenBytes}
 	}
 	if strings.Count(token, ".") != 2 {
 		return nil, nil, ErrParts
@@ -114,9 +154,9 @@ func parse(token string, lim Limits) (t *JWS, payload []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	header, err := strictjson.Parse(string(b), lim.JSON)
-	if err != nil || !header.IsObject() {
-		return nil, nil, ErrHeader
+	header, err := object(b, lim.JSON, ErrHeader)
+	if err != nil {
+		return nil, nil, err
 	}
 	t = &JWS{Header: header, signed: token[:last]}
 	if err := t.readHeader(header); err != nil {

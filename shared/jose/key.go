@@ -9,6 +9,7 @@ import (
 	"errors"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -114,6 +115,22 @@ func parseKey(jwk gjson.Result, published bool) (*Key, error) {
 		}
 	}
 	return k, nil
+}
+
+// String tells what a key is called and for: kid "a" (EC P-256, ES256).
+func (k *Key) String() string {
+	s := "one without kid ("
+	if k.ID != "" {
+		s = "kid " + strconv.Quote(k.ID) + " ("
+	}
+	s += k.kty
+	if k.crv != "" {
+		s += " " + k.crv
+	}
+	if k.alg != 0 {
+		s += ", " + k.alg.String()
+	}
+	return s + ")"
 }
 
 // Equal reports whether two keys are the same one: their names and uses, and the same key.

@@ -186,6 +186,14 @@ func (s *Set) Candidates(token *jose.JWS, a jose.Algorithm, dst []*jose.Key) (_ 
 	return dst, true, ErrUnknown
 }
 
+// Describe tells of each key what it is called and for, for people.
+func (s *Set) Describe() (keys []string) {
+	for _, k := range s.keys {
+		keys = append(keys, k.String())
+	}
+	return keys
+}
+
 // Len is the number of keys that can be used.
 func (s *Set) Len() int { return len(s.keys) }
 

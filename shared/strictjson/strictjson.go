@@ -161,11 +161,21 @@ func Scan(text string, lim Limits) *Error {
 	return nil
 }
 
+// Measure tells how deeply a text is nested and how many members its objects have together, at most as much as any Limits
+// could allow and as far as the text can be read: for saying by how much it is over a limit.
+func Measure(text string) (depth, members int) {
+	s := scanner{text: text, lim: Limits{Depth: 1 << 10, Members: 1 << 20, Number: len(text), RepeatedNames: true}}
+	s.space()
+	_ = s.value(0) // what is wrong has been said
+	return s.deepest, s.members
+}
+
 type scanner struct {
 	text    string
 	pos     int
 	lim     Limits
 	members int
+	deepest int
 	names   []string // of the objects now open, innermost last
 }
 
@@ -208,12 +218,43 @@ func (s *scanner) value(depth int) error {
 	}
 }
 
+// fewNames are looked through one by one for a repeated one; more have a map, so that an object of thousands is no attack.
+const fewNames = 32
+
+// repeats reports whether the object whose names begin at outer has one of that name, and notes it. seen is its map of them,
+// where there is one.
+func (s *scanner) repeats(name string, outer int, seen *map[string]bool) bool {
+	switch names := s.names[outer:]; {
+	case *seen != nil:
+		if (*seen)[name] {
+			return true
+		}
+		(*seen)[name] = true
+		return false
+	case len(names) == fewNames:
+		*seen = make(map[string]bool, 8*fewNames)
+		for _, n := range names {
+			(*seen)[n] = true
+		}
+		return s.repeats(name, outer, seen)
+	default:
+		for _, n := range names {
+			if n == name {
+				return true
+			}
+		}
+		s.names = append(s.names, name)
+		return false
+	}
+}
+
 func (s *scanner) object(depth int) error {
-	if depth > s.lim.Depth {
+	if s.deepest = max(s.deepest, depth); depth > s.lim.Depth {
 		return ErrDepth
 	}
 	s.pos++
 	outer := len(s.names)
+	var names map[string]bool
 	s.space()
 	if s.next('}') {
 		return nil
@@ -227,14 +268,9 @@ func (s *scanner) object(depth int) error {
 		if s.members++; s.members > s.lim.Members {
 			return ErrMembers
 		}
-		if !s.lim.RepeatedNames {
-			for _, seen := range s.names[outer:] {
-				if seen == name {
-					s.pos = at
-					return ErrRepeated
-				}
-			}
-			s.names = append(s.names, name)
+		if !s.lim.RepeatedNames && s.repeats(name, outer, &names) {
+			s.pos = at
+			return ErrRepeated
 		}
 		s.space()
 		if !s.next(':') {
@@ -257,7 +293,7 @@ func (s *scanner) object(depth int) error {
 }
 
 func (s *scanner) array(depth int) error {
-	if depth > s.lim.Depth {
+	if s.deepest = max(s.deepest, depth); depth > s.lim.Depth {
 		return ErrDepth
 	}
 	s.pos++

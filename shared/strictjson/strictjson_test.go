@@ -6,6 +6,7 @@ package strictjson
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -91,6 +92,30 @@ func TestNumberBeyondADoubleWithoutExponent(t *testing.T) {
 			t.Errorf("%d digits: %v, want %v", digits, err, want)
 		}
 	}
+}
+
+// J8: a repeated name is found among few names and among many, and an inner object's names are its own.
+func TestRepeatedNames(t *testing.T) {
+	lim := Limits{Depth: 4, Members: 1 << 14, Number: 8}
+	for n := 1; n <= 70; n++ {
+		for _, again := range []int{0, n / 2, n - 1} {
+			var names []string
+			for i := range n {
+				names = append(names, `"n`+strconv.Itoa(i)+`":{"n0":1,"n1":{"n1":2}}`)
+			}
+			good := "{" + strings.Join(names, ",") + "}"
+			if err := Scan(good, lim); err != nil {
+				t.Fatalf("%d names: %v", n, err)
+			}
+			if err := Scan(good[:len(good)-1]+`,"n`+strconv.Itoa(again)+`":3}`, lim); err == nil || err.Err != ErrRepeated {
+				t.Fatalf("%d names, and the one at %d again: %v", n, again, err)
+			}
+		}
+	}
+	if depth, members := Measure(`{"a":[[{"b":1}]],"c":2}`); depth != 4 || members != 3 {
+		t.Errorf("depth %d, %d members", depth, members)
+	}
+	Measure(strings.Repeat("[", 1<<16)) // ends
 }
 
 func TestErrorSaysWhere(t *testing.T) {

@@ -65,6 +65,7 @@ type Verdict struct {
 	Rule      int    // index of the rule that decided; -1 where none did
 	Shadow    bool   // the rule, or the filter, is in shadow mode
 	Challenge string // value of WWW-Authenticate; empty for none
+	Why       string // more about the code, for the log: nothing of what the request says
 }
 
 // Reason is the verdict's code.

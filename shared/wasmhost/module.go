@@ -120,12 +120,12 @@ func codeSection(wasm []byte) (int, error) {
 	for rest := wasm[min(header, len(wasm)):]; len(rest) > 0; {
 		size, n := binary.Uvarint(rest[1:]) // unsigned LEB128
 		if n <= 0 || size > uint64(len(rest)-1-n) {
-			break
+			return 0, errSections
 		}
 		if rest[0] == code {
 			return int(size), nil
 		}
 		rest = rest[1+n+int(size):]
 	}
-	return 0, errSections
+	return 0, nil
 }

@@ -225,8 +225,16 @@ func TestLogTellsNothing(t *testing.T) {
 	token := ec.Token(map[string]any{"iss": "i", "aud": "a", "scope": "read", "exp": now.Unix() + 1, "sub": "s3cr3t-subject"})
 	w.Request(request("/orders/7?q=s3cr3t-query", bearer(token)), true).Close()
 	w.Request(request("/orders/7", bearer(token+"x")), true).Close()
-	if lines := p.Log(); len(lines) != 1 || lines[0] != (wasmhost.LogLine{Level: 1, Text: "jwt_scope: denied rule=read code=token_malformed"}) {
+	if lines := p.Log(); len(lines) != 1 || lines[0] != (wasmhost.LogLine{Level: 1, Text: "jwt_scope: denied rule=read code=token_malformed: not canonical base64url"}) {
 		t.Errorf("the log has %v, want one line at debug level for the refusal", lines)
+	}
+	many := claims(now.Unix() + 1)
+	for i := range 1100 {
+		many[fmt.Sprint("s3cr3t-", i)] = i
+	}
+	w.Request(request("/orders/7", bearer(ec.Token(many))), true).Close()
+	if text := p.LogText(); !strings.Contains(text, "code=token_malformed: over limits.tokenBytes: ") && !strings.Contains(text, "over limits.jsonMembers: 1104, of 1024 allowed") {
+		t.Errorf("the log does not name the limit:\n%s", text)
 	}
 	if text := p.LogText(); strings.Contains(text, "s3cr3t") || strings.Contains(text, token[:20]) {
 		t.Errorf("the log has a secret:\n%s", text)

@@ -526,7 +526,7 @@ func TestKeysAreToldOf(t *testing.T) {
 	i.answer("503", "busy", [2]string{"server", "idp"})
 	for _, text := range []string{
 		`key 0, kid "only", is passed over: kty is not RSA, EC, OKP or oct`, "no key for verifying signatures; the keys in use stay",
-		`cluster idp cannot be reached, the proxy says: "upstream connect error"`, "the answer has status 503;",
+		"cluster idp cannot be reached (its counters say why: upstream_cx_connect_fail, ssl.fail_verify_error, …), the proxy says: \"upstream connect error\"", "the answer has status 503;",
 	} {
 		if !strings.Contains(i.proxy.LogText(), text) {
 			t.Errorf("the log lacks %q:\n%s", text, i.proxy.LogText())

@@ -65,7 +65,7 @@ func readConfig(text string) (*config, error) {
 }
 
 func (c *config) readLimits(o *conf.Object) {
-	c.limits = jose.Limits{TokenBytes: 8192, JSON: strictjson.Limits{Depth: 16, Members: 256, Number: 32}}
+	c.limits = jose.Limits{TokenBytes: 16384, JSON: strictjson.Limits{Depth: 16, Members: 1024, Number: 32}}
 	if n, ok := o.At("limits"); ok {
 		l := n.Object()
 		c.limits.TokenBytes = l.Int("tokenBytes", c.limits.TokenBytes, 1, 1<<16)

@@ -67,7 +67,7 @@ func TestConfigFaults(t *testing.T) {
 			`errors.realm: want printable ASCII without " and \: it stands in a quoted string of WWW-Authenticate` + "\nerrors.resourceMetadata: want the URL of the protected resource's metadata (RFC 9728)"},
 		{"places for tokens", provider(`,"token":[{"header":"a b"},{"scheme":"Bearer"},{"cookie":"a=b"},{"query":"t","cookie":"t"},{},{"header":"host"},{"header":"x","scheme":"a b"},7]`),
 			"providers[0].token[0].header: want the name of a header\nproviders[0].token[1].scheme: belongs to a header\nproviders[0].token[1]: name one of header, cookie and query; for several places give a list\n" +
-				"providers[0].token[2].cookie: want a name of letters, digits, - and _\nproviders[0].token[3]: name one of header, cookie and query; for several places give a list\n" +
+				"providers[0].token[2].cookie: want a cookie's name: the characters of an HTTP token (RFC 6265 §4.1.1)\nproviders[0].token[3]: name one of header, cookie and query; for several places give a list\n" +
 				"providers[0].token[4]: name one of header, cookie and query; for several places give a list\nproviders[0].token[5].header: this header frames the request: choose another\n" +
 				"providers[0].token[6].scheme: want the name of an authentication scheme, such as Bearer\nproviders[0].token[7]: want an object, got a number"},
 		{"a place twice", provider(`,"token":[{"header":"X-T"},{"header":"x-t"}]`), "providers[0].token[1]: is in the list already"},

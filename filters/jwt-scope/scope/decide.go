@@ -4,6 +4,7 @@
 package scope
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type Decision struct {
 
 	// While a signature is to be checked:
 	trial     jwks.Trial
+	why       string   // of the refusal, for the log
 	candidate verified // what the token will be once it is verified
 
 	// Of a proof whose signature is good, or being checked:
@@ -74,7 +76,7 @@ func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, now time.Time
 func (p *Policy) decide(d *Decision, headers [][2]string, now time.Time) {
 	d.policy, d.headers, d.hit, d.credential, d.looked, d.verified = p, headers, match.Hit{}, credential{}, false, nil
 	d.step, d.proving, d.now, d.remote = Done, false, now, nil
-	d.verdict = verdict.Verdict{Rule: -1}
+	d.verdict, d.why = verdict.Verdict{Rule: -1}, ""
 	rule, refused := p.match(d, headers)
 	if refused == nil && rule >= 0 {
 		d.verdict.Rule = rule
@@ -128,11 +130,14 @@ func (p *Policy) authenticate(d *Decision, r *rule, now time.Time) *verdict.Code
 	if refused == TokenMissing && r.access == optional {
 		return nil
 	}
+	if refused == TokenAmbiguous {
+		d.why = "in " + strings.Join(p.places(d.headers, d.request.Query), " and ")
+	}
 	if refused != nil {
 		return refused
 	}
 	if v := found.known; v != nil && p.cache.use(v, now) {
-		if !v.provider.takes(r, found.at) {
+		if !v.provider.takes(r, &found) {
 			return TokenIssuer
 		}
 		if refused := v.provider.check(&v.validity, now); refused != nil {
@@ -148,10 +153,11 @@ func (p *Policy) authenticate(d *Decision, r *rule, now time.Time) *verdict.Code
 func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 	t, err := jose.Parse(d.credential.token, p.limits)
 	if err != nil {
+		d.why = err.Error()
 		return TokenMalformed
 	}
 	provider := p.issuer(t.Payload)
-	if provider == nil || provider.trusted() || !provider.takes(r, d.credential.at) {
+	if provider == nil || provider.trusted() || !provider.takes(r, &d.credential) {
 		return TokenIssuer
 	}
 	alg, ok := jose.ParseAlgorithm(t.Alg)
@@ -356,7 +362,7 @@ func (d *Decision) end(refused *verdict.Code) {
 	if rule >= 0 {
 		shadow = p.rules[rule].shadow
 	}
-	d.verdict = verdict.Verdict{Code: refused, Rule: rule, Shadow: shadow}
+	d.verdict = verdict.Verdict{Code: refused, Rule: rule, Shadow: shadow, Why: d.why}
 	if refused == nil {
 		d.verdict.Code = verdict.OK
 	}
@@ -398,10 +404,10 @@ func (p *provider) allows(a jose.Algorithm) bool {
 	return false
 }
 
-// takes reports whether a token of the provider may decide under the rule, from the place where it stood.
-func (p *provider) takes(r *rule, at *location) bool {
+// takes reports whether a token of the provider may decide under the rule, from a place where it stood.
+func (p *provider) takes(r *rule, c *credential) bool {
 	for _, l := range p.locations {
-		if l == at {
+		if l == c.at || slices.Contains(c.also, l) {
 			return r.accepts(p)
 		}
 	}

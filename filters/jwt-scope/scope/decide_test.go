@@ -180,7 +180,7 @@ func TestCredential(t *testing.T) {
 		{"J16 two headers joined by the proxy", TokenAmbiguous, [][2]string{{"authorization", "Bearer " + token + ",Bearer " + token}}},
 		{"J15 a comma list that begins with another scheme", TokenAmbiguous, [][2]string{{"authorization", "Basic YTpi, bearer " + token}}},
 		{"J14 not a token", TokenMalformed, [][2]string{{"authorization", "Bearer abc"}}},
-		{"J12 longer than allowed", TokenMalformed, [][2]string{{"authorization", "Bearer " + token + strings.Repeat("A", 8192)}}},
+		{"J12 longer than allowed", TokenMalformed, [][2]string{{"authorization", "Bearer " + token + strings.Repeat("A", 16384)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if v := decide(p, now, request("GET", "/any", c.headers...)...); v.Code != c.want {
@@ -194,6 +194,55 @@ func TestCredential(t *testing.T) {
 				t.Fatalf("J20 under access optional: %s, want %s", v.Code.Name, want.Name)
 			}
 		})
+	}
+}
+
+// Places that are one, and tokens that are one.
+func TestPlacesOfOneCredential(t *testing.T) {
+	token, other := es256(t, good()), es256(t, good())
+	if token == other {
+		t.Fatal("ES256 gives the same signature twice")
+	}
+	bearer := func(token string) [2]string { return [2]string{"authorization", "Bearer " + token} }
+	cookie := func(token string) [2]string { return [2]string{"cookie", "CognitoIdentityServiceProvider.c.u.accessToken=" + token} }
+	for _, c := range []struct {
+		name    string
+		places  string
+		headers [][2]string
+		want    *verdict.Code
+		why     string
+	}{
+		{"by its scheme, where the whole value may be one, too", `{"header":"authorization"},{"header":"authorization","scheme":"Bearer"}`, [][2]string{bearer(token)}, verdict.OK, ""},
+		{"the whole value", `{"header":"authorization","scheme":"Bearer"},{"header":"authorization"}`, [][2]string{{"authorization", token}}, verdict.OK, ""},
+		{"another scheme, where the whole value may be one", `{"header":"authorization","scheme":"Bearer"},{"header":"authorization"}`, [][2]string{{"authorization", "Basic YTpi"}}, TokenMalformed, "not three parts"},
+		{"a header and a cookie with the same bytes", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{bearer(token), cookie(token)}, verdict.OK, ""},
+		{"three places with the same bytes", `{"header":"authorization","scheme":"Bearer"},{"header":"x-token"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{{"x-token", token}, cookie(token), bearer(token)}, verdict.OK, ""},
+		{"J16 a header and a cookie with other bytes", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{bearer(token), cookie(other)}, TokenAmbiguous,
+			"in header authorization, scheme bearer and cookie CognitoIdentityServiceProvider.c.u.accessToken"},
+		{"J16 a token, and an empty cookie", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{bearer(token), cookie("")}, TokenAmbiguous, "in header"},
+		{"J16 the same cookie twice", `{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{cookie(token), cookie(other)}, TokenAmbiguous, "(more than once)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := parse(t, strings.Replace(testConfig, `"issuer"`, `"token":[`+c.places+`],"issuer"`, 1))
+			for range 2 { // known by then
+				if v := decide(p, now, request("GET", "/any", c.headers...)...); v.Code != c.want || !strings.Contains(v.Why, c.why) {
+					t.Errorf("%s (%s), want %s (%s)", v.Code.Name, v.Why, c.want.Name, c.why)
+				}
+			}
+		})
+	}
+}
+
+// A place that only another provider looks at does not keep a token from the place where its own does.
+func TestPlacesOfSeveralProviders(t *testing.T) {
+	config := strings.Replace(testConfig, `"providers":[`, `"providers":[{"name":"other","issuer":"https://other.example","anyAudience":true,"token":{"header":"x-token"},"jwks":{"inline":`+testKeys+`}},`, 1)
+	p := parse(t, config)
+	token := es256(t, good())
+	if v := decide(p, now, request("GET", "/any", [2]string{"x-token", token}, [2]string{"authorization", "Bearer " + token})...); v.Code != verdict.OK {
+		t.Errorf("%s (%s)", v.Code.Name, v.Why)
+	}
+	if v := decide(p, now, request("GET", "/any", [2]string{"x-token", token})...); v.Code != TokenIssuer {
+		t.Errorf("from a place of another provider: %s", v.Code.Name)
 	}
 }
 

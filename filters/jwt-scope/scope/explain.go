@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/match"
@@ -106,22 +108,26 @@ func (e *explainer) token(r *rule) {
 		e.pass("credential", "none, and access is optional")
 		return
 	case refused != nil:
-		e.fail("credential", refused, "")
+		e.fail("credential", refused, e.credentialFault(refused))
 		return
 	}
-	e.pass("credential", "in "+found.at.String())
+	e.pass("credential", "in "+strings.Join(p.places(d.headers, d.request.Query), " and in "))
 	t, err := jose.Parse(found.token, p.limits)
 	if err != nil {
 		e.fail("form", TokenMalformed, err.Error())
 		return
 	}
-	e.pass("form", "alg "+t.Alg+", kid "+strconv.Quote(t.KeyID)+", typ "+strconv.Quote(t.Type))
+	kid := "no kid"
+	if t.HasKID {
+		kid = "kid " + strconv.Quote(t.KeyID)
+	}
+	e.pass("form", "alg "+t.Alg+", "+kid+", typ "+strconv.Quote(t.Type))
 	provider := p.issuer(t.Payload)
 	switch iss, _ := strictjson.Member(t.Payload, "iss"); {
 	case provider == nil:
-		e.fail("issuer", TokenIssuer, "no provider has iss "+iss.Raw)
+		e.fail("issuer", TokenIssuer, "iss "+orMissing(iss)+"; the providers are "+p.issuers())
 		return
-	case provider.trusted() || !provider.takes(r, found.at):
+	case provider.trusted() || !provider.takes(r, &found):
 		e.fail("issuer", TokenIssuer, "provider "+provider.name+" is not accepted by the rule, or not from "+found.at.String())
 		return
 	}
@@ -144,7 +150,7 @@ func (e *explainer) token(r *rule) {
 	}
 	switch v {
 	case TokenKeyUnknown, TokenAlgorithm, verdict.KeysUnavailable:
-		e.fail("key", v, "no key of the provider has the kid and fits the algorithm")
+		e.fail("key", v, kid+", alg "+t.Alg+"; "+e.keys(provider))
 		return
 	case TokenSignature:
 		e.fail("signature", v, "no key of the provider has made it")
@@ -188,7 +194,8 @@ func (e *explainer) trusted(r *rule) {
 	e.pass("payload", "there")
 	provider := d.policy.issuer(payload)
 	if provider == nil || !provider.trusted() || !r.accepts(provider) {
-		e.fail("issuer", TokenIssuer, "no provider with a trustedPayload that the rule accepts has it")
+		iss, _ := strictjson.Member(payload, "iss")
+		e.fail("issuer", TokenIssuer, "iss "+orMissing(iss)+"; the rule accepts those of the providers with a trustedPayload among "+d.policy.issuers())
 		return
 	}
 	e.pass("issuer", "provider "+provider.name)
@@ -204,14 +211,14 @@ func (e *explainer) claims(p *provider, t *jose.JWS, malformed *verdict.Code) (p
 	case len(p.audiences) == 0:
 		e.pass("audience", "any")
 	case !jwt.ForAudience(t.Payload, p.audiences):
-		e.fail("audience", TokenAudience, aud.Raw+" has none of "+strings.Join(p.audiences, ", "))
+		e.fail("audience", TokenAudience, "aud "+orMissing(aud)+"; wanted is one of "+strings.Join(p.audiences, ", "))
 		return false
 	default:
 		e.pass("audience", aud.Raw)
 	}
 	dates, ok := p.readValidity(t.Payload)
 	if !ok {
-		e.fail("times", malformed, "exp is missing, or one of exp, nbf and iat is no date")
+		e.fail("times", malformed, p.datesFault(t.Payload))
 		return false
 	}
 	said := "clock skew " + p.skew.String()
@@ -221,6 +228,63 @@ func (e *explainer) claims(p *provider, t *jose.JWS, malformed *verdict.Code) (p
 		}
 	}
 	return e.check("times", p.check(&dates, e.d.now), said)
+}
+
+// datesFault tells which date is missing, or is none.
+func (p *provider) datesFault(claims gjson.Result) string {
+	for _, date := range []struct {
+		name  string
+		least float64
+	}{{"exp", 1}, {"nbf", 0}, {"iat", 0}} {
+		v, _ := strictjson.Member(claims, date.name)
+		if _, found, ok := jwt.NumericDate(claims, date.name, date.least); found && !ok {
+			return date.name + " is " + v.Raw + "; wanted are seconds since 1970, as a number"
+		}
+	}
+	return "exp is missing; wanted is one (requireExpiry)"
+}
+
+// issuers lists the providers with what they want of iss.
+func (p *Policy) issuers() string {
+	var all []string
+	for _, provider := range p.providers {
+		all = append(all, provider.name+" ("+strconv.Quote(provider.issuer)+")")
+	}
+	return strings.Join(all, ", ")
+}
+
+// keys lists those of a provider.
+func (e *explainer) keys(p *provider) string {
+	set := p.keys.Set(e.d.now)
+	if set == nil {
+		return "no key set is there"
+	}
+	return "the provider's keys are " + strings.Join(set.Describe(), ", ")
+}
+
+// credentialFault tells where the credentials stand that are none, or too many.
+func (e *explainer) credentialFault(refused *verdict.Code) string {
+	p, d := e.d.policy, e.d
+	var all []string
+	for _, l := range p.locations {
+		all = append(all, l.String())
+	}
+	switch places := p.places(d.headers, d.request.Query); {
+	case refused == TokenMissing:
+		return "none in " + strings.Join(all, ", or ")
+	case refused == TokenAmbiguous:
+		return "in " + strings.Join(places, " and in ") + ", and they differ"
+	default:
+		return "in " + strings.Join(places, " and in ") + ", where no token stands"
+	}
+}
+
+// orMissing is a claim as it stands in the token.
+func orMissing(v gjson.Result) string {
+	if v.Raw == "" {
+		return "is missing"
+	}
+	return "is " + v.Raw
 }
 
 // authorized tells of what the rule asks for.

@@ -42,11 +42,8 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 		}
 		if s, ok := t.At("scheme"); ok {
 			l.scheme, l.prefix = strings.ToLower(s.Text()), s.Text()+" "
-			for i := range len(l.scheme) {
-				if !forward.IsTokenChar(l.scheme[i]) {
-					s.Fault("want the name of an authentication scheme, such as Bearer")
-					break
-				}
+			if l.scheme != "" && !isToken(l.scheme) {
+				s.Fault("want the name of an authentication scheme, such as Bearer")
 			}
 			if l.header == "" {
 				s.Fault("belongs to a header")
@@ -59,7 +56,10 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 			}
 			places++
 			text := v.Text()
-			if !isParameterName(text) {
+			switch {
+			case name == "cookie" && !isToken(text):
+				v.Fault("want a cookie's name: the characters of an HTTP token (RFC 6265 §4.1.1)")
+			case name == "query" && !isParameterName(text):
 				v.Fault("want a name of letters, digits, - and _")
 			}
 			if name == "cookie" {
@@ -93,6 +93,16 @@ func (c *config) location(l location) *location {
 	return &l
 }
 
+// isToken reports whether s is a token of RFC 9110 §5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !forward.IsTokenChar(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
 func isParameterName(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
@@ -102,11 +112,12 @@ func isParameterName(s string) bool {
 	return s != ""
 }
 
-// credential is a token with the place where it was found.
+// credential is a token with the places where it was found.
 type credential struct {
 	token string
 	at    *location
-	known *verified // the token has been verified before; nil: not that we remember
+	also  []*location // where the same bytes stand again
+	known *verified   // the token has been verified before; nil: not that we remember
 }
 
 // findCredential looks for the request's token in all places. It returns TokenMissing, TokenAmbiguous or TokenMalformed where there is none, more than one, or
@@ -115,29 +126,55 @@ func (p *Policy) findCredential(headers [][2]string, query string) (found creden
 	if len(p.locations) == 1 {
 		l := p.locations[0]
 		if known := l.findKnown(headers, p.cache); known != nil {
-			return credential{known.token, l, known}, nil
+			return credential{known.token, l, nil, known}, nil
 		}
 	}
 	return p.searchCredential(headers, query)
 }
 
+// searchCredential goes through all places. The same bytes in two of them are one credential: some gateways put a token into
+// a header and a cookie. Two readings of one header are one place: the first that finds something there is the narrower.
+//
 //go:noinline
 func (p *Policy) searchCredential(headers [][2]string, query string) (found credential, refused *verdict.Code) {
 	refused = TokenMissing
 	for _, l := range p.locations {
-		token, code := l.find(headers, query)
-		if code == TokenMissing {
+		if found.at != nil && l.header != "" && l.header == found.at.header {
 			continue
 		}
-		if found.at != nil || code == TokenAmbiguous {
+		token, code := l.find(headers, query)
+		switch {
+		case code == TokenMissing:
+		case code == TokenAmbiguous:
 			return credential{}, TokenAmbiguous
+		case found.at == nil:
+			found, refused = credential{token: token, at: l}, code
+		case code != nil || refused != nil || token != found.token:
+			return credential{}, TokenAmbiguous
+		default:
+			found.also = append(found.also, l)
 		}
-		found, refused = credential{token: token, at: l}, code
 	}
 	if refused == nil {
 		found.known = p.cache.find(found.token)
 	}
 	return found, refused
+}
+
+// places are those of the request's credentials, for people.
+func (p *Policy) places(headers [][2]string, query string) (places []string) {
+	taken := map[string]bool{}
+	for _, l := range p.locations {
+		if _, code := l.find(headers, query); code != TokenMissing && (l.header == "" || !taken[l.header]) {
+			taken[l.header] = true
+			place := l.String()
+			if code == TokenAmbiguous {
+				place += " (more than once)"
+			}
+			places = append(places, place)
+		}
+	}
+	return places
 }
 
 // findKnown looks for a token that has been verified before, in the header of that name, if there is one such header: what was verified has nothing odd in it, and need not be

@@ -29,12 +29,15 @@ func Parse(text string) (*Policy, error) {
 		conditions = append(conditions, c.rules[i].conditions)
 	}
 	p.index = match.NewIndex(conditions)
+	// Readings of a header by its scheme come first: "Bearer x" is the token x, also where the whole value may be one.
 	seen := map[*location]bool{}
-	for _, provider := range c.providers {
-		for _, l := range provider.locations {
-			if !seen[l] {
-				seen[l] = true
-				p.locations = append(p.locations, l)
+	for _, byScheme := range [...]bool{true, false} {
+		for _, provider := range c.providers {
+			for _, l := range provider.locations {
+				if (l.scheme != "") == byScheme && !seen[l] {
+					seen[l] = true
+					p.locations = append(p.locations, l)
+				}
 			}
 		}
 	}

@@ -238,7 +238,7 @@ func (f *KeyFetcher) refusal(status string, headers [][2]string, answer httpcall
 	if status[0] == '5' && forward.Header(headers, "server") == "" && forward.Header(headers, "date") == "" && forward.Header(headers, "x-envoy-upstream-service-time") == "" {
 		const most = 400
 		if body, err := proxywasm.GetHttpCallResponseBody(0, min(answer.Body, most)); err == nil {
-			return "cluster " + f.remote.Cluster + " cannot be reached, the proxy says: " + strconv.QuoteToASCII(string(body))
+			return "cluster " + f.remote.Cluster + " cannot be reached (its counters say why: upstream_cx_connect_fail, ssl.fail_verify_error, …), the proxy says: " + strconv.QuoteToASCII(string(body))
 		}
 	}
 	return "the answer has status " + status
