@@ -332,7 +332,7 @@ func TestConditionFaults(t *testing.T) {
 	o.End()
 	want := `match[0].hosts[0]: want a host name such as api.example.com or *.example.com
 match[0].hosts[1]: a * stands for the first labels only, as in *.example.com; leave hosts out to fit every host
-match[0].hosts[2]: write the host without port and trailing dot: they are not compared
+match[0].hosts[2]: write the host without port: it is not compared, so that the rule is for every port
 match[0].hosts[4]: a * stands for the first labels only, as in *.example.com; leave hosts out to fit every host
 match[0].paths[0]: a path starts with a slash
 match[0].paths[1]: want a string, got a number

@@ -60,9 +60,7 @@ func (s *state) configure(text string) (err error) {
 	if err = s.keys.Start(Name, s.policy.Remotes(), s.decide, s.finish); err != nil {
 		return err
 	}
-	for _, w := range s.policy.Warnings() {
-		proxywasm.LogWarn(Name + ": " + w)
-	}
+	host.LogWarnings(Name, s.policy.Warnings())
 	entries := s.policy.ReplayEntries()
 	if entries == 0 {
 		return nil

@@ -4,11 +4,14 @@
 package stamp
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
@@ -96,27 +99,28 @@ func (p *Policy) Global() *Global {
 func (p *Policy) BodyBytes() int             { return p.bodyBytes }
 func (p *Policy) BodyTimeout() time.Duration { return p.bodyTimeout }
 
-// Warnings are what the log should say once about a configuration that asks for less than it could.
-func (p *Policy) Warnings() []string {
-	var list []string
+// Warnings are what the log should say once about a configuration that asks for less than it could, or has what is without effect.
+func (p *Policy) Warnings() []conf.Fault {
+	list := slices.Clone(p.warnings)
 	if p.verifier == nil {
-		return nil
+		return list
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
 		if r.public {
 			continue
 		}
+		require := "rules[" + strconv.Itoa(i) + "].require"
 		if r.demand.replay == off {
-			list = append(list, "rule "+r.name+": replay is off: a stamp can be used again until it expires")
+			list = append(list, conf.Fault{Path: require + ".replay", Problem: "is off: a stamp can be used again until it expires"})
 		}
 		if missing := line &^ r.demand.bind; missing != 0 {
-			list = append(list, "rule "+r.name+": stamps need not bind the "+missing.String()+": one made for another request may do")
+			list = append(list, conf.Fault{Path: require + ".bind", Problem: "lacks " + missing.String() + ": a stamp made for another request may do"})
 		}
 	}
-	for _, t := range p.verifier.trust {
+	for i, t := range p.verifier.trust {
 		if t.idp {
-			list = append(list, "trust "+t.name+": forwardIdp: its tokens are bound to no request and can be used again")
+			list = append(list, conf.Fault{Path: "trust[" + strconv.Itoa(i) + "].forwardIdp", Problem: "is on: its tokens are bound to no request and can be used again"})
 		}
 	}
 	return list

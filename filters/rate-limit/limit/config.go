@@ -24,6 +24,7 @@ type config struct {
 	limits       []limit
 	global       *Global // nil: no limit is global
 	table        gcra.Table
+	warnings     []conf.Fault
 }
 
 // limit is one of the configuration's.
@@ -126,6 +127,7 @@ func readConfig(text string) (*config, error) {
 	}
 	c.checkGlobal(o)
 	o.End()
+	c.warnings = r.Warnings()
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
@@ -151,7 +153,7 @@ func (c *config) readLimit(o *conf.Object) {
 	l.readKey(o)
 	l.missing = missing(o.Enum("onMissingKey", string(skip), string(deny), string(shared)))
 	if o.Has("onMissingKey") && !l.canMiss() {
-		o.FaultAt("onMissingKey", "contradicts the key, of which no part can be missing")
+		o.WarnAt("onMissingKey", "has no effect: no part of the key can be missing")
 	}
 	l.readCost(o)
 	if n, ok := o.Need("rate"); ok {
@@ -183,7 +185,8 @@ func (l *limit) readCost(o *conf.Object) {
 			}
 		}
 	} else if n, ok := c.At("max"); ok {
-		n.Fault("contradicts the absence of header: every request costs the default")
+		n.Int(1, maxRequests)
+		n.Warn("has no effect without header: every request costs the default")
 	}
 	c.End()
 }
@@ -274,7 +277,7 @@ func readGlobal(o *conf.Object) *Global {
 	g.onError = onError(o.Enum("onError", string(onErrorLocal), string(onErrorAllow), string(onErrorDeny)))
 	g.replicas = int64(o.Int("replicas", 1, 1, 1000))
 	if o.Has("replicas") && g.onError != onErrorLocal && !o.Has("lease") {
-		o.FaultAt("replicas", "is used by onError: local and by lease only")
+		o.WarnAt("replicas", "has no effect: it is used by onError: local and by lease only")
 	}
 	if n, ok := o.At("lease"); ok {
 		lease := n.Object()
@@ -301,7 +304,8 @@ func (c *config) checkGlobal(o *conf.Object) {
 	case wanted && c.global == nil:
 		o.FaultAt("global", "is required: a limit of scope: global has to ask the rate-limit service")
 	case !wanted && c.global != nil:
-		o.FaultAt("global", "is never asked: no limit has scope: global")
+		o.WarnAt("global", "has no effect: no limit has scope: global")
+		c.global = nil
 	}
 }
 
