@@ -331,6 +331,8 @@ func (e *explanation) limits(out *report, config string, headers [][2]string, at
 		switch {
 		case a.Missing:
 			said += ", a part of its key is missing"
+		case a.Bad:
+			said += ", a part of its key cannot be read: one bucket for all such requests"
 		case a.Key != "":
 			said += ", key " + a.Key
 		default:

@@ -293,7 +293,7 @@ func TestStepsOutOfOrder(t *testing.T) {
 
 func TestCosts(t *testing.T) {
 	p := newProxy(t, limitsConfig(named("a", `{"requests":100,"per":"1h"}`, `"cost":{"header":"x-cost","max":50}`), named("free", five, `"cost":{"default":0}`)))
-	for i, c := range []struct{ cost, code, left string }{{"50", "ok", "50"}, {"40", "ok", "10"}, {"11", "rate_limited", "10"}, {"99", "rate_limited", "10"}, {"-9", "ok", "9"}, {"", "ok", "8"}, {"8", "ok", "0"}, {"0", "rate_limited", "0"}} {
+	for i, c := range []struct{ cost, code, left string }{{"50", "ok", "50"}, {"40", "ok", "10"}, {"11", "rate_limited", "10"}, {"99", "rate_limited", "10"}, {"-9", "rate_limited", "10"}, {"", "rate_limited", "10"}, {"1.2", "ok", "8"}, {"8.0", "ok", "0"}, {"0", "rate_limited", "0"}} {
 		d := p.get("/", [2]string{"x-cost", c.cost})
 		if d.Verdict().Code.Name != c.code || !strings.HasPrefix(headerOf(d, "ratelimit"), `"a";r=`+c.left+`;`) {
 			t.Errorf("%d: cost %q: %s, %s", i, c.cost, d.Verdict().Code.Name, headerOf(d, "ratelimit"))
