@@ -34,6 +34,7 @@ func TestEveryReason(t *testing.T) {
 		"fixed":    limits(limit("fixed", 10, M{"cost": M{"default": 6}})),
 		"two":      limits(limit("wide", 5), limit("narrow", 2, perKey)),
 		"three":    limits(limit("first", 9), limit("second", 1), limit("third", 9)),
+		"many":     limits(limit("m1", 9), limit("m2", 8), limit("m3", 7), limit("m4", 6), limit("m5", 9, M{"mode": "shadow"}), limit("m6", 5), limit("m7", 4)),
 		"trial":    limits(limit("trial", 1, M{"mode": "shadow"}), limit("real", 3)),
 		"behind":   limits(limit("narrower", 1), limit("behind", 1, M{"mode": "shadow"})),
 		"shadow":   with(limits(limit("dark", 1), limit("dark-deny", 1, perKey, M{"onMissingKey": "deny"})), M{"mode": "shadow"}),
@@ -112,6 +113,8 @@ func TestEveryReason(t *testing.T) {
 		{"only one of two applies", "two", "GET", "/", nil, "", []about{{"wide", 5, 1, 2880}}, 0, []string{"wide:ok"}},
 		{"three limits", "three", "GET", "/", nil, "", []about{{"first", 9, 8, 400}, {"second", 1, 0, 3600}, {"third", 9, 8, 400}}, 0, []string{"first:ok", "second:ok", "third:ok"}},
 		{"one between the others refuses: the last is not asked", "three", "GET", "/", nil, "rate_limited", []about{{"first", 9, 8, 400}, {"second", 1, 0, 3600}}, 3600, []string{"second:rate_limited"}},
+
+		{"the tightest four of many limits", "many", "GET", "/", nil, "", []about{{"m3", 7, 6, 515}, {"m4", 6, 5, 600}, {"m6", 5, 4, 720}, {"m7", 4, 3, 900}}, 0, []string{"m7:ok", "m1:ok", "m2:ok", "m3:ok", "m4:ok", "m5:ok", "m6:ok"}},
 
 		{"R16 a limit on trial beside one in force", "trial", "GET", "/", nil, "", []about{{"real", 3, 2, 1200}}, 0, []string{"real:ok", "trial:ok"}},
 		{"R16 over the one on trial", "trial", "GET", "/", nil, "", []about{{"real", 3, 1, 2400}}, 0, []string{"real:ok", "~trial:rate_limited"}},

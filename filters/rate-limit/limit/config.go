@@ -79,6 +79,7 @@ type Global struct {
 	lease     int64 // hits that are taken ahead in one call, at most; 0: none
 	leasePer  time.Duration
 	plainKeys bool
+	recheck   time.Duration // how long a key is remembered as over its limit before the service is asked again
 }
 
 // onError is what becomes of a request when the service does not tell.
@@ -290,6 +291,7 @@ func readGlobal(o *conf.Object) *Global {
 		lease.End()
 	}
 	g.plainKeys = o.Bool("plainKeys", false)
+	g.recheck = o.Duration("recheck", 5*time.Second, 100*time.Millisecond, 24*time.Hour)
 	o.End()
 	return g
 }

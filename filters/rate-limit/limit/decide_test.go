@@ -478,3 +478,32 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 }
+
+// However many limits fit: the headers tell of the four tightest, in the order of the configuration, and of the one that refuses in any case.
+func TestHeadersOfManyLimits(t *testing.T) {
+	var limits []string
+	for i := range 300 {
+		limits = append(limits, named("l"+strconv.Itoa(i), `{"requests":`+strconv.Itoa(100+(i*7)%300)+`,"per":"1h"}`, ""))
+	}
+	p := newProxy(t, limitsConfig(limits...))
+	d := p.get("/")
+	if got := headerOf(d, "ratelimit-policy"); got != `"l0";q=100;w=3600, "l43";q=101;w=3600, "l86";q=102;w=3600, "l129";q=103;w=3600` {
+		t.Errorf("%s", got)
+	}
+	if got := headerOf(d, "ratelimit"); got != `"l0";r=99;t=36, "l43";r=100;t=36, "l86";r=101;t=36, "l129";r=102;t=35` && !strings.HasPrefix(got, `"l0";r=99;`) || strings.Count(got, ",") != 3 {
+		t.Errorf("%s", got)
+	}
+	// The last of them refuses.
+	limits = append(limits[:6:6], named("last", `{"requests":1,"per":"1h"}`, ""), named("behind", five, ""))
+	p = newProxy(t, limitsConfig(limits...))
+	p.get("/")
+	d = p.get("/")
+	if got := headerOf(d, "ratelimit-policy"); d.Verdict().Code != RateLimited || got != `"l0";q=100;w=3600, "l1";q=107;w=3600, "l2";q=114;w=3600, "last";q=1;w=3600` {
+		t.Errorf("%s", got)
+	}
+	// As many as that are told all.
+	p = newProxy(t, limitsConfig(limits[:4]...))
+	if got := headerOf(p.get("/"), "ratelimit"); strings.Count(got, ",") != 3 {
+		t.Errorf("%s", got)
+	}
+}
