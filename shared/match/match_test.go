@@ -568,3 +568,14 @@ func BenchmarkFirst(b *testing.B) {
 		})
 	}
 }
+
+func TestAuthority(t *testing.T) {
+	for authority, want := range map[string]string{
+		"": "", "host": "host", "HOST": "host", "host.": "host", "host:443": "host", "host:80": "host", "Host.:443": "host", "host:": "host", "host:8443": "host:8443", "host.:8443": "host:8443", "host:4430": "host:4430", "host:0443": "host:0443",
+		"[::1]": "[::1]", "[::1]:80": "[::1]", "[::1]:81": "[::1]:81", "[2001:DB8::443]": "[2001:db8::443]", "[::80]": "[::80]", "192.0.2.1:443": "192.0.2.1",
+	} {
+		if got := Authority(authority); got != want {
+			t.Errorf("%q: %q, want %q", authority, got, want)
+		}
+	}
+}

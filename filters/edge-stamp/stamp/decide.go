@@ -21,8 +21,11 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// limits are those of a stamp, as jwt-scope has them for tokens by default.
-var limits = jose.Limits{TokenBytes: 8192, JSON: strictjson.Limits{Depth: 16, Members: 256, Number: 32}}
+// limits are those of a stamp, or of its claims where those stand apart. The edge sends none that is over them, and the mesh takes none.
+var limits = jose.Limits{TokenBytes: 16 << 10, JSON: strictjson.Limits{Depth: 16, Members: 1024, Number: 32}}
+
+// identityLimits are those of the claims that an earlier filter has verified: what jwt-scope lets through at most.
+var identityLimits = strictjson.Limits{Depth: 64, Members: 1 << 12, Number: 32}
 
 // Policy is a configuration made ready for requests. It belongs to one goroutine, as everything in a VM does; what belongs to one request is in a Decision.
 type Policy struct {
@@ -151,13 +154,17 @@ type Decision struct {
 	remote  *jwks.Remote // that the decision waits for; nil: none
 	publish bool
 
-	stamped   stamped      // of role verify
-	trial     jwks.Trial   // of its signature
-	bodyHash  string       // SHA-256 in base64url that the stamp binds; empty: none
-	signing   signing      // of role sign
-	set       [][2]string  // headers that the stamp stands in; role sign
-	identity  string       // claims that have been verified, as JSON
-	proxySign jose.Signing // that the decision waits for
+	stamped    stamped    // of role verify
+	trial      jwks.Trial // of its signature
+	bodyHash   string     // SHA-256 in base64url that the stamp binds; empty: none
+	bodySum    string     // of the body, where that differs
+	differs    parts      // that the stamp binds otherwise than they are
+	tooLarge   tooLarge
+	signing    signing      // of role sign
+	set        [][2]string  // headers that the stamp stands in; role sign
+	unreadable bool         // Effect has found a field of signatures that cannot be read
+	identity   string       // claims that have been verified, as JSON
+	proxySign  jose.Signing // that the decision waits for
 }
 
 // target are the parts of a request that a stamp binds, as sent.
@@ -199,6 +206,7 @@ func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, empty bool, n
 func (p *Policy) decide(d *Decision, headers [][2]string, empty bool, now time.Time) {
 	d.policy, d.empty, d.now, d.rule, d.step, d.remote, d.publish = p, empty, now, -1, Done, nil, false
 	d.stamped, d.bodyHash, d.signing, d.set, d.identity = stamped{}, "", signing{}, d.set[:0], ""
+	d.differs, d.tooLarge = 0, tooLarge{}
 	refused := d.read(headers)
 	if refused == nil {
 		refused = d.match()
@@ -307,6 +315,7 @@ func (d *Decision) taken(step Step, err error) bool {
 // Effect tells what becomes of the headers of a request that goes on, into e, whose memory is reused.
 func (d *Decision) Effect(e *forward.Effect) {
 	e.Reset()
+	d.unreadable = false
 	if d.policy.signer != nil {
 		d.removeStamps(e)
 		e.Set = append(e.Set, d.set...)
@@ -321,6 +330,9 @@ func (d *Decision) Effect(e *forward.Effect) {
 		v.claims.Write(e, d.stamped.claims, d.stamped.encoded)
 	}
 }
+
+// Unreadable reports whether Effect has met a field of others' signatures that cannot be read as one: it goes on, without anything that could be taken for a stamp.
+func (d *Decision) Unreadable() bool { return d.unreadable }
 
 // stamped is what a stamp says, once it may be believed.
 type stamped struct {
