@@ -279,6 +279,9 @@ func (e *explanation) stamps(out *report, config string, headers [][2]string, at
 		return err
 	}
 	out.rules("rule", d.Rules())
+	for _, x := range d.Differences() {
+		out.line("stamp", x.Part+": expected "+x.Expected, "found "+x.Found)
+	}
 	v := d.Verdict()
 	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"))
 }

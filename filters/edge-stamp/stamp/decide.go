@@ -13,6 +13,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/httpsig"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/match"
@@ -340,6 +341,7 @@ type stamped struct {
 	claims  gjson.Result // a JSON object; nothing where the stamp has none
 	encoded string       // the claims in base64url
 	demand  demand
+	input   *httpsig.Input // of profile rfc9421
 	id      replay.ID
 	begins  int64     // seconds since the epoch
 	expires time.Time // when it need not be remembered any more

@@ -56,6 +56,7 @@ func (d *Decision) readMessage() *verdict.Code {
 	if refused != nil {
 		return refused
 	}
+	d.stamped.input = in
 	created, ok := in.Created()
 	expires, hasExpires := in.Expires()
 	nonce, hasNonce := in.Nonce()
