@@ -243,19 +243,15 @@ func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
 		c.report(p, n, Error, p.prefix, err.Error())
 		return
 	}
+	var policy interface{ Warnings() []conf.Fault }
 	switch filter {
 	case "jwt-scope":
-		_, err = scope.Parse(string(json))
+		policy, err = scope.Parse(string(json))
 	case "edge-stamp":
 		// Keys are in an environment that is not here: any one does that the configuration could mean.
-		_, err = stamp.Parse(string(json), stamp.Surroundings{Env: standIns(n), Random: func([]byte) error { return nil }})
+		policy, err = stamp.Parse(string(json), stamp.Surroundings{Env: standIns(n), Random: func([]byte) error { return nil }})
 	case "rate-limit":
-		var policy *limit.Policy
-		if policy, err = limit.Parse(string(json)); err == nil {
-			for _, w := range policy.Warnings() {
-				c.report(p, n, Warning, p.prefix, w)
-			}
-		}
+		policy, err = limit.Parse(string(json))
 	default:
 		c.report(p, n, Error, p.prefix, "there is no filter "+filter)
 		return
@@ -270,6 +266,9 @@ func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
 	if err != nil {
 		c.report(p, n, Error, p.prefix, err.Error())
 		return
+	}
+	for _, w := range policy.Warnings() {
+		c.report(p, at(n, w.Path), Warning, strings.TrimPrefix(p.prefix+"."+w.Path, "."), w.Problem)
 	}
 	c.configs = append(c.configs, configured{place: p, filter: filter, node: n})
 }

@@ -279,6 +279,9 @@ func (e *explanation) stamps(out *report, config string, headers [][2]string, at
 		return err
 	}
 	out.rules("rule", d.Rules())
+	for _, x := range d.Differences() {
+		out.line("stamp", x.Part+": expected "+x.Expected, "found "+x.Found)
+	}
 	v := d.Verdict()
 	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"))
 }
@@ -331,6 +334,8 @@ func (e *explanation) limits(out *report, config string, headers [][2]string, at
 		switch {
 		case a.Missing:
 			said += ", a part of its key is missing"
+		case a.Bad:
+			said += ", a part of its key cannot be read: one bucket for all such requests"
 		case a.Key != "":
 			said += ", key " + a.Key
 		default:

@@ -169,6 +169,80 @@ func TestStamps(t *testing.T) {
 	tollgate(t, exitFound, "stamp", "inspect", "a.b")
 }
 
+// Whoever debugs a stamp is told which part of the request differs, and in profile rfc9421 what the signature has to fit.
+func TestStampDifferences(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	set, _ := tollgate(t, 0, "keys", "new", "--kid", "k", "--alg", "ES256", "-o", file)
+	t.Setenv("EDGE_KEY", string(must(os.ReadFile(file))))
+	body, other := write(t, "body", "hello"), write(t, "other", "hallo")
+	claims := write(t, "claims", `{"sub":"ann"}`)
+	at := "2026-11-27T12:00:00Z"
+	for _, profile := range []string{"jws", "rfc9421"} {
+		edge := write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","profile":"`+profile+`","keys":[{"kid":"k","alg":"ES256","env":"EDGE_KEY"}],"bind":["method","authority","path","query","body"],"copyClaims":["sub"],"rules":[{"name":"all","sign":true}]}`)
+		mesh := write(t, "mesh.json", `{"role":"verify","profile":"`+profile+`","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["ES256"],"jwks":{"inline":`+set+`}}],"rules":[{"name":"all"}]}`)
+		const asked = "POST https://api.example.com/orders/7?b=2&a=1"
+		stamp, _ := tollgate(t, 0, "stamp", "sign", "--config", edge, "--claims", claims, "-r", asked, "--body", body, "--at", at)
+		var lines []string
+		for _, line := range strings.Split(strings.TrimSpace(stamp), "\n") {
+			lines = append(lines, "-H", line)
+		}
+		for _, c := range []struct {
+			name, request, body string
+			more                []string
+			jws, message        string
+		}{
+			{"the method", strings.Replace(asked, "POST", "PUT", 1), body, nil, `method: expected "POST", found "PUT"`, `method: expected "POST", found "PUT"`},
+			{"the port", strings.Replace(asked, ".com/", ".com:8443/", 1), body, nil, `authority: expected "api.example.com", found "api.example.com:8443"`, `authority: expected "api.example.com", found "api.example.com:8443"`},
+			{"the host", strings.Replace(asked, "api.", "orders.", 1), body, []string{"-H", "x-forwarded-host: api.example.com"}, `authority: expected "api.example.com", found "orders.example.com"`, `authority: expected "api.example.com", found "orders.example.com"`},
+			{"the path", strings.Replace(asked, "/7", "/7/", 1), body, nil, `path: expected "/orders/7", found "/orders/7/"`, `path: expected "/orders/7?b=2&a=1", found "/orders/7/?b=2&a=1"`},
+			{"the query", strings.Replace(asked, "b=2&a=1", "a=1&b=2", 1), body, nil, `query: expected "`, `query: expected "/orders/7?b=2&a=1", found "/orders/7?a=1&b=2"`},
+			{"the body", asked, other, nil, `body: expected "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ", found "`, `body: expected "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ", found "`},
+			{"what nobody can guess", "POST https://api.example.com/other", body, nil, `path: expected "/orders/7", found "/other"`, `  "@path": /other`},
+		} {
+			out, _ := tollgate(t, exitFound, append(append([]string{"stamp", "verify", "--config", mesh, "-r", c.request, "--body", c.body, "--at", at}, lines...), c.more...)...)
+			want := c.jws
+			if profile == "rfc9421" {
+				want = c.message
+				if !strings.Contains(out, "the signature base, of this request:\n  \"@method\": ") || !strings.Contains(out, `"@signature-params": ("@method" "@authority" "@path" "@query" "content-digest" "x-edge-stamp");created=`) {
+					t.Errorf("%s: no signature base in\n%s", c.name, out)
+				}
+			}
+			if !strings.Contains(out, want) {
+				t.Errorf("%s, %s: no %s in\n%s", profile, c.name, want, out)
+			}
+		}
+		bare := write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","profile":"`+profile+`","keys":[{"kid":"k","alg":"ES256","env":"EDGE_KEY"}],"bind":["method","authority","path"],"rules":[{"name":"all","sign":true}]}`)
+		stamp, _ = tollgate(t, 0, "stamp", "sign", "--config", bare, "-r", asked, "--at", at)
+		line := []string{"stamp", "verify", "--config", mesh, "-r", asked, "--at", at}
+		for _, h := range strings.Split(strings.TrimSpace(stamp), "\n") {
+			line = append(line, "-H", h)
+		}
+		if out, _ := tollgate(t, exitFound, line...); !strings.Contains(out, "query: the stamp does not bind it, and the rule demands that") {
+			t.Errorf("%s, unbound: %s", profile, out)
+		}
+	}
+}
+
+// A stamp of profile rfc9421 is read from its header lines, whatever else is in them.
+func TestInspectMessage(t *testing.T) {
+	lines := `Signature-Input: edge=("@method" "@path" "x-edge-stamp");created=1800000000;expires=1800000030;nonce="n";keyid="k";tag="edge-stamp", sig1="x"
+signature: edge=:AAAA:
+X-Edge-Stamp: eyJzdWIiOiJhbm4ifQ`
+	out, _ := tollgate(t, 0, "stamp", "inspect", lines, "--at", "2027-01-15T08:00:10Z")
+	for _, want := range []string{"label edge\ncovers \"@method\" \"@path\" \"x-edge-stamp\"\ncreated is 2027-01-15T08:00:00Z, 10s ago\nexpires is 2027-01-15T08:00:30Z, in 20s\nnonce is \"n\"\nkeyid is \"k\"\ntag is \"edge-stamp\"\nthe signature has 3 bytes\n",
+		"label sig1\nis no signature: ", "claims in x-edge-stamp {\n  \"sub\": \"ann\"\n}", "not verified"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no\n%s\nin\n%s", want, out)
+		}
+	}
+	if out, _ := tollgate(t, 0, "stamp", "inspect", `sig1=();created=1`); !strings.Contains(out, "label sig1\ncovers \n") || !strings.Contains(out, "Signature has the label 0 times") {
+		t.Errorf("%s", out)
+	}
+	for _, text := range []string{"signature: a=:AAAA:", "signature-input: ((", "x: y"} {
+		tollgate(t, exitFound, "stamp", "inspect", text)
+	}
+}
+
 func firstKey(set string) string {
 	var s struct{ Keys []json.RawMessage }
 	if err := json.Unmarshal([]byte(set), &s); err != nil {

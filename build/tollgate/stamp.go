@@ -22,6 +22,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
 func stampCommand() *cobra.Command {
@@ -103,10 +104,11 @@ For trying a mesh by hand: whoever has the key can sign anything.`,
 			}
 			var e forward.Effect
 			d.Effect(&e)
-			if len(e.Set) == 0 {
+			ours := append(e.Set, e.Add...)
+			if len(ours) == 0 {
 				return fmt.Errorf("rule %s does not sign", p.RuleName(v.Rule))
 			}
-			for _, h := range e.Set {
+			for _, h := range ours {
 				fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", h[0], h[1])
 			}
 			return nil
@@ -155,7 +157,8 @@ func stampVerifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify",
 		Short: "Say whether a mesh would admit a stamped request, and why not",
-		Long: `Decide a request with its stamp as edge-stamp with this configuration (role: verify) would. Clients are never told the reason; this is.
+		Long: `Decide a request with its stamp as edge-stamp with this configuration (role: verify) would. Clients are never told the reason; this is: which part of the request differs, what the stamp binds and what
+the request has, and in profile rfc9421 the signature base. A signature does not say what it covered; where changing one part of the request, as proxies do it, makes the signature fit, that part is named.
 
 Whether the stamp has been used before only a proxy knows: here it counts as new. Keys have to stand in the configuration (jwks.inline).`,
 		Example: "  tollgate stamp verify --config mesh.json --request 'GET https://api.example.com/orders/7' --header \"$(cat stamp.txt)\"",
@@ -167,6 +170,13 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 			}
 			v := d.Verdict()
 			fmt.Fprintf(c.OutOrStdout(), "rule %s: %s, %s\n", p.RuleName(v.Rule), v.Outcome(), v.Reason().Name)
+			if v.Reason() != verdict.OK {
+				differences, err := r.differences(config, d, outside{peer: peer})
+				if err != nil {
+					return err
+				}
+				printWhy(c.OutOrStdout(), differences, d.SignatureBase())
+			}
 			if !v.Admits() {
 				return errors.New("refused")
 			}
@@ -179,15 +189,62 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 	return c
 }
 
+// differences are the parts for which the stamp of a request does not do. Where it does not say, other requests are tried.
+func (r *request) differences(config string, d *stamp.Decision, o outside) ([]stamp.Difference, error) {
+	list := d.Differences()
+	if len(list) > 0 || d.Verdict().Reason() != stamp.StampSignature || d.SignatureBase() == "" {
+		return list, nil
+	}
+	text, err := readConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := r.pairs()
+	if err != nil {
+		return nil, err
+	}
+	at, err := r.time()
+	if err != nil {
+		return nil, err
+	}
+	if o.body, err = r.content(); err != nil {
+		return nil, err
+	}
+	for _, other := range stamp.OtherRequests(headers) {
+		if _, d, err := decideStamp(text, other.Headers, at, o); err == nil && d.Verdict().Reason() != stamp.StampSignature && d.SignatureBase() != "" {
+			return []stamp.Difference{other.Difference}, nil
+		}
+	}
+	return nil, nil
+}
+
+func printWhy(out io.Writer, differences []stamp.Difference, base string) {
+	for _, x := range differences {
+		if x.Expected == "" {
+			fmt.Fprintf(out, "%s: the stamp does not bind it, and the rule demands that\n", x.Part)
+			continue
+		}
+		fmt.Fprintf(out, "%s: expected %q, found %q\n", x.Part, x.Expected, x.Found)
+	}
+	if base == "" {
+		return
+	}
+	fmt.Fprintln(out, "the signature base, of this request:")
+	for _, line := range strings.Split(base, "\n") {
+		fmt.Fprintln(out, "  "+line)
+	}
+}
+
 func stampInspectCommand() *cobra.Command {
 	var at string
 	c := &cobra.Command{
 		Use:   "inspect [STAMP]",
-		Short: "Read a stamp, or any other JWS, without checking it",
-		Long: `Print the header and the claims of a stamp in profile jws, or of any other compact JWS, with its times in words. Without an argument it is read from standard input.
+		Short: "Read a stamp, or any other JWS or HTTP message signature, without checking it",
+		Long: `Print the header and the claims of a stamp in profile jws, or of any other compact JWS, with its times in words. Of profile rfc9421, and of any other HTTP message signature, give the header lines
+(Signature-Input, Signature, and that of the claims): what each label covers is printed, with its parameters. Without an argument the text is read from standard input.
 
 Nothing is verified: whoever made it may have written anything into it.`,
-		Example: "  tollgate stamp inspect eyJhbGciOiJFUzI1NiIsInR5cCI6ImVkZ2Utc3RhbXArand0In0.e30.c2ln",
+		Example: "  tollgate stamp inspect eyJhbGciOiJFUzI1NiIsInR5cCI6ImVkZ2Utc3RhbXArand0In0.e30.c2ln\n  tollgate stamp sign --config edge.json -r 'GET https://a/' | tollgate stamp inspect",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage{errors.New("want one stamp")}
@@ -216,6 +273,9 @@ Nothing is verified: whoever made it may have written anything into it.`,
 }
 
 func inspect(out io.Writer, text string, now time.Time) error {
+	if isSignature(text) {
+		return inspectMessage(out, text, now)
+	}
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
 		return errors.New("a compact JWS has three parts with dots between them")
@@ -225,24 +285,36 @@ func inspect(out io.Writer, text string, now time.Time) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		var members map[string]any
-		if err := json.Unmarshal(b, &members); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		pretty, err := json.MarshalIndent(members, "", "  ")
-		if err != nil {
+		if err := printMembers(out, name, b, now); err != nil {
 			return err
-		}
-		fmt.Fprintf(out, "%s %s\n", name, pretty)
-		for _, claim := range []string{"iat", "nbf", "exp"} {
-			if seconds, ok := members[claim].(float64); ok {
-				t := time.Unix(int64(seconds), 0).UTC()
-				fmt.Fprintf(out, "%s is %s, %s\n", claim, t.Format(time.RFC3339), relative(t, now))
-			}
 		}
 	}
 	fmt.Fprintln(out, "not verified")
 	return nil
+}
+
+// printMembers prints a JSON object, and its times in words.
+func printMembers(out io.Writer, name string, text []byte, now time.Time) error {
+	var members map[string]any
+	if err := json.Unmarshal(text, &members); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	pretty, err := json.MarshalIndent(members, "", "  ")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s %s\n", name, pretty)
+	for _, claim := range []string{"iat", "nbf", "exp"} {
+		if seconds, ok := members[claim].(float64); ok {
+			printTime(out, claim, int64(seconds), now)
+		}
+	}
+	return nil
+}
+
+func printTime(out io.Writer, name string, seconds int64, now time.Time) {
+	t := time.Unix(seconds, 0).UTC()
+	fmt.Fprintf(out, "%s is %s, %s\n", name, t.Format(time.RFC3339), relative(t, now))
 }
 
 func relative(t, now time.Time) string {

@@ -59,7 +59,7 @@ func TestRefusedWithEveryFault(t *testing.T) {
 		log := harness.StartRefused(t, harness.Config{Version: version, Filters: []M{bootstrap.Wasm{Name: "edge-stamp", Module: harness.Module(t, "edge-stamp"), Configuration: config}.Filter()}})
 		for _, fault := range []string{
 			"mode: want enforce or shadow", "trust[0].name: want 1 to 63 lower-case letters", "trust[0].issuer: must not be empty", "trust[0].audiences: the list is empty", "trust[0].algorithms[0]: want RS256",
-			"trust[0].jwks: want one of inline and remote", "trust[0].maxTtl: must be from 1s to 10m", "trust[0].clockskew: unknown key; did you mean clockSkew?", "require.bind[1]: is in the list already",
+			"trust[0].jwks: want one of inline and remote", "trust[0].maxTtl: must be from 1s to 10m", "trust[0].clockskew: unknown key; did you mean clockSkew?",
 			"require.bind[2]: want method, authority, path, query or body", "require.replay: want once, onceGlobal or off", "replay.entries: must be from 1 to 1048576", "rules[0].access: want stamped or public",
 			"rules[0].peers: want SPIFFE IDs", "rules[1].name: is in use already", "rules[1].sign: unknown key", "forward.stamp: want keep or strip",
 		} {

@@ -94,7 +94,7 @@ func (w *world) dial(t testing.TB, proxy int, domain string) *harness.Conn {
 
 // Limits of all proxies, when all is well.
 func TestShared(t *testing.T) {
-	configs := []M{perClient, tiers, several, costs, refusals, hashed, plain, remembered, edge, capped, leased, unleased, scarce}
+	configs := []M{perClient, tiers, several, costs, refusals, hashed, plain, remembered, rechecked, dear, edge, capped, leased, unleased, scarce}
 	redis, service := startService(t, configs)
 	harness.Each(t, func(t *testing.T, version string) {
 		w := &world{version: version, redis: redis, service: service}
@@ -123,6 +123,8 @@ func TestShared(t *testing.T) {
 		t.Run("refusals", w.refusals)
 		t.Run("keys in Redis", w.keysInRedis)
 		t.Run("remembered", w.remembered)
+		t.Run("asked again", w.rechecked)
+		t.Run("refused costs", w.refusedCosts)
 		t.Run("the edge of a window", w.windowEdge)
 		t.Run("leases", w.leases)
 	})

@@ -4,6 +4,9 @@
 // Package conf reads a filter's configuration strictly: a JSON text is taken as a whole or refused as a whole, and when it is refused every fault is
 // reported at once, each with its path ("rules[2].require.scopes.any[0]: …").
 //
+// What is only without effect, such as a key beside another under which nobody looks at it, is a warning: people turn one key in an outage, and must not be refused because of the other. Refused
+// is what cannot be read, what contradicts itself, and what would make a check weaker than it looks.
+//
 // A reader asks an Object for the members it knows and then calls End, which reports the rest as unknown. Getters never fail: they note the fault and
 // return a zero value, so that reading goes on and finds the next one. A zero value must therefore not be used before Err has returned nil.
 // Faults name keys and say what was expected; they do not repeat values, which may be secrets put in the wrong place.
@@ -11,6 +14,7 @@ package conf
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,10 +51,14 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Reader collects the faults of one configuration.
+// Repeated is the warning of a list's item that stands there before.
+const Repeated = "is in the list already: once is enough"
+
+// Reader collects the faults and the warnings of one configuration.
 type Reader struct {
-	faults Faults
-	names  map[string]bool // given so far, by list and name: "rules[read-orders"
+	faults   Faults
+	warnings []Fault
+	names    map[string]bool // given so far, by list and name: "rules[read-orders"
 }
 
 // Read checks text and returns its root object. Where text is no JSON object the object is empty and the reader has the fault.
@@ -78,6 +86,14 @@ func position(text string, offset int) string {
 //
 //go:noinline
 func (r *Reader) Fault(path, problem string) { r.faults = append(r.faults, Fault{path, problem}) }
+
+// Warn notes what is without effect, or probably not meant, and harmless: the configuration is taken all the same.
+//
+//go:noinline
+func (r *Reader) Warn(path, problem string) { r.warnings = append(r.warnings, Fault{path, problem}) }
+
+// Warnings are those noted so far, in the order of reading.
+func (r *Reader) Warnings() []Fault { return r.warnings }
 
 // Err returns the Faults noted so far, or nil.
 func (r *Reader) Err() error {
@@ -115,6 +131,11 @@ func (n Node) IsString() bool { return n.v.Type == gjson.String }
 //
 //go:noinline
 func (n Node) Fault(problem string) { n.r.Fault(n.path, problem) }
+
+// Warn notes a warning at this value.
+//
+//go:noinline
+func (n Node) Warn(problem string) { n.r.Warn(n.path, problem) }
 
 //go:noinline
 func (n Node) want(what string) { n.Fault("want " + what + ", got " + kind(n.v)) }
@@ -266,18 +287,16 @@ func (n Node) ListOrEmpty() []Node {
 	return items
 }
 
-// Texts returns a list of different strings, none of them empty.
+// Texts returns a list of strings, none of them empty. One that stands there twice is harmless, and returned once.
 //
 //go:noinline
 func (n Node) Texts() []string {
 	var texts []string
 	for _, item := range n.List() {
-		before := len(n.r.faults)
 		text := item.Text()
-		for _, t := range texts {
-			if t == text && before == len(n.r.faults) {
-				item.Fault("is in the list already")
-			}
+		if text != "" && slices.Contains(texts, text) {
+			item.Warn(Repeated)
+			continue
 		}
 		texts = append(texts, text)
 	}
@@ -406,6 +425,11 @@ func (o *Object) Has(name string) bool {
 //
 //go:noinline
 func (o *Object) FaultAt(name, problem string) { o.r.Fault(join(o.path, name), problem) }
+
+// WarnAt notes a warning at the member called name, whether it is there or not.
+//
+//go:noinline
+func (o *Object) WarnAt(name, problem string) { o.r.Warn(join(o.path, name), problem) }
 
 // Names returns the members' names in the order of the text, counting them all as asked for: for objects whose names the user chooses.
 //

@@ -11,6 +11,11 @@ import (
 
 // sample reads one of everything.
 func sample(text string) error {
+	r := read(text)
+	return r.Err()
+}
+
+func read(text string) *Reader {
 	r, o := Read(text)
 	if n, ok := o.Need("name"); ok {
 		n.Text()
@@ -27,8 +32,36 @@ func sample(text string) error {
 			rule.End()
 		}
 	}
+	if n, ok := o.At("idle"); ok {
+		n.Warn("has no effect")
+		o.WarnAt("rules", "are idle, too")
+	}
 	o.End()
-	return r.Err()
+	return r
+}
+
+// What is harmless is told apart from what is refused, and refuses nothing.
+func TestWarnings(t *testing.T) {
+	for _, c := range []struct{ name, text, faults, warnings string }{
+		{"nothing", `{"name":"a"}`, "", ""},
+		{"a word twice", `{"name":"a","words":["x","y","x"]}`, "", "words[2]: is in the list already: once is enough"},
+		{"a key without effect", `{"name":"a","idle":1}`, "", "idle: has no effect\nrules: are idle, too"},
+		{"beside a fault", `{"idle":1,"rules":[{"scopes":["a","a",""]}]}`, "name: is required\nrules[0].scopes[2]: must not be empty", "rules[0].scopes[1]: is in the list already: once is enough\nidle: has no effect\nrules: are idle, too"},
+		{"nothing twice is a fault twice", `{"name":"a","words":["",""]}`, "words[0]: must not be empty\nwords[1]: must not be empty", ""},
+	} {
+		r := read(c.text)
+		faults := ""
+		if err := r.Err(); err != nil {
+			faults = err.Error()
+		}
+		if got := Faults(r.Warnings()).Error(); faults != c.faults || got != c.warnings {
+			t.Errorf("%s: faults\n%s\nwarnings\n%s", c.name, faults, got)
+		}
+	}
+	_, o := Read(`{"words":["x","y","x"]}`)
+	if got := o.Texts("words"); len(got) != 2 {
+		t.Errorf("a word that stands there twice is returned twice: %q", got)
+	}
 }
 
 func TestFaults(t *testing.T) {
@@ -59,7 +92,6 @@ func TestFaults(t *testing.T) {
 		{"a negative duration", `{"name":"a","wait":"-1s"}`, "wait: must be from 1ms to 5m"},
 		{"a word that is none of the words", `{"name":"a","mode":"shadows"}`, "mode: want enforce or shadow; did you mean shadow?"},
 		{"an empty list", `{"name":"a","words":[]}`, "words: the list is empty: name at least one, or leave the key out"},
-		{"a word twice", `{"name":"a","words":["x","x"]}`, "words[1]: is in the list already"},
 		{"all faults at once, with their paths", `{"on":1,"rules":[{"scopes":["a"]},{"scope":["a"]},{"scopes":["a",7]}],"mode":7}`,
 			"name: is required\non: want true or false, got a number\nmode: want enforce or shadow, got a number\n" +
 				"rules[1].scope: unknown key; did you mean scopes?\nrules[2].scopes[1]: want a string, got a number"},

@@ -19,11 +19,12 @@ import (
 type Effect struct {
 	Remove   []string    // headers, by their names in the request
 	Set      [][2]string // headers to replace, or to add where there are none
+	Add      [][2]string // headers to add behind those of the same name
 	Identity string      // the verified claims as JSON, to be published; empty for none
 }
 
 // Reset makes e empty and keeps its memory.
-func (e *Effect) Reset() { e.Remove, e.Set, e.Identity = e.Remove[:0], e.Set[:0], "" }
+func (e *Effect) Reset() { e.Remove, e.Set, e.Add, e.Identity = e.Remove[:0], e.Set[:0], e.Add[:0], "" }
 
 // RemoveHeader has a header removed, once.
 //

@@ -24,7 +24,7 @@ func Identity() (string, error) {
 
 // Apply does to the request what was decided. It panics where the proxy refuses: the request would be half done, and that is no pass.
 func Apply(e *forward.Effect) {
-	if len(e.Remove)+len(e.Set) > 0 {
+	if len(e.Remove)+len(e.Set)+len(e.Add) > 0 {
 		rewrite(e)
 	}
 	if e.Identity != "" {
@@ -43,6 +43,11 @@ func rewrite(e *forward.Effect) {
 	}
 	for _, h := range e.Set {
 		if err := proxywasm.ReplaceHttpRequestHeader(h[0], h[1]); err != nil {
+			panic(err)
+		}
+	}
+	for _, h := range e.Add {
+		if err := proxywasm.AddHttpRequestHeader(h[0], h[1]); err != nil {
 			panic(err)
 		}
 	}

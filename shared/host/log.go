@@ -8,6 +8,7 @@ import (
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -16,6 +17,13 @@ func LogRefused(filter string, err error) {
 	proxywasm.LogCritical(filter + ": the configuration is refused:")
 	for _, line := range strings.Split(err.Error(), "\n") {
 		proxywasm.LogCritical(filter + ":   " + line)
+	}
+}
+
+// LogWarnings logs what a configuration that is taken is probably not meant to say.
+func LogWarnings(filter string, list []conf.Fault) {
+	for i := range list {
+		proxywasm.LogWarn(filter + ": " + list[i].String())
 	}
 }
 

@@ -171,26 +171,6 @@ func Signatures(text string) (map[string][]byte, error) {
 	return signatures, nil
 }
 
-// WithoutLabel returns the value of Signature-Input or Signature without all members of that label, the others written canonically, each once. It is not ok where the text
-// is no dictionary or larger than what is read here: then no reader can be trusted to find nothing in it, and the field is to be dropped whole.
-func WithoutLabel(text, label string) (rest string, ok bool) {
-	if commas, semicolons := separators(text); len(text) > maxBytes || commas+semicolons > maxParts {
-		return "", false
-	}
-	members, err := sfv.ParseDictionary(text)
-	if err != nil {
-		return "", false
-	}
-	kept := members[:0]
-	for _, m := range members {
-		if m.Name != label {
-			kept = append(kept, m)
-		}
-	}
-	b, err := sfv.AppendDictionary(nil, kept)
-	return string(b), err == nil
-}
-
 // check is what makes an Input one that reads in one way only (§2, §2.3).
 func (in *Input) check() error {
 	if len(in.Components) > maxComponents {

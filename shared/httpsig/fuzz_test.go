@@ -75,33 +75,58 @@ func FuzzSignatures(f *testing.F) {
 	})
 }
 
-// S11: what is left has no member of the label, and of the others what it had.
-func FuzzWithoutLabel(f *testing.F) {
-	for _, seed := range seeds {
-		f.Add(seed, "edge")
+// S11: however the lines are read, each by itself or joined, by a dictionary's reader or one that cuts at each comma, what is left has no member of the label; what is readable has the others as they were.
+func FuzzWithout(f *testing.F) {
+	for i, seed := range seeds {
+		f.Add(seed, seeds[(i+1)%len(seeds)])
 	}
-	f.Fuzz(func(t *testing.T, text, label string) {
-		rest, ok := WithoutLabel(text, label)
-		if !ok {
-			if rest != "" {
-				t.Fatalf("%q is left of %q, which is not ok", rest, text)
+	f.Add(`a="x`, `y", edge=()`)
+	f.Add(`keyId="a, edge="`, `edge =1,"`)
+	f.Fuzz(func(t *testing.T, one, other string) {
+		const label = "edge"
+		rest, changed, readable := Without([]string{one, other}, label)
+		if !changed && !slices.Equal(rest, []string{one, other}) {
+			t.Fatalf("%q, which is said to be %q", rest, []string{one, other})
+		}
+		joined := strings.Join(rest, ", ")
+		for _, text := range append(rest, joined) {
+			members, err := sfv.ParseDictionary(text)
+			if err == nil && slices.ContainsFunc(members, func(m sfv.Member) bool { return m.Name == label }) {
+				t.Fatalf("the label is left in %q", text)
 			}
+			if _, n := Member([]string{text}, label); n != 0 {
+				t.Fatalf("the label is found in %q", text)
+			}
+			if readable {
+				continue
+			}
+			for _, piece := range strings.Split(text, ",") {
+				if isMember(piece, label) {
+					t.Fatalf("the label is in %q", text)
+				}
+			}
+		}
+		if !readable {
 			return
 		}
-		before, err := sfv.ParseDictionary(text)
-		if err != nil {
-			t.Fatalf("%q is no dictionary", text)
+		var before []sfv.Member
+		for _, line := range []string{one, other} {
+			members, err := sfv.ParseDictionary(line)
+			if err != nil {
+				t.Fatalf("%q is no dictionary", line)
+			}
+			before = append(before, slices.DeleteFunc(members, func(m sfv.Member) bool { return m.Name == label })...)
 		}
-		after, err := sfv.ParseDictionary(rest)
-		if err != nil {
-			t.Fatalf("%q is left of %q: %v", rest, text, err)
+		var after []sfv.Member
+		for _, line := range rest {
+			members, err := sfv.ParseDictionary(line)
+			if err != nil {
+				t.Fatalf("%q is left: %v", line, err)
+			}
+			after = append(after, members...)
 		}
-		before = slices.DeleteFunc(before, func(m sfv.Member) bool { return m.Name == label })
 		if len(before) != len(after) || len(after) > 0 && !reflect.DeepEqual(before, after) {
-			t.Fatalf("%q is left of %q", rest, text)
-		}
-		if again, ok := WithoutLabel(rest, label); len(rest) <= maxBytes && (!ok || again != rest) {
-			t.Fatalf("%q becomes %q", rest, again)
+			t.Fatalf("%q is left of %q and %q", rest, one, other)
 		}
 	})
 }

@@ -5,6 +5,7 @@ package httpsig
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -202,30 +203,66 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// S11: nothing of what a client sends under the signer's label is left.
-func TestWithoutLabel(t *testing.T) {
+// S11: nothing of what a client sends under the signer's label is left, wherever a reader could find it, and all else stays byte for byte.
+func TestWithout(t *testing.T) {
+	const unreadable = false
 	for _, c := range []struct {
-		name, text, want string
-		ok               bool
+		name        string
+		lines, want []string
+		readable    bool
 	}{
-		{"no member", ``, ``, true},
-		{"only that one", `edge=("@method");created=1`, ``, true},
-		{"only that one, twice", `edge=("@method");created=1,edge=()`, ``, true},
-		{"as a flag", `edge;a`, ``, true},
-		{"first", `edge=(), a=("x";sf);b`, `a=("x";sf);b`, true},
-		{"in the middle, with spaces", `a=1 ,` + "\t" + `edge=:AA==: , b`, `a=1, b`, true},
-		{"twice, around another", `edge=(),a=("x"  "y"), edge=:AA==:`, `a=("x" "y")`, true},
-		{"another label twice", `a=1, b=2, a=3`, `a=3, b=2`, true},
-		{"labels that begin or end so", `edges=1, wedge=2, edge.=3`, `edges=1, wedge=2, edge.=3`, true},
-		{"in a String", `a="edge=()"`, `a="edge=()"`, true},
-		{"another case, which is no label", `Edge=()`, ``, false},
-		{"no dictionary", `edge=(`, ``, false},
-		{"a comma at the end", `a=1,`, ``, false},
-		{"too many bytes", `a="` + strings.Repeat("x", maxBytes) + `"`, ``, false},
-		{"too many members", `a=1` + strings.Repeat(",a=1", maxParts+1), ``, false},
+		{"no line", nil, nil, true},
+		{"an empty line", []string{""}, []string{""}, true},
+		{"only that one", []string{`edge=("@method");created=1`}, nil, true},
+		{"only that one, twice", []string{`edge=("@method");created=1,edge=()`}, nil, true},
+		{"as a flag", []string{`edge;a`}, nil, true},
+		{"first", []string{`edge=(), a=("x";sf);b`}, []string{`a=("x";sf);b`}, true},
+		{"in the middle, with spaces", []string{`a=1 ,` + "\t" + `edge=:AA==: , b`}, []string{`a=1 , b`}, true},
+		{"twice, around another", []string{`edge=(),a=("x"  "y"), edge=:AA==:`}, []string{`a=("x"  "y")`}, true},
+		{"in one of several lines", []string{`a=1`, `edge=()`, `b=2,  c`}, []string{`a=1`, `b=2,  c`}, true},
+		{"with a comma in a String of it", []string{`a=1, edge=("@method");nonce="x, y";tag="\", edge=", b`}, []string{`a=1, b`}, true},
+		{"another label twice", []string{`a=1, b=2, a=3`}, []string{`a=1, b=2, a=3`}, true},
+		{"labels that begin or end so", []string{`edges=1, wedge=2, edge.=3, edge-=4, edge_=5, edge*=6, edge1=7`}, []string{`edges=1, wedge=2, edge.=3, edge-=4, edge_=5, edge*=6, edge1=7`}, true},
+		{"in a String", []string{`a="x, edge=()"`, `b=1`}, []string{`a="x, edge=()"`, `b=1`}, true},
+		{"in a String, and behind it", []string{`a="x, edge=()", edge=()`}, []string{`a="x, edge=()"`}, true},
+
+		{"an older scheme", []string{`keyId="a",algorithm="rsa-sha256",headers="(request-target) date",signature="eA=="`}, []string{`keyId="a",algorithm="rsa-sha256",headers="(request-target) date",signature="eA=="`}, unreadable},
+		{"a webhook's", []string{`t=1,v1=ab`, `sha256=0123abcd`, `dGV4dA==`}, []string{`t=1,v1=ab`, `sha256=0123abcd`, `dGV4dA==`}, unreadable},
+		{"an older scheme with ours", []string{`keyId="a",signature="eA==", edge=:AA==:`}, []string{`keyId="a",signature="eA=="`}, unreadable},
+		{"ours between what is none", []string{`Signature a, edge=("@method");nonce="a,b", b`}, []string{`Signature a, b`}, unreadable},
+		{"ours that is none", []string{`a=1, edge=(`}, []string{`a=1`}, unreadable},
+		{"ours that is none, and alone", []string{`edge=("@method`}, nil, unreadable},
+		{"ours with a space before its sign", []string{`edge =()`, `(`}, []string{`(`}, unreadable},
+		{"behind a quotation mark that does not end", []string{`a="x, edge=()`}, []string{`a="x`}, unreadable},
+		{"behind one that ends in another line", []string{`a="x`, `y", edge=()`}, []string{`a="x`, `y"`}, unreadable},
+		{"at the beginning of the line in which it ends", []string{`a="x`, `edge=(), b"`}, []string{`a="x`, `b"`}, unreadable},
+		{"in a String of a line beside one that cannot be read", []string{`a="x`, `b="y, edge=()"`}, []string{`a="x`, `b="y`}, unreadable},
+		{"a comma at the end", []string{`a=1,`}, []string{`a=1,`}, unreadable},
+		{"too many bytes", []string{`a="` + strings.Repeat("x", maxBytes) + `", edge=()`}, []string{`a="` + strings.Repeat("x", maxBytes) + `"`}, unreadable},
+		{"too many members", []string{`a=1` + strings.Repeat(",a=1", maxParts+1) + ",edge=()"}, []string{`a=1` + strings.Repeat(",a=1", maxParts+1)}, unreadable},
 	} {
-		if got, ok := WithoutLabel(c.text, "edge"); got != c.want || ok != c.ok {
-			t.Errorf("%s: %q, %v", c.name, got, ok)
+		rest, changed, readable := Without(c.lines, "edge")
+		if !slices.Equal(rest, c.want) || readable != c.readable || changed == slices.Equal(rest, c.lines) {
+			t.Errorf("%s: %q, changed %v, readable %v", c.name, rest, changed, readable)
+		}
+	}
+}
+
+// Only one's own label counts, whatever stands beside it.
+func TestMember(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lines []string
+		want  string
+		n     int
+	}{
+		{"nothing", nil, "", 0}, {"alone", []string{`edge=("@path");nonce="a, b"`}, `edge=("@path");nonce="a, b"`, 1}, {"beside others", []string{`a=(), edge=:AA==: , b`}, "edge=:AA==:", 1},
+		{"beside what is no member", []string{`sig1=afd37b…, :AAAA:;v=1, ((, edge=()`}, "edge=()", 1}, {"in a line of its own", []string{`a="x`, `edge=()`}, "edge=()", 1},
+		{"twice", []string{`edge=(), edge=:AA==:`}, "edge=:AA==:", 2}, {"twice, in two lines", []string{`edge=()`, `a, edge`}, "edge", 2}, {"in a String", []string{`a="x, edge=()"`}, "", 0}, {"behind a String that does not end", []string{`a="x, edge=()`}, "", 0},
+		{"a longer label", []string{`edge2=(), edge-x=()`}, "", 0},
+	} {
+		if got, n := Member(c.lines, "edge"); got != c.want || n != c.n {
+			t.Errorf("%s: %q, %d", c.name, got, n)
 		}
 	}
 }

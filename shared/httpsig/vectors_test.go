@@ -172,8 +172,8 @@ func TestOtherMessagesOfTheVectors(t *testing.T) {
 		if err != nil || len(inputs) != labels {
 			t.Errorf("%s: %v, %v", file, inputs, err)
 		}
-		rest, ok := WithoutLabel(m.field("signature"), "sig-b21")
-		if left, err := Signatures(rest); !ok || err != nil || len(left) != labels-1 {
+		rest, _, readable := Without([]string{m.field("signature")}, "sig-b21")
+		if left, err := Signatures(strings.Join(rest, ", ")); !readable || err != nil || len(left) != labels-1 {
 			t.Errorf("%s: without its label: %q", file, rest)
 		}
 	}

@@ -4,6 +4,7 @@
 package jwks
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -77,10 +78,9 @@ func ReadAlgorithms(o *conf.Object, def ...jose.Algorithm) []jose.Algorithm {
 	var list []jose.Algorithm
 	for _, item := range n.List() {
 		a, known := jose.ParseAlgorithm(item.Enum(jose.AlgorithmNames()...))
-		for _, b := range list {
-			if a == b && known && a.String() == item.Value().Str {
-				item.Fault("is in the list already")
-			}
+		if known && a.String() == item.Value().Str && slices.Contains(list, a) {
+			item.Warn(conf.Repeated)
+			continue
 		}
 		list = append(list, a)
 	}

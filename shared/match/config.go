@@ -94,8 +94,10 @@ func readHost(n conf.Node) string {
 		n.Fault("a * stands for the first labels only, as in *.example.com; leave hosts out to fit every host")
 	case err != nil:
 		n.Fault("want a host name such as api.example.com or *.example.com")
+	case host+"." == strings.ToLower(name):
+		n.Warn("its trailing dot has no effect: it is not compared")
 	case host != strings.ToLower(name):
-		n.Fault("write the host without port and trailing dot: they are not compared")
+		n.Fault("write the host without port: it is not compared, so that the rule is for every port")
 	}
 	if len(name) < len(text) {
 		return "*." + host

@@ -332,7 +332,7 @@ func TestConditionFaults(t *testing.T) {
 	o.End()
 	want := `match[0].hosts[0]: want a host name such as api.example.com or *.example.com
 match[0].hosts[1]: a * stands for the first labels only, as in *.example.com; leave hosts out to fit every host
-match[0].hosts[2]: write the host without port and trailing dot: they are not compared
+match[0].hosts[2]: write the host without port: it is not compared, so that the rule is for every port
 match[0].hosts[4]: a * stands for the first labels only, as in *.example.com; leave hosts out to fit every host
 match[0].paths[0]: a path starts with a slash
 match[0].paths[1]: want a string, got a number
@@ -566,5 +566,16 @@ func BenchmarkFirst(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestAuthority(t *testing.T) {
+	for authority, want := range map[string]string{
+		"": "", "host": "host", "HOST": "host", "host.": "host", "host:443": "host", "host:80": "host", "Host.:443": "host", "host:": "host", "host:8443": "host:8443", "host.:8443": "host:8443", "host:4430": "host:4430", "host:0443": "host:0443",
+		"[::1]": "[::1]", "[::1]:80": "[::1]", "[::1]:81": "[::1]:81", "[2001:DB8::443]": "[2001:db8::443]", "[::80]": "[::80]", "192.0.2.1:443": "192.0.2.1",
+	} {
+		if got := Authority(authority); got != want {
+			t.Errorf("%q: %q, want %q", authority, got, want)
+		}
 	}
 }

@@ -353,6 +353,21 @@ func canonicalHost(authority string) (string, error) {
 	return host, nil
 }
 
+// Authority gives a valid authority the form in which proxies along the way agree on it: in lower case, without a port that is a default one or empty, and without a trailing dot. Which of the
+// two defaults it is says the scheme, and that changes where TLS ends.
+func Authority(authority string) string {
+	host, port := authority, ""
+	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
+		if host, port = authority[:i], authority[i:]; port == ":" || port == ":80" || port == ":443" {
+			port = ""
+		}
+	}
+	if bare := strings.TrimSuffix(host, "."); len(bare)+len(port) < len(authority) {
+		return strings.ToLower(bare + port)
+	}
+	return strings.ToLower(authority) // as nearly always: nothing is copied
+}
+
 // plainHost returns where the host ends in an authority with nothing about it to change or to refuse; -1 for any other.
 func plainHost(authority string) (end int) {
 	for i := range len(authority) {

@@ -50,6 +50,9 @@ type state struct {
 	room     wait.Room         // for what they hold
 	bodies   []uint32          // streams whose bodies are awaited, the first deadline first; some may have ended
 	deaf     time.Time         // when it was last logged that bodies do not come
+
+	unreadable *guest.Counter // nil: not defined yet
+	told       time.Time      // when the log last said that a stamp is too large
 }
 
 func (s *state) configure(text string) (err error) {
@@ -63,9 +66,7 @@ func (s *state) configure(text string) (err error) {
 	if err = s.keys.Start(Name, s.policy.Remotes(), s.decide, s.finish); err != nil {
 		return err
 	}
-	for _, w := range s.policy.Warnings() {
-		proxywasm.LogWarn(Name + ": " + w)
-	}
+	host.LogWarnings(Name, s.policy.Warnings())
 	entries := s.policy.ReplayEntries()
 	if entries == 0 {
 		return nil
@@ -143,6 +144,9 @@ func (s *state) conclude(stream uint32, d *stamp.Decision, headers [][2]string) 
 		s.drop(stream) // what still comes of its body is not looked at
 	}
 	v := d.Verdict()
+	if v.Code == stamp.StampTooLarge {
+		s.logTooLarge(d)
+	}
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
 		return types.ActionPause
 	}
@@ -154,7 +158,37 @@ func (s *state) conclude(stream uint32, d *stamp.Decision, headers [][2]string) 
 	}
 	d.Effect(&s.effect)
 	host.Apply(&s.effect)
+	if d.Unreadable() {
+		s.countUnreadable()
+	}
 	return types.ActionContinue
+}
+
+// countUnreadable counts a request with a field of others' signatures that cannot be read as one.
+//
+//go:noinline
+func (s *state) countUnreadable() {
+	if s.unreadable == nil {
+		counter, err := guest.DefineCounter("tollgate." + Name + ".signatures.outcome.unreadable")
+		if err != nil {
+			panic(err)
+		}
+		s.unreadable = &counter
+	}
+	if err := s.unreadable.Increment(); err != nil {
+		panic(err)
+	}
+}
+
+// tooLargeInterval keeps a client whose stamps are too large from filling the log.
+const tooLargeInterval = 10 * time.Second
+
+//go:noinline
+func (s *state) logTooLarge(d *stamp.Decision) {
+	if now := guest.Now(); now.Sub(s.told) >= tooLargeInterval || now.Before(s.told) {
+		s.told = now
+		proxywasm.LogError(Name + ": " + stamp.StampTooLarge.Name + ": " + d.TooLarge())
+	}
 }
 
 // advance does what the decision waits for. It reports false where that takes time: then the request is held, and taken up again when it has come.

@@ -25,6 +25,7 @@ type config struct {
 	rules        []rule
 	signer       *signer   // of role sign
 	verifier     *verifier // of role verify
+	warnings     []conf.Fault
 }
 
 // rule is what is done to the requests that its conditions fit.
@@ -92,6 +93,7 @@ func readConfig(text string, s Surroundings) (*config, error) {
 		c.checkGlobal(o)
 		o.End()
 	}
+	c.warnings = r.Warnings()
 	return c, r.Err()
 }
 
@@ -111,7 +113,7 @@ func (c *config) readRule(o *conf.Object, role string) {
 		if n, ok := o.At("bind"); ok {
 			r.bind = readParts(n)
 			if !r.sign {
-				n.Fault("contradicts sign: false, under which nothing is bound")
+				n.Warn("has no effect beside sign: false, under which nothing is bound")
 			}
 		}
 	case "verify":
@@ -166,7 +168,7 @@ func readParts(n conf.Node) (all parts) {
 			p = method
 		}
 		if all&p != 0 && item.IsString() {
-			item.Fault("is in the list already")
+			item.Warn(conf.Repeated)
 		}
 		all |= p
 	}

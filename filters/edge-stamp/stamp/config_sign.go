@@ -66,7 +66,8 @@ func (c *config) readSigner(o *conf.Object, from Surroundings) {
 			case slices.Contains(reserved, name):
 				item.Fault("is a claim that the stamp has of its own")
 			case slices.Contains(s.copyClaims, name) && name != "":
-				item.Fault("is in the list already")
+				item.Warn(conf.Repeated)
+				continue
 			}
 			s.copyClaims = append(s.copyClaims, name)
 		}
@@ -126,7 +127,8 @@ func (c *config) readKeys(o *conf.Object, from Surroundings) {
 	case r.Set("GET", "", text, false) != nil || r.Query != "" || r.Path != text:
 		n.Fault("want a plain path, without query, escapes and ; parameters")
 	case set == "" && s.key != nil:
-		n.Fault("there is nothing to publish: a secret is not published")
+		n.Warn("has no effect: a secret is not published, so there is nothing to publish")
+		return
 	}
 	s.published, s.document = text, `{"keys":[`+set+`]}`
 	s.etag = `"` + jose.Hash(s.document)[:22] + `"`

@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
 // Every fault is named with its path, all at once.
@@ -31,10 +32,10 @@ func TestConfigFaults(t *testing.T) {
 		{"sizes and times", edgeConfig(`"bodyBytes":0,"bodyTimeout":"1ms","ttl":"1500ms"`), "bodyBytes: must be from 1 to 16777216\nbodyTimeout: must be from 1s to 10m\nttl: want whole seconds: a stamp has no smaller ones"},
 		{"no issuer, audience and keys", `{"role":"sign","rules":[{"name":"all","sign":true}]}`, "issuer: is required\naudience: is required\nkeys: is required"},
 		{"bound to nothing", edgeConfig(`"bind":[]`), "bind: binds the stamp to nothing: it would do for any request"},
-		{"unknown and repeated parts", edgeConfig(`"bind":["path","path","host"]`), "bind[1]: is in the list already\nbind[2]: want method, authority, path, query or body"},
-		{"claims of its own", edgeConfig(`"copyClaims":["sub","iss","sub"]`), "copyClaims[1]: is a claim that the stamp has of its own\ncopyClaims[2]: is in the list already"},
+		{"unknown and repeated parts", edgeConfig(`"bind":["path","path","host"]`), "bind[2]: want method, authority, path, query or body"},
+		{"claims of its own", edgeConfig(`"copyClaims":["sub","iss","sub"]`), "copyClaims[1]: is a claim that the stamp has of its own"},
 		{"no rules", edgeConfig(`"rules":[]`), "rules: the list is empty: name at least one, or leave the key out"},
-		{"rules of the edge", edgeConfig(rule(`{"name":"a"},{"name":"a","sign":false,"bind":["path"],"access":"public"}`)), "rules[0].sign: is required\nrules[1].name: is in use already\nrules[1].bind: contradicts sign: false, under which nothing is bound\nrules[1].access: unknown key"},
+		{"rules of the edge", edgeConfig(rule(`{"name":"a"},{"name":"a","sign":false,"bind":["path"],"access":"public"}`)), "rules[0].sign: is required\nrules[1].name: is in use already\nrules[1].access: unknown key"},
 		{"rules of the mesh", meshConfig(rule(`{"name":"a","access":"public","require":{"replay":"off"},"peers":["edge","spiffe://a/*"],"sign":true}`)),
 			"rules[0].require: contradicts access: public, under which no stamp is looked at\nrules[0].peers: want SPIFFE IDs such as spiffe://edge.example/ns/gateway/sa/edge\nrules[0].peers: want SPIFFE IDs such as spiffe://edge.example/ns/gateway/sa/edge\nrules[0].sign: unknown key"},
 
@@ -54,7 +55,6 @@ func TestConfigFaults(t *testing.T) {
 		{"a kid that is too long", edgeConfig(`"keys":[{"kid":"` + strings.Repeat("k", 257) + `","alg":"HS256","env":"SECRET"}]`), "keys[0].env: kid is not a string of 1 to 256 bytes"},
 		{"a public key with its private half", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"x","alg":"RS256","publicOnly":` + mint.New("x", jose.RS256).PrivateJWK() + `}]`), "keys[1].publicOnly: the key has private members: a verifier is given public keys only"},
 		{"a kid twice", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"edge-1","alg":"ES256","env":"FORGER"}]`), "keys[1].kid: another key has the same"},
-		{"publishing nothing", edgeConfig(`"publish":"/keys","keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]`), "publish: there is nothing to publish: a secret is not published"},
 		{"publishing nowhere", edgeConfig(`"publish":"keys"`), "publish: a path starts with a slash"},
 		{"publishing at what is no plain path", edgeConfig(`"publish":"/a%2fb"`), "publish: want a plain path, without query, escapes and ; parameters"},
 		{"publishing with a query", edgeConfig(`"publish":"/a?b"`), "publish: want a plain path, without query, escapes and ; parameters"},
@@ -66,14 +66,13 @@ func TestConfigFaults(t *testing.T) {
 		{"a secret in a key set", trust(`"algorithms":["HS256"]`), "trust[0].algorithms: HS256 needs keys: [{kid, alg, env}]: a secret stands in no key set\n"},
 		{"keys and a key set", trust(`"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]`), "trust[0].jwks: contradicts keys: give one of them"},
 		{"a public algorithm among secrets", meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"algorithms":["HS512"],"keys":[{"kid":"h","alg":"ES256","env":"EDGE"},{"kid":"h","alg":"HS256","env":"SECRET"},{"kid":"h","alg":"HS256","env":"SECRET"}]}]`),
-			"trust[0].keys[0].alg: want HS256, HS384 or HS512: public keys stand in jwks\ntrust[0].keys[0].env: the JWK's kid is not the one that the key is configured with\ntrust[0].keys[2]: another key has the same kid\ntrust[0].algorithms: has HS512, for which keys has no key"},
+			"trust[0].keys[0].alg: want HS256, HS384 or HS512: public keys stand in jwks\ntrust[0].keys[0].env: the JWK's kid is not the one that the key is configured with\ntrust[0].keys[2]: another key has the same kid"},
 		{"a secret that all can read, to verify with", meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"keys":[{"kid":"h","alg":"HS256","pem":"a secret of 32 bytes or more, as HS256 wants"}]}]`), "trust[0].keys[0].pem: a secret comes by env only"},
 		{"forwardIdp with a bound stamp", trust(`"forwardIdp":true`), "trust[0].forwardIdp: needs require: {bind: [], replay: off}"},
 		{"forwardIdp that may be replayed, and does not say so", trust(`"forwardIdp":true,"require":{"bind":[]}`), "trust[0].forwardIdp: needs require: {bind: [], replay: off}"},
 		{"forwardIdp in messages", merge(trust(`"forwardIdp":true,"require":{"bind":[],"replay":"off"}`), `"profile":"rfc9421"`), "trust[0].forwardIdp: needs profile: jws"},
 		{"an edge that demands less for itself", trust(`"require":{"bind":[]}`), "trust[0].require: belongs to a trust with forwardIdp"},
 		{"nobody to ask", meshConfig(`"require":{"replay":"onceGlobal"}`), "replay: global is required: replay: onceGlobal has to ask the rate-limit service"},
-		{"nobody who asks", meshConfig(`"replay":{"global":{"cluster":"r","authority":"r","domain":"d"}}`), "replay: global is never asked: no rule requires replay: onceGlobal"},
 		{"half of whom to ask", meshConfig(`"replay":{"entries":0,"global":{"timeout":"1m","onError":"allow"}},"require":{"replay":"onceGlobal"}`),
 			"replay.entries: must be from 1 to 1048576\nreplay.global.cluster: is required\nreplay.global.authority: is required\nreplay.global.domain: is required\nreplay.global.timeout: must be from 1ms to 10s\nreplay.global.onError: want deny or local"},
 		{"a forwarded header that is the stamp's", meshConfig(`"forward":{"claimHeaders":[{"path":["sub"],"header":"x_edge_stamp"}]}`), "forward: writes x-edge-stamp, where the stamp stands"},
@@ -114,8 +113,8 @@ func TestReplayOff(t *testing.T) {
 		if p.ReplayEntries() != 0 || p.rules[0].demand.replay != off {
 			t.Errorf("%s: %+v", value, p.rules[0].demand)
 		}
-		if list := p.Warnings(); len(list) != 1 || list[0] != "rule all: replay is off: a stamp can be used again until it expires" {
-			t.Errorf("the warnings are %q", list)
+		if list := p.Warnings(); len(list) != 1 || list[0].String() != "rules[0].require.replay: is off: a stamp can be used again until it expires" {
+			t.Errorf("the warnings are %v", list)
 		}
 	}
 	if _, err := Parse(meshConfig(`"require":{"replay":true}`), surroundings); err == nil {
@@ -123,10 +122,38 @@ func TestReplayOff(t *testing.T) {
 	}
 }
 
+// Whoever turns one key, in an outage say, is not refused because another one has no effect any more.
+func TestHarmless(t *testing.T) {
+	global := `"replay":{"global":{"cluster":"r","authority":"r","domain":"d"}}`
+	for _, c := range []struct{ name, config, want string }{
+		{"a rule that binds and does not sign", edgeConfig(`"rules":[{"name":"a","sign":false,"bind":["path"]}]`), "rules[0].bind: has no effect beside sign: false, under which nothing is bound"},
+		{"a part twice", edgeConfig(`"bind":["path","path"]`), "bind[1]: is in the list already: once is enough"},
+		{"a claim twice", edgeConfig(`"copyClaims":["sub","azp","sub"]`), "copyClaims[2]: is in the list already: once is enough"},
+		{"publishing a secret", edgeConfig(`"publish":"/keys","keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]`), "publish: has no effect: a secret is not published, so there is nothing to publish"},
+		{"nobody who asks", meshConfig(global), "replay: global has no effect: no rule requires replay: onceGlobal"},
+		{"nobody who asks, since it is off", merge(meshConfig(global), `"require":{"replay":"off"}`), "replay: global has no effect: no rule requires replay: onceGlobal\nrules[0].require.replay: is off: a stamp can be used again until it expires"},
+		{"an algorithm of no secret", meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"algorithms":["HS512","HS256","HS256"],"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]}]`),
+			"trust[0].algorithms[2]: is in the list already: once is enough\ntrust[0].algorithms: HS512 has no effect: keys has no key for it"},
+		{"an audience and a peer twice", meshConfig(`"trust":[{"name":"a","issuer":"i","audiences":["m","m"],"algorithms":["HS256"],"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]}],"rules":[{"name":"a","peers":["spiffe://a/b","spiffe://a/b"]}]`),
+			"trust[0].audiences[1]: is in the list already: once is enough\nrules[0].peers[1]: is in the list already: once is enough"},
+	} {
+		p := parse(t, c.config)
+		if got := conf.Faults(p.Warnings()).Error(); got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.name, got, c.want)
+		}
+	}
+	if p := parse(t, edgeConfig(`"copyClaims":["sub","azp","sub"]`)); len(p.signer.copyClaims) != 2 {
+		t.Errorf("a claim would stand in the stamp twice: %q", p.signer.copyClaims)
+	}
+	if p := parse(t, meshConfig(global)); p.Global() != nil {
+		t.Error("a service that nobody asks is made ready")
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	list := parse(t, meshConfig(`"require":{"bind":["path"]},"rules":[{"name":"a"},{"name":"b","access":"public"}]`)).Warnings()
-	if len(list) != 1 || list[0] != "rule a: stamps need not bind the method, authority, query: one made for another request may do" {
-		t.Errorf("%q", list)
+	if len(list) != 1 || list[0].String() != "rules[0].require.bind: lacks method, authority, query: a stamp made for another request may do" {
+		t.Errorf("%v", list)
 	}
 	if list := parse(t, edgeConfig("")).Warnings(); list != nil {
 		t.Errorf("the edge: %q", list)

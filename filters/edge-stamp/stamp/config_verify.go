@@ -127,7 +127,8 @@ func (c *config) checkGlobal(o *conf.Object) {
 	case wanted && c.verifier.global == nil:
 		o.FaultAt("replay", "global is required: replay: onceGlobal has to ask the rate-limit service")
 	case !wanted && c.verifier.global != nil:
-		o.FaultAt("replay", "global is never asked: no rule requires replay: onceGlobal")
+		o.WarnAt("replay", "global has no effect: no rule requires replay: onceGlobal")
+		c.verifier.global = nil
 	}
 }
 
@@ -203,7 +204,7 @@ func (t *trust) readTrustedKeys(o *conf.Object, from Surroundings) {
 	}
 	for _, a := range jwks.ReadAlgorithms(o, t.algorithms...) {
 		if !slices.Contains(t.algorithms, a) && len(t.algorithms) > 0 {
-			o.FaultAt("algorithms", "has "+a.String()+", for which keys has no key")
+			o.WarnAt("algorithms", a.String()+" has no effect: keys has no key for it")
 		}
 	}
 	t.keys = jwks.Inline(jwks.NewSet(keys))

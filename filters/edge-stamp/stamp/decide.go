@@ -4,12 +4,16 @@
 package stamp
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/httpsig"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/match"
@@ -18,8 +22,11 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// limits are those of a stamp, as jwt-scope has them for tokens by default.
-var limits = jose.Limits{TokenBytes: 8192, JSON: strictjson.Limits{Depth: 16, Members: 256, Number: 32}}
+// limits are those of a stamp, or of its claims where those stand apart. The edge sends none that is over them, and the mesh takes none.
+var limits = jose.Limits{TokenBytes: 16 << 10, JSON: strictjson.Limits{Depth: 16, Members: 1024, Number: 32}}
+
+// identityLimits are those of the claims that an earlier filter has verified: what jwt-scope lets through at most.
+var identityLimits = strictjson.Limits{Depth: 64, Members: 1 << 12, Number: 32}
 
 // Policy is a configuration made ready for requests. It belongs to one goroutine, as everything in a VM does; what belongs to one request is in a Decision.
 type Policy struct {
@@ -96,27 +103,28 @@ func (p *Policy) Global() *Global {
 func (p *Policy) BodyBytes() int             { return p.bodyBytes }
 func (p *Policy) BodyTimeout() time.Duration { return p.bodyTimeout }
 
-// Warnings are what the log should say once about a configuration that asks for less than it could.
-func (p *Policy) Warnings() []string {
-	var list []string
+// Warnings are what the log should say once about a configuration that asks for less than it could, or has what is without effect.
+func (p *Policy) Warnings() []conf.Fault {
+	list := slices.Clone(p.warnings)
 	if p.verifier == nil {
-		return nil
+		return list
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
 		if r.public {
 			continue
 		}
+		require := "rules[" + strconv.Itoa(i) + "].require"
 		if r.demand.replay == off {
-			list = append(list, "rule "+r.name+": replay is off: a stamp can be used again until it expires")
+			list = append(list, conf.Fault{Path: require + ".replay", Problem: "is off: a stamp can be used again until it expires"})
 		}
 		if missing := line &^ r.demand.bind; missing != 0 {
-			list = append(list, "rule "+r.name+": stamps need not bind the "+missing.String()+": one made for another request may do")
+			list = append(list, conf.Fault{Path: require + ".bind", Problem: "lacks " + missing.String() + ": a stamp made for another request may do"})
 		}
 	}
-	for _, t := range p.verifier.trust {
+	for i, t := range p.verifier.trust {
 		if t.idp {
-			list = append(list, "trust "+t.name+": forwardIdp: its tokens are bound to no request and can be used again")
+			list = append(list, conf.Fault{Path: "trust[" + strconv.Itoa(i) + "].forwardIdp", Problem: "is on: its tokens are bound to no request and can be used again"})
 		}
 	}
 	return list
@@ -147,13 +155,17 @@ type Decision struct {
 	remote  *jwks.Remote // that the decision waits for; nil: none
 	publish bool
 
-	stamped   stamped      // of role verify
-	trial     jwks.Trial   // of its signature
-	bodyHash  string       // SHA-256 in base64url that the stamp binds; empty: none
-	signing   signing      // of role sign
-	set       [][2]string  // headers that the stamp stands in; role sign
-	identity  string       // claims that have been verified, as JSON
-	proxySign jose.Signing // that the decision waits for
+	stamped    stamped    // of role verify
+	trial      jwks.Trial // of its signature
+	bodyHash   string     // SHA-256 in base64url that the stamp binds; empty: none
+	bodySum    string     // of the body, where that differs
+	differs    parts      // that the stamp binds otherwise than they are
+	tooLarge   tooLarge
+	signing    signing      // of role sign
+	set        [][2]string  // headers that the stamp stands in; role sign
+	unreadable bool         // Effect has found a field of signatures that cannot be read
+	identity   string       // claims that have been verified, as JSON
+	proxySign  jose.Signing // that the decision waits for
 }
 
 // target are the parts of a request that a stamp binds, as sent.
@@ -195,6 +207,7 @@ func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, empty bool, n
 func (p *Policy) decide(d *Decision, headers [][2]string, empty bool, now time.Time) {
 	d.policy, d.empty, d.now, d.rule, d.step, d.remote, d.publish = p, empty, now, -1, Done, nil, false
 	d.stamped, d.bodyHash, d.signing, d.set, d.identity = stamped{}, "", signing{}, d.set[:0], ""
+	d.differs, d.tooLarge = 0, tooLarge{}
 	refused := d.read(headers)
 	if refused == nil {
 		refused = d.match()
@@ -303,6 +316,7 @@ func (d *Decision) taken(step Step, err error) bool {
 // Effect tells what becomes of the headers of a request that goes on, into e, whose memory is reused.
 func (d *Decision) Effect(e *forward.Effect) {
 	e.Reset()
+	d.unreadable = false
 	if d.policy.signer != nil {
 		d.removeStamps(e)
 		e.Set = append(e.Set, d.set...)
@@ -318,12 +332,16 @@ func (d *Decision) Effect(e *forward.Effect) {
 	}
 }
 
+// Unreadable reports whether Effect has met a field of others' signatures that cannot be read as one: it goes on, without anything that could be taken for a stamp.
+func (d *Decision) Unreadable() bool { return d.unreadable }
+
 // stamped is what a stamp says, once it may be believed.
 type stamped struct {
 	trust   *trust
 	claims  gjson.Result // a JSON object; nothing where the stamp has none
 	encoded string       // the claims in base64url
 	demand  demand
+	input   *httpsig.Input // of profile rfc9421
 	id      replay.ID
 	begins  int64     // seconds since the epoch
 	expires time.Time // when it need not be remembered any more

@@ -30,5 +30,6 @@ var (
 	BodyTooLarge      = verdict.NewCode("body_too_large", 413)          // a bound body over bodyBytes
 	BodyTimeout       = verdict.NewCode("body_timeout", 408)            // a bound body that has not ended within bodyTimeout
 	Overloaded        = verdict.NewUndecided("overloaded", 503)         // too many requests wait for their bodies already
+	StampTooLarge     = verdict.NewUndecided("stamp_too_large", 500)    // role sign: with its claims, it would be a stamp that no verifier takes
 	ReplayUnavailable = verdict.NewUndecided("replay_unavailable", 503) // the rate-limit service does not tell, and onError is deny
 )

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
+	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -121,25 +122,28 @@ func (t *trust) check(dates *jwt.Dates, d *Decision) *verdict.Code {
 
 // compare holds what a stamp binds against the request. What it binds beyond the demand counts, too: it was made for this very request or it was not.
 func (d *Decision) compare(claims gjson.Result) *verdict.Code {
-	mismatch := false
 	for part := method; part <= query; part <<= 1 {
 		name, want := "", ""
 		switch part {
 		case method:
 			name, want = "htm", d.target.method
 		case authority:
-			name, want = "hth", strings.ToLower(d.target.authority)
+			name, want = "hth", match.Authority(d.target.authority)
 		case path:
 			name, want = "htp", d.target.path
 		case query:
 			name, want = "qsh", hashOf(d.target.query)
 		}
 		v, found := strictjson.Member(claims, name)
+		said := v.Str
+		if part == authority {
+			said = match.Authority(said) // another signer may have bound it as it was sent
+		}
 		switch {
 		case !found && d.stamped.demand.bind&part != 0:
 			return StampUnbound
-		case found && (v.Type != gjson.String || v.Str != want):
-			mismatch = true
+		case found && (v.Type != gjson.String || said != want):
+			d.differs |= part
 		}
 	}
 	hash, found := strictjson.Member(claims, "bdh")
@@ -148,7 +152,7 @@ func (d *Decision) compare(claims gjson.Result) *verdict.Code {
 		return StampUnbound
 	case found && (hash.Type != gjson.String || len(hash.Str) != len(emptyHash)):
 		return StampMalformed
-	case mismatch:
+	case d.differs != 0:
 		return StampMismatch
 	case found:
 		d.bodyHash = hash.Str
@@ -169,7 +173,7 @@ func (d *Decision) appendClaims(b []byte, nonce, bodyHash string) []byte {
 		b = appendText(b, "htm", d.target.method)
 	}
 	if bind&authority != 0 {
-		b = appendText(b, "hth", strings.ToLower(d.target.authority))
+		b = appendText(b, "hth", match.Authority(d.target.authority))
 	}
 	if bind&path != 0 {
 		b = appendText(b, "htp", d.target.path)

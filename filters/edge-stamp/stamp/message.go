@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/httpsig"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
+	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/sfv"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -22,6 +24,16 @@ const (
 	label = "edge"
 	tag   = "edge-stamp"
 )
+
+// lines are the values of the headers of that name.
+func (d *Decision) lines(name string) (values []string) {
+	for i := range d.headers {
+		if d.headers[i][0] == name {
+			values = append(values, d.headers[i][1])
+		}
+	}
+	return values
+}
 
 // joined is a header's value as one text (RFC 9110 §5.2).
 func (d *Decision) joined(name string) string {
@@ -44,6 +56,7 @@ func (d *Decision) readMessage() *verdict.Code {
 	if refused != nil {
 		return refused
 	}
+	d.stamped.input = in
 	created, ok := in.Created()
 	expires, hasExpires := in.Expires()
 	nonce, hasNonce := in.Nonce()
@@ -88,37 +101,29 @@ func (d *Decision) readMessage() *verdict.Code {
 // maxDate is the last second of the year 9999.
 const maxDate = 253402300799
 
-// findMessage finds the one signature that is a stamp.
+// findMessage finds the one signature that is a stamp: that with our label. What others have beside it, in whatever form, is theirs.
 func (d *Decision) findMessage() (in *httpsig.Input, signature []byte, refused *verdict.Code) {
-	fields, signatures := d.joined("signature-input"), d.joined("signature")
-	inputs, err := httpsig.ParseInputs(fields)
-	if err != nil {
-		return nil, nil, StampMalformed
-	}
-	for i := range inputs {
-		text, _ := inputs[i].Tag()
-		if text != tag && inputs[i].Label != label {
-			continue
-		}
-		if in != nil {
-			return nil, nil, StampAmbiguous
-		}
-		if in = &inputs[i]; text != tag || in.Label != label {
-			return nil, nil, StampMalformed
-		}
-	}
-	all, err := httpsig.Signatures(signatures)
-	if err != nil {
-		return nil, nil, StampMalformed
-	}
-	signature, found := all[label]
+	field, inputs := httpsig.Member(d.lines("signature-input"), label)
+	value, values := httpsig.Member(d.lines("signature"), label)
 	switch {
-	case in == nil && !found:
+	case inputs == 0 && values == 0:
 		return nil, nil, StampMissing
-	case in == nil || !found:
+	case inputs != 1 || values != 1:
 		return nil, nil, StampMalformed
 	}
-	return in, signature, nil
+	list, err := httpsig.ParseInputs(field)
+	if err != nil || len(list) != 1 || list[0].Label != label {
+		return nil, nil, StampMalformed
+	}
+	if text, _ := list[0].Tag(); text != tag {
+		return nil, nil, StampMalformed
+	}
+	all, err := httpsig.Signatures(value)
+	signature, found := all[label]
+	if err != nil || !found {
+		return nil, nil, StampMalformed
+	}
+	return &list[0], signature, nil
 }
 
 // components are the names under which the parts of a request are covered, in the order of the parts.
@@ -134,9 +139,10 @@ func (d *Decision) covers(in *httpsig.Input) *verdict.Code {
 	if !slices.ContainsFunc(in.Components, func(c sfv.Item) bool { return c.Value.Text == "content-digest" }) {
 		return nil
 	}
-	// A digest that nobody compares with the body binds nothing (RFC 9530 §2).
-	sum, _, err := httpsig.ParseContentDigest(d.joined("content-digest"))
-	if err != nil || sum == nil || d.streaming() {
+	// A digest that nobody compares with the body binds nothing (RFC 9530 §2). Those of other algorithms are others'.
+	text, n := httpsig.Member(d.lines("content-digest"), digestAlgorithm)
+	sum, _, err := httpsig.ParseContentDigest(text)
+	if n != 1 || err != nil || d.streaming() {
 		return StampUnbound
 	}
 	d.bodyHash = base64.RawURLEncoding.EncodeToString(sum)
@@ -236,7 +242,7 @@ func (d *Decision) message(fields [][2]string) *httpsig.Message {
 	if d.target.query != "" {
 		raw += "?" + d.target.query
 	}
-	return &httpsig.Message{Method: d.target.method, Scheme: d.target.scheme, Authority: d.target.authority, Path: raw, Fields: fields}
+	return &httpsig.Message{Method: d.target.method, Scheme: d.target.scheme, Authority: match.Authority(d.target.authority), Path: raw, Fields: fields}
 }
 
 // composeMessage writes the signature base of a stamp.
@@ -254,12 +260,19 @@ func (d *Decision) composeMessage(nonce, bodyHash string) *verdict.Code {
 	}
 	if bodyHash != "" {
 		sum, _ := jose.DecodeBase64(bodyHash) // of our own making
-		s.digest = httpsig.ContentDigest(sum)
-		names, fields = append(names, "content-digest"), append(fields, [2]string{"content-digest", s.digest})
+		d.addDigest(httpsig.ContentDigest(sum))
+		names = append(names, "content-digest")
+		for _, line := range s.digests.lines() {
+			fields = append(fields, [2]string{"content-digest", line})
+		}
 	}
 	if s.copied != "" {
 		claims := appendNumber(appendNumber([]byte(p.signer.claims), "iat", created), "exp", expires)
-		s.claims = base64.RawURLEncoding.EncodeToString(append(append(claims, s.copied...), '}'))
+		claims = append(append(claims, s.copied...), '}')
+		s.claims = base64.RawURLEncoding.EncodeToString(claims)
+		if refused := d.fits(claims, len(s.claims)); refused != nil {
+			return refused
+		}
 		names, fields = append(names, p.header), append(fields, [2]string{p.header, s.claims})
 	}
 	s.input = &httpsig.Input{Label: label, Components: httpsig.Components(names...), Parameters: []sfv.Parameter{
@@ -274,23 +287,81 @@ func (d *Decision) composeMessage(nonce, bodyHash string) *verdict.Code {
 	return nil
 }
 
-// stampMessage writes the headers of a stamp, behind other signatures that the request has.
+// digestAlgorithm is the member of Content-Digest that a stamp has.
+const digestAlgorithm = "sha-256"
+
+// addDigest puts ours beside the digests that the request has. One of our algorithm that says the same is ours, too; one that says something else is not of this body.
+func (d *Decision) addDigest(ours string) {
+	f := &d.signing.digests
+	f.name = "content-digest"
+	lines := d.lines(f.name)
+	if text, n := httpsig.Member(lines, digestAlgorithm); n == 1 && text == ours {
+		f.theirs = lines
+	} else {
+		f.take(lines, digestAlgorithm)
+		f.ours = ours
+	}
+	// What a signature base cannot hold cannot be covered (RFC 9421 §2.1).
+	readable := slices.DeleteFunc(slices.Clone(f.theirs), func(line string) bool { return !printable(strings.ReplaceAll(line, "\t", " ")) })
+	if len(readable) < len(f.theirs) {
+		f.theirs, f.changed, f.unreadable = readable, true, true
+	}
+}
+
+// field is a header of several parties, as it goes on.
+type field struct {
+	name       string
+	theirs     []string // lines
+	ours       string   // a line of its own; empty: none
+	changed    bool     // something has been taken away from theirs
+	unreadable bool     // nobody can tell for sure what stands in theirs
+}
+
+// take takes over the lines of others, without a member of ours.
+func (f *field) take(lines []string, label string) {
+	readable := true
+	f.theirs, f.changed, readable = httpsig.Without(lines, label)
+	f.unreadable = !readable
+}
+
+// lines are all of them. Where theirs cannot be read, ours come first: whoever joins the lines finds them before what he may misread.
+func (f *field) lines() []string {
+	switch {
+	case f.ours == "":
+		return f.theirs
+	case f.unreadable:
+		return append([]string{f.ours}, f.theirs...)
+	}
+	return append(f.theirs[:len(f.theirs):len(f.theirs)], f.ours)
+}
+
+// effect has the field written, and theirs not touched where nothing has to be.
+func (f *field) effect(e *forward.Effect) {
+	lines := f.lines()
+	if f.changed || f.unreadable && f.ours != "" && len(f.theirs) > 0 {
+		e.RemoveHeader(f.name)
+	} else {
+		lines = lines[len(f.theirs):]
+	}
+	for _, line := range lines {
+		e.Add = append(e.Add, [2]string{f.name, line})
+	}
+}
+
+// stampMessage writes the headers of a stamp. The signature stands in lines of its own, beside those of others.
 func (d *Decision) stampMessage(signature []byte) *verdict.Code {
 	s := &d.signing
-	input, err := s.input.AppendInput([]byte(d.otherSignatures("signature-input")))
+	input, err := s.input.AppendInput(nil)
 	if err != nil {
 		return verdict.Internal
 	}
-	value, err := httpsig.AppendSignature([]byte(d.otherSignatures("signature")), label, signature)
+	value, err := httpsig.AppendSignature(nil, label, signature)
 	if err != nil {
 		return verdict.Internal
-	}
-	if s.digest != "" {
-		d.set = append(d.set, [2]string{"content-digest", s.digest})
 	}
 	if s.claims != "" {
 		d.set = append(d.set, [2]string{d.policy.header, s.claims})
 	}
-	d.set = append(d.set, [2]string{"signature-input", string(input)}, [2]string{"signature", string(value)})
+	s.fields = [2]string{string(input), string(value)}
 	return nil
 }

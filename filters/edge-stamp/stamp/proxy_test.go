@@ -222,7 +222,17 @@ func effect(d *Decision, headers [][2]string) [][2]string {
 			out = append(out, s)
 		}
 	}
-	return out
+	return append(out, e.Add...)
+}
+
+// values are those of all headers of that name.
+func values(headers [][2]string, name string) (list []string) {
+	for _, h := range headers {
+		if h[0] == name {
+			list = append(list, h[1])
+		}
+	}
+	return list
 }
 
 func header(headers [][2]string, name string) string { return forward.Header(headers, name) }

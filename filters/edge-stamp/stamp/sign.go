@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/tidwall/gjson"
@@ -20,12 +21,13 @@ import (
 
 // signing is the making of a stamp.
 type signing struct {
-	copied string         // the claims that are copied, as members of a JSON object, each with a comma before it
-	text   string         // what is signed
-	jws    []byte         // profile jws: the same, with room for a dot and the signature
-	input  *httpsig.Input // profile rfc9421
-	claims string         // profile rfc9421: the header of the claims; empty: none
-	digest string         // profile rfc9421: Content-Digest; empty: none
+	copied  string         // the claims that are copied, as members of a JSON object, each with a comma before it
+	text    string         // what is signed
+	jws     []byte         // profile jws: the same, with room for a dot and the signature
+	input   *httpsig.Input // profile rfc9421
+	claims  string         // profile rfc9421: the header of the claims; empty: none
+	digests field          // profile rfc9421: Content-Digest; without a name: no body is bound
+	fields  [2]string      // profile rfc9421: the stamp's Signature-Input and Signature
 }
 
 // sign decides a request of the edge, which is there to be signed.
@@ -50,7 +52,7 @@ func (d *Decision) IdentityRead(identity string, err error) {
 
 func (d *Decision) copyClaims(identity string) *verdict.Code {
 	if identity != "" {
-		claims, err := strictjson.Parse(identity, limits.JSON)
+		claims, err := strictjson.Parse(identity, identityLimits)
 		if err != nil || !claims.IsObject() {
 			return verdict.Internal // whoever wrote that is no filter of ours
 		}
@@ -92,6 +94,9 @@ func (d *Decision) compose(bodyHash string) *verdict.Code {
 		b = append(append(b, s.header...), '.')
 		b = base64.RawURLEncoding.AppendEncode(b, s.scratch)
 		d.signing.jws, d.signing.text = b, unsafe.String(unsafe.SliceData(b), len(b)) // b is appended to from now on, and not changed
+		if refused := d.fits(s.scratch, len(b)+1+s.room); refused != nil {
+			return refused
+		}
 	}
 	if s.byProxy {
 		d.proxySign, d.step = s.key.Signing(d.signing.text), Sign
@@ -102,6 +107,28 @@ func (d *Decision) compose(bodyHash string) *verdict.Code {
 		return verdict.Internal
 	}
 	return d.stamp(signature)
+}
+
+// tooLarge are the sizes of a stamp that is not sent.
+type tooLarge struct{ size, copied int }
+
+// fits reports why a stamp with these claims, which take size bytes, is not sent: a verifier would take it for malformed, and its client would be refused for ever without anybody knowing why.
+func (d *Decision) fits(claims []byte, size int) *verdict.Code {
+	copied := d.signing.copied
+	// Few claims need not be counted: each member takes five bytes at least, beside the stamp's own, and each level of nesting a bracket.
+	few := len(copied) < 2*limits.JSON.Members && strings.Count(copied, "[")+strings.Count(copied, "{") < limits.JSON.Depth
+	if size <= limits.TokenBytes && (few || strictjson.Scan(string(claims), limits.JSON) == nil) {
+		return nil
+	}
+	d.tooLarge = tooLarge{size, len(copied)}
+	return StampTooLarge
+}
+
+// TooLarge says for the log what is too large about a stamp that is not sent (StampTooLarge): sizes, and nothing of what is in it.
+func (d *Decision) TooLarge() string {
+	t := d.tooLarge
+	return "the stamp would have " + strconv.Itoa(t.size) + " bytes, and its copied claims have " + strconv.Itoa(t.copied) + "; it may have " + strconv.Itoa(limits.TokenBytes) + " bytes, " +
+		strconv.Itoa(limits.JSON.Members) + " members, and " + strconv.Itoa(limits.JSON.Depth) + " levels of nesting: copy fewer claims (copyClaims)"
 }
 
 // unguessable returns random bytes, each of which is used once. The proxy is asked for many at a time: every call of it costs.
@@ -139,35 +166,51 @@ func (d *Decision) stamp(signature []byte) *verdict.Code {
 	s := d.policy.signer
 	b := base64.RawURLEncoding.AppendEncode(append(d.signing.jws, '.'), signature)
 	s.room = max(s.room, len(b)-len(d.signing.jws)-1)
+	if len(b) > limits.TokenBytes {
+		d.tooLarge = tooLarge{len(b), len(d.signing.copied)}
+		return StampTooLarge
+	}
 	d.set = append(d.set, [2]string{d.policy.header, unsafe.String(unsafe.SliceData(b), len(b))})
 	return nil
 }
 
-// removeStamps has every stamp removed that came with the request, in any spelling that a server may confuse with it.
+// removeStamps has every stamp removed that came with the request, in any spelling that a server may confuse with it, and writes the one that it gets. Signatures of others are not touched.
 func (d *Decision) removeStamps(e *forward.Effect) {
 	for i := range d.headers {
-		name := d.headers[i][0]
-		switch folded := forward.Fold(name); {
-		case folded == forward.Fold(d.policy.header):
+		if name := d.headers[i][0]; forward.Fold(name) == forward.Fold(d.policy.header) {
 			e.RemoveHeader(name)
-		case folded != "signature" && folded != "signature-input", slices.Contains(e.Remove, name):
-		default:
-			e.RemoveHeader(name)
-			if rest := d.otherSignatures(name); rest != "" && name == folded {
-				e.Set = append(e.Set, [2]string{name, rest})
-			}
 		}
+	}
+	if !d.policy.message {
+		return
+	}
+	stamped := d.verdict.Code == verdict.OK && d.signing.fields[0] != ""
+	for i, name := range [...]string{"signature-input", "signature"} {
+		for _, spelling := range d.spellings(name) {
+			f := field{name: spelling}
+			f.take(d.lines(spelling), label)
+			d.unreadable = d.unreadable || f.unreadable
+			if spelling == name && stamped {
+				f.ours = d.signing.fields[i]
+			}
+			f.effect(e)
+		}
+	}
+	if stamped && d.signing.digests.name != "" {
+		d.unreadable = d.unreadable || d.signing.digests.unreadable
+		d.signing.digests.effect(e)
 	}
 }
 
-// otherSignatures is what the header of that name has of signatures that are not stamps.
-func (d *Decision) otherSignatures(name string) string {
-	value := d.joined(name)
-	if value == "" {
-		return "" // as nearly always
+// spellings are the name itself, and those of the request's headers that servers confuse with it.
+func (d *Decision) spellings(name string) []string {
+	list := []string{name}
+	for i := range d.headers {
+		if other := d.headers[i][0]; other != name && forward.Fold(other) == name && !slices.Contains(list, other) {
+			list = append(list, other)
+		}
 	}
-	rest, _ := httpsig.WithoutLabel(value, label) // nothing where nobody could tell which signatures are in it
-	return rest
+	return list
 }
 
 func appendNumber(b []byte, name string, n int64) []byte {

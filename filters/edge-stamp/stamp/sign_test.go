@@ -69,43 +69,185 @@ func TestEveryAlgorithm(t *testing.T) {
 	}
 }
 
-// S11 P9 P10: whatever a client sends where stamps stand is removed, whether the request is signed or not, and other signatures stay.
+// S11 P9 P10: whatever a client sends where stamps stand is removed, whether the request is signed or not, and what is not ours stays as it is.
 func TestInboundStamps(t *testing.T) {
-	theirs := [2]string{"signature-input", `client=("@path");created=1;keyid="c", edge=("@path");created=1;keyid="e";tag="edge-stamp"`}
+	theirs := [2]string{"signature-input", `client=("@path");created=1;keyid="c",  edge=("@path");created=1;keyid="e";tag="edge-stamp"`}
 	sent := func(more ...[2]string) [][2]string {
 		return request("GET", asked, append([][2]string{{"x-edge-stamp", "forged"}, {"x_edge_stamp", "forged"}, {"x-edge-stamp", "twice"}, {"x-b", "1"}, theirs,
-			{"signature", "edge=:Zg==:"}, {"signature", "client=:YQ==:"}, {"signature_input", "x"}}, more...)...)
+			{"signature", "edge=:Zg==:"}, {"signature", "client=:YQ==:"}, {"signature_input", "edge=(), x"}}, more...)...)
 	}
 	for name, config := range map[string]string{
 		"signed": edgeConfig(""), "a rule that does not sign": edgeConfig(`"rules":[{"name":"all","sign":false}]`), "no rule": edgeConfig(`"default":"allow","rules":[{"name":"all","sign":true,"match":[{"paths":["/x"]}]}]`),
 		"no rule in shadow mode": edgeConfig(`"mode":"shadow","rules":[{"name":"all","sign":true,"match":[{"paths":["/x"]}]}]`), "rfc9421": edgeConfig(`"profile":"rfc9421"`),
 		"rfc9421, not signed": edgeConfig(`"profile":"rfc9421","rules":[{"name":"all","sign":false}]`),
+		"rfc9421, stripped":   meshConfig(`"profile":"rfc9421","forward":{"stamp":"strip"},"rules":[{"name":"all","access":"public"}]`), "stripped": meshConfig(`"forward":{"stamp":"strip"},"rules":[{"name":"all","access":"public"}]`),
 	} {
 		out := effect((&proxy{}).decide(parse(t, config), sent()), sent())
 		stamp := header(out, "x-edge-stamp")
 		text := strings.Replace(fmt.Sprint(out), stamp, "", 1)
-		if strings.Contains(text, "forged") || strings.Contains(text, "twice") || strings.Contains(text, "Zg==") || strings.Contains(text, `keyid="e"`) {
+		if strings.Contains(text, "forged") || strings.Contains(text, "twice") || header(out, "x_edge_stamp") != "" || header(out, "x-b") != "1" {
 			t.Errorf("%s: %v", name, out)
-		}
-		for _, h := range out {
-			if strings.Contains(h[0], "_") {
-				t.Errorf("%s: %s is left", name, h[0])
-			}
-		}
-		if !strings.HasPrefix(header(out, "signature-input"), `client=("@path");created=1;keyid="c"`) || !strings.HasPrefix(header(out, "signature"), "client=:YQ==:") || header(out, "x-b") != "1" {
-			t.Errorf("%s: what is not ours is gone: %v", name, out)
 		}
 		if (stamp != "") != (name == "signed") {
 			t.Errorf("%s: the stamp is %q", name, stamp)
 		}
-	}
-	broken := request("GET", asked, [2]string{"signature", "client=:YQ==:, ("}, [2]string{"signature-input", "edge"})
-	if out := effect((&proxy{}).decide(parse(t, edgeConfig("")), broken), broken); header(out, "signature") != "" || header(out, "signature-input") != "" {
-		t.Errorf("signatures that nobody can read: %v", out)
+		wantInputs, wantSignatures, wantOther := []string{theirs[1]}, []string{"edge=:Zg==:", "client=:YQ==:"}, "edge=(), x" // profile jws has none of these
+		if strings.HasPrefix(name, "rfc9421") {
+			wantInputs, wantSignatures, wantOther = []string{`client=("@path");created=1;keyid="c"`}, []string{"client=:YQ==:"}, "x"
+		}
+		inputs, signatures := values(out, "signature-input"), values(out, "signature")
+		if name == "rfc9421" {
+			if len(inputs) != 2 || !strings.HasPrefix(inputs[1], `edge=("@method"`) || !strings.HasPrefix(signatures[len(signatures)-1], "edge=:") {
+				t.Fatalf("%s: not signed: %q %q", name, inputs, signatures)
+			}
+			inputs, signatures = inputs[:1], signatures[:len(signatures)-1]
+		}
+		if !slices.Equal(inputs, wantInputs) || !slices.Equal(signatures, wantSignatures) || header(out, "signature_input") != wantOther {
+			t.Errorf("%s: %q %q %q", name, inputs, signatures, header(out, "signature_input"))
+		}
 	}
 	none := request("GET", asked)
 	if out := effect((&proxy{}).decide(parse(t, edgeConfig(`"rules":[{"name":"all","sign":false}]`)), none), none); len(out) != 4 {
 		t.Errorf("nothing to remove: %v", out)
+	}
+}
+
+// What others sign in Signature, Signature-Input and Content-Digest goes on byte for byte, in as many fields as it came, whoever can read it; the mesh admits the request by our stamp beside it, and
+// leaves it there when it strips that.
+func TestForeignSignatures(t *testing.T) {
+	type fields struct{ inputs, signatures, digests []string }
+	digest := func(text string) string { return "sha-512=:" + strings.Repeat("A", 85) + text + "==:" }
+	for _, c := range []struct {
+		name string
+		fields
+		unreadable bool
+		want       fields // where something is ours
+	}{
+		{name: "none"},
+		{name: "of an older scheme", fields: fields{signatures: []string{`keyId="a",algorithm="rsa-sha256",headers="(request-target) host date",signature="eA=="`}}, unreadable: true},
+		{name: "of a webhook", fields: fields{signatures: []string{`t=1,v1=ab`}}, unreadable: false},
+		{name: "of another", fields: fields{signatures: []string{`sha256=0123456789abcdef`}}, unreadable: true},
+		{name: "base64", fields: fields{signatures: []string{`dGV4dA==`}}, unreadable: true},
+		{name: "a label that does not parse", fields: fields{inputs: []string{`sig1=afd37b…`}, signatures: []string{`sig1=:AAAA:;v=1`}}, unreadable: true},
+		{name: "parameters of wrong types", fields: fields{inputs: []string{`sig1=("@method");created="161";keyid=k`}, signatures: []string{`sig1=:AAAA:;v=1`}}},
+		{name: "two fields, with spaces that nobody needs", fields: fields{inputs: []string{`sig1=( "@method"  "@path" );created=1`, `sig2=("@authority") , sig3=()`}, signatures: []string{`sig1=:AAAA:`, `sig2=:AAAB:,sig3=:AAAC:`}}},
+		{name: "with our tag", fields: fields{inputs: []string{`sig1=("@method");tag="edge-stamp"`}, signatures: []string{`sig1=:AAAA:`}}},
+		{name: "with our label in a String", fields: fields{inputs: []string{`sig1=();keyid="a, edge=()"`}, signatures: []string{`sig1=:AAAA:`}}},
+		{name: "a digest of another algorithm", fields: fields{digests: []string{digest("w")}}},
+		{name: "a digest that is none", fields: fields{digests: []string{`SHA-256=abc`, `md5=x`}}, unreadable: true},
+		{name: "ours among others", fields: fields{inputs: []string{`sig1=() , edge=("@method");created=1,sig2=()`, `edge`}, signatures: []string{`edge=:AAAA:, sig1=:AAAA:`, `sig2=:AAAA:`}},
+			want: fields{inputs: []string{`sig1=() ,sig2=()`}, signatures: []string{`sig1=:AAAA:`, `sig2=:AAAA:`}}},
+		{name: "ours among what cannot be read", fields: fields{inputs: []string{`((, edge=("@method");created=1;nonce="a,b", x`}, signatures: []string{`keyId="a",signature="eA==", edge=:AAAA:`}}, unreadable: true,
+			want: fields{inputs: []string{`((, x`}, signatures: []string{`keyId="a",signature="eA=="`}}},
+		{name: "a digest of ours that is of another body", fields: fields{digests: []string{"sha-256=:" + strings.Repeat("A", 43) + "=:, " + digest("w")}}, want: fields{digests: []string{digest("w")}}},
+	} {
+		headers := request("POST", asked)
+		for name, list := range map[string][]string{"signature-input": c.inputs, "signature": c.signatures, "content-digest": c.digests} {
+			for _, value := range list {
+				headers = append(headers, [2]string{name, value})
+			}
+		}
+		got := func(out [][2]string) fields {
+			theirs := func(name string, ours ...string) []string {
+				return slices.DeleteFunc(values(out, name), func(v string) bool {
+					return slices.ContainsFunc(ours, func(o string) bool { return strings.HasPrefix(v, o) })
+				})
+			}
+			return fields{theirs("signature-input", "edge="), theirs("signature", "edge="), theirs("content-digest", "sha-256=")}
+		}
+		for name, rules := range map[string]string{"signed": `"bind":["method","authority","path","query","body"]`, "not signed": `"rules":[{"name":"all","sign":false}]`} {
+			x := &proxy{body: "text"}
+			// Profile jws has nothing there.
+			if out := effect(x.decide(parse(t, edgeConfig(rules)), headers), headers); !slices.Equal(values(out, "signature-input"), c.inputs) || !slices.Equal(values(out, "signature"), c.signatures) || !slices.Equal(values(out, "content-digest"), c.digests) {
+				t.Errorf("%s, jws, %s: %q", c.name, name, out)
+			}
+			d := x.decide(parse(t, edgeConfig(`"profile":"rfc9421",`+rules)), headers)
+			if !d.Verdict().Admits() {
+				t.Fatalf("%s, %s: %s", c.name, name, d.Verdict().Code.Name)
+			}
+			out := effect(d, headers)
+			want := c.fields
+			if c.want.inputs != nil {
+				want.inputs, want.signatures = c.want.inputs, c.want.signatures
+			}
+			if c.want.digests != nil && name == "signed" {
+				want.digests = c.want.digests
+			}
+			if name == "not signed" {
+				want.digests = nil
+				if theirs := values(out, "content-digest"); !slices.Equal(theirs, c.digests) {
+					t.Errorf("%s: a digest is touched that nobody asked for: %q", c.name, theirs)
+				}
+				out = slices.DeleteFunc(out, func(h [2]string) bool { return h[0] == "content-digest" })
+			}
+			if got := got(out); !slices.Equal(got.inputs, want.inputs) || !slices.Equal(got.signatures, want.signatures) || !slices.Equal(got.digests, want.digests) {
+				t.Errorf("%s, %s: got\n%q\nwant\n%q", c.name, name, got, want)
+			}
+			if wantUnreadable := c.unreadable && (name == "signed" || c.digests == nil); d.Unreadable() != wantUnreadable {
+				t.Errorf("%s, %s: unreadable: %v", c.name, name, d.Unreadable())
+			}
+			mesh := parse(t, meshConfig(`"profile":"rfc9421","require":{"bind":["method","authority","path","query","body"]},"forward":{"stamp":"strip"}`))
+			v := (&proxy{body: "text"}).decide(mesh, out)
+			if name != "signed" {
+				if v.Verdict().Code != StampMissing {
+					t.Errorf("%s, not signed: the mesh says %s", c.name, v.Verdict().Code.Name)
+				}
+				continue
+			}
+			if v.Verdict().Code != verdict.OK {
+				t.Errorf("%s: the mesh says %s of\n%q", c.name, v.Verdict().Code.Name, out)
+			}
+			if stripped := effect(v, out); slices.ContainsFunc(values(stripped, "signature"), func(s string) bool { return strings.Contains(s, "edge=:") }) || !slices.Equal(got(stripped).inputs, want.inputs) || !slices.Equal(got(stripped).signatures, want.signatures) {
+				t.Errorf("%s: stripped: %q", c.name, stripped)
+			}
+			// Whoever joins the lines on the way changes nothing.
+			var joined [][2]string
+			for _, h := range out {
+				if i := slices.IndexFunc(joined, func(j [2]string) bool { return j[0] == h[0] }); i >= 0 {
+					joined[i][1] += ", " + h[1]
+				} else {
+					joined = append(joined, h)
+				}
+			}
+			if v := (&proxy{body: "text"}).decide(mesh, joined); v.Verdict().Code != verdict.OK {
+				t.Errorf("%s, joined: the mesh says %s of\n%q", c.name, v.Verdict().Code.Name, joined)
+			}
+		}
+	}
+}
+
+// S11: a stamp that a client has from elsewhere does not get through the edge, however it is wrapped: neither in each line nor in all of them joined does the mesh find it.
+func TestNoStampIsSmuggled(t *testing.T) {
+	stolen := (&proxy{}).stamp(t, parse(t, edgeConfig(`"profile":"rfc9421"`)), request("GET", asked))
+	input, signature := header(stolen, "signature-input"), header(stolen, "signature")
+	edge, mesh := parse(t, edgeConfig(`"profile":"rfc9421","rules":[{"name":"all","sign":false}]`)), parse(t, meshConfig(`"profile":"rfc9421"`))
+	for name, wrap := range map[string]func(member string) []string{
+		"as it is":                                    func(m string) []string { return []string{m} },
+		"behind another":                              func(m string) []string { return []string{"a=(), " + m} },
+		"behind what cannot be read":                  func(m string) []string { return []string{"((, " + m} },
+		"behind a String that does not end":           func(m string) []string { return []string{`a="x, ` + m} },
+		"where a String ends that another line began": func(m string) []string { return []string{`a="x`, `y", ` + m} },
+		"behind an escape that does not end":          func(m string) []string { return []string{`a="x\`, m} },
+		"in many members":                             func(m string) []string { return []string{strings.Repeat("a=1,", 1000) + m} },
+		"behind a tab":                                func(m string) []string { return []string{"((,\t" + m} },
+		"in front of what cannot be read":             func(m string) []string { return []string{m + ", (("} },
+		"twice":                                       func(m string) []string { return []string{m, m} },
+		"between two Strings of which only the joined lines end": func(m string) []string { return []string{`"`, m, `"`} },
+	} {
+		headers := request("GET", asked)
+		for _, line := range wrap(input) {
+			headers = append(headers, [2]string{"signature-input", line})
+		}
+		for _, line := range wrap(signature) {
+			headers = append(headers, [2]string{"signature", line})
+		}
+		out := effect((&proxy{}).decide(edge, headers), headers)
+		joined := append(request("GET", asked), [2]string{"signature-input", strings.Join(values(out, "signature-input"), ", ")}, [2]string{"signature", strings.Join(values(out, "signature"), ", ")})
+		for _, h := range [][][2]string{out, joined} {
+			if v := (&proxy{}).decide(mesh, h).Verdict(); v.Code != StampMissing {
+				t.Errorf("%s: %s: %q", name, v.Code.Name, h)
+			}
+		}
 	}
 }
 
@@ -295,5 +437,105 @@ func TestKeyDoesNotSign(t *testing.T) {
 	p.signer.byProxy = false // ES256 is the proxy's alone
 	if d := (&proxy{}).decide(p, request("GET", asked)); d.Verdict().Code != verdict.Internal {
 		t.Error(d.Verdict().Code.Name)
+	}
+}
+
+// A default port and a trailing dot count as none, whatever the scheme on either side: TLS may end on the way, and proxies take both off.
+func TestAuthority(t *testing.T) {
+	at := func(authority, scheme string) [][2]string {
+		return [][2]string{{":method", "GET"}, {":authority", authority}, {":path", asked}, {":scheme", scheme}}
+	}
+	for _, c := range []struct {
+		edge, mesh string
+		want       *verdict.Code
+	}{
+		{"host:443", "host:443", verdict.OK}, {"host:443", "host", verdict.OK}, {"host", "host:443", verdict.OK}, {"host:80", "host", verdict.OK}, {"host:443", "host:80", verdict.OK}, {"host.", "host", verdict.OK}, {"host", "HOST.", verdict.OK},
+		{"host.:443", "host", verdict.OK}, {"host:", "host", verdict.OK}, {"[2001:db8::1]:443", "[2001:DB8::1]", verdict.OK}, {"host.:8443", "host:8443", verdict.OK},
+		{"host:8443", "host", nil}, {"host", "host:8080", nil}, {"host:4433", "host:443", nil}, {"host", "hosts", nil}, {"[2001:db8::443]", "[2001:db8::]", nil},
+	} {
+		for profile, differs := range map[string]*verdict.Code{"jws": StampMismatch, "rfc9421": StampSignature} {
+			want := c.want
+			if want == nil {
+				want = differs
+			}
+			for _, schemes := range [][2]string{{"https", "http"}, {"http", "https"}, {"https", "https"}} {
+				more := `"profile":"` + profile + `"`
+				out := (&proxy{}).stamp(t, parse(t, edgeConfig(more)), at(c.edge, schemes[0]))
+				out[1][1], out[3][1] = c.mesh, schemes[1]
+				if got := (&proxy{}).decide(parse(t, meshConfig(more)), out).Verdict().Code; got != want {
+					t.Errorf("%s: %s by %s, then %s by %s: %s, want %s", profile, c.edge, schemes[0], c.mesh, schemes[1], got.Name, want.Name)
+				}
+			}
+		}
+	}
+	// An edge of another make binds the authority as it was sent.
+	for bound, want := range map[string]*verdict.Code{"api.example:443": verdict.OK, "api.example.": verdict.OK, "api.example:8443": StampMismatch} {
+		h := at("API.example", "https")
+		h = append(h, [2]string{"x-edge-stamp", edge.Typed(stampTyp, claims(map[string]any{"hth": bound}))})
+		if got := (&proxy{}).decide(parse(t, meshConfig("")), h).Verdict().Code; got != want {
+			t.Errorf("bound to %s: %s, want %s", bound, got.Name, want.Name)
+		}
+	}
+}
+
+// The edge never sends a stamp that the mesh would take for malformed: what it sends is verified, and what would be too large is refused with a code of its own.
+func TestStampSize(t *testing.T) {
+	list := func(n, size int) string {
+		items := make([]string, n)
+		for i := range items {
+			items[i] = fmt.Sprintf("%q", fmt.Sprintf("%0*d", size, i))
+		}
+		return `{"groups":[` + strings.Join(items, ",") + `]}`
+	}
+	for _, profile := range []string{"jws", "rfc9421"} {
+		edge, mesh := parse(t, edgeConfig(`"copyClaims":["groups"],"profile":"`+profile+`"`)), parse(t, meshConfig(`"profile":"`+profile+`"`))
+		large, sent := 0, 0
+		try := func(name, identity string, want *verdict.Code) {
+			t.Helper()
+			x := &proxy{identity: identity}
+			h := request("GET", asked)
+			d := x.decide(edge, h)
+			code := d.Verdict().Code
+			if want != nil && code != want {
+				t.Errorf("%s, %s: %s, want %s", profile, name, code.Name, want.Name)
+			}
+			out := effect(d, h)
+			if code == StampTooLarge {
+				large++
+				if said := d.TooLarge(); !strings.Contains(said, "may have 16384 bytes") || strings.Contains(said, "0000") || header(out, "x-edge-stamp")+header(out, "signature") != "" {
+					t.Errorf("%s, %s: %s, %v", profile, name, said, out)
+				}
+				return
+			}
+			sent++
+			v := (&proxy{}).decide(mesh, out)
+			if v.Verdict().Code != verdict.OK {
+				t.Errorf("%s, %s: the edge sends what the mesh calls %s", profile, name, v.Verdict().Code.Name)
+			}
+		}
+		try("150 UUIDs", list(150, 36), verdict.OK)
+		try("400 UUIDs", list(400, 36), StampTooLarge)
+		try("1,500 short groups", list(1500, 4), verdict.OK)
+		try("13 levels", `{"groups":`+strings.Repeat("[", 13)+strings.Repeat("]", 13)+`}`, verdict.OK)
+		try("40 levels", `{"groups":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`}`, StampTooLarge)
+		for n := 11500; n < 12500; n += 7 { // around the limit, to the byte
+			try(fmt.Sprintf("a claim of %d bytes", n), `{"groups":"`+strings.Repeat("g", n)+`"}`, nil)
+		}
+		for n := 11800; n < 12300; n++ {
+			if large > 200 {
+				break
+			}
+			try(fmt.Sprintf("a claim of %d bytes", n), `{"groups":"`+strings.Repeat("g", n)+`"}`, nil)
+		}
+		for n := 990; n < 1030; n++ {
+			members := `"m":1`
+			for i := range n - 1 {
+				members += fmt.Sprintf(`,"%d":1`, i)
+			}
+			try(fmt.Sprintf("%d members", n), `{"groups":{`+members+`}}`, nil)
+		}
+		if large < 10 || sent < 10 {
+			t.Errorf("%s: %d too large, %d sent", profile, large, sent)
+		}
 	}
 }

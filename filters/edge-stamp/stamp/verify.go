@@ -188,6 +188,7 @@ func (d *Decision) BodyUnheld() {
 
 func (d *Decision) compareBody(sum string) *verdict.Code {
 	if sum != d.bodyHash {
+		d.differs, d.bodySum = body, sum
 		return StampMismatch
 	}
 	return d.once()

@@ -49,6 +49,7 @@ func (s *state) configure(text string) (err error) {
 	if s.policy, err = scope.Parse(text); err != nil {
 		return err
 	}
+	host.LogWarnings(Name, s.policy.Warnings())
 	s.counters = host.NewCounters(Name)
 	if err = s.keys.Start(Name, s.policy.Remotes(), s.decide, s.finish); err != nil {
 		return err

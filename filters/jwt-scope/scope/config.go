@@ -28,6 +28,7 @@ type config struct {
 	limits       jose.Limits
 	proofAge     time.Duration // how long a DPoP proof is good
 	proofEntries int           // how many proofs are remembered at once
+	warnings     []conf.Fault
 }
 
 // readConfig returns what text says, or conf.Faults.
@@ -61,6 +62,7 @@ func readConfig(text string) (*config, error) {
 	}
 	c.checkTrustedHeaders(o)
 	o.End()
+	c.warnings = r.Warnings()
 	return c, r.Err()
 }
 

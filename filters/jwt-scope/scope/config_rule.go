@@ -124,13 +124,12 @@ func readScopes(o *conf.Object, name string) []string {
 	if !ok {
 		return nil
 	}
-	list := n.Texts()
-	for i, item := range n.ListOrEmpty() {
-		if item.IsString() && !isScope(list[i]) {
+	for _, item := range n.ListOrEmpty() {
+		if item.IsString() && !isScope(item.Value().Str) {
 			item.Fault("is not a scope (RFC 6749 §3.3): printable ASCII without space, quotation mark and backslash")
 		}
 	}
-	return list
+	return n.Texts()
 }
 
 func isScope(s string) bool { return quotable(s) && !strings.Contains(s, " ") }

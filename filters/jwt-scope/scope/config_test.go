@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
 func TestConfigFaults(t *testing.T) {
@@ -30,7 +32,6 @@ func TestConfigFaults(t *testing.T) {
 		{"no algorithms", provider(`,"algorithms":[]`), "providers[0].algorithms: the list is empty: name at least one, or leave the key out\nproviders[0].jwks.inline: has no key for any of the algorithms: no token could be verified"},
 		{"J1 the algorithm none", provider(`,"algorithms":["none"]`), "providers[0].algorithms[0]: want RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, HS256, HS384 or HS512"},
 		{"an algorithm in another case", provider(`,"algorithms":["es256"]`), "providers[0].algorithms[0]: want RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, HS256, HS384 or HS512; did you mean ES256?"},
-		{"an algorithm twice", provider(`,"algorithms":["ES256","ES256"]`), "providers[0].algorithms[1]: is in the list already"},
 		{"no key for the algorithms", provider(`,"algorithms":["ES384"]`), "providers[0].jwks.inline: has no key for any of the algorithms: no token could be verified"},
 		{"J18 a skew that is too long", provider(`,"clockSkew":"301s"`), "providers[0].clockSkew: must be from 0s to 5m"},
 		{"J18 a lifetime without expiry", provider(`,"maxLifetime":"5m","requireExpiry":false`), "providers[0].maxLifetime: needs requireExpiry: a token without exp has no lifetime to compare"},
@@ -66,11 +67,10 @@ func TestConfigFaults(t *testing.T) {
 		{"a realm that breaks out of its quotes", strings.Replace(provider(""), "{", `{"errors":{"realm":"a\", error=\"x","resourceMetadata":"/x"},`, 1),
 			`errors.realm: want printable ASCII without " and \: it stands in a quoted string of WWW-Authenticate` + "\nerrors.resourceMetadata: want the URL of the protected resource's metadata (RFC 9728)"},
 		{"places for tokens", provider(`,"token":[{"header":"a b"},{"scheme":"Bearer"},{"cookie":"a=b"},{"query":"t","cookie":"t"},{},{"header":"host"},{"header":"x","scheme":"a b"},7]`),
-			"providers[0].token[0].header: want the name of a header\nproviders[0].token[1].scheme: belongs to a header\nproviders[0].token[1]: name one of header, cookie and query; for several places give a list\n" +
+			"providers[0].token[0].header: want the name of a header\nproviders[0].token[1]: name one of header, cookie and query; for several places give a list\n" +
 				"providers[0].token[2].cookie: want a cookie's name: the characters of an HTTP token (RFC 6265 §4.1.1)\nproviders[0].token[3]: name one of header, cookie and query; for several places give a list\n" +
 				"providers[0].token[4]: name one of header, cookie and query; for several places give a list\nproviders[0].token[5].header: this header frames the request: choose another\n" +
 				"providers[0].token[6].scheme: want the name of an authentication scheme, such as Bearer\nproviders[0].token[7]: want an object, got a number"},
-		{"a place twice", provider(`,"token":[{"header":"X-T"},{"header":"x-t"}]`), "providers[0].token[1]: is in the list already"},
 		{"claim conditions", rule(`{"name":"a","match":[{"paths":["/a/{t}","/b"]}],"require":{"claims":[{},{"path":[],"any":[]},{"path":["a"]},{"path":["a"],"any":[null,{}],"glob":"x"},{"path":["a"],"equals":{}},{"path":["a"],"equals":{"pathVariable":"t"}},` +
 			`{"path":["a"],"equals":{"host":false}},{"path":["a"],"equals":{"header":"a b"}},{"path":["a",1],"exists":1}]}}`),
 			"rules[0].require.claims[0].path: is required\nrules[0].require.claims[0]: want one of any, all, none, exists, glob and equals\n" +
@@ -103,6 +103,33 @@ func TestConfigFaults(t *testing.T) {
 				t.Fatalf("got\n%v\nwant\n%s", err, c.want)
 			}
 		})
+	}
+}
+
+// Whoever turns one key, in an outage say, is not refused because another one has no effect any more. What would make a check weaker than it looks stays refused (TestConfigFaults).
+func TestHarmless(t *testing.T) {
+	config := func(provider, rule string) string {
+		return `{"providers":[{"name":"p","issuer":"i","audiences":["a"],"jwks":{"inline":` + testKeys + `}` + provider + `}],"rules":[{"name":"a"` + rule + `}]}`
+	}
+	const once = ": is in the list already: once is enough"
+	for _, c := range []struct{ name, config, want string }{
+		{"nothing", config("", ""), ""},
+		{"an algorithm twice", config(`,"algorithms":["ES256","ES256"]`, ""), "providers[0].algorithms[1]" + once},
+		{"a place twice", config(`,"token":[{"header":"X-T"},{"header":"x-t"}]`, ""), "providers[0].token[1]" + once},
+		{"a scheme of a cookie", config(`,"token":{"cookie":"t","scheme":"Bearer"}`, ""), "providers[0].token.scheme: has no effect: a scheme belongs to a header"},
+		{"a cookie twice, once with a scheme", config(`,"token":[{"cookie":"t"},{"cookie":"t","scheme":"Bearer"}]`, ""), "providers[0].token[1].scheme: has no effect: a scheme belongs to a header\nproviders[0].token[1]" + once},
+		{"scopes twice", config("", `,"require":{"scopes":{"any":["x","y","x"],"none":["z","z"]}}`), "rules[0].require.scopes.any[2]" + once + "\nrules[0].require.scopes.none[1]" + once},
+		{"types and claims of scopes twice", config(`,"types":["JWT","JWT"],"scopeClaims":["scp","scp"]`, ""), "providers[0].types[1]" + once + "\nproviders[0].scopeClaims[1]" + once},
+		{"a host with its trailing dot", config("", `,"match":[{"hosts":["api.example.com."]}]`), "rules[0].match[0].hosts[0]: its trailing dot has no effect: it is not compared"},
+	} {
+		p := parse(t, c.config)
+		if got := conf.Faults(p.Warnings()).Error(); got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.name, got, c.want)
+		}
+	}
+	p := parse(t, config(`,"algorithms":["ES256","ES256"],"token":[{"header":"X-T"},{"header":"x-t"}]`, `,"require":{"scopes":{"all":["x","x"]}}`))
+	if len(p.locations) != 1 || len(p.providers[0].algorithms) != 1 || p.rules[0].needs != "x" {
+		t.Errorf("what stands there twice counts twice: %d places, %v, %q", len(p.locations), p.providers[0].algorithms, p.rules[0].needs)
 	}
 }
 

@@ -204,7 +204,9 @@ func TestPlacesOfOneCredential(t *testing.T) {
 		t.Fatal("ES256 gives the same signature twice")
 	}
 	bearer := func(token string) [2]string { return [2]string{"authorization", "Bearer " + token} }
-	cookie := func(token string) [2]string { return [2]string{"cookie", "CognitoIdentityServiceProvider.c.u.accessToken=" + token} }
+	cookie := func(token string) [2]string {
+		return [2]string{"cookie", "CognitoIdentityServiceProvider.c.u.accessToken=" + token}
+	}
 	for _, c := range []struct {
 		name    string
 		places  string
@@ -235,7 +237,7 @@ func TestPlacesOfOneCredential(t *testing.T) {
 
 // A place that only another provider looks at does not keep a token from the place where its own does.
 func TestPlacesOfSeveralProviders(t *testing.T) {
-	config := strings.Replace(testConfig, `"providers":[`, `"providers":[{"name":"other","issuer":"https://other.example","anyAudience":true,"token":{"header":"x-token"},"jwks":{"inline":`+testKeys+`}},`, 1)
+	config := strings.Replace(testConfig, `"providers": [`, `"providers": [{"name":"other","issuer":"https://other.example","anyAudience":true,"token":{"header":"x-token"},"jwks":{"inline":`+testKeys+`}},`, 1)
 	p := parse(t, config)
 	token := es256(t, good())
 	if v := decide(p, now, request("GET", "/any", [2]string{"x-token", token}, [2]string{"authorization", "Bearer " + token})...); v.Code != verdict.OK {

@@ -4,6 +4,7 @@
 package scope
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
@@ -45,8 +46,9 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 			if l.scheme != "" && !isToken(l.scheme) {
 				s.Fault("want the name of an authentication scheme, such as Bearer")
 			}
-			if l.header == "" {
-				s.Fault("belongs to a header")
+			if !t.Has("header") {
+				l.scheme, l.prefix = "", ""
+				s.Warn("has no effect: a scheme belongs to a header")
 			}
 		}
 		for _, name := range [...]string{"cookie", "query"} {
@@ -72,10 +74,9 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 			item.Fault("name one of header, cookie and query; for several places give a list")
 		}
 		t.End()
-		for _, other := range p.locations {
-			if *other == l && places == 1 && l != (location{}) {
-				item.Fault("is in the list already")
-			}
+		if places == 1 && l != (location{}) && slices.ContainsFunc(p.locations, func(other *location) bool { return *other == l }) {
+			item.Warn(conf.Repeated)
+			continue
 		}
 		p.locations = append(p.locations, c.location(l))
 	}

@@ -4,6 +4,7 @@
 package scope
 
 import (
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -43,6 +44,9 @@ func Parse(text string) (*Policy, error) {
 	}
 	return p, nil
 }
+
+// Warnings are what is harmless in the configuration and probably not meant, each with its path.
+func (p *Policy) Warnings() []conf.Fault { return p.warnings }
 
 // RuleName is the name of the rule with that index, as in a Verdict.
 func (p *Policy) RuleName(rule int) string {

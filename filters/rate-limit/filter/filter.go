@@ -57,9 +57,7 @@ func (s *state) configure(text string) (err error) {
 		return err
 	}
 	s.counters = host.NewCounters(Name)
-	for _, w := range s.policy.Warnings() {
-		proxywasm.LogWarn(Name + ": " + w)
-	}
+	host.LogWarnings(Name, s.policy.Warnings())
 	name, err := proxywasm.GetProperty([]string{"plugin_name"})
 	if err != nil {
 		return err

@@ -495,7 +495,7 @@ func TestConfiguration(t *testing.T) {
 		}
 	}
 	w.worker(config("", `,"key":[{"header":"x-key"}]`))
-	if log := w.proxy.LogText(); !strings.Contains(log, "limit l0: clients choose its key") {
+	if log := w.proxy.LogText(); !strings.Contains(log, "limits[0].key: is chosen by clients") {
 		t.Errorf("R8: no warning in %s", log)
 	}
 	delete(w.props, "plugin_name")

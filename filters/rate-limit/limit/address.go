@@ -5,14 +5,14 @@ package limit
 
 import "strings"
 
-// address is an IP address in one form: IPv6 that stands for IPv4 (::ffff:192.0.2.1) is IPv4. It is read here, since net/netip would bring package net's relatives along.
+// address is an IP address in one form: IPv6 that stands for IPv4 (::ffff:192.0.2.1, and 64:ff9b::192.0.2.1 behind NAT64) is IPv4. It is read here, since net/netip would bring package net's relatives along.
 type address struct {
 	bytes [16]byte // of IPv4 the first four
 	size  int      // 4 or 16; 0: none
 }
 
 // parseAddress reads an address as proxies write it: 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1] and [2001:db8::1]:80. Zones are refused: they name an interface of whoever wrote
-// them. So is everything that some readers take for another address: zeros in front of a number, numbers in other bases, white space.
+// them (but see parseSource). So is everything that some readers take for another address: zeros in front of a number, numbers in other bases, white space.
 func parseAddress(s string) (a address, ok bool) {
 	if len(s) > 0 && s[0] == '[' {
 		end := strings.IndexByte(s, ']')
@@ -36,6 +36,21 @@ func parseAddress(s string) (a address, ok bool) {
 		return address{}, false
 	}
 	return a.unmapped(), true
+}
+
+// parseSource reads an address as the proxy has it of a connection. One that is good on a link only (fe80::1) has a zone there, which names an interface of this host: it is passed over.
+func parseSource(s string) (address, bool) {
+	if zone := strings.IndexByte(s, '%'); zone >= 0 {
+		end := strings.IndexByte(s, ']')
+		if end < zone {
+			end = len(s)
+		}
+		if a, ok := parseAddress(s[:zone] + s[end:]); ok && a.size == 16 && end > zone+1 {
+			return a, true
+		}
+		return address{}, false
+	}
+	return parseAddress(s)
 }
 
 // isPort accepts what may follow an address: nothing, or a colon and one to five digits.
@@ -142,15 +157,16 @@ func unhex(c byte) byte {
 	return 0xff
 }
 
-// unmapped makes IPv4 of ::ffff:0:0/96 (RFC 4291 §2.5.5.2).
+// mapped and translated are ::ffff:0:0/96 (RFC 4291 §2.5.5.2) and the well-known prefix of NAT64, 64:ff9b::/96 (RFC 6052 §2.1): all of IPv4 stands in what would be one /64.
+const (
+	mapped     = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff"
+	translated = "\x00\x64\xff\x9b\x00\x00\x00\x00\x00\x00\x00\x00"
+)
+
+// unmapped makes IPv4 of what stands for it.
 func (a address) unmapped() address {
-	if a.size != 16 || a.bytes[10] != 0xff || a.bytes[11] != 0xff {
+	if prefix := string(a.bytes[:12]); a.size != 16 || prefix != mapped && prefix != translated {
 		return a
-	}
-	for _, b := range a.bytes[:10] {
-		if b != 0 {
-			return a
-		}
 	}
 	v4 := address{size: 4}
 	copy(v4.bytes[:4], a.bytes[12:])

@@ -31,7 +31,16 @@ func independent(s string) (netip.Addr, bool) {
 			}
 		}
 	}
-	return a.Unmap(), a.Zone() == ""
+	return unmap(a), a.Zone() == ""
+}
+
+// unmap makes IPv4 of what stands for it, NAT64's addresses among that.
+func unmap(a netip.Addr) netip.Addr {
+	if a.Zone() == "" && netip.MustParsePrefix("64:ff9b::/96").Contains(a) {
+		b := a.As16()
+		return netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return a.Unmap()
 }
 
 func cutPort(s string) (host, port string, ok bool) {

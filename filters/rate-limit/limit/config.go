@@ -24,6 +24,7 @@ type config struct {
 	limits       []limit
 	global       *Global // nil: no limit is global
 	table        gcra.Table
+	warnings     []conf.Fault
 }
 
 // limit is one of the configuration's.
@@ -78,6 +79,7 @@ type Global struct {
 	lease     int64 // hits that are taken ahead in one call, at most; 0: none
 	leasePer  time.Duration
 	plainKeys bool
+	recheck   time.Duration // how long a key is remembered as over its limit before the service is asked again
 }
 
 // onError is what becomes of a request when the service does not tell.
@@ -126,6 +128,7 @@ func readConfig(text string) (*config, error) {
 	}
 	c.checkGlobal(o)
 	o.End()
+	c.warnings = r.Warnings()
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
@@ -151,7 +154,7 @@ func (c *config) readLimit(o *conf.Object) {
 	l.readKey(o)
 	l.missing = missing(o.Enum("onMissingKey", string(skip), string(deny), string(shared)))
 	if o.Has("onMissingKey") && !l.canMiss() {
-		o.FaultAt("onMissingKey", "contradicts the key, of which no part can be missing")
+		o.WarnAt("onMissingKey", "has no effect: no part of the key can be missing")
 	}
 	l.readCost(o)
 	if n, ok := o.Need("rate"); ok {
@@ -183,7 +186,8 @@ func (l *limit) readCost(o *conf.Object) {
 			}
 		}
 	} else if n, ok := c.At("max"); ok {
-		n.Fault("contradicts the absence of header: every request costs the default")
+		n.Int(1, maxRequests)
+		n.Warn("has no effect without header: every request costs the default")
 	}
 	c.End()
 }
@@ -274,7 +278,7 @@ func readGlobal(o *conf.Object) *Global {
 	g.onError = onError(o.Enum("onError", string(onErrorLocal), string(onErrorAllow), string(onErrorDeny)))
 	g.replicas = int64(o.Int("replicas", 1, 1, 1000))
 	if o.Has("replicas") && g.onError != onErrorLocal && !o.Has("lease") {
-		o.FaultAt("replicas", "is used by onError: local and by lease only")
+		o.WarnAt("replicas", "has no effect: it is used by onError: local and by lease only")
 	}
 	if n, ok := o.At("lease"); ok {
 		lease := n.Object()
@@ -287,6 +291,7 @@ func readGlobal(o *conf.Object) *Global {
 		lease.End()
 	}
 	g.plainKeys = o.Bool("plainKeys", false)
+	g.recheck = o.Duration("recheck", 5*time.Second, 100*time.Millisecond, 24*time.Hour)
 	o.End()
 	return g
 }
@@ -301,7 +306,8 @@ func (c *config) checkGlobal(o *conf.Object) {
 	case wanted && c.global == nil:
 		o.FaultAt("global", "is required: a limit of scope: global has to ask the rate-limit service")
 	case !wanted && c.global != nil:
-		o.FaultAt("global", "is never asked: no limit has scope: global")
+		o.WarnAt("global", "has no effect: no limit has scope: global")
+		c.global = nil
 	}
 }
 

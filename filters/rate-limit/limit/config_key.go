@@ -87,7 +87,7 @@ func (l *limit) readPartOf(kind partKind, n conf.Node) part {
 	case sourceAddress:
 		if n.IsObject() {
 			o := n.Object()
-			p.prefixes = prefixes{o.Int("v4Prefix", hostPrefixes.v4, 1, 32), o.Int("v6Prefix", hostPrefixes.v6, 1, 128)}
+			p.prefixes = readPrefixes(o)
 			o.End()
 		} else {
 			wantTrue(n)
@@ -97,6 +97,7 @@ func (l *limit) readPartOf(kind partKind, n conf.Node) part {
 		if hops, ok := o.Need("trustedHops"); ok {
 			p.hops = hops.Int(1, 32)
 		}
+		p.prefixes = readPrefixes(o)
 		o.End()
 	case pathVariable:
 		p.text = n.Text()
@@ -108,6 +109,10 @@ func (l *limit) readPartOf(kind partKind, n conf.Node) part {
 		wantTrue(n)
 	}
 	return p
+}
+
+func readPrefixes(o *conf.Object) prefixes {
+	return prefixes{o.Int("v4Prefix", hostPrefixes.v4, 1, 32), o.Int("v6Prefix", hostPrefixes.v6, 1, 128)}
 }
 
 func wantTrue(n conf.Node) {

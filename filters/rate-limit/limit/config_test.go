@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 )
 
@@ -81,8 +82,6 @@ func TestConfigFaults(t *testing.T) {
 		{"a variable that one path has not", one(`"match":[{"paths":["/{tenant}/a","/b/{id}"]}],"key":[{"pathVariable":"tenant"}]`), "limits[0].key[0].pathVariable: the path /b/{id} of match has no {tenant}"},
 		{"an empty constant", key(`{"constant":""}`), "limits[0].key[0].constant: must not be empty"},
 		{"a key of many parts", key(strings.Repeat(`{"host":true},`, 16) + `{"host":true}`), "limits[0].key: has more than 16 parts"},
-		{"a missing key where there is none", one(`"onMissingKey":"deny"`), "limits[0].onMissingKey: contradicts the key, of which no part can be missing"},
-		{"a missing key that cannot be", one(`"onMissingKey":"deny","key":[{"method":true},{"constant":"a"}]`), "limits[0].onMissingKey: contradicts the key, of which no part can be missing"},
 
 		{"tiers without anything", one(`"tiers":{}`), "limits[0].tiers.claim: is required\nlimits[0].tiers.values: is required"},
 		{"no tiers", one(`"tiers":{"claim":["plan"],"values":{}}`), "limits[0].tiers.values: is empty: name at least one tier, or leave tiers out"},
@@ -90,7 +89,7 @@ func TestConfigFaults(t *testing.T) {
 		{"a tier twice", one(`"tiers":{"claim":["plan"],"values":{"a":{"requests":1,"per":"1s"},"a":{"requests":1,"per":"1s"}}}`), "limits[0].tiers.values.a: stands here twice"},
 
 		{"a cost without a maximum", one(`"cost":{"header":"x-cost"}`), "limits[0].cost.max: is required"},
-		{"a maximum without a header", one(`"cost":{"default":2,"max":3}`), "limits[0].cost.max: contradicts the absence of header: every request costs the default"},
+		{"a maximum that is none, without a header", one(`"cost":{"default":2,"max":"3"}`), "limits[0].cost.max: want a whole number, got a string"},
 		{"a maximum below the default", one(`"cost":{"header":"x-cost","default":4,"max":3}`), "limits[0].cost.max: is less than default"},
 		{"R7: a negative cost", one(`"cost":{"default":-1}`), "limits[0].cost.default: must be from 0 to 1000000000"},
 		{"a cost over the burst", one(`"cost":{"header":"x-cost","max":6}`), "limits[0].rate: lets no request of the highest cost through, which is 6: raise burst"},
@@ -98,13 +97,10 @@ func TestConfigFaults(t *testing.T) {
 		{"a cost over a global limit", with(limitsConfig(`{"name":"a","scope":"global","rate":{"requests":5,"per":"1m","burst":9},"cost":{"default":6}}`), service), "limits[0].rate: lets no request of the highest cost through, which is 6: raise requests"},
 
 		{"nobody to ask", one(`"scope":"global"`), "global: is required: a limit of scope: global has to ask the rate-limit service"},
-		{"nobody who asks", with(one(""), service), "global: is never asked: no limit has scope: global"},
-		{"a lease that nobody takes", with(one(""), strings.TrimSuffix(service, "}")+`,"lease":{"requests":20,"per":"1s"}}`), "global: is never asked: no limit has scope: global"},
 		{"half of whom to ask", with(one(`"scope":"global"`), `"global":{"timeout":"1m","onError":"open"}`),
 			"global.cluster: is required\nglobal.authority: is required\nglobal.domain: is required\nglobal.timeout: must be from 1ms to 10s\nglobal.onError: want local, allow or deny"},
 		{"half a lease", global(`"lease":{}`), "global.lease.requests: is required\nglobal.lease.per: is required"},
 		{"a lease of nothing", global(`"lease":{"requests":1,"per":"1ms"}`), "global.lease.requests: must be from 2 to 1000000\nglobal.lease.per: must be from 100ms to 1h"},
-		{"replicas that nobody needs", global(`"onError":"deny","replicas":2`), "global.replicas: is used by onError: local and by lease only"},
 		{"a share of next to nothing", with(limitsConfig(`{"name":"a","scope":"global","rate":{"requests":100,"per":"24h"},"cost":{"default":100}}`), strings.TrimSuffix(service, "}")+`,"replicas":1000}`), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -163,17 +159,48 @@ func sample(t testing.TB) string {
 func TestWarnings(t *testing.T) {
 	p := parse(t, with(limitsConfig(limitConfig(`"key":[{"header":"x-api-key"}]`), `{"name":"c","key":[{"host":true}],"rate":{"requests":1,"per":"1s"}}`, `{"name":"b","scope":"global","key":[{"header":"x"},{"claim":["sub"]}],"rate":{"requests":1,"per":"1s"}}`),
 		strings.TrimSuffix(service, "}")+`,"onError":"allow"}`))
-	if got := strings.Join(p.Warnings(), "\n"); got != "limit a: clients choose its key: each new value of the header has a burst of its own\nglobal: onError is allow: while the rate-limit service does not answer, its limits are open" {
+	if got := warnings(p); got != "limits[0].key: is chosen by clients: each new value of the header has a burst of its own\nglobal.onError: is allow: while the rate-limit service does not answer, its limits are open" {
 		t.Errorf("R8: %s", got)
 	}
 	p = parse(t, with(limitsConfig(`{"name":"a","scope":"global","rate":{"requests":1,"per":"5m"},"tiers":{"claim":["plan"],"values":{"gold":{"requests":1,"per":"1m"},"tin":{"requests":1,"per":"90s"}}}}`,
 		`{"name":"b","rate":{"requests":1,"per":"5m"}}`), service))
-	const window = "limit a: Envoy's rate-limit service counts in windows of 1s, 1m, 1h and 24h only, not of "
-	if list := p.Warnings(); len(list) != 2 || !strings.HasPrefix(list[0], window+"5m:") || !strings.HasPrefix(list[1], window+"1m30s:") {
-		t.Errorf("windows that the service does not have: %q", list)
+	const window = ", but Envoy's rate-limit service counts in windows of 1s, 1m, 1h and 24h only: what it enforces is not what the headers say"
+	if got := warnings(p); got != "limits[0].rate.per: is 5m"+window+"\nlimits[0].tiers.values.tin.per: is 1m30s"+window {
+		t.Errorf("windows that the service does not have: %s", got)
 	}
-	if list := parse(t, sample(t)).Warnings(); len(list) != 0 {
-		t.Errorf("the sample: %q", list)
+	if got := warnings(parse(t, sample(t))); got != "" {
+		t.Errorf("the sample: %s", got)
+	}
+}
+
+func warnings(p *Policy) string { return conf.Faults(p.Warnings()).Error() }
+
+// Whoever turns one key, in an outage say, is not refused because another one has no effect any more.
+func TestHarmless(t *testing.T) {
+	one := func(more string) string { return limitsConfig(limitConfig(more)) }
+	global := func(more string) string {
+		return with(one(`"scope":"global"`), strings.TrimSuffix(service, "}")+","+more+"}")
+	}
+	for _, c := range []struct{ name, config, want string }{
+		{"a missing key where there is none", one(`"onMissingKey":"deny"`), "limits[0].onMissingKey: has no effect: no part of the key can be missing"},
+		{"a missing key that cannot be", one(`"onMissingKey":"deny","key":[{"method":true},{"constant":"a"}]`), "limits[0].onMissingKey: has no effect: no part of the key can be missing"},
+		{"a maximum without a header", one(`"cost":{"default":2,"max":3}`), "limits[0].cost.max: has no effect without header: every request costs the default"},
+		{"a maximum without a header, below the default", one(`"cost":{"default":2,"max":1}`), "limits[0].cost.max: has no effect without header: every request costs the default"},
+		{"nobody who asks", with(one(""), service), "global: has no effect: no limit has scope: global"},
+		{"a lease that nobody takes", with(one(""), strings.TrimSuffix(service, "}")+`,"lease":{"requests":20,"per":"1s"},"replicas":4}`), "global: has no effect: no limit has scope: global"},
+		{"replicas beside a denial", global(`"onError":"deny","replicas":4`), "global.replicas: has no effect: it is used by onError: local and by lease only"},
+		{"replicas beside a pass", global(`"onError":"allow","replicas":4`), "global.replicas: has no effect: it is used by onError: local and by lease only\nglobal.onError: is allow: while the rate-limit service does not answer, its limits are open"},
+		{"replicas beside a lease", global(`"onError":"deny","replicas":4,"lease":{"requests":20,"per":"1s"}`), ""},
+		{"a host with its trailing dot", one(`"match":[{"hosts":["api.example.com.","*.example.com."]}]`),
+			"limits[0].match[0].hosts[0]: its trailing dot has no effect: it is not compared\nlimits[0].match[0].hosts[1]: its trailing dot has no effect: it is not compared"},
+	} {
+		p := parse(t, c.config)
+		if got := warnings(p); got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.name, got, c.want)
+		}
+	}
+	if p := parse(t, with(one(""), service)); p.Global() != nil {
+		t.Error("a service that nobody asks is made ready")
 	}
 }
 

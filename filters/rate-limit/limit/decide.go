@@ -93,7 +93,7 @@ func (d *Decision) Step() Step { return d.step }
 // until Keep; so must every string that it is told.
 func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
 	d.policy, d.now = p, now.UnixNano()
-	d.have, d.failed, d.claims, d.source, d.peer = 0, 0, gjson.Result{}, address{}, ""
+	d.have, d.failed, d.claims, d.source, d.from, d.peer = 0, 0, gjson.Result{}, address{}, absent, ""
 	d.phase, d.cursor, d.step, d.refused, d.early = takeEnforced, 0, Done, -1, nil
 	d.hits, d.list = d.hits[:0], d.list[:0]
 	if !p.seeded {
@@ -198,10 +198,10 @@ func (d *Decision) lacks(limit int) bool {
 
 // apply puts a limit on the list and its key into d.key. It returns nil where the limit does not apply, and has a code where its key tells already.
 func (d *Decision) apply(hit *match.Hit, l *limit) *applied {
-	key, ok := d.appendKey(d.key[:0], l, hit)
+	key, how := d.appendKey(d.key[:0], l, hit)
 	d.key = key
 	failed := d.policy.needs[hit.Rule]&d.failed != 0
-	if !ok && !failed && l.missing == skip {
+	if how == absent && !failed && l.missing == skip {
 		return nil
 	}
 	d.list = append(d.list, applied{index: hit.Rule, limit: l, rate: l.tierOf(d.claims)})
@@ -209,9 +209,9 @@ func (d *Decision) apply(hit *match.Hit, l *limit) *applied {
 	switch {
 	case failed:
 		d.say(len(d.list)-1, verdict.Internal)
-	case !ok && l.missing == deny:
+	case how != found && l.missing == deny:
 		d.say(len(d.list)-1, KeyMissing)
-	case !ok:
+	case how == absent:
 		d.key = appendPart(d.key[:0], noPart, "")
 	}
 	if a.code == nil {
@@ -247,15 +247,22 @@ func (d *Decision) IdentityRead(identity string, err error) {
 	d.run()
 }
 
-// SourceRead tells from whom the proxy has the connection, as Envoy's source.address has it ("192.0.2.1:4711"). What is no IP address, such as a socket's path, is a missing part of the
-// key. An error means that nobody knows.
+// SourceRead tells from whom the proxy has the connection, as Envoy's source.address has it ("192.0.2.1:4711"); empty: it does not say. What is no IP address, such as a socket's path, is a
+// part of the key that cannot be read. An error means that nobody knows.
 func (d *Decision) SourceRead(source string, err error) {
 	if !d.told(ReadSource) {
 		return
 	}
 	d.have |= needSource
-	if d.source, _ = parseAddress(source); err != nil {
+	ok := false
+	d.source, ok = parseSource(source)
+	switch {
+	case err != nil:
 		d.failed |= needSource
+	case ok:
+		d.from = found
+	case source != "":
+		d.from = unreadable
 	}
 	d.run()
 }

@@ -293,7 +293,7 @@ func TestStepsOutOfOrder(t *testing.T) {
 
 func TestCosts(t *testing.T) {
 	p := newProxy(t, limitsConfig(named("a", `{"requests":100,"per":"1h"}`, `"cost":{"header":"x-cost","max":50}`), named("free", five, `"cost":{"default":0}`)))
-	for i, c := range []struct{ cost, code, left string }{{"50", "ok", "50"}, {"40", "ok", "10"}, {"11", "rate_limited", "10"}, {"99", "rate_limited", "10"}, {"-9", "ok", "9"}, {"", "ok", "8"}, {"8", "ok", "0"}, {"0", "rate_limited", "0"}} {
+	for i, c := range []struct{ cost, code, left string }{{"50", "ok", "50"}, {"40", "ok", "10"}, {"11", "rate_limited", "10"}, {"99", "rate_limited", "10"}, {"-9", "rate_limited", "10"}, {"", "rate_limited", "10"}, {"1.2", "ok", "8"}, {"8.0", "ok", "0"}, {"0", "rate_limited", "0"}} {
 		d := p.get("/", [2]string{"x-cost", c.cost})
 		if d.Verdict().Code.Name != c.code || !strings.HasPrefix(headerOf(d, "ratelimit"), `"a";r=`+c.left+`;`) {
 			t.Errorf("%d: cost %q: %s, %s", i, c.cost, d.Verdict().Code.Name, headerOf(d, "ratelimit"))
@@ -476,5 +476,34 @@ func BenchmarkDecide(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// However many limits fit: the headers tell of the four tightest, in the order of the configuration, and of the one that refuses in any case.
+func TestHeadersOfManyLimits(t *testing.T) {
+	var limits []string
+	for i := range 300 {
+		limits = append(limits, named("l"+strconv.Itoa(i), `{"requests":`+strconv.Itoa(100+(i*7)%300)+`,"per":"1h"}`, ""))
+	}
+	p := newProxy(t, limitsConfig(limits...))
+	d := p.get("/")
+	if got := headerOf(d, "ratelimit-policy"); got != `"l0";q=100;w=3600, "l43";q=101;w=3600, "l86";q=102;w=3600, "l129";q=103;w=3600` {
+		t.Errorf("%s", got)
+	}
+	if got := headerOf(d, "ratelimit"); got != `"l0";r=99;t=36, "l43";r=100;t=36, "l86";r=101;t=36, "l129";r=102;t=35` && !strings.HasPrefix(got, `"l0";r=99;`) || strings.Count(got, ",") != 3 {
+		t.Errorf("%s", got)
+	}
+	// The last of them refuses.
+	limits = append(limits[:6:6], named("last", `{"requests":1,"per":"1h"}`, ""), named("behind", five, ""))
+	p = newProxy(t, limitsConfig(limits...))
+	p.get("/")
+	d = p.get("/")
+	if got := headerOf(d, "ratelimit-policy"); d.Verdict().Code != RateLimited || got != `"l0";q=100;w=3600, "l1";q=107;w=3600, "l2";q=114;w=3600, "last";q=1;w=3600` {
+		t.Errorf("%s", got)
+	}
+	// As many as that are told all.
+	p = newProxy(t, limitsConfig(limits[:4]...))
+	if got := headerOf(p.get("/"), "ratelimit"); strings.Count(got, ",") != 3 {
+		t.Errorf("%s", got)
 	}
 }

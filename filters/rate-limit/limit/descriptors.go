@@ -50,15 +50,10 @@ func (p *Policy) ServiceRates() (list []ServiceRate, err error) {
 		if !l.global {
 			continue
 		}
-		path := "limits[" + strconv.Itoa(i) + "]."
 		for _, r := range l.rates() {
-			at := path + "rate.per"
-			if r.tier != "" {
-				at = path + "tiers.values." + r.tier + ".per"
-			}
 			unit := unitOf(r.per)
 			if unit == "" {
-				faults = append(faults, conf.Fault{Path: at, Problem: "is " + spell(r.per) + ", but envoyproxy/ratelimit counts in windows of " + windows + " only: " + instead(r)})
+				faults = append(faults, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + spell(r.per) + ", but envoyproxy/ratelimit counts in windows of " + windows + " only: " + instead(r)})
 				continue
 			}
 			list = append(list, ServiceRate{l.name, r.tier, r.requests, unit, l.shadow, r.gcra.Burst()})

@@ -12,7 +12,7 @@ import (
 // The reasons for which a request is refused, beside those that every filter has (verdict.PathAmbiguous, Internal).
 var (
 	RateLimited        = verdict.NewCode("rate_limited", 429)             // over a limit, or its bucket could not be had
-	KeyMissing         = verdict.NewCode("key_missing", 403)              // onMissingKey: deny, and a part of the key is not there
+	KeyMissing         = verdict.NewCode("key_missing", 403)              // onMissingKey: deny, and a part of the key is not there or cannot be read
 	LimiterUnavailable = verdict.NewUndecided("limiter_unavailable", 503) // the rate-limit service does not tell, and onError is deny
 )
 

@@ -14,6 +14,7 @@ import (
 type Applied struct {
 	Name, Key string // the key's parts, readable: for whoever sends the request, never for a log
 	Missing   bool   // a part of the key is not there
+	Bad       bool   // a part of it is there and cannot be read
 	Tier      string
 	Requests  int64
 	Per       time.Duration
@@ -37,9 +38,9 @@ func (d *Decision) Explain() (limits []match.Fit, applied []Applied) {
 		hit := &d.hits[i]
 		l := &p.limits[hit.Rule]
 		r := l.tierOf(d.claims)
-		key, ok := d.appendKey(nil, l, hit)
-		a := Applied{Name: l.name, Missing: !ok, Tier: r.tier, Requests: r.requests, Per: r.per, Burst: r.gcra.Burst(), Cost: l.cost.of(d.headers), Global: l.global, Shadow: l.shadow}
-		if ok {
+		key, how := d.appendKey(nil, l, hit)
+		a := Applied{Name: l.name, Missing: how == absent, Bad: how == unreadable, Tier: r.tier, Requests: r.requests, Per: r.per, Burst: r.gcra.Burst(), Cost: l.cost.of(d.headers), Global: l.global, Shadow: l.shadow}
+		if how == found {
 			a.Key = readable(key)
 		}
 		for j := range d.list {

@@ -40,6 +40,11 @@ func (d *Decision) askNext() {
 	case !p.breaker.Allow(d.now):
 		d.enter(fallBack)
 	default:
+		for i := range d.list {
+			if a := &d.list[i]; a.waits() {
+				p.overs.asked(a.tag, d.now)
+			}
+		}
 		d.step = AskGlobal
 	}
 }
@@ -48,7 +53,7 @@ func (d *Decision) askNext() {
 func (d *Decision) lookUp(a *applied) {
 	p := d.policy
 	a.tag = p.tag(a.limit, a.rate, globalTag, d.key)
-	if left := p.overs.left(a.tag, d.now); left > 0 && a.cost > 0 {
+	if left, due := p.overs.left(a.tag, a.cost, d.now); left > 0 && !due {
 		a.reset, a.retry = left, left
 		d.say(len(d.list)-1, RateLimited)
 		return
@@ -151,12 +156,16 @@ func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 		if s.HasReset {
 			a.reset = max(int64(min(s.Reset, maxReset)), 1)
 		}
-		if s.Code == ratelimit.OverLimit && r.Code == ratelimit.OverLimit {
-			// Whatever was asked for has been counted, so that nothing is left, however little the next request wants.
+		// A request that costs nothing is over no limit, here as in the local table.
+		if s.Code == ratelimit.OverLimit && r.Code == ratelimit.OverLimit && a.asked > 0 {
+			// Whatever was asked for has been counted: at envoyproxy/ratelimit, nothing is left then, however little the next request wants. That is for the service to say.
 			a.remaining, a.retry = 0, a.reset
-			p.overs.remember(a.tag, d.now, a.reset)
+			p.overs.remember(a.tag, a.asked, d.now, a.reset, int64(p.global.recheck))
 			d.say(i, RateLimited)
 			continue
+		}
+		if a.asked > 0 {
+			p.overs.forget(a.tag)
 		}
 		extra := a.asked - a.cost
 		p.leases.grant(p.global, a.tag, extra, a.remaining, d.now, a.reset)
@@ -181,6 +190,12 @@ func (d *Decision) fallBackNext() {
 		}
 		i := d.cursor
 		d.cursor++
+		// What the service has said of a key before it fell silent still holds.
+		if left, _ := d.policy.overs.left(a.tag, a.cost, d.now); left > 0 {
+			a.reset, a.retry = left, left
+			d.say(i, RateLimited)
+			return
+		}
 		switch d.policy.global.onError {
 		case onErrorAllow:
 			a.open = true
@@ -202,35 +217,59 @@ const remembered = 4096
 // clockGap is how far the clock may go back before what is remembered counts as nothing, in nanoseconds.
 const clockGap = int64(time.Second)
 
-// overs are keys that are over their limits, and until when.
-type overs struct {
-	slots []struct {
-		tag         uint64
-		from, until int64
-	}
+// overs are keys that are over their limits: for which costs, until when, and when the service is asked again, since its counter may be gone, or its limit be another.
+type overs struct{ slots []over }
+
+type over struct {
+	tag         uint64
+	cost        int64 // the least that the service has refused: less than that is asked for
+	from, until int64
+	recheck     int64 // from when on one request is a call, and the others are refused meanwhile
+	every       int64
 }
 
-// remember keeps a key for so long, unless there is another in its place that is still over.
-func (o *overs) remember(tag uint64, now, reset int64) {
+// remember keeps a key for reset nanoseconds, unless there is another in its place that is still over.
+func (o *overs) remember(tag uint64, cost, now, reset, every int64) {
 	if o.slots == nil {
-		o.slots = make([]struct {
-			tag         uint64
-			from, until int64
-		}, remembered)
-	}
-	if s := &o.slots[tag%remembered]; s.tag == tag || s.until <= now || now < s.from-clockGap {
-		s.tag, s.from, s.until = tag, now, now+reset
-	}
-}
-
-// left is for how long a key is known to be over; 0: not known.
-func (o *overs) left(tag uint64, now int64) int64 {
-	if o.slots == nil {
-		return 0
+		o.slots = make([]over, remembered)
 	}
 	s := &o.slots[tag%remembered]
-	if s.tag != tag || now < s.from-clockGap {
-		return 0
+	switch {
+	case s.tag == tag && s.holds(now):
+		cost = min(cost, s.cost)
+	case s.holds(now):
+		return
 	}
-	return max(s.until-now, 0)
+	*s = over{tag, cost, now, now + reset, now + every, every}
+}
+
+// holds reports whether what is remembered is of use: it ends with the service's window, and where the clock has gone back nobody knows.
+func (s *over) holds(now int64) bool { return now < s.until && now >= s.from-clockGap }
+
+// left is for how long a key is known to be over for that cost; 0: it is not known. due: the service should be asked whether that is still so.
+func (o *overs) left(tag uint64, cost, now int64) (left int64, due bool) {
+	if o.slots == nil {
+		return 0, false
+	}
+	s := &o.slots[tag%remembered]
+	if s.tag != tag || !s.holds(now) || cost < s.cost || cost == 0 {
+		return 0, false
+	}
+	return s.until - now, now >= s.recheck
+}
+
+// asked notes that the service is asked about a key: until it has answered, and for as long as it does not tell, the others go by what is remembered.
+func (o *overs) asked(tag uint64, now int64) {
+	if o.slots != nil {
+		if s := &o.slots[tag%remembered]; s.tag == tag && now >= s.recheck {
+			s.recheck = now + s.every
+		}
+	}
+}
+
+// forget is for a key that the service has let through.
+func (o *overs) forget(tag uint64) {
+	if o.slots != nil && o.slots[tag%remembered].tag == tag {
+		o.slots[tag%remembered] = over{}
+	}
 }

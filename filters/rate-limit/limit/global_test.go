@@ -4,6 +4,7 @@
 package limit
 
 import (
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -79,7 +80,7 @@ func TestGlobal(t *testing.T) {
 
 // R20: who is over is refused without a call until the reset; what a local limit refuses is never asked for, and what is refused spends nothing of local limits.
 func TestGlobalRefuses(t *testing.T) {
-	p := newGlobal(t, globalConfig("", named("a", five, bySub), named("l", `{"requests":8,"per":"1m"}`, "")), "a")
+	p := newGlobal(t, globalConfig(`"recheck":"1m"`, named("a", five, bySub), named("l", `{"requests":8,"per":"1m"}`, "")), "a")
 	p.identity = `{"sub":"ann"}`
 	for range 5 {
 		wantCode(t, "within", p.get("/"), verdict.OK, "a")
@@ -263,16 +264,142 @@ func TestErrorsAreTold(t *testing.T) {
 func TestOvers(t *testing.T) {
 	var o overs
 	now := noon.UnixNano()
-	if o.left(7, now) != 0 {
+	left := func(tag uint64, cost, at int64) int64 { left, _ := o.left(tag, cost, at); return left }
+	if left(7, 1, now) != 0 {
 		t.Error("something is remembered of nothing")
 	}
-	o.remember(7, now, 100)
-	o.remember(7+remembered, now, 1000)
-	if o.left(7, now) != 100 || o.left(7+remembered, now) != 0 || o.left(7, now+100) != 0 {
+	o.asked(7, now)
+	o.forget(7)
+	o.remember(7, 1, now, 100, 50)
+	o.remember(7+remembered, 1, now, 1000, 50)
+	if left(7, 1, now) != 100 || left(7+remembered, 1, now) != 0 || left(7, 1, now+100) != 0 {
 		t.Error("R20: one key's place is another's")
 	}
-	if o.remember(7+remembered, now+100, 1000); o.left(7+remembered, now+100) != 1000 || o.left(7, now+100) != 0 {
+	if o.forget(7 + remembered); left(7, 1, now) != 100 {
+		t.Error("another key's is forgotten")
+	}
+	if o.remember(7+remembered, 1, now+100, 1000, 50); left(7+remembered, 1, now+100) != 1000 || left(7, 1, now+100) != 0 {
 		t.Error("a place whose time is over is not free")
+	}
+	if o.forget(7 + remembered); left(7+remembered, 1, now+100) != 0 {
+		t.Error("what has been let through is not forgotten")
+	}
+	// What has been refused says nothing of what costs less.
+	o.remember(1, 80, now, 100, 50)
+	if left(1, 79, now) != 0 || left(1, 80, now) != 100 || left(1, 81, now) != 100 || left(1, 0, now) != 0 {
+		t.Error("a refused cost, and others")
+	}
+	o.remember(1, 30, now, 100, 50)
+	if o.remember(1, 90, now, 100, 50); left(1, 30, now) != 100 || left(1, 29, now) != 0 {
+		t.Error("the least that has been refused does not count")
+	}
+	// The service is asked again, by one.
+	if _, due := o.left(1, 80, now+49); due {
+		t.Error("it is asked too soon")
+	}
+	if left, due := o.left(1, 80, now+50); !due || left != 50 {
+		t.Error("it is not asked again")
+	}
+	o.asked(1, now+50)
+	if left, due := o.left(1, 80, now+51); due || left != 49 {
+		t.Error("it is asked by others, too, while one asks")
+	}
+}
+
+// A counter that is gone, and a limit that has been raised, are seen after a while, by one call for all who ask meanwhile.
+func TestRecheck(t *testing.T) {
+	p := newGlobal(t, globalConfig(`"recheck":"10s"`, named("a", five, bySub)), "a")
+	p.identity = `{"sub":"ann"}`
+	for range 6 {
+		p.get("/")
+	}
+	want := func(what string, code *verdict.Code, calls int) {
+		t.Helper()
+		wantCode(t, what, p.get("/"), code, "a")
+		if p.calls != calls {
+			t.Errorf("R20: %s: %d calls, want %d", what, p.calls, calls)
+		}
+	}
+	want("remembered", RateLimited, 6)
+	p.now = p.now.Add(10 * time.Second)
+	// One asks, and the others are refused while it waits for its answer.
+	var d Decision
+	headers := [][2]string{{":method", "GET"}, {":authority", "a"}, {":path", "/"}}
+	p.policy.Decide(&d, headers, p.now)
+	d.IdentityRead(p.identity, nil)
+	if d.Step() != AskGlobal {
+		t.Fatalf("step %d", d.Step())
+	}
+	want("while one asks", RateLimited, 6)
+	if p.finish(&d, headers); d.Verdict().Code != RateLimited || p.calls != 7 {
+		t.Errorf("still over: %s, %d calls", d.Verdict().Code.Name, p.calls)
+	}
+	want("over, as one has heard", RateLimited, 7)
+	clear(p.service.hits)
+	want("before the time has come", RateLimited, 7)
+	p.now = p.now.Add(10 * time.Second)
+	want("the counter is gone", verdict.OK, 8)
+	want("and everybody goes by that", verdict.OK, 9)
+
+	// Where the service does not answer, what it has said still holds: neither open nor undecided.
+	for _, onError := range []string{"allow", "deny", "local"} {
+		p = newGlobal(t, globalConfig(`"recheck":"1s","onError":"`+onError+`"`, named("a", five, bySub)), "a")
+		p.identity = `{"sub":"ann"}`
+		for range 6 {
+			p.get("/")
+		}
+		p.service.err = errProxy
+		for i := range 10 {
+			p.now = p.now.Add(time.Second)
+			wantCode(t, onError+", second "+strconv.Itoa(i), p.get("/"), RateLimited, "a")
+		}
+		if p.calls > 6+10 {
+			t.Errorf("%s: %d calls", onError, p.calls)
+		}
+	}
+	// Of two limits that are due at different times, neither keeps the other from being asked about.
+	p = newGlobal(t, globalConfig(`"recheck":"10s"`, named("a", five, `"scope":"global"`), named("b", five, bySub)), "a", "b")
+	p.identity = `{"sub":"ann"}`
+	for range 6 {
+		p.get("/")
+	}
+	a := &p.policy.limits[0]
+	p.policy.overs.slots[p.policy.tag(a, &a.rate, globalTag, nil)%remembered].recheck -= int64(5 * time.Second)
+	clear(p.service.hits)
+	p.now = p.now.Add(6 * time.Second)
+	wantCode(t, "one is due, and the other refuses", p.get("/"), RateLimited, "b")
+	p.now = p.now.Add(5 * time.Second)
+	wantCode(t, "both are due", p.get("/"), verdict.OK, "a")
+}
+
+// A cost that is refused says nothing of cheaper requests: they are asked for. The service counts what it refuses, so that nothing is left for them there, either (README).
+func TestRefusedCosts(t *testing.T) {
+	p := newGlobal(t, globalConfig("", named("a", `{"requests":100,"per":"1h"}`, `"scope":"global","cost":{"header":"x-cost","default":0,"max":100}`)), "a")
+	p.service.limits["a"] = ratelimit.Limit{Requests: 100, Unit: ratelimit.Hour, Multiplier: 1}
+	for _, c := range []struct {
+		cost  string
+		code  *verdict.Code
+		calls int
+	}{{"60", verdict.OK, 1}, {"80", RateLimited, 2}, {"80", RateLimited, 2}, {"90", RateLimited, 2}, {"1", RateLimited, 3}, {"1", RateLimited, 3}, {"30", RateLimited, 3}, {"0", verdict.OK, 4}} {
+		if d := p.get("/", [2]string{"x-cost", c.cost}); d.Verdict().Code != c.code || p.calls != c.calls {
+			t.Errorf("cost %s: %s after %d calls, want %s after %d", c.cost, d.Verdict().Code.Name, p.calls, c.code.Name, c.calls)
+		}
+	}
+	// One that does not count what it refuses lets cheaper requests through.
+	p = newGlobal(t, globalConfig("", named("a", `{"requests":100,"per":"1h"}`, `"scope":"global","cost":{"header":"x-cost","max":100}`)), "a")
+	p.service.limits["a"] = ratelimit.Limit{Requests: 100, Unit: ratelimit.Hour, Multiplier: 1}
+	for _, c := range []struct {
+		cost string
+		code *verdict.Code
+	}{{"60", verdict.OK}, {"80", RateLimited}, {"1", verdict.OK}, {"39", verdict.OK}, {"1", RateLimited}} {
+		before := maps.Clone(p.service.hits)
+		d := p.get("/", [2]string{"x-cost", c.cost})
+		if d.Verdict().Code != c.code {
+			t.Errorf("cost %s, not counted where it is refused: %s, want %s", c.cost, d.Verdict().Code.Name, c.code.Name)
+		}
+		if d.Verdict().Code != verdict.OK {
+			p.service.hits = before
+		}
 	}
 }
 

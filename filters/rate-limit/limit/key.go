@@ -6,6 +6,8 @@ package limit
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,8 +28,18 @@ type subject struct {
 	request match.Request
 	claims  gjson.Result // a JSON object; nothing where there is none
 	source  address
+	from    reading // of source
 	peer    string
 }
+
+// reading is how something was found. What is there and cannot be read is not missing: whoever can spoil it must not get around a limit by that.
+type reading uint8
+
+const (
+	found      reading = iota
+	absent             // nobody has sent it
+	unreadable         // it is there, and is not what it should be, or could be read in several ways
+)
 
 // needs are what of a subject is wanted or known.
 type needs uint8
@@ -56,69 +68,180 @@ func (l *limit) needs() (n needs) {
 	return n
 }
 
-// A key is its parts, each a letter for its kind, its length and its bytes: nothing that stands in one part can be taken for another. Two of the kinds stand for what has no value.
+// A key is its parts, each a letter for its kind, its length and its bytes: nothing that stands in one part can be taken for another. Two of the kinds stand for a whole key that has no value.
 const (
-	noPart   = '-' // onMissingKey: shared
-	severals = '*' // a header that stands there more than once
+	noPart  = '-' // onMissingKey: shared
+	badPart = '*' // a part of it cannot be read: all such requests have one bucket
 )
 
 func appendPart(dst []byte, kind byte, value string) []byte {
 	return append(binary.AppendUvarint(append(dst, kind), uint64(len(value))), value...)
 }
 
-// appendKey appends the parts of a request's key. ok is false where one is missing.
-func (s *subject) appendKey(dst []byte, l *limit, hit *match.Hit) (key []byte, ok bool) {
+// appendKey appends the parts of a request's key. Where one of them cannot be read, that is the whole key; where one is absent and none is of that kind, there is no key.
+func (s *subject) appendKey(dst []byte, l *limit, hit *match.Hit) (key []byte, how reading) {
+	start := len(dst)
 	for i := range l.key {
 		p := &l.key[i]
-		ok := true
+		read := found
 		switch p.kind {
 		case claim:
-			dst, ok = appendClaim(dst, s.claims, p.path)
+			dst, read = appendClaim(dst, s.claims, p.path)
 		case header:
-			dst, ok = appendHeader(dst, s.headers, p.text)
+			dst, read = appendHeader(dst, s.headers, p.text)
 		case sourceAddress:
-			dst, ok = appendAddress(dst, s.source, p.prefixes)
+			dst, read = appendAddress(dst, s.source, p.prefixes), s.from
 		case forwardedAddress:
-			dst, ok = appendAddress(dst, forwardedFor(s.headers, p.hops), p.prefixes)
+			var a address
+			a, read = forwardedFor(s.headers, p.hops)
+			dst = appendAddress(dst, a, p.prefixes)
 		case host:
-			dst, ok = appendPart(dst, 'o', s.request.Host), s.request.Host != ""
+			if dst = appendPart(dst, 'o', s.request.Host); s.request.Host == "" {
+				read = absent
+			}
 		case method:
 			dst = appendPart(dst, 'm', s.request.Method)
 		case pathTemplate:
 			dst = appendPart(dst, 't', hit.Template())
 		case pathVariable:
-			var value string
-			value, ok = hit.Variable(p.text)
-			dst = appendPart(dst, 'v', value)
+			value, ok := hit.Variable(p.text)
+			if dst = appendPart(dst, 'v', value); !ok {
+				read = absent
+			}
 		case peer:
-			dst, ok = appendPart(dst, 'p', s.peer), s.peer != ""
+			if dst = appendPart(dst, 'p', s.peer); s.peer == "" {
+				read = absent
+			}
 		case constant:
 			dst = appendPart(dst, 'c', p.text)
 		}
-		if !ok {
-			return dst, false
-		}
+		how = max(how, read)
 	}
-	return dst, true
+	if how == unreadable {
+		dst = appendPart(dst[:start], badPart, "")
+	}
+	return dst, how
 }
 
-// appendClaim appends a string, number or bool; a string that is empty, and anything else, names nobody.
-func appendClaim(dst []byte, claims gjson.Result, path []string) ([]byte, bool) {
-	v, _ := jwt.Claim(claims, path)
-	switch {
-	case v.Type == gjson.String && v.Str != "":
-		return appendPart(dst, 's', v.Str), true
-	case v.Type == gjson.Number:
-		return appendPart(dst, 'n', v.Raw), true
-	case v.IsBool():
-		return appendPart(dst, 'b', v.Raw), true
+// appendClaim appends what a claim says.
+func appendClaim(dst []byte, claims gjson.Result, path []string) ([]byte, reading) {
+	v := claims
+	for _, name := range path {
+		switch {
+		case v.Type == gjson.Null:
+			return dst, absent
+		case !v.IsObject():
+			return dst, unreadable
+		}
+		v, _ = strictjson.Member(v, name)
 	}
-	return dst, false
+	switch {
+	case v.Type == gjson.Null:
+		return dst, absent
+	case v.IsArray():
+		return appendList(dst, v)
+	}
+	item, ok := scalarPart(v)
+	if !ok {
+		return dst, unreadable
+	}
+	return appendPart(dst, item.kind, item.text), found
+}
+
+// scalar is a string, number or bool with the letter of its kind: the string 1 is not the number.
+type scalar struct {
+	kind byte
+	text string
+}
+
+// scalarPart gives a value the form in which it is compared. An empty string names nobody, nor does an object or a list within a list.
+func scalarPart(v gjson.Result) (s scalar, ok bool) {
+	switch {
+	case v.Type == gjson.String:
+		return scalar{'s', v.Str}, v.Str != ""
+	case v.Type == gjson.Number:
+		return scalar{'n', canonicalNumber(v.Raw)}, true
+	case v.IsBool():
+		return scalar{'b', v.Raw}, true
+	}
+	return scalar{}, false
+}
+
+// appendList appends the items of a list, sorted and each once, behind their number: an issuer may write them in any order. A list of one is that one, since issuers write it either way.
+// Null is absent, here as elsewhere; a list of nothing names nobody.
+func appendList(dst []byte, list gjson.Result) (_ []byte, how reading) {
+	var items []string
+	list.ForEach(func(_, v gjson.Result) bool {
+		if v.Type == gjson.Null {
+			return true
+		}
+		s, ok := scalarPart(v)
+		if !ok {
+			how = unreadable
+			return false
+		}
+		items = append(items, string(appendPart(nil, s.kind, s.text)))
+		return true
+	})
+	slices.Sort(items)
+	items = slices.Compact(items)
+	switch {
+	case how != found || len(items) == 0:
+		return dst, unreadable
+	case len(items) > 1:
+		dst = appendPart(dst, 'l', strconv.Itoa(len(items)))
+	}
+	for _, item := range items {
+		dst = append(dst, item...)
+	}
+	return dst, found
+}
+
+// canonicalNumber writes a JSON number in the one way in which all spellings of its value are written, without rounding it as a float64 would: 1, 1.0 and 10e-1 are one customer.
+func canonicalNumber(raw string) string {
+	digits := make([]byte, 0, len(raw))
+	exponent, i := 0, 0
+	for fraction := false; i < len(raw) && raw[i]|0x20 != 'e'; i++ {
+		switch c := raw[i]; {
+		case c == '.':
+			fraction = true
+		case c >= '0' && c <= '9':
+			digits = append(digits, c)
+			if fraction {
+				exponent--
+			}
+		}
+	}
+	if i < len(raw) {
+		n, err := strconv.Atoi(raw[i+1:])
+		if err != nil { // out of range: whoever is called that shares with who is called something like it
+			n = math.MaxInt32
+		}
+		exponent += min(max(n, math.MinInt32), math.MaxInt32)
+	}
+	for len(digits) > 0 && digits[len(digits)-1] == '0' {
+		digits, exponent = digits[:len(digits)-1], exponent+1
+	}
+	for len(digits) > 0 && digits[0] == '0' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 {
+		return "0" // -0, too
+	}
+	sign := ""
+	if raw[0] == '-' {
+		sign = "-"
+	}
+	const maxZeros = 20 // as many as any identifier has
+	if exponent < 0 || exponent > maxZeros {
+		return sign + string(digits) + "e" + strconv.Itoa(exponent)
+	}
+	return sign + string(digits) + "00000000000000000000"[:exponent]
 }
 
 // appendHeader appends a header's value, however long: it is hashed, not kept, and cut short it would be the same as others. An empty one names nobody. Of several nobody knows which the
-// upstream believes, so that whoever sends them must not have a bucket for each combination: all of them have one.
-func appendHeader(dst []byte, headers [][2]string, name string) ([]byte, bool) {
+// upstream believes, so that whoever sends them must not have a bucket for each combination.
+func appendHeader(dst []byte, headers [][2]string, name string) ([]byte, reading) {
 	value, n := "", 0
 	for i := range headers {
 		if headers[i][0] == name {
@@ -126,20 +249,24 @@ func appendHeader(dst []byte, headers [][2]string, name string) ([]byte, bool) {
 			n++
 		}
 	}
-	if n > 1 {
-		return appendPart(dst, severals, ""), true
+	switch {
+	case n == 0:
+		return dst, absent
+	case n > 1 || value == "":
+		return dst, unreadable
 	}
-	return appendPart(dst, 'h', value), value != ""
+	return appendPart(dst, 'h', value), found
 }
 
-func appendAddress(dst []byte, a address, p prefixes) ([]byte, bool) {
+func appendAddress(dst []byte, a address, p prefixes) []byte {
 	masked := p.masked(a)
-	return append(binary.AppendUvarint(append(dst, 'a'), uint64(len(masked))), masked...), a.size > 0
+	return append(binary.AppendUvarint(append(dst, 'a'), uint64(len(masked))), masked...)
 }
 
 // forwardedFor is the hops-th address from the right of all x-forwarded-for together: each proxy appends whom it has the request from, so that what stands left of what trusted ones have
-// appended is whatever the client likes. Nothing in that place, or something that is no address, is no address.
-func forwardedFor(headers [][2]string, hops int) address {
+// appended is whatever the client likes. It is absent where there are fewer than hops, and unreadable where something else than an address stands in that place: nothing, unknown, a name
+// (RFC 7239 §6.3), an IPv6 address with a port but without brackets.
+func forwardedFor(headers [][2]string, hops int) (address, reading) {
 	for i := len(headers) - 1; i >= 0; i-- {
 		if headers[i][0] != "x-forwarded-for" {
 			continue
@@ -153,34 +280,48 @@ func forwardedFor(headers [][2]string, hops int) address {
 				item = rest
 			}
 			if hops == 1 {
-				a, _ := parseAddress(strings.Trim(item, " \t"))
-				return a
+				a, ok := parseAddress(strings.Trim(item, " \t"))
+				if !ok {
+					return address{}, unreadable
+				}
+				return a, found
 			}
 		}
 	}
-	return address{}
+	return address{}, absent
 }
 
-// tierOf is the rate for the request.
+// tierOf is the rate for the request: of a claim that is a list, the first tier in the configuration's order that is one of its items.
 func (l *limit) tierOf(claims gjson.Result) *rate {
-	if len(l.tierClaim) > 0 {
-		if v, ok := jwt.Claim(claims, l.tierClaim); ok {
-			text := v.Str
-			if v.Type == gjson.Number || v.IsBool() {
-				text = v.Raw
-			}
-			for _, r := range l.tiers {
-				if r.tier == text {
-					return r
-				}
-			}
+	if len(l.tierClaim) == 0 {
+		return &l.rate
+	}
+	v, ok := jwt.Claim(claims, l.tierClaim)
+	if !ok {
+		return &l.rate
+	}
+	for _, r := range l.tiers {
+		in := r.is(v)
+		if v.IsArray() {
+			v.ForEach(func(_, item gjson.Result) bool {
+				in = in || r.is(item)
+				return !in
+			})
+		}
+		if in {
+			return r
 		}
 	}
 	return &l.rate
 }
 
-// of is what the request costs. What a client sends never makes it cheaper than the default: anything but digits costs that, more than max costs max, and of several values the highest
-// counts.
+// is reports whether a value is the tier's. Tiers are called by strings; a number is one of these in any spelling.
+func (r *rate) is(v gjson.Result) bool {
+	s, ok := scalarPart(v)
+	return ok && (s.text == r.tier || s.kind == 'n' && v.Raw == r.tier)
+}
+
+// of is what the request costs. What a client sends never makes it cheaper than the default: what cannot be read costs max, as more than that does, and of several values the highest counts.
 func (c *cost) of(headers [][2]string) int64 {
 	most := c.ownCost
 	if c.header == "" {
@@ -193,21 +334,37 @@ func (c *cost) of(headers [][2]string) int64 {
 		for rest, more := headers[i][1], true; more; {
 			var item string
 			item, rest, more = strings.Cut(rest, ",")
-			most = max(most, c.asked(strings.Trim(item, " \t")))
+			if item = strings.Trim(item, " \t"); item == "" && strings.Trim(headers[i][1], " \t,") != "" {
+				continue // an empty item of a list is nothing (RFC 9110 §5.6.1.2)
+			}
+			most = max(most, c.asked(item))
 		}
 	}
 	return most
 }
 
-func (c *cost) asked(digits string) (n int64) {
-	for i := range len(digits) {
-		d := digits[i]
+// asked reads a number as programs write it, with decimals or without, and rounds it up.
+func (c *cost) asked(text string) (n int64) {
+	whole, decimals, _ := strings.Cut(text, ".")
+	up := int64(0)
+	for i := range len(decimals) {
+		if d := decimals[i]; d < '0' || d > '9' {
+			return c.mostAsked
+		} else if d > '0' {
+			up = 1
+		}
+	}
+	for i := range len(whole) {
+		d := whole[i]
 		if d < '0' || d > '9' {
-			return 0
+			return c.mostAsked
 		}
 		n = min(10*n+int64(d-'0'), c.mostAsked)
 	}
-	return n
+	if whole == "" {
+		return c.mostAsked
+	}
+	return min(n+up, c.mostAsked)
 }
 
 // maxPlain is how long a readable key may be.

@@ -9,14 +9,22 @@ import (
 	"testing"
 
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// keyOf reads the key parts, and returns the key of a request to /tenants/acme/x; ok is false where a part is missing.
-func keyOf(t testing.TB, parts, identity, source, peer string, headers ...[2]string) (key string, ok bool) {
+// keyOf reads the key parts, and returns the key of a request to /tenants/acme/x.
+func keyOf(t testing.TB, parts, identity, source, peer string, headers ...[2]string) (key string, how reading) {
 	t.Helper()
 	p := parse(t, limitsConfig(limitConfig(`"match":[{"paths":["/tenants/{tenant}/{**}"]}],"key":[`+parts+`]`)))
-	s := subject{headers: headers, peer: peer}
-	s.source, _ = parseAddress(source)
+	s := subject{headers: headers, peer: peer, from: absent}
+	if source != "" {
+		ok := false
+		if s.source, ok = parseSource(source); ok {
+			s.from = found
+		} else {
+			s.from = unreadable
+		}
+	}
 	if identity != "" {
 		var err error
 		if s.claims, err = strictjson.Parse(identity, identityLimits); err != nil {
@@ -30,12 +38,13 @@ func keyOf(t testing.TB, parts, identity, source, peer string, headers ...[2]str
 	if err != nil || len(hits) != 1 {
 		t.Fatal(hits, err)
 	}
-	b, ok := s.appendKey(nil, &p.limits[0], &hits[0])
-	return string(b), ok
+	b, how := s.appendKey(nil, &p.limits[0], &hits[0])
+	return string(b), how
 }
 
 func TestKeyParts(t *testing.T) {
-	const identity = `{"sub":"ann","n":7,"big":1.0,"yes":true,"none":null,"empty":"","list":["a"],"obj":{"plan":"gold"}}`
+	const identity = `{"sub":"ann","n":7,"big":1.0,"yes":true,"none":null,"empty":"","list":["ann"],"obj":{"plan":"gold"},"groups":["dev","ops"],"swapped":["ops","dev","ops"],"mixed":["1",1,true,1.0,null],
+		"nothing":[],"nulls":[null],"nested":[["ann"]],"objects":["ann",{}],"blank":["ann",""],"many":["|l:2"],"id":9007199254740993,"ids":[9007199254740992]}`
 	xff := func(values ...string) (h [][2]string) {
 		for _, v := range values {
 			h = append(h, [2]string{"x-forwarded-for", v})
@@ -45,21 +54,35 @@ func TestKeyParts(t *testing.T) {
 	for _, c := range []struct {
 		name, parts, source, peer string
 		headers                   [][2]string
-		want                      string // readable; empty: missing
+		want                      string // readable; empty: missing; *: unreadable
 	}{
 		{"a claim", `{"claim":["sub"]}`, "", "", nil, "s:ann"},
 		{"a claim within another", `{"claim":["obj","plan"]}`, "", "", nil, "s:gold"},
 		{"a number", `{"claim":["n"]}`, "", "", nil, "n:7"},
-		{"a number, as written", `{"claim":["big"]}`, "", "", nil, "n:1.0"},
+		{"a number in another spelling", `{"claim":["big"]}`, "", "", nil, "n:1"},
+		{"a number that a float64 has not", `{"claim":["id"]}`, "", "", nil, "n:9007199254740993"},
 		{"true", `{"claim":["yes"]}`, "", "", nil, "b:true"},
 		{"null", `{"claim":["none"]}`, "", "", nil, ""},
-		{"an empty claim", `{"claim":["empty"]}`, "", "", nil, ""},
-		{"a list", `{"claim":["list"]}`, "", "", nil, ""},
-		{"an object", `{"claim":["obj"]}`, "", "", nil, ""},
+		{"an empty claim", `{"claim":["empty"]}`, "", "", nil, "*:"},
+		{"a list of one, as that one", `{"claim":["list"]}`, "", "", nil, "s:ann"},
+		{"a list", `{"claim":["groups"]}`, "", "", nil, "l:2|s:dev|s:ops"},
+		{"a list in another order, with one item twice", `{"claim":["swapped"]}`, "", "", nil, "l:2|s:dev|s:ops"},
+		{"a list of all kinds", `{"claim":["mixed"]}`, "", "", nil, "l:3|b:true|n:1|s:1"},
+		{"a list of one that looks like a list", `{"claim":["many"]}`, "", "", nil, "s:%7Cl:2"},
+		{"a list of a number", `{"claim":["ids"]}`, "", "", nil, "n:9007199254740992"},
+		{"a list of nothing", `{"claim":["nothing"]}`, "", "", nil, "*:"},
+		{"a list of nulls", `{"claim":["nulls"]}`, "", "", nil, "*:"},
+		{"a list in a list", `{"claim":["nested"]}`, "", "", nil, "*:"},
+		{"a list with an object", `{"claim":["objects"]}`, "", "", nil, "*:"},
+		{"a list with an empty string", `{"claim":["blank"]}`, "", "", nil, "*:"},
+		{"an object", `{"claim":["obj"]}`, "", "", nil, "*:"},
+		{"a member of what is no object", `{"claim":["sub","name"]}`, "", "", nil, "*:"},
+		{"a member of a list", `{"claim":["groups","dev"]}`, "", "", nil, "*:"},
+		{"a member of null", `{"claim":["none","name"]}`, "", "", nil, ""},
 		{"no such claim", `{"claim":["tenant"]}`, "", "", nil, ""},
 		{"a header", `{"header":"X-Api-Key"}`, "", "", [][2]string{{"x-api-key", "abc"}}, "h:abc"},
 		{"no such header", `{"header":"x-api-key"}`, "", "", [][2]string{{"x-api-keys", "abc"}}, ""},
-		{"an empty header", `{"header":"x-api-key"}`, "", "", [][2]string{{"x-api-key", ""}}, ""},
+		{"an empty header", `{"header":"x-api-key"}`, "", "", [][2]string{{"x-api-key", ""}}, "*:"},
 		{"P11: a header twice is one key, whatever is in it", `{"header":"x-api-key"}`, "", "", [][2]string{{"x-api-key", "abc"}, {"x-api-key", "def"}}, "*:"},
 		{"the host", `{"host":true}`, "", "", nil, "o:api.example.com"},
 		{"the method", `{"method":true}`, "", "", nil, "m:GET"},
@@ -69,6 +92,9 @@ func TestKeyParts(t *testing.T) {
 		{"no peer", `{"peer":true}`, "", "", nil, ""},
 		{"a constant, escaped", `{"constant":"a|b %"}`, "", "", nil, "c:a%7Cb%20%25"},
 		{"several parts", `{"claim":["sub"]},{"method":true}`, "", "", nil, "s:ann|m:GET"},
+		{"several parts of which one cannot be read", `{"claim":["sub"]},{"header":"x"}`, "", "", [][2]string{{"x", "a"}, {"x", "b"}}, "*:"},
+		{"one missing, and one that cannot be read", `{"peer":true},{"header":"x"}`, "", "", [][2]string{{"x", "a"}, {"x", "b"}}, "*:"},
+		{"one that cannot be read, and one missing", `{"header":"x"},{"peer":true}`, "", "", [][2]string{{"x", "a"}, {"x", "b"}}, "*:"},
 		{"several parts of which one is missing", `{"claim":["sub"]},{"peer":true}`, "", "", nil, ""},
 
 		{"an address", `{"sourceAddress":true}`, "192.0.2.77:4711", "", nil, "a:192.0.2.77"},
@@ -77,8 +103,14 @@ func TestKeyParts(t *testing.T) {
 		{"R10: IPv6, whose hosts have 64 bits", `{"sourceAddress":{}}`, "[2001:DB8:1:2:3:4:5:6]:4711", "", nil, "a:2001:db8:1:2:0:0:0:0"},
 		{"R10: a whole IPv6 address", `{"sourceAddress":{"v6Prefix":128}}`, "[2001:db8::6]:4711", "", nil, "a:2001:db8:0:0:0:0:0:6"},
 		{"R10: IPv4 as IPv6 is IPv4", `{"sourceAddress":{}}`, "[::ffff:192.0.2.77]:4711", "", nil, "a:192.0.2.77"},
-		{"a socket", `{"sourceAddress":{}}`, "/run/a.sock", "", nil, ""},
-		{"a zone", `{"sourceAddress":{}}`, "[fe80::1%eth0]:1", "", nil, ""},
+		{"R10: IPv4 behind NAT64 is IPv4", `{"sourceAddress":{"v4Prefix":24}}`, "[64:ff9b::192.0.2.77]:4711", "", nil, "a:192.0.2.0"},
+		{"a socket", `{"sourceAddress":{}}`, "/run/a.sock", "", nil, "*:"},
+		{"an internal listener's", `{"sourceAddress":{}}`, "envoy://internal_client_address/", "", nil, "*:"},
+		{"nothing", `{"sourceAddress":{}}`, "", "", nil, ""},
+		{"a zone", `{"sourceAddress":{"v6Prefix":128}}`, "[fe80::1%eth0]:1", "", nil, "a:fe80:0:0:0:0:0:0:1"},
+		{"a zone by its number, without a port", `{"sourceAddress":{"v6Prefix":128}}`, "fe80::1%4", "", nil, "a:fe80:0:0:0:0:0:0:1"},
+		{"a zone of no name", `{"sourceAddress":{}}`, "[fe80::1%]:1", "", nil, "*:"},
+		{"a zone of an IPv4 address", `{"sourceAddress":{}}`, "192.0.2.1%4:1", "", nil, "*:"},
 
 		{"R8 P22: the last forwarded address", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("6.6.6.6, 192.0.2.1"), "a:192.0.2.1"},
 		{"R8 P22: the last but one", `{"forwardedAddress":{"trustedHops":2}}`, "", "", xff("6.6.6.6, 192.0.2.1,10.0.0.1"), "a:192.0.2.1"},
@@ -87,14 +119,29 @@ func TestKeyParts(t *testing.T) {
 		{"R8 P22: fewer than are trusted", `{"forwardedAddress":{"trustedHops":5}}`, "", "", xff("6.6.6.6, 192.0.2.1", "10.0.0.1 , 10.0.0.2"), ""},
 		{"R8 P22: none", `{"forwardedAddress":{"trustedHops":1}}`, "192.0.2.9:1", "", nil, ""},
 		{"R8 P22: with a port", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("[2001:db8:0:1::6]:80"), "a:2001:db8:0:1:0:0:0:0"},
-		{"R8 P22: no address in that place", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("192.0.2.1, unknown"), ""},
-		{"R8 P22: nothing in that place", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("192.0.2.1,"), ""},
+		{"R8 P22: no address in that place", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("192.0.2.1, unknown"), "*:"},
+		{"R8 P22: nothing in that place", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("192.0.2.1,"), "*:"},
+		{"R8 P22: a port without brackets", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("2001:db8::1:44321"), "*:"},
+		{"R8 P22: a zone that another host has written", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("fe80::1%eth0"), "*:"},
+		{"R8 P22: a name in place of an address", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("_hidden"), "*:"},
+		{"R8 P22: an empty header", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff(""), "*:"},
+		{"R8 P22: with an IPv4 port", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("192.0.2.1:44321"), "a:192.0.2.1"},
+		{"R10: its network", `{"forwardedAddress":{"trustedHops":1,"v4Prefix":24,"v6Prefix":56}}`, "", "", xff("192.0.2.77"), "a:192.0.2.0"},
+		{"R10: its network, in IPv6", `{"forwardedAddress":{"trustedHops":1,"v4Prefix":24,"v6Prefix":56}}`, "", "", xff("2001:db8:0:1ff::1"), "a:2001:db8:0:100:0:0:0:0"},
+		{"R10: a forwarded address behind NAT64", `{"forwardedAddress":{"trustedHops":1}}`, "", "", xff("64:ff9b::c000:21"), "a:192.0.0.33"},
 		{"R8 P22: an empty header counts as a place", `{"forwardedAddress":{"trustedHops":2}}`, "", "", xff("192.0.2.1", ""), "a:192.0.2.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			key, ok := keyOf(t, c.parts, identity, c.source, c.peer, c.headers...)
-			if ok != (c.want != "") || ok && readable([]byte(key)) != c.want {
-				t.Errorf("%q %v, want %q", key, ok, c.want)
+			key, how := keyOf(t, c.parts, identity, c.source, c.peer, c.headers...)
+			want := found
+			switch c.want {
+			case "":
+				want = absent
+			case "*:":
+				want = unreadable
+			}
+			if how != want || how != absent && readable([]byte(key)) != c.want {
+				t.Errorf("%q %v, want %q", key, how, c.want)
 			}
 		})
 	}
@@ -104,8 +151,8 @@ func TestKeyParts(t *testing.T) {
 func TestKeysAreTheirParts(t *testing.T) {
 	seen := map[string]string{}
 	values := []string{"a", "ab", "b", "a\x01b", "s\x01a", "h\x01a", "1", "true", strings.Repeat("a", 127), strings.Repeat("a", 128), strings.Repeat("a", 257), strings.Repeat("a", 258), "-", "*"}
-	add := func(what, key string, ok bool) {
-		if !ok {
+	add := func(what, key string, how reading) {
+		if how != found {
 			t.Errorf("%s is missing", what)
 		}
 		if other, double := seen[key]; double {
@@ -115,13 +162,19 @@ func TestKeysAreTheirParts(t *testing.T) {
 	}
 	for _, a := range values {
 		for _, b := range values {
-			key, ok := keyOf(t, `{"header":"a"},{"header":"b"}`, "", "", "", [2]string{"a", a}, [2]string{"b", b})
-			add("headers "+a+" "+b, key, ok)
+			key, how := keyOf(t, `{"header":"a"},{"header":"b"}`, "", "", "", [2]string{"a", a}, [2]string{"b", b})
+			add("headers "+a+" "+b, key, how)
 		}
 	}
-	for what, claims := range map[string]string{"the string 1": `"1"`, "the number 1": `1`, "the number 1.0": `1.0`, "true": `true`, "the string true": `"true"`} {
-		key, ok := keyOf(t, `{"claim":["a"]}`, `{"a":`+claims+`}`, "", "")
-		add(what, key, ok)
+	for what, claims := range map[string]string{"the string 1": `"1"`, "the number 1": `1`, "the number 1.5": `1.5`, "the number 15": `15`, "true": `true`, "the string true": `"true"`, "two": `["a","b"]`, "two others": `["a","b","c"]`,
+		"two in one": `["as\u0001b"]`, "two that look like others": `["a\u0001","b"]`} {
+		key, how := keyOf(t, `{"claim":["a"]}`, `{"a":`+claims+`}`, "", "")
+		add(what, key, how)
+	}
+	// A list says how many items it has: the next part's are none of them.
+	for what, claims := range map[string]string{"two and one": `{"a":["x","y"],"b":"z"}`, "one and two": `{"a":"x","b":["y","z"]}`, "two and two": `{"a":["x","y"],"b":["y","z"]}`} {
+		key, how := keyOf(t, `{"claim":["a"]},{"claim":["b"]}`, claims, "", "")
+		add(what, key, how)
 	}
 	if other, double := seen[string(appendPart(nil, noPart, ""))]; double {
 		t.Errorf("R10: a missing key and %s are one", other)
@@ -161,11 +214,56 @@ func TestDescriptorKeys(t *testing.T) {
 
 func TestTiers(t *testing.T) {
 	p := parse(t, limitsConfig(limitConfig(`"tiers":{"claim":["a","plan"],"values":{"gold":{"requests":50,"per":"1m"},"2":{"requests":20,"per":"1m"},"true":{"requests":30,"per":"1m"}}}`)))
-	for identity, want := range map[string]int64{`{"a":{"plan":"gold"}}`: 50, `{"a":{"plan":"Gold"}}`: 5, `{"a":{"plan":2}}`: 20, `{"a":{"plan":"2"}}`: 20, `{"a":{"plan":true}}`: 30, `{"a":{"plan":["gold"]}}`: 5, `{"a":{"plan":null}}`: 5,
+	for identity, want := range map[string]int64{`{"a":{"plan":"gold"}}`: 50, `{"a":{"plan":"Gold"}}`: 5, `{"a":{"plan":2}}`: 20, `{"a":{"plan":"2"}}`: 20, `{"a":{"plan":true}}`: 30, `{"a":{"plan":["gold"]}}`: 50, `{"a":{"plan":null}}`: 5,
+		`{"a":{"plan":["true",2,"gold"]}}`: 50, `{"a":{"plan":["tin",2,true]}}`: 20, `{"a":{"plan":["tin",["gold"],{"gold":"gold"}]}}`: 5, `{"a":{"plan":[]}}`: 5, `{"a":{"plan":{"gold":true}}}`: 5, `{"a":{"plan":2.0}}`: 20, `{"a":{"plan":0.2e1}}`: 20,
 		`{"plan":"gold"}`: 5, `{"a":{"plan":""}}`: 5, `{}`: 5} {
 		claims, err := strictjson.Parse(identity, identityLimits)
 		if got := p.limits[0].tierOf(claims).requests; err != nil || got != want {
 			t.Errorf("%s: %d, want %d", identity, got, want)
+		}
+	}
+}
+
+// All spellings of a number are one, and of another value none is.
+func TestCanonicalNumber(t *testing.T) {
+	for want, spellings := range map[string][]string{
+		"0": {"0", "-0", "0.0", "0e5", "-0.00e-3"}, "1": {"1", "1.0", "1e0", "10e-1", "0.1e1", "1E+0", "1000e-3"}, "-1": {"-1", "-1.0", "-10e-1"}, "15e-1": {"1.5", "15e-1", "0.15E1", "1.50"},
+		"100": {"100", "1e2", "100.0"}, "9007199254740993": {"9007199254740993", "9007199254740993.0"}, "1e21": {"1e21", "1000000000000000000000"}, "100000000000000000000": {"1e20"}, "5e-1": {"0.5", "5e-1"},
+		"123456789012345678901234567890": {"123456789012345678901234567890"},
+	} {
+		for _, raw := range spellings {
+			if got := canonicalNumber(raw); got != want {
+				t.Errorf("%s: %s, want %s", raw, got, want)
+			}
+		}
+	}
+	if one, other := canonicalNumber("1e99999999999999999999"), canonicalNumber("1e-99999999999999999999"); one == "1" || other == "1" {
+		t.Errorf("out of all ranges: %s, %s", one, other)
+	}
+}
+
+// What cannot be read is not missing: such requests are one key's, or denied, and no spelling of them gets around the limit.
+func TestUnreadableIsNotMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		key, identity, source string
+		headers               [][2]string
+	}{
+		"a claim that is an object":     {`{"claim":["sub"]}`, `{"sub":{"a":1}}`, "", nil},
+		"a claim that is empty":         {`{"claim":["sub"]}`, `{"sub":""}`, "", nil},
+		"a header twice":                {`{"header":"x-key"}`, "", "", [][2]string{{"x-key", "a"}, {"x-key", "b"}}},
+		"a header that is empty":        {`{"header":"x-key"}`, "", "", [][2]string{{"x-key", ""}}},
+		"an address that is a socket's": {`{"sourceAddress":true}`, "", "/run/a.sock", nil},
+		"no address":                    {`{"forwardedAddress":{"trustedHops":1}}`, "", "", [][2]string{{"x-forwarded-for", "unknown"}}},
+		"no address, and one missing":   {`{"claim":["sub"]},{"forwardedAddress":{"trustedHops":1}}`, "{}", "", [][2]string{{"x-forwarded-for", "2001:db8::1:44321"}}},
+	} {
+		for mode, want := range map[string][3]*verdict.Code{"skip": {verdict.OK, verdict.OK, RateLimited}, "shared": {verdict.OK, verdict.OK, RateLimited}, "deny": {KeyMissing, KeyMissing, KeyMissing}} {
+			x := newProxy(t, limitsConfig(`{"name":"a","rate":{"requests":2,"per":"1h"},"key":[`+c.key+`],"onMissingKey":"`+mode+`"}`))
+			x.identity, x.source = c.identity, c.source
+			for i, code := range want {
+				if got := x.get("/", c.headers...).Verdict().Code; got != code {
+					t.Errorf("%s, %s, request %d: %s, want %s", name, mode, i+1, got.Name, code.Name)
+				}
+			}
 		}
 	}
 }
@@ -179,8 +277,8 @@ func TestCost(t *testing.T) {
 		want int64
 	}{
 		{"nothing", nil, 3}, {"the default", []string{"3"}, 3}, {"more", []string{"4"}, 4}, {"less than the default", []string{"1"}, 3}, {"nothing at all", []string{"0"}, 3}, {"the maximum", []string{"50"}, 50}, {"more than that", []string{"51"}, 50},
-		{"R7: far more than that", []string{strings.Repeat("9", 5000)}, 50}, {"R7: what is 1 in 64 bits", []string{"18446744073709551617"}, 50}, {"negative", []string{"-5"}, 3}, {"signed", []string{"+5"}, 3}, {"a fraction", []string{"5.0"}, 3}, {"hexadecimal", []string{"0x10"}, 3}, {"zeros in front", []string{"007"}, 7},
-		{"empty", []string{""}, 3}, {"other digits", []string{"٥"}, 3}, {"P11: twice", []string{"5", "9"}, 9}, {"P11: twice, the other way round", []string{"9", "5"}, 9}, {"P11: in one line", []string{"5, 9 ,7"}, 9}, {"P11: once readable", []string{"x", "9"}, 9},
+		{"R7: far more than that", []string{strings.Repeat("9", 5000)}, 50}, {"R7: what is 1 in 64 bits", []string{"18446744073709551617"}, 50}, {"negative", []string{"-5"}, 50}, {"signed", []string{"+5"}, 50}, {"with decimals", []string{"5.0"}, 5}, {"a fraction, rounded up", []string{"5.01"}, 6}, {"a fraction of the maximum", []string{"50.5"}, 50}, {"no number", []string{"5."}, 5}, {"no number before the point", []string{".5"}, 50}, {"two points", []string{"5.0.0"}, 50}, {"an exponent", []string{"1e1"}, 50}, {"hexadecimal", []string{"0x10"}, 50}, {"zeros in front", []string{"007"}, 7},
+		{"empty", []string{""}, 50}, {"a list of nothing", []string{" , "}, 50}, {"an empty item", []string{"5,"}, 5}, {"an empty one beside another", []string{"5", ""}, 50}, {"other digits", []string{"٥"}, 50}, {"P11: twice", []string{"5", "9"}, 9}, {"P11: twice, the other way round", []string{"9", "5"}, 9}, {"P11: in one line", []string{"5, 9 ,7"}, 9}, {"P11: once readable", []string{"x", "9"}, 50}, {"P11: once readable, in one line", []string{"9, x"}, 50},
 	} {
 		headers := [][2]string{{"x-costs", "40"}}
 		for _, v := range x.sent {
@@ -212,10 +310,10 @@ func FuzzForwardedFor(f *testing.F) {
 			}
 		}
 		headers = append(headers, [2]string{"x-forwarded-for", line})
-		if got := forwardedFor(headers, n); string(got.bytes[:got.size]) != string(want.Unmap().AsSlice()) {
-			t.Fatalf("%v, want %v of %q", got, want, headers)
+		if got, how := forwardedFor(headers, n); how != found || string(got.bytes[:got.size]) != string(unmap(want).AsSlice()) {
+			t.Fatalf("%v %v, want %v of %q", got, how, want, headers)
 		}
-		if forwardedFor(headers, 1000000).size != 0 {
+		if _, how := forwardedFor(headers, 1000000); how != absent {
 			t.Fatal("an address from nowhere")
 		}
 	})

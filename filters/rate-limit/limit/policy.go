@@ -4,6 +4,10 @@
 package limit
 
 import (
+	"slices"
+	"strconv"
+
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -65,8 +69,9 @@ func (p *Policy) Buckets() int { return p.table.Buckets() }
 // Global says how the rate-limit service is asked; nil where no limit is global.
 func (p *Policy) Global() *Global { return p.global }
 
-// Warnings are what the log should say once about a configuration that limits less than it seems to.
-func (p *Policy) Warnings() (list []string) {
+// Warnings are what the log should say once about a configuration that limits less than it seems to, or has what is without effect.
+func (p *Policy) Warnings() []conf.Fault {
+	list := slices.Clone(p.warnings)
 	for i := range p.limits {
 		l := &p.limits[i]
 		chosen := len(l.key) > 0
@@ -78,21 +83,31 @@ func (p *Policy) Warnings() (list []string) {
 			}
 		}
 		if chosen && l.hasHeader() {
-			list = append(list, "limit "+l.name+": clients choose its key: each new value of the header has a burst of its own")
+			list = append(list, conf.Fault{Path: l.path(i) + "key", Problem: "is chosen by clients: each new value of the header has a burst of its own"})
 		}
 	}
 	for i := range p.limits {
 		l := &p.limits[i]
 		for _, r := range l.rates() {
 			if l.global && unitOf(r.per) == "" {
-				list = append(list, "limit "+l.name+": Envoy's rate-limit service counts in windows of "+windows+" only, not of "+spell(r.per)+": what it enforces is not what the headers say")
+				list = append(list, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + spell(r.per) + ", but Envoy's rate-limit service counts in windows of " + windows + " only: what it enforces is not what the headers say"})
 			}
 		}
 	}
 	if p.global != nil && p.global.onError == onErrorAllow {
-		list = append(list, "global: onError is allow: while the rate-limit service does not answer, its limits are open")
+		list = append(list, conf.Fault{Path: "global.onError", Problem: "is allow: while the rate-limit service does not answer, its limits are open"})
 	}
 	return list
+}
+
+// path is where the limit stands in the configuration, path of a rate where it stands in a limit.
+func (l *limit) path(i int) string { return "limits[" + strconv.Itoa(i) + "]." }
+
+func (r *rate) path() string {
+	if r.tier != "" {
+		return "tiers.values." + r.tier + "."
+	}
+	return "rate."
 }
 
 func (l *limit) hasHeader() bool {
