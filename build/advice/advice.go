@@ -105,11 +105,10 @@ func (c *Checker) report(p place, n *yaml.Node, severity Severity, path, problem
 // File looks at one file. Documents that are none of those that this package knows are passed over, unless the whole file has none that is.
 func (c *Checker) File(name string, content []byte) {
 	list, err := Documents(content)
-	if err != nil {
-		c.report(place{file: name}, nil, Error, "", err.Error())
-		return
+	for _, u := range Faults(err) {
+		c.findings = append(c.findings, Finding{File: name, Line: u.Line, Column: min(u.Line, 1), Severity: Error, Problem: u.Problem})
 	}
-	known := false
+	known := err != nil
 	for _, n := range list {
 		known = c.document(name, n) || known
 	}

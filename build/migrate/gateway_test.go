@@ -199,3 +199,36 @@ func TestGatewayNeverLessStrict(t *testing.T) {
 		t.Error("the policies show too little")
 	}
 }
+
+// An EnvoyExtensionPolicy that is there already may keep what is made of a SecurityPolicy from being applied where that was.
+func TestBesideExtensions(t *testing.T) {
+	at := func(text, ref string) string {
+		return strings.Replace(text, "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}", ref, 1)
+	}
+	lua := func(ref, more string) string {
+		return "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyExtensionPolicy, metadata: {name: lua, namespace: shop}, spec: {targetRefs: [" + ref + "]" + more + ", lua: [{type: Inline, inline: x}]}}\n---\n"
+	}
+	const gateway, other, route, listener = "{group: gateway.networking.k8s.io, kind: Gateway, name: edge}", "{group: gateway.networking.k8s.io, kind: Gateway, name: other}", "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}",
+		"{name: edge, kind: Gateway, group: gateway.networking.k8s.io, sectionName: https}"
+	for _, c := range []struct {
+		name, text, want string
+		configurations   int
+	}{
+		{"alone", at(envoyGateway(t, "", ""), gateway), "", 1},
+		{"one on a route", at(envoyGateway(t, "", ""), gateway) + lua(route, ""), "error: SecurityPolicy shop/policy: spec.targetRefs: has its tokens verified on what EnvoyExtensionPolicy shop/lua is attached to", 0},
+		{"one on a route in another namespace", at(envoyGateway(t, "", ""), gateway) + strings.Replace(lua(route, ""), "namespace: shop", "namespace: bank", 1), "EnvoyExtensionPolicy bank/lua", 0},
+		{"one on a route, merged", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: StrategicMerge"), "", 1},
+		{"one on a listener", at(envoyGateway(t, "", ""), gateway) + lua(listener, ""), "has its tokens verified on what EnvoyExtensionPolicy shop/lua is attached to", 0},
+		{"one on routes that are selected", at(envoyGateway(t, "", ""), gateway) + strings.Replace(lua("", ""), "targetRefs: []", "targetSelectors: [{kind: HTTPRoute, matchLabels: {a: b}}]", 1), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on the same", at(envoyGateway(t, "", ""), gateway) + lua(gateway, ""), "has a target that EnvoyExtensionPolicy shop/lua has as well", 0},
+		{"one on another Gateway", at(envoyGateway(t, "", ""), gateway) + lua(other, ""), "", 1},
+		{"one on the Gateway of the route", envoyGateway(t, "", "") + lua(gateway, ""), "takes the place of EnvoyExtensionPolicy shop/lua", 1},
+		{"two SecurityPolicies on one target", envoyGateway(t, "", "") + envoyGateway(t, "", "authorization: {}"), "has a target that SecurityPolicy shop/policy-2 has as well", 0},
+		{"two SecurityPolicies, of a Gateway and of a route", envoyGateway(t, "", "") + at(envoyGateway(t, "", ""), gateway), "", 2},
+	} {
+		r := migrateText(c.text)
+		if len(r.Configurations) != c.configurations || !strings.Contains(lines(r.Findings), c.want) || c.want == "" && strings.Contains(lines(r.Findings), "error:") {
+			t.Errorf("%s: %d configurations; want %q:\n%s", c.name, len(r.Configurations), c.want, lines(r.Findings))
+		}
+	}
+}
