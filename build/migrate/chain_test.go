@@ -4,7 +4,6 @@
 package migrate
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -13,104 +12,12 @@ import (
 	"testing"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/migrate/policytest"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 )
-
-// A workload of these tests is what Istio's selection sees of it.
-type workload struct {
-	labels            map[string]string
-	gateway, waypoint string // its name, of the one kind or the other
-	service           string // behind a waypoint: that of the request
-}
-
-func (w workload) fits(s string, namespace string) bool {
-	if strings.Contains(s, "targetRefs") {
-		for _, kind := range [][2]string{{"Gateway", w.gateway}, {"Gateway", w.waypoint}, {"Service", w.service}} {
-			if kind[1] != "" && strings.Contains(s, fmt.Sprintf("kind: %s, name: %s}", kind[0], kind[1])) {
-				return true
-			}
-		}
-		return false
-	}
-	if w.waypoint != "" {
-		return false
-	}
-	for _, label := range []string{"app: orders", "app: bills", "tier: web"} {
-		name, value, _ := strings.Cut(label, ": ")
-		if strings.Contains(s, label) && w.labels[name] != value {
-			return false
-		}
-	}
-	return true
-}
-
-var workloads = []workload{
-	{}, {labels: map[string]string{"app": "orders"}}, {labels: map[string]string{"app": "bills"}}, {labels: map[string]string{"tier": "web"}},
-	{labels: map[string]string{"app": "orders", "tier": "web"}}, {labels: map[string]string{"app": "bills", "tier": "web"}},
-	{gateway: "g"}, {gateway: "g", labels: map[string]string{"app": "orders"}}, {waypoint: "g"}, {waypoint: "g", service: "s"}, {waypoint: "h", service: "s"},
-}
-
-// placed is a resource of these tests.
-type placed struct {
-	namespace, selection string
-	issuer               int // of a RequestAuthentication
-	place                string
-	keep                 bool // forwardOriginalToken: two of one issuer then say two things
-	policy               iPolicy
-	unreadable           bool // it has something in it that is not carried over as a whole
-}
-
-func (p placed) text(i int) string {
-	name := fmt.Sprintf("metadata: {name: r%d, namespace: %s}", i, p.namespace)
-	if p.issuer > 0 {
-		places := map[string]string{"header": "", "x-token": ", fromHeaders: [{name: x-token}]"}[p.place]
-		return fmt.Sprintf("---\n{apiVersion: security.istio.io/v1, kind: RequestAuthentication, %s, spec: {%sjwtRules: [{issuer: %q, jwks: %q, forwardOriginalToken: %t%s}]}}\n", name, p.selection, issuerURL(p.issuer), mint.Set(keys[p.issuer-1]), p.keep, places)
-	}
-	spec, err := json.Marshal(p.policy)
-	if err != nil {
-		panic(err)
-	}
-	if p.unreadable {
-		p.selection += "news: {}, "
-	}
-	return fmt.Sprintf("---\n{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, %s, spec: {%s%s}\n", name, p.selection, spec[1:])
-}
-
-func randomResources(r *rand.Rand, targets bool) (list []placed) {
-	selections := []string{"", "", "selector: {matchLabels: {app: orders}}, ", "selector: {matchLabels: {tier: web}}, ", "selector: {matchLabels: {app: bills}}, ", "selector: {matchLabels: {tier: web, app: orders}}, "}
-	if targets {
-		selections = []string{"", "selector: {matchLabels: {app: orders}}, ",
-			"targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}], ", "targetRefs: [{name: g, kind: Gateway, group: gateway.networking.k8s.io}, {group: '', kind: Service, name: s}], ", "targetRefs: [{kind: Service, name: s}], ",
-			"targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: h}], "}
-	}
-	// As fits reads them.
-	write := func(s string) string {
-		return strings.NewReplacer("group: gateway.networking.k8s.io, kind: Gateway, name: g}", "group: gateway.networking.k8s.io, kind: Gateway, name: g}").Replace(s)
-	}
-	at := func() (string, string) {
-		namespace := "shop"
-		s := selections[r.IntN(len(selections))]
-		if r.IntN(4) == 0 && !strings.Contains(s, "targetRefs") {
-			namespace = "istio-system"
-		}
-		return namespace, write(s)
-	}
-	for range 1 + r.IntN(3) {
-		namespace, s := at()
-		list = append(list, placed{namespace: namespace, selection: s, issuer: 1 + r.IntN(2), place: []string{"header", "header", "x-token"}[r.IntN(3)], keep: r.IntN(4) == 0})
-	}
-	for range 1 + r.IntN(4) {
-		for _, p := range randomPolicies(r, r.IntN(2) == 0)[:1] {
-			namespace, s := at()
-			list = append(list, placed{namespace: namespace, selection: s, policy: p, unreadable: r.IntN(12) == 0})
-		}
-	}
-	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	return list
-}
 
 // sent is a request with tokens in two places.
 type sent struct {
@@ -119,46 +26,41 @@ type sent struct {
 }
 
 // istio decides as jwt_authn and rbac do: of several issuers one must find its token and accept it, and where none has one, no token is fine.
-func (s sent) istio(w workload, resources []placed) bool {
-	var providers []placed
-	var policies []iPolicy
+func (s sent) istio(w policytest.Workload, resources []policytest.Resource) bool {
+	var providers []policytest.Resource
+	var policies []policytest.Policy
 	for _, p := range resources {
 		switch {
-		case !w.fits(reordered(p.selection), p.namespace):
-		case p.issuer > 0:
+		case !w.Fits(p.Selection):
+		case p.Issuer > 0:
 			providers = append(providers, p)
 		default:
-			policies = append(policies, p.policy)
+			policies = append(policies, p.Policy)
 		}
 	}
-	slices.SortStableFunc(providers, func(a, b placed) int { return a.issuer - b.issuer })
+	slices.SortStableFunc(providers, func(a, b policytest.Resource) int { return a.Issuer - b.Issuer })
 	missing := true
 	who := s.ask
 	who.issuer, who.claims = 0, nil
 	for _, p := range providers {
 		there := &s.ask
-		if p.place == "x-token" {
+		if p.Place == "x-token" {
 			there = s.elsewhere
 		}
 		if there == nil || there.issuer == 0 {
 			continue
 		}
-		if there.issuer == p.issuer {
+		if there.issuer == p.Issuer {
 			who.issuer, who.claims = there.issuer, there.claims
-			return istioAdmits(policies, who)
+			return policytest.Admits(policies, who.public())
 		}
 		missing = false
 	}
-	return missing && istioAdmits(policies, who)
-}
-
-// reordered has the members of a target in the order that fits looks for.
-func reordered(s string) string {
-	return strings.NewReplacer("{name: g, kind: Gateway, group: gateway.networking.k8s.io}", "{kind: Gateway, name: g}", "{group: '', kind: Service, name: s}", "{kind: Service, name: s}").Replace(s)
+	return missing && policytest.Admits(policies, who.public())
 }
 
 // chain are the policies of the plugins that a workload has, in Istio's order.
-func chain(t *testing.T, w workload, list []Configuration, order []int) (chain []*scope.Policy) {
+func chain(t *testing.T, w policytest.Workload, list []Configuration, order []int) (chain []*scope.Policy) {
 	var own []Configuration
 	for _, i := range order { // of creation
 		c := list[i]
@@ -172,7 +74,7 @@ func chain(t *testing.T, w workload, list []Configuration, order []int) (chain [
 		for _, name := range slices.Sorted(maps.Keys(c.selection.labels)) {
 			s += name + ": " + c.selection.labels[name] + ", "
 		}
-		if w.fits(s, c.selection.namespace) {
+		if w.Fits(s) {
 			own = append(own, c)
 		}
 	}
@@ -220,16 +122,16 @@ func TestChains(t *testing.T) {
 	requests, admitted, chained, written := 0, 0, 0, 0
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 2))
-		resources := randomResources(r, seed%2 == 1)
+		resources := policytest.RandomResources(r, seed%2 == 1)
 		text := ""
 		for i, p := range resources {
-			text += p.text(i)
+			text += p.Text(i, func(issuer int) string { return string(mint.Set(keys[issuer-1])) })
 		}
 		m := &Migrator{}
 		m.Add("p.yaml", []byte(text))
 		result := m.Result()
 		written += len(result.Configurations)
-		for _, w := range workloads {
+		for _, w := range policytest.Workloads {
 			c := chain(t, w, result.Configurations, r.Perm(len(result.Configurations)))
 			if len(c) == 0 {
 				continue // the policies stay
@@ -248,7 +150,7 @@ func TestChains(t *testing.T) {
 				requests++
 				bare := s.ask
 				bare.issuer, bare.claims = 0, nil
-				if !s.passes(t, c) || !istioAdmits(staying, bare) {
+				if !s.passes(t, c) || !policytest.Admits(staying, bare.public()) {
 					continue
 				}
 				admitted++
@@ -267,7 +169,7 @@ func TestChains(t *testing.T) {
 }
 
 // stay are the policies for a workload of which a finding says that they have to stay: some of their targets have got no plugin. Behind a chain they see no token.
-func stay(m *Migrator, resources []placed, written []Configuration, w workload) (list []iPolicy) {
+func stay(m *Migrator, resources []policytest.Resource, written []Configuration, w policytest.Workload) (list []policytest.Policy) {
 	with := map[string]bool{}
 	for _, c := range written {
 		with[c.selection.key()] = true
@@ -276,12 +178,12 @@ func stay(m *Migrator, resources []placed, written []Configuration, w workload) 
 		}
 	}
 	for i, p := range resources {
-		if p.issuer > 0 || !w.fits(reordered(p.selection), p.namespace) {
+		if p.Issuer > 0 || !w.Fits(p.Selection) {
 			continue
 		}
 		for _, a := range m.authorizations {
 			if a.name == fmt.Sprint("r", i) && slices.ContainsFunc(a.selections, func(s selection) bool { return !with[s.key()] }) {
-				list = append(list, p.policy)
+				list = append(list, p.Policy)
 			}
 		}
 	}

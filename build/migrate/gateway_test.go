@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/migrate/policytest"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 )
@@ -124,7 +125,7 @@ func randomGateway(r *rand.Rand, exact bool) (rules []gRule) {
 		if r.IntN(3) > 0 {
 			o := &gOperation{}
 			if r.IntN(2) == 0 {
-				o.Methods = some(r, []string{"GET", "POST"})
+				o.Methods = policytest.Some(r, []string{"GET", "POST"})
 			}
 			if r.IntN(3) > 0 {
 				o.Path = &gPath{Type: []string{"", "PathPrefix", "Exact"}[r.IntN(3)], Value: []string{"/", "/a", "/a/", "/a/b", "/x"}[r.IntN(5)], Invert: r.IntN(4) == 0}
@@ -139,10 +140,10 @@ func randomGateway(r *rand.Rand, exact bool) (rules []gRule) {
 			if r.IntN(4) > 0 {
 				p.JWT = &gJWT{Provider: fmt.Sprintf("idp%d", 1+r.IntN(2))}
 				if r.IntN(2) == 0 {
-					p.JWT.Scopes = some(r, []string{"r", "w"})
+					p.JWT.Scopes = policytest.Some(r, []string{"r", "w"})
 				}
 				if r.IntN(2) == 0 {
-					p.JWT.Claims = []gClaim{{"role", some(r, []string{"a", "b"})}}
+					p.JWT.Claims = []gClaim{{"role", policytest.Some(r, []string{"a", "b"})}}
 				}
 			}
 			rule.Principal = p
