@@ -18,7 +18,9 @@ import (
 // credential is where something stands in a request: "header authorization", "cookie session", "query access_token".
 type credential string
 
-func headerAt(n *yaml.Node) credential { return credential("header " + forward.Fold(strings.ToLower(Text(n)))) }
+func headerAt(n *yaml.Node) credential {
+	return credential("header " + forward.Fold(strings.ToLower(Text(n))))
+}
 
 // tokens are where jwt-scope looks for them.
 func tokens(config *yaml.Node) (list []credential) {
