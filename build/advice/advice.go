@@ -6,6 +6,7 @@
 package advice
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -76,6 +77,7 @@ type Checker struct {
 	rewrites []authentication
 	policies []extensionPolicy
 	asking   []asking
+	found    []Found
 	looked   int
 	passed   int
 	chain    int // the last number of a list of filters
@@ -87,6 +89,16 @@ type configured struct {
 	filter string
 	node   *yaml.Node
 }
+
+// Found is a filter's configuration in a file.
+type Found struct {
+	Filter   string
+	Resource string // that it stands in, or the filter
+	JSON     string
+}
+
+// Configurations are those that have been found, with whatever faults they have.
+func (c *Checker) Configurations() []Found { return c.found }
 
 // place is where something stands.
 type place struct {
@@ -118,17 +130,32 @@ func (c *Checker) report(p place, n *yaml.Node, severity Severity, path, problem
 
 // File looks at one file. Documents that are none of those that this package knows are passed over, unless the whole file has none that is.
 func (c *Checker) File(name string, content []byte) {
+	if list, err := Documents(content); !c.file(name, list, err) {
+		c.report(place{file: name}, nil, Error, "", "nothing here is known: want a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, an EnvoyFilter, a bootstrap of Envoy with a wasm filter, or a filter's configuration")
+	}
+}
+
+// FileOfFolder looks at a file that nobody has named: it may be anything, and a template.
+func (c *Checker) FileOfFolder(name string, content []byte) {
 	list, err := Documents(content)
+	if err != nil && bytes.Contains(content, []byte("{{")) {
+		c.report(place{file: name}, nil, Warning, "", "is a template: have it rendered, and check what comes of it")
+		err = nil
+	}
+	if !c.file(name, list, err) {
+		c.passed++
+	}
+}
+
+func (c *Checker) file(name string, list []*yaml.Node, err error) (known bool) {
 	for _, u := range Faults(err) {
 		c.findings = append(c.findings, Finding{File: name, Line: u.Line, Column: min(u.Line, 1), Severity: Error, Problem: u.Problem})
 	}
-	known := err != nil
+	known = err != nil
 	for _, n := range list {
 		known = c.document(name, n) || known
 	}
-	if !known {
-		c.report(place{file: name}, nil, Error, "", "nothing here is known: want a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, an EnvoyFilter, a bootstrap of Envoy with a wasm filter, or a filter's configuration")
-	}
+	return known
 }
 
 // Missing notes a file that cannot be read.
@@ -298,6 +325,7 @@ func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
 		c.report(p, n, Error, p.prefix, err.Error())
 		return
 	}
+	c.found = append(c.found, Found{Filter: filter, Resource: p.called(filter), JSON: string(json)})
 	switch filter {
 	case "jwt-scope":
 		_, err = scope.Parse(string(json))

@@ -111,7 +111,7 @@ func (m *Migrator) Add(file string, content []byte) {
 	documents, err := advice.Documents(content)
 	for _, u := range advice.Faults(err) {
 		m.failed = true
-		m.find(advice.Finding{File: file, Line: u.Line, Column: min(u.Line, 1), Severity: advice.Error, Problem: u.Problem + ": no configuration is written, for nobody knows what this document would refuse"})
+		m.find(advice.Finding{File: file, Line: u.Line, Column: min(u.Line, 1), Severity: advice.Error, Problem: u.Problem + ": no configuration is written, for nobody knows what this file would refuse"})
 	}
 	for _, n := range documents {
 		if n.Tag != "!!null" { // nothing between two lines of ---

@@ -167,7 +167,7 @@ func TestFindings(t *testing.T) {
 		{name: "a rule that is null", text: inline + authz(`{rules: [null]}`), want: "spec.rules[0]: is null", no: true},
 		{name: "a name twice", text: inline + authz(`{action: ALLOW, action: DENY}`), want: "stands here twice", no: true},
 		{name: "another version", text: strings.Replace(inline, "security.istio.io/v1", "security.istio.io/v9", 1), want: "want security.istio.io/v1 or", no: true},
-		{name: "no YAML", text: inline + "{", want: "nobody knows what this document would refuse", no: true},
+		{name: "no YAML", text: inline + "{", want: "nobody knows what this file would refuse", no: true},
 		{name: "another kind", text: inline + "{kind: Service, metadata: {name: a}}", want: "was not looked at", severity: advice.Note, admitted: []ask{bare}},
 		{name: "selector and targetRefs", text: strings.Replace(inline, "spec: {", "spec: {selector: {matchLabels: {a: b}}, targetRefs: [{kind: Gateway, name: a}], ", 1), want: "more than one of selector", no: true},
 
