@@ -15,8 +15,10 @@ FILTERS := jwt-scope edge-stamp rate-limit
 MODULES := $(FILTERS:%=build/out/%.wasm)
 SOURCES := go.mod go.sum $(wildcard filters/*/default.pgo) $(shell find filters shared build/pretty -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
-# What makes the bytes of a module: no paths, no VCS stamp, no symbol table, no build id.
-WASM_BUILD := CGO_ENABLED=0 GOOS=wasip1 GOARCH=wasm GOFLAGS= go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags='-s -w -buildid='
+# What makes the bytes of a module: no paths, no VCS stamp, no symbol table, no build id, and nothing of the settings of whoever compiles it, in the environment or by go env -w, but for where modules come from.
+GO_SETTINGS = $(foreach name,GOPROXY GOSUMDB GOPRIVATE GONOPROXY GONOSUMDB GOINSECURE GOMODCACHE GOCACHE,$(name)="$$(go env $(name))")
+WASM_ENV = $(GO_SETTINGS) GOENV=off CGO_ENABLED=0 GOOS=wasip1 GOARCH=wasm GOWASM= GOEXPERIMENT= GOFIPS140=off GO111MODULE=on GOWORK=off GOFLAGS=
+WASM_BUILD = $(WASM_ENV) go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 
 .PHONY: help
 help: ## List the targets
@@ -34,6 +36,10 @@ build/out/%.wasm: $(SOURCES) Makefile
 	@echo "compiling $@ (the first time takes a minute) …"
 	@$(WASM_BUILD) -o $@ ./filters/$*
 	@ls -l $@ | awk '{ printf "%s: %d bytes\n", $$NF, $$5 }'
+
+.PHONY: wasm-env
+wasm-env: # What Go compiles the modules with, for a test
+	@$(WASM_ENV) go env GOOS GOARCH GOWASM GOEXPERIMENT GOFIPS140 GOFLAGS GOWORK CGO_ENABLED GO111MODULE GOPROXY
 
 # The compiler inlines what this profile of a known token's request shows to be hot. To be made anew when that path has changed much.
 .PHONY: profile

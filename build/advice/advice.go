@@ -6,6 +6,7 @@
 package advice
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -65,9 +66,21 @@ type Checker struct {
 	// Filter is what a bare configuration is for; empty: its members tell.
 	Filter string
 
+	// RootNamespace is Istio's, whose plugins are for all namespaces; empty: istio-system.
+	RootNamespace string
+
+	// Assume are kinds of resources that others bring: what is missing of them in the files is no fault. There is "requestauthentication".
+	Assume []string
+
 	findings []Finding
 	configs  []configured
 	rewrites []authentication
+	policies []extensionPolicy
+	asking   []asking
+	found    []Found
+	looked   int
+	passed   int
+	chain    int // the last number of a list of filters
 }
 
 // configured is a filter's configuration that has been found.
@@ -77,11 +90,24 @@ type configured struct {
 	node   *yaml.Node
 }
 
+// Found is a filter's configuration in a file.
+type Found struct {
+	Filter   string
+	Resource string // that it stands in, or the filter
+	JSON     string
+}
+
+// Configurations are those that have been found, with whatever faults they have.
+func (c *Checker) Configurations() []Found { return c.found }
+
 // place is where something stands.
 type place struct {
 	file, resource, namespace string
+	name                      string
 	root                      *yaml.Node // of the configuration or resource that paths begin at
 	prefix                    string     // of paths
+	plugin                    *yaml.Node // the spec of a WasmPlugin or TrafficExtension
+	chain, order              int        // of a list of filters, and the place in it
 }
 
 // authentication is what an Istio RequestAuthentication does about one issuer.
@@ -104,32 +130,55 @@ func (c *Checker) report(p place, n *yaml.Node, severity Severity, path, problem
 
 // File looks at one file. Documents that are none of those that this package knows are passed over, unless the whole file has none that is.
 func (c *Checker) File(name string, content []byte) {
-	list, err := Documents(content)
-	if err != nil {
-		c.report(place{file: name}, nil, Error, "", err.Error())
-		return
-	}
-	known := false
-	for _, n := range list {
-		known = c.document(name, n) || known
-	}
-	if !known {
+	if list, err := Documents(content); !c.file(name, list, err) {
 		c.report(place{file: name}, nil, Error, "", "nothing here is known: want a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, an EnvoyFilter, a bootstrap of Envoy with a wasm filter, or a filter's configuration")
 	}
 }
 
+// FileOfFolder looks at a file that nobody has named: it may be anything, and a template.
+func (c *Checker) FileOfFolder(name string, content []byte) {
+	list, err := Documents(content)
+	if err != nil && bytes.Contains(content, []byte("{{")) {
+		c.report(place{file: name}, nil, Warning, "", "is a template: have it rendered, and check what comes of it")
+		err = nil
+	}
+	if !c.file(name, list, err) {
+		c.passed++
+	}
+}
+
+func (c *Checker) file(name string, list []*yaml.Node, err error) (known bool) {
+	for _, u := range Faults(err) {
+		c.findings = append(c.findings, Finding{File: name, Line: u.Line, Column: min(u.Line, 1), Severity: Error, Problem: u.Problem})
+	}
+	known = err != nil
+	for _, n := range list {
+		known = c.document(name, n) || known
+	}
+	return known
+}
+
+// Missing notes a file that cannot be read.
+func (c *Checker) Missing(name string, err error) {
+	c.report(place{file: name}, nil, Error, "", err.Error())
+}
+
+// Counts are how many configurations have been looked at, and how many resources are nobody's here and have been passed over.
+func (c *Checker) Counts() (looked, passed int) { return c.looked, c.passed }
+
 func (c *Checker) document(file string, n *yaml.Node) (known bool) {
 	kind, name, namespace := Text(Member(n, "kind")), Text(Member(n, "metadata", "name")), Text(Member(n, "metadata", "namespace"))
-	p := place{file: file, namespace: namespace, root: n}
+	p := place{file: file, namespace: namespace, name: name, root: n}
 	if kind != "" && name != "" {
 		p.resource = kind + " " + strings.TrimPrefix(namespace+"/"+name, "/")
 	}
-	switch kind {
-	case "List": // as kubectl get -o yaml writes several
-		for _, item := range Items(Member(n, "items")) {
-			known = c.document(file, item) || known
+	if items := Member(n, "items"); strings.HasSuffix(kind, "List") && items != nil { // as kubectl get -o yaml writes several
+		for _, item := range Items(items) {
+			c.document(file, item)
 		}
-		return known
+		return true
+	}
+	switch kind {
 	case "WasmPlugin", "TrafficExtension":
 		c.plugin(p, kind, n)
 		return true
@@ -138,32 +187,36 @@ func (c *Checker) document(file string, n *yaml.Node) (known bool) {
 		return true
 	case "RequestAuthentication":
 		c.requestAuthentication(p, n)
+		c.looked++
+		return true
+	case "AuthorizationPolicy":
+		c.authorizationPolicy(p, n)
+		c.passed++
 		return true
 	case "":
+		passed := c.passed
 		if c.envoy(p, n) {
 			return true
 		}
 		filter := c.Filter
 		if filter == "" {
-			filter = filterOf(n)
+			filter = FilterOf(n)
 		}
 		if filter == "" {
+			if c.passed > passed && Member(n, "static_resources") != nil {
+				return true // a bootstrap with filters of others
+			}
 			return false
 		}
+		c.looked++
 		c.configuration(p, filter, n)
 		return true
 	}
-	return c.envoy(p, n) || kind != "EnvoyFilter" // of which other resources there are nothing is said
-}
-
-// filterOf tells by its members whose configuration it is; empty: nobody's.
-func filterOf(n *yaml.Node) string {
-	for _, f := range [...][2]string{{"limits", "rate-limit"}, {"role", "edge-stamp"}, {"providers", "jwt-scope"}, {"rules", "jwt-scope"}} {
-		if Member(n, f[0]) != nil {
-			return f[1]
-		}
+	passed := c.passed
+	if !c.envoy(p, n) {
+		c.passed = passed + 1 // as a whole: nothing is said of other resources
 	}
-	return ""
+	return true
 }
 
 // envoy looks for wasm filters in Envoy's own configuration, however deep; the configuration stands in a string.
@@ -171,15 +224,27 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 	if n == nil {
 		return false
 	}
-	if strings.HasSuffix(Text(Member(n, "@type")), "/envoy.extensions.filters.http.wasm.v3.Wasm") || strings.HasSuffix(Text(Member(n, "type_url")), "/envoy.extensions.filters.http.wasm.v3.Wasm") {
-		config := Member(n, "config")
-		if config == nil {
-			config = Member(n, "value", "config")
+	for _, name := range []string{"@type", "type_url"} {
+		if strings.HasSuffix(Text(field(n, name)), "/envoy.extensions.filters.http.wasm.v3.Wasm") {
+			config := field(n, "config")
+			if config == nil { // in a TypedStruct
+				config = field(n, "value", "config")
+			}
+			if c.envoyFilter(p, config) {
+				return true
+			}
+			c.passed++
+			return false
 		}
-		return c.envoyFilter(p, config)
 	}
+	c.chain++
+	chain := c.chain
 	for i, child := range n.Content {
 		if n.Kind != yaml.MappingNode || i%2 == 1 {
+			if n.Kind == yaml.SequenceNode && !strings.HasPrefix(p.resource, "EnvoyFilter") { // of http_filters: they stand one behind the other
+				p.chain = chain
+				p.order = i
+			}
 			found = c.envoy(p, child) || found
 		}
 	}
@@ -187,32 +252,59 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 }
 
 func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
-	value := Member(config, "configuration", "value")
-	if value == nil {
-		return false
-	}
+	value := field(config, "configuration", "value")
 	p.prefix = "configuration.value"
-	n, err := inner(value)
-	if err != nil {
+	var n *yaml.Node
+	var err error
+	switch {
+	case value == nil:
+	case value.Kind == yaml.MappingNode: // of a Struct, which Envoy hands over as JSON
+		n = value
+	case value.Kind != yaml.ScalarNode || value.ShortTag() != "!!str":
+		err = errors.New("want a string with JSON, or a Struct")
+	default:
+		n, err = inner(value)
+	}
+	filter := ours(n, Text(field(config, "vm_config", "code", "local", "filename")), Text(field(config, "name")), Text(field(config, "root_id")))
+	if filter == "" && value == nil {
+		return false // another's
+	}
+	open := ""
+	for _, v := range fields(config, "fail_open") {
+		if isTrue(v) {
+			open = "fail_open"
+		}
+	}
+	policies := fields(config, "failure_policy")
+	for _, v := range policies {
+		if Text(v) == "FAIL_OPEN" || Text(v) == "3" { // its number, which JSON of protobuf takes, too
+			open = "failure_policy"
+		}
+	}
+	if filter == "" && err != nil {
 		c.report(p, value, Error, p.prefix, err.Error())
 		return true
 	}
-	filter := filterNamed(Text(Member(config, "vm_config", "code", "local", "filename")) + " " + Text(Member(config, "name")))
 	if filter == "" {
-		filter = filterOf(n)
+		return false
 	}
-	if filter == "" {
-		return false // another's
-	}
-	if Member(config, "fail_open") != nil && Text(Member(config, "fail_open")) == "true" || Text(Member(config, "failure_policy")) == "FAIL_OPEN" {
+	if open != "" {
 		c.failOpen(p, config, filter, "failure_policy")
-	} else if Member(config, "failure_policy") == nil {
+	} else if len(policies) == 0 {
 		c.report(p, config, Warning, "failure_policy", "is not set: after a trap every request of that worker is answered 503 until Envoy is restarted; set FAIL_RELOAD")
 	}
-	if body := boundBody(filter, n); body != nil && Text(Member(config, "allow_on_headers_stop_iteration")) != "true" {
+	c.looked++
+	if err != nil || value == nil {
+		if err == nil {
+			err = errors.New("is not there: without a configuration the filter does not start")
+		}
+		c.report(p, orElse(value, config), Error, p.prefix, err.Error())
+		return true
+	}
+	if body := boundBody(filter, n); body != nil && !isTrue(field(config, "allow_on_headers_stop_iteration")) {
 		c.report(p, config, Error, "allow_on_headers_stop_iteration", "want true: the configuration binds the body, of which Envoy otherwise shows the filter nothing, and every request would run into bodyTimeout")
 	}
-	c.placeholder(p, Member(config, "vm_config", "code", "remote", "sha256"), "vm_config.code.remote.sha256")
+	c.placeholder(p, field(config, "vm_config", "code", "remote", "sha256"), "vm_config.code.remote.sha256")
 	p.root = n
 	c.configuration(p, filter, n)
 	return true
@@ -226,16 +318,6 @@ func (c *Checker) failOpen(p place, n *yaml.Node, filter, path string) {
 	c.report(p, n, Error, path, "is FAIL_OPEN: while "+filter+" cannot run, for want of its image or after a trap, every request goes on unchecked")
 }
 
-// filterNamed finds a filter's name in a path or URL.
-func filterNamed(text string) string {
-	for _, f := range Filters {
-		if strings.Contains(text, f) {
-			return f
-		}
-	}
-	return ""
-}
-
 // configuration has the filter read what is for it.
 func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
 	json, err := ToJSON(n)
@@ -243,6 +325,7 @@ func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
 		c.report(p, n, Error, p.prefix, err.Error())
 		return
 	}
+	c.found = append(c.found, Found{Filter: filter, Resource: p.called(filter), JSON: string(json)})
 	var policy interface{ Warnings() []conf.Fault }
 	switch filter {
 	case "jwt-scope":

@@ -88,6 +88,33 @@ typed_config:
       value: ` + value
 }
 
+// plugin is one of jwt-scope's, of a name.
+func plugin(name, more, config string) string {
+	return strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload+"\n  "+more, config), "name: jwt-scope,", "name: "+name+",", 1)
+}
+
+// lua is a policy of Envoy Gateway on something called route.
+func lua(kind, more string) string {
+	return "kind: EnvoyExtensionPolicy\nmetadata: {name: lua, namespace: shop}\nspec: {lua: [{type: Inline, inline: x}], targetRefs: [{kind: " + kind + ", name: route}]" + more + "}\n"
+}
+
+func asks(action string) string {
+	return "kind: AuthorizationPolicy\nmetadata: {name: p, namespace: shop}\nspec: {action: " + action + ", rules: [{when: [{key: 'request.auth.claims[a]', values: [b]}]}]}\n"
+}
+
+// chained is a list of Envoy's filters.
+func chained(configs ...string) string {
+	text := "http_filters:\n"
+	for i, config := range configs {
+		text += fmt.Sprintf("- {name: f%d, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {name: jwt-scope, failure_policy: FAIL_RELOAD, configuration: {value: %q}}}}\n", i, config)
+	}
+	return text
+}
+
+func deeper(text string) string { return "        " + strings.ReplaceAll(text, "\n", "\n        ") }
+
+const strip = scopes + "\nforward: {token: strip}"
+
 // Each case is all findings of its files, a line each; nothing else is found.
 func TestFindings(t *testing.T) {
 	for _, c := range []struct {
@@ -128,7 +155,49 @@ func TestFindings(t *testing.T) {
 		{"every listener, said", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "mode: SERVER", "ports: [{number: 80}]", 1)}, "0:12:10: warning: WasmPlugin shop/jwt-scope: spec.match: does not say which listeners"},
 		{"a gateway's listeners, by its labels", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "match: [{mode: SERVER}]", "selector: {matchLabels: {istio: ingressgateway}}", 1)}, ""},
 		{"a gateway's listeners, by its name", []string{strings.Replace(wasmPlugin("jwt-scope", "AUTHN", reload, scopes), "match: [{mode: SERVER}]", "targetRefs: [{kind: Gateway, name: edge}]", 1)}, ""},
-		{"a policy of Envoy Gateway", []string{policy("jwt-scope", scopes, "failOpen: false") + "---\n" + policy("edge-stamp", edge, "env: {hostKeys: [KEY]}")}, ""},
+		{"a policy of Envoy Gateway", []string{policy("jwt-scope", scopes, "failOpen: false") + "---\n" + strings.Replace(policy("edge-stamp", edge, "env: {hostKeys: [KEY]}"), "name: edge}]", "name: other}]", 1)}, ""},
+		{"two policies of Envoy Gateway on one target", []string{policy("jwt-scope", scopes, "failOpen: false") + "---\n" + policy("edge-stamp", edge, "env: {hostKeys: [KEY]}")}, "0:15:1: error: EnvoyExtensionPolicy shop/edge-stamp: spec.targetRefs: has a target that EnvoyExtensionPolicy shop/jwt-scope has as well"},
+		{"a policy on a route beside one on its Gateway", []string{policy("jwt-scope", scopes, "failOpen: false"), lua("HTTPRoute", "")}, "1:1:1: error: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of EnvoyExtensionPolicy shop/jwt-scope"},
+		{"a policy on a route, merged", []string{policy("jwt-scope", scopes, "failOpen: false"), lua("GRPCRoute", ", mergeType: StrategicMerge")}, ""},
+		{"a policy on a route beside a limit on its Gateway", []string{policy("rate-limit", limits, "failOpen: false"), lua("HTTPRoute", "")}, "1:1:1: warning: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of"},
+		{"a plugin that takes the token of the next away", []string{plugin("a", "priority: 20", strip), plugin("b", "priority: 10", scopes)}, "1:5:3: error: WasmPlugin shop/b: spec.pluginConfig: decides by the header authorization, which WasmPlugin shop/a before it takes away (forward.token: strip)"},
+		{"a plugin that takes the token away as the last", []string{plugin("a", "priority: 20", scopes), plugin("b", "priority: 10", strip)}, ""},
+		{"plugins whose order is that of their creation", []string{plugin("a", "priority: 10", scopes), plugin("b", "priority: 10", strip)}, "0:5:3: error: WasmPlugin shop/a: spec.pluginConfig: decides by"},
+		{"plugins of two phases", []string{strings.Replace(plugin("a", "priority: 1", strip), "AUTHN", "AUTHZ", 1), plugin("b", "priority: 0", scopes)}, ""},
+		{"a plugin of the namespace and one of a workload", []string{plugin("a", "priority: 10", strip), plugin("b", "selector: {matchLabels: {app: orders}}", scopes)}, "1:5:3: error: WasmPlugin shop/b"},
+		{"a plugin of the root namespace", []string{strings.Replace(plugin("a", "priority: 10", strip), "namespace: shop", "namespace: istio-system", 1), plugin("b", "priority: 1", scopes)}, "1:5:3: error: WasmPlugin shop/b"},
+		{"plugins of two namespaces", []string{strings.Replace(plugin("a", "priority: 10", strip), "namespace: shop", "namespace: bank", 1), plugin("b", "priority: 1", scopes)}, ""},
+		{"plugins of two workloads", []string{plugin("a", "selector: {matchLabels: {app: bills}}", strip), plugin("b", "selector: {matchLabels: {app: orders}}", scopes)}, ""},
+		{"plugins that a workload may both have", []string{plugin("a", "selector: {matchLabels: {tier: web}}\n  priority: 9", strip), plugin("b", "selector: {matchLabels: {app: orders}}", scopes)}, "1:5:3: warning: WasmPlugin shop/b"},
+		{"plugins of one target", []string{plugin("a", "targetRefs: [{kind: Gateway, name: g}]\n  priority: 9", strip), plugin("b", "targetRefs: [{name: g, kind: Gateway}, {kind: Gateway, name: h}]", scopes)}, "1:5:3: error: WasmPlugin shop/b"},
+		{"a token elsewhere", []string{plugin("a", "priority: 20", strip), plugin("b", "priority: 10", strings.Replace(scopes, "algorithms:", "token: {header: x-token}, algorithms:", 1))}, ""},
+		{"a limit by a token that is gone", []string{plugin("a", "priority: 20", strip), strings.ReplaceAll(plugin("b", "priority: 10", limits+"\n  key: [{header: Authorization}]"), "jwt-scope", "rate-limit")},
+			"1:5:3: warning: WasmPlugin shop/b: spec.pluginConfig: decides by the header authorization\n1:13:7: warning: WasmPlugin shop/b: spec.pluginConfig.limits[0].key: is chosen by clients"},
+		{"a DENY behind a plugin that takes the token away", []string{plugin("a", "priority: 20", strip), asks("DENY")}, "1:1:1: error: AuthorizationPolicy shop/p: spec: has conditions on the token, which WasmPlugin shop/a takes away"},
+		{"an ALLOW behind a plugin that takes the token away", []string{plugin("a", "priority: 20", strip), asks("ALLOW")}, "1:1:1: warning: AuthorizationPolicy shop/p: spec: has conditions on the token"},
+		{"a DENY behind a plugin that keeps the token", []string{plugin("a", "priority: 20", scopes), asks("DENY")}, ""},
+		{"two filters of a chain", []string{chained(strip, scopes)}, "0:3:180: error: configuration.value: decides by the header authorization, which jwt-scope before it takes away"},
+		{"two filters of a chain, in the right order", []string{chained(scopes, strip)}, ""},
+		{"another vendor's plugin of a name that has ours in it", []string{strings.ReplaceAll(wasmPlugin("key-rate-limit", "AUTHN", reload, "limit_by_header: x\nlimit_keys: [{key: a, query_per_second: 1}]"), "  phase", "  phase")}, ""},
+		{"another vendor's plugin of our name", []string{wasmPlugin("rate-limit", "AUTHN", reload, "limit_by_header: x")}, ""},
+		{"another vendor's rules", []string{wasmPlugin("transformer", "AUTHN", reload, "rules: [{a: b}]\nlimits: 7")}, ""},
+		{"ours by the name of its image, with mistakes", []string{wasmPlugin("my-jwt-scope", "AUTHN", reload, "rules: []\nproviders: []")}, "0:9:5: error: WasmPlugin shop/my-jwt-scope: spec.pluginConfig.rules: the list is empty\n0:10:5: error: WasmPlugin shop/my-jwt-scope: spec.pluginConfig.providers: the list is empty"},
+		{"ours by its configuration", []string{wasmPlugin("gatekeeper", "AUTHN", "failStrategy: FAIL_OPEN", scopes)}, "0:7:17: error: WasmPlugin shop/gatekeeper: spec.failStrategy: is FAIL_OPEN"},
+		{"ours by its filter", []string{wasmPlugin("gatekeeper", "AUTHN", "failStrategy: FAIL_OPEN", "filter: rate-limit\n"+limits)}, "0:7:17: warning: WasmPlugin shop/gatekeeper: spec.failStrategy: is FAIL_OPEN"},
+		{"a configuration of two", []string{scopes + "\nlimits: {tokenBytes: 100}"}, ""},
+		{"bounds of tokens alone", []string{"limits: {tokenBytes: 100}"}, "0:1:1: error: providers: is required\n0:1:1: error: rules: is required"},
+		{"its filter says so", []string{"filter: edge-stamp\nlimits: []"}, "0:1:1: error: role: is required\n0:1:1: error: rules: is required"},
+		{"an EnvoyFilter without Wasm", []string{"kind: EnvoyFilter\nmetadata: {name: a}\nspec: {configPatches: []}"}, ""},
+		{"an EnvoyFilter of another vendor", []string{"kind: EnvoyFilter\nmetadata: {name: a}\nspec:\n  configPatches:\n  - patch:\n      value:\n" + deeper(strings.NewReplacer("rate-limit", "other", "limits", "others").Replace(envoyFilter("", "'{}'")))}, ""},
+		{"fail open in the other spelling", []string{strings.NewReplacer("rate-limit", "jwt-scope", "vm_config", "vmConfig", "typed_config", "typedConfig").Replace(envoyFilter("failOpen: true", "|\n"+deeper(scopes)))}, "0:5:5: error: failure_policy: is FAIL_OPEN"},
+		{"a failure policy in the other spelling", []string{strings.ReplaceAll(envoyFilter("failurePolicy: FAIL_OPEN", "|\n"+deeper(scopes)), "rate-limit", "jwt-scope")}, "0:5:5: error: failure_policy: is FAIL_OPEN"},
+		{"a failure policy by its number", []string{strings.ReplaceAll(envoyFilter("failure_policy: 3", "|\n"+deeper(scopes)), "rate-limit", "jwt-scope")}, "0:5:5: error: failure_policy: is FAIL_OPEN"},
+		{"a failure policy in both spellings", []string{strings.ReplaceAll(envoyFilter("failurePolicy: FAIL_OPEN\n    failure_policy: FAIL_RELOAD", "|\n"+deeper(scopes)), "rate-limit", "jwt-scope")}, "0:5:5: error: failure_policy: is FAIL_OPEN"},
+		{"fail open without a configuration", []string{"kind: EnvoyFilter\nspec:\n  value:\n    '@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config: {name: jwt-scope, failOpen: yes}"},
+			"0:5:13: error: failure_policy: is FAIL_OPEN\n0:5:13: error: configuration.value: is not there"},
+		{"a good failure policy in the other spelling", []string{strings.ReplaceAll(envoyFilter("failurePolicy: FAIL_RELOAD", "|\n"+deeper(scopes)), "rate-limit", "jwt-scope")}, ""},
+		{"a TypedStruct", []string{"kind: EnvoyFilter\nspec:\n  value:\n    '@type': type.googleapis.com/udpa.type.v1.TypedStruct\n    typeUrl: type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    value: {config: {name: jwt-scope, failurePolicy: FAIL_OPEN, configuration: {value: '{}'}}}"},
+			"0:6:21: error: failure_policy: is FAIL_OPEN\n0:6:88: error: configuration.value.providers: is required\n0:6:88: error: configuration.value.rules: is required"},
 		{"a policy of Envoy Gateway that is wrong", []string{policy("jwt-scope", scopes+"\n  acess: public", "failOpen: true")},
 			"0:9:15: error: EnvoyExtensionPolicy shop/jwt-scope: spec.wasm[0].failOpen: is true: while jwt-scope\n" +
 				"0:14:9: error: EnvoyExtensionPolicy shop/jwt-scope: spec.wasm[0].config.rules[0].acess: unknown key"},
@@ -163,10 +232,19 @@ func TestFindings(t *testing.T) {
 		{"warnings of the filter", []string{limits + "\n  key: [{header: x-key}]"}, "0:4:3: warning: limits[0].key: is chosen by clients"},
 		{"warnings of a filter in a resource", []string{wasmPlugin("rate-limit", "AUTHN", reload, "{limits: [{name: a, scope: global, rate: {requests: 5, per: 1s}}], global: {cluster: r, authority: r, domain: d, onError: deny, replicas: 4}}")},
 			"0:9:133: warning: WasmPlugin shop/rate-limit: spec.pluginConfig.global.replicas: has no effect"},
-		{"no YAML", []string{"a: b: c"}, "0: error: yaml: "},
+		{"an Envoy filter with nothing", []string{envoyFilter("failure_policy: FAIL_RELOAD", `""`)}, "0:10:14: error: configuration.value: is empty"},
+		{"an Envoy filter with two documents", []string{envoyFilter("failure_policy: FAIL_RELOAD", `"limits: []\n---\nlimits: []"`)}, "0:10:14: error: configuration.value: has several documents"},
+		{"an Envoy filter with a Struct", []string{strings.Replace(envoyFilter("failure_policy: FAIL_RELOAD", "{limits: []}"), "StringValue", "Struct", 1)}, "0:10:15: error: configuration.value.limits: the list is empty"},
+		{"an Envoy filter with a number", []string{envoyFilter("failure_policy: FAIL_RELOAD", "7")}, "0:10:14: error: configuration.value: want a string with JSON"},
+		{"no YAML", []string{"a: b: c"}, "0:1:1: error: yaml: mapping values are not allowed in this context"},
+		{"no YAML behind other documents", []string{limits + "\n---\n" + limits + "\n---\nx: 1\na: b: c\n"}, "0:10:1: error: yaml: mapping values are not allowed in this context"},
+		{"no YAML between other documents", []string{"limits: []\n---\na: b: c\n---\nlimits: []\n...\n--- # the last\nx: [\n"},
+			"0:1:1: error: limits: the list is empty\n0:3:1: error: yaml: mapping values\n0:5:1: error: limits: the list is empty\n0:8:1: error: yaml: did not find expected node content"},
+		{"a key at the wrong depth", []string{"a: 1\n---\nlimits:\n- name: a\n  rate: {requests: 1, per: 1s}\n - name: b\n"}, "0:6:1: error: yaml: did not find expected"},
+		{"a directive and a mark of order", []string{"\ufeff%YAML 1.1\n---\nlimits: []\n"}, "0:3:1: error: limits: the list is empty"},
 		{"another resource", []string{"kind: Service\nmetadata: {name: a}\n"}, ""},
 		{"a list", []string{"kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: rate-limit}\n  spec: {url: 'file:///x', phase: STATS, failStrategy: FAIL_RELOAD, match: [{mode: SERVER}], pluginConfig: {limits: []}}"}, "0:6:109: error: WasmPlugin rate-limit: spec.pluginConfig.limits: the list is empty"},
-		{"an alias of itself", []string{"kind: WasmPlugin\nspec: &a [*a, *a]"}, "0: error: its aliases come to more"},
+		{"an alias of itself", []string{"kind: WasmPlugin\nspec: &a [*a, *a]"}, "0:1:1: error: its aliases come to more"},
 		{"an alias", []string{strings.Replace(limits, "per: 1s", "per: &p 1s", 1) + "\n- {name: b, rate: {requests: 1, per: *p}}"}, ""},
 		{"a TrafficExtension", []string{"kind: TrafficExtension\nmetadata: {name: a}\nspec:\n  wasm:\n    url: oci://r/rate-limit:v1\n    failStrategy: FAIL_RELOAD\n    pluginConfig: {limits: []}\n  phase: AUTHN\n  match: [{mode: SERVER}]\n"},
 			"0:5:10: warning: TrafficExtension a: spec.wasm.url: is not pinned\n0:7:20: error: TrafficExtension a: spec.wasm.pluginConfig.limits: the list is empty"},

@@ -4,59 +4,198 @@
 package advice
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Documents reads the YAML or JSON documents of a file.
-func Documents(text []byte) (list []*yaml.Node, err error) {
-	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
-		var n yaml.Node
-		switch err := d.Decode(&n); {
-		case errors.Is(err, io.EOF):
-			return list, nil
-		case err != nil:
-			return list, err
-		}
-		if len(n.Content) == 1 {
-			room := maxNodes
-			document := expanded(n.Content[0], &room, maxDepth)
-			if room < 0 {
-				return list, errors.New("its aliases come to more than people write, or to themselves")
-			}
-			list = append(list, document)
-		}
-	}
+// Unreadable is a document that is no YAML.
+type Unreadable struct {
+	Line    int // from 1; 0: not known
+	Problem string
 }
 
-// More than any file has: aliases could make a few lines into any number, or into themselves.
+func (u *Unreadable) Error() string {
+	if u.Line == 0 {
+		return u.Problem
+	}
+	return "line " + strconv.Itoa(u.Line) + ": " + u.Problem
+}
+
+// Documents reads the YAML or JSON documents of a file. The error joins an Unreadable for each that is none; the others are read.
+func Documents(text []byte) (list []*yaml.Node, err error) {
+	var faults []error
+	for _, d := range separated(string(text)) {
+		n, fault := d.read()
+		switch {
+		case fault != nil:
+			faults = append(faults, fault)
+		case n != nil:
+			list = append(list, n)
+		}
+	}
+	return list, errors.Join(faults...)
+}
+
+// Faults are the documents that Documents could not read.
+func Faults(err error) (list []*Unreadable) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			list = append(list, Faults(one)...)
+		}
+		return list
+	}
+	var u *Unreadable
+	if errors.As(err, &u) {
+		list = append(list, u)
+	}
+	return list
+}
+
+// document is the text of one, and how many lines stand before it.
+type document struct {
+	text   string
+	before int
+}
+
+// separated takes documents apart: each is read by itself, so that a fault in one hides none of the others. A line of --- or ... at its beginning is nothing else, in whatever quotes or block it stands (YAML 1.2, 9.1.2).
+func separated(text string) (list []document) {
+	text = strings.TrimPrefix(text, "\ufeff")
+	var d document
+	lines := 0
+	flush := func() {
+		if strings.TrimSpace(d.text) != "" {
+			list = append(list, d)
+		}
+	}
+	start := 0
+	for at := 0; at < len(text); {
+		end := len(text)
+		if i := strings.IndexByte(text[at:], '\n'); i >= 0 {
+			end = at + i + 1
+		}
+		line := strings.TrimRight(text[at:end], "\r\n")
+		if marks(line, "---") || marks(line, "...") {
+			// Directives belong to what comes behind.
+			if d.text = text[start:at]; !directives(d.text) {
+				flush()
+				start, d.before = at, lines
+			}
+			if marks(line, "...") {
+				start, d.before = end, lines+1
+			}
+		}
+		at = end
+		lines++
+	}
+	d.text = text[start:]
+	flush()
+	return list
+}
+
+func marks(line, mark string) bool {
+	rest, ok := strings.CutPrefix(line, mark)
+	return ok && (rest == "" || rest[0] == ' ' || rest[0] == '\t')
+}
+
+func directives(text string) bool {
+	for line := range strings.SplitSeq(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return line[0] == '%'
+		}
+	}
+	return false
+}
+
+func (d document) read() (*yaml.Node, error) {
+	var n yaml.Node
+	switch err := yaml.NewDecoder(strings.NewReader(d.text)).Decode(&n); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, d.unreadable(err)
+	case len(n.Content) != 1:
+		return nil, nil
+	}
+	room := maxExpanded
+	whole := expanded(n.Content[0], &room, maxDepth, false)
+	if room < 0 {
+		return nil, &Unreadable{d.before + 1, "its aliases come to more than people write, or to themselves"}
+	}
+	if d.before > 0 {
+		move(whole, func(line, column int) (int, int) { return line + d.before, column })
+	}
+	return whole, nil
+}
+
+var syntax = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// unreadable finds the line of a fault. yaml tells where what is wrong began, or nothing, so the first line is looked for with which the fault is there.
+func (d document) unreadable(err error) *Unreadable {
+	u := &Unreadable{Line: d.before + 1, Problem: err.Error()}
+	message := func(err error) (line int, text string) {
+		if m := syntax.FindStringSubmatch(err.Error()); m != nil {
+			line, _ = strconv.Atoi(m[1]) // 0 where it has none
+			text = m[2]
+		}
+		return line, text
+	}
+	said, problem := message(err)
+	if problem == "" {
+		return u
+	}
+	u.Problem = "yaml: " + problem
+	lines := strings.SplitAfter(d.text, "\n")
+	if said > 0 {
+		u.Line = d.before + min(said, len(lines))
+	}
+	if len(d.text) > maxSearched {
+		return u
+	}
+	for n := max(said-1, 1); n <= len(lines); n++ {
+		var part yaml.Node
+		err := yaml.Unmarshal([]byte(strings.Join(lines[:n], "")), &part)
+		if err == nil {
+			continue
+		}
+		if _, text := message(err); text == problem {
+			u.Line = d.before + n
+			break
+		}
+	}
+	return u
+}
+
 const (
-	maxNodes = 1 << 18
-	maxDepth = 1 << 8
+	maxExpanded = 1 << 18 // nodes that aliases may add: a few lines could come to any number
+	maxDepth    = 1 << 8
+	maxSearched = 1 << 17 // bytes of a document whose faulty line is looked for
 )
 
-// expanded puts copies in the places of aliases, until there is no room.
-func expanded(n *yaml.Node, room *int, depth int) *yaml.Node {
-	if *room--; depth == 0 {
+// expanded puts copies in the places of aliases, until there is no room for what they add.
+func expanded(n *yaml.Node, room *int, depth int, added bool) *yaml.Node {
+	if added {
+		*room--
+	}
+	if depth == 0 {
 		*room = -1
 	}
 	if *room < 0 {
 		return n
 	}
 	if n.Kind == yaml.AliasNode {
-		return expanded(n.Alias, room, depth-1)
+		return expanded(n.Alias, room, depth-1, true)
 	}
 	c := *n
 	c.Content = make([]*yaml.Node, len(n.Content))
 	for i := range n.Content {
-		c.Content[i] = expanded(n.Content[i], room, depth-1)
+		c.Content[i] = expanded(n.Content[i], room, depth-1, added)
 	}
 	return &c
 }
@@ -205,8 +344,13 @@ func at(n *yaml.Node, path string) *yaml.Node {
 // it is a block.
 func inner(n *yaml.Node) (*yaml.Node, error) {
 	list, err := Documents([]byte(n.Value))
-	if err != nil || len(list) != 1 {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("the text is neither JSON nor YAML: %w", err)
+	case len(list) == 0:
+		return nil, errors.New("is empty: without a configuration the filter does not start")
+	case len(list) > 1:
+		return nil, errors.New("has several documents: a filter reads one")
 	}
 	if n.Style == yaml.LiteralStyle {
 		move(list[0], func(line, column int) (int, int) { return n.Line + line, column })

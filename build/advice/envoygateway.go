@@ -18,27 +18,34 @@ func (c *Checker) extensionPolicy(p place, n *yaml.Node) {
 		c.report(p, list, Error, "spec.wasm", "want a list")
 		return
 	}
+	c.chain++
+	p.chain = c.chain
+	var filters []string
 	for i, wasm := range Items(list) {
-		c.extension(p, wasm, fmt.Sprintf("spec.wasm[%d]", i))
+		p.order = i
+		if filter := c.extension(p, wasm, fmt.Sprintf("spec.wasm[%d]", i)); filter != "" {
+			filters = append(filters, filter)
+		}
 	}
+	if len(Items(list)) == 0 {
+		c.passed++
+	}
+	c.policies = append(c.policies, extensionPolicy{place: p, node: n, filters: filters, attached: Attachments(n), merges: Text(Member(n, "spec", "mergeType")) != ""})
 }
 
-func (c *Checker) extension(p place, wasm *yaml.Node, path string) {
+// extension returns the filter that it is; empty: another vendor's.
+func (c *Checker) extension(p place, wasm *yaml.Node, path string) (filter string) {
 	code, config := Member(wasm, "code"), Member(wasm, "config")
 	kind, source := "image", Member(code, "image")
 	if source == nil && Member(code, "http") != nil {
 		kind, source = "http", Member(code, "http")
 	}
-	filter := filterNamed(Text(Member(source, "url")))
+	filter = ours(config, Text(Member(source, "url")), Text(Member(wasm, "name")))
 	if filter == "" {
-		filter = filterNamed(Text(Member(wasm, "name")))
+		c.passed++ // another's
+		return ""
 	}
-	if filter == "" && config != nil {
-		filter = filterOf(config)
-	}
-	if filter == "" {
-		return // another's
-	}
+	c.looked++
 	at := path + ".code." + kind
 	url, sum := Member(source, "url"), Member(source, "sha256")
 	switch {
@@ -49,7 +56,7 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) {
 	}
 	c.placeholder(p, url, at+".url")
 	c.placeholder(p, sum, at+".sha256")
-	if open := Member(wasm, "failOpen"); Text(open) == "true" {
+	if open := Member(wasm, "failOpen"); isTrue(open) {
 		if filter == "rate-limit" {
 			c.report(p, open, Warning, path+".failOpen", "is true: while the filter cannot run, nothing is limited")
 		} else {
@@ -58,7 +65,7 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) {
 	}
 	if config == nil {
 		c.report(p, wasm, Error, path+".config", "is required: without a configuration the filter does not start")
-		return
+		return filter
 	}
 	if filter == "edge-stamp" {
 		given := texts(Member(wasm, "env", "hostKeys"))
@@ -75,4 +82,5 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) {
 	}
 	p.prefix, p.root = path+".config", config
 	c.configuration(p, filter, config)
+	return filter
 }

@@ -22,6 +22,7 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 		if wasm := Member(spec, "wasm"); wasm != nil {
 			spec, path = wasm, "spec.wasm"
 		} else if Member(spec, "lua") != nil {
+			c.passed++
 			return
 		}
 	}
@@ -30,18 +31,13 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 		return
 	}
 	config := Member(spec, "pluginConfig")
-	filter := filterNamed(Text(Member(spec, "url")))
-	for _, other := range []string{filterNamed(Text(Member(spec, "pluginName"))), filterNamed(Text(Member(n, "metadata", "name")))} {
-		if filter == "" {
-			filter = other
-		}
-	}
-	if filter == "" && config != nil {
-		filter = filterOf(config)
-	}
+	filter := ours(config, Text(Member(spec, "url")), Text(Member(spec, "pluginName")), Text(Member(n, "metadata", "name")))
 	if filter == "" {
-		return // another's
+		c.passed++ // another's
+		return
 	}
+	c.looked++
+	p.plugin = outer
 	c.url(p, spec, path+".url")
 	switch strategy := Member(spec, "failStrategy"); Text(strategy) {
 	case "FAIL_OPEN":

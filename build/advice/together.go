@@ -25,9 +25,11 @@ func (c *Checker) together() {
 	}
 	for _, mesh := range meshes {
 		if len(edges) > 0 {
-			c.meet(edges, mesh)
+			c.stamped(edges, mesh)
 		}
 	}
+	c.chains()
+	c.displaced()
 }
 
 // trustedPayloads looks for what must overwrite the header that a client could send, and for issuers and audiences that differ from the filter's.
@@ -37,8 +39,8 @@ func (c *Checker) trustedPayloads(f configured) {
 		payload := Member(provider, "trustedPayload")
 		if payload != nil && strings.HasPrefix(f.resource, "WasmPlugin") || payload != nil && strings.HasPrefix(f.resource, "TrafficExtension") {
 			header := strings.ToLower(Text(Member(payload, "header")))
-			if !slices.ContainsFunc(c.rewrites, func(a authentication) bool { return a.header == header && a.issuer == issuer }) {
-				c.report(f.place, payload, Error, f.prefix, "trustedPayload believes the header "+header+", which clients can send, and no RequestAuthentication in these files has issuer "+issuer+" and outputPayloadToHeader: "+header+", which overwrites it")
+			if !slices.Contains(c.Assume, "requestauthentication") && !slices.ContainsFunc(c.rewrites, func(a authentication) bool { return a.header == header && a.issuer == issuer }) {
+				c.report(f.place, payload, Error, f.prefix, "trustedPayload believes the header "+header+", which clients can send, and no RequestAuthentication in these files has issuer "+issuer+" and outputPayloadToHeader: "+header+", which overwrites it; where another file brings it, give that as well, or say --assume requestauthentication")
 			}
 		}
 		audiences := texts(Member(provider, "audiences"))
@@ -53,8 +55,8 @@ func (c *Checker) trustedPayloads(f configured) {
 	}
 }
 
-// meet looks for an edge whose stamps the mesh can take.
-func (c *Checker) meet(edges []configured, mesh configured) {
+// stamped looks for an edge whose stamps the mesh can take.
+func (c *Checker) stamped(edges []configured, mesh configured) {
 	for _, trust := range Items(Member(mesh.node, "trust")) {
 		if forward := Text(Member(trust, "forwardIdp")); forward == "true" {
 			continue

@@ -125,6 +125,11 @@ func TestModules(t *testing.T) {
 		if pages := m.InitialPages(); pages > maxPages {
 			t.Errorf("%s begins with %d pages of memory, more than %d", name, pages, maxPages)
 		}
+		for filter := range modules {
+			if export := "tollgate_filter_" + strings.ReplaceAll(filter, "-", "_"); m.Exports(export) != (filter == name) {
+				t.Errorf("%s exports %s: %t", name, export, m.Exports(export))
+			}
+		}
 		for _, export := range []string{"proxy_abi_version_0_2_1", "proxy_on_memory_allocate", "proxy_on_context_create", "proxy_on_configure", "proxy_on_request_headers", "proxy_on_request_body", "proxy_on_request_trailers", "proxy_on_delete"} {
 			if !m.Exports(export) {
 				t.Errorf("%s does not export %s", name, export)
@@ -249,5 +254,36 @@ func TestNothingSkips(t *testing.T) {
 		if f != "e2e/vectors/vectors.go" && f != "build/guard/guard_test.go" {
 			t.Errorf("%s skips tests", f)
 		}
+	}
+}
+
+// Whoever compiles: the modules are compiled with the same settings, whatever stands in the environment or was written by go env -w. Where Go's modules come from stays as it is set.
+func TestSameBytes(t *testing.T) {
+	root := checkout.Root(t)
+	settings := func(env ...string) string {
+		command := exec.Command("make", "--no-print-directory", "wasm-env")
+		command.Dir, command.Env = root, append(os.Environ(), env...)
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	file := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(file, []byte("GOWASM=satconv\nGOEXPERIMENT=newinliner\nGOFLAGS=-race\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	work := filepath.Join(t.TempDir(), "go.work")
+	if err := os.WriteFile(work, []byte("go 1.25\n\nuse "+root+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	usual := settings("GOENV=off", "GOPROXY=https://proxy.golang.org")
+	for _, env := range [][]string{{"GOWASM=satconv,signext"}, {"GOEXPERIMENT=newinliner"}, {"GOFIPS140=v1.0.0"}, {"GOFLAGS=-tags=x"}, {"CGO_ENABLED=1"}, {"GOENV=" + file}, {"GOWORK=" + work}, {"GO111MODULE=auto"}} {
+		if got := settings(append([]string{"GOENV=off", "GOPROXY=https://proxy.golang.org"}, env...)...); got != usual {
+			t.Errorf("%v: compiled with\n%s, and else with\n%s", env, got, usual)
+		}
+	}
+	if got := settings("GOENV=off", "GOPROXY=off"); !strings.Contains(got, "off\n") {
+		t.Errorf("where modules come from is not what is set: %s", got)
 	}
 }

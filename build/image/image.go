@@ -71,10 +71,12 @@ const plugin = "plugin.wasm"
 // magic is what every WebAssembly module of version 1 begins with.
 const magic = "\x00asm\x01\x00\x00\x00"
 
+var errNoModule = errors.New("this is no WebAssembly module")
+
 // New makes the image of a module.
 func New(module []byte, form Form, info Info) (v1.Image, error) {
 	if !bytes.HasPrefix(module, []byte(magic)) {
-		return nil, errors.New("this is no WebAssembly module")
+		return nil, errNoModule
 	}
 	if form == Artifact {
 		description := []byte(`{"type":"envoy_proxy"}`)

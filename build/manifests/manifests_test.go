@@ -185,8 +185,16 @@ func TestCheck(t *testing.T) {
 			c.File(f, []byte(text))
 			placeholders += strings.Count(text, `sha256: "`+strings.Repeat("0", 64)+`"`)
 		}
-		found := 0
+		found, alternatives := 0, 0
 		for _, f := range c.Findings() {
+			switch {
+			case strings.Contains(f.Problem, "decides by the header x-edge-stamp") && strings.HasPrefix(f.File, "edge-stamp/"):
+				alternatives++ // of which a pod has one: they say so, and check says why
+				continue
+			case strings.HasPrefix(f.Problem, "takes the place of EnvoyExtensionPolicy edge/tollgate") && f.Severity == advice.Warning:
+				alternatives++
+				continue
+			}
 			if f.Severity != advice.Warning || !strings.HasPrefix(f.Problem, "is a placeholder") {
 				t.Error(f)
 			} else {
@@ -195,6 +203,9 @@ func TestCheck(t *testing.T) {
 		}
 		if found != placeholders {
 			t.Errorf("%s: %d placeholders are found of %d", name, found, placeholders)
+		}
+		if alternatives == 0 && name != "envoy" {
+			t.Errorf("%s: it is not told that two of them exclude each other", name)
 		}
 		if name != "envoy" && found < 4 || len(files) < 2 {
 			t.Errorf("%s: %d files with %d placeholders: the test tests nothing", name, len(files), found)

@@ -22,11 +22,51 @@ type security struct {
 	rules     []*object
 	hasRules  bool // there is an authorization
 	allow     bool // its defaultAction
+
+	attached []advice.Attachment
+}
+
+// extension is an EnvoyExtensionPolicy that is there already.
+type extension struct {
+	*source
+	attached []advice.Attachment
+	merges   bool
+}
+
+func (m *Migrator) extensionPolicy(s *source) {
+	m.extensions = append(m.extensions, &extension{s, advice.Attachments(s.root), advice.Text(advice.Member(s.root, "spec", "mergeType")) != ""})
+}
+
+// alone reports whether the EnvoyExtensionPolicy that would be made of a SecurityPolicy applies where that did, and is told apart from other policies.
+func (m *Migrator) alone(s *security) bool {
+	alone := true
+	for _, o := range m.securities {
+		if o != s && advice.Attached(s.attached, o.attached, advice.Attachment.Same) {
+			s.fault(value{path: "spec.targetRefs"}, "has a target that "+o.id()+" has as well, and Envoy Gateway applies the older of the two, which cannot be seen here: leave one out")
+			alone = false
+		}
+	}
+	for _, e := range m.extensions {
+		switch {
+		case e.namespace == s.namespace && e.name == "jwt-scope-"+s.name: // made before, and replaced
+		case advice.Attached(s.attached, e.attached, advice.Attachment.Same):
+			s.fault(value{path: "spec.targetRefs"}, "has a target that "+e.id()+" has as well, and Envoy Gateway applies one EnvoyExtensionPolicy to a target: what would be made of this one could be the one that is left out. Migrate this policy by itself, and put the entry of wasm into "+e.id())
+			alone = false
+		case !e.merges && advice.Attached(e.attached, s.attached, advice.Attachment.Displaces):
+			s.fault(value{path: "spec.targetRefs"}, "has its tokens verified on what "+e.id()+" is attached to, too, but an EnvoyExtensionPolicy made of it would not be applied there: the narrower "+e.id()+" takes its place, and has no mergeType. "+
+				"Say mergeType there (Envoy Gateway 1.9), or migrate this policy by itself and put the entry of wasm into both")
+			alone = false
+		case advice.Attached(s.attached, e.attached, advice.Attachment.Displaces):
+			s.report(value{path: "spec.targetRefs"}, advice.Error, "what is made of it takes the place of "+e.id()+", which is attached to the Gateway: put what that has into it, too")
+		}
+	}
+	return alone
 }
 
 func (m *Migrator) securityPolicy(s *source) {
 	spec := s.object(value{node: advice.Member(s.root, "spec"), path: "spec"})
 	p := &security{source: s, selection: selection{namespace: s.namespace, gateway: true, name: s.name}}
+	p.attached = advice.Attachments(s.root)
 	for _, name := range []string{"targetRef", "targetRefs", "targetSelectors"} {
 		if v := spec.at(name); v.node != nil {
 			p.selection.parts = append(p.selection.parts, part{name, v.node})
@@ -105,7 +145,7 @@ func (s *source) jwtProvider(r *object) issuer {
 	p.cookies, p.parameters = extract.texts("cookies"), extract.texts("params")
 	extract.end()
 	r.end()
-	return p
+	return p.withPlaces()
 }
 
 // addSecurity adds the rules of an authorization, of which the first that fits decides.

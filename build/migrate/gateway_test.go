@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/migrate/policytest"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 )
@@ -124,7 +125,7 @@ func randomGateway(r *rand.Rand, exact bool) (rules []gRule) {
 		if r.IntN(3) > 0 {
 			o := &gOperation{}
 			if r.IntN(2) == 0 {
-				o.Methods = some(r, []string{"GET", "POST"})
+				o.Methods = policytest.Some(r, []string{"GET", "POST"})
 			}
 			if r.IntN(3) > 0 {
 				o.Path = &gPath{Type: []string{"", "PathPrefix", "Exact"}[r.IntN(3)], Value: []string{"/", "/a", "/a/", "/a/b", "/x"}[r.IntN(5)], Invert: r.IntN(4) == 0}
@@ -139,10 +140,10 @@ func randomGateway(r *rand.Rand, exact bool) (rules []gRule) {
 			if r.IntN(4) > 0 {
 				p.JWT = &gJWT{Provider: fmt.Sprintf("idp%d", 1+r.IntN(2))}
 				if r.IntN(2) == 0 {
-					p.JWT.Scopes = some(r, []string{"r", "w"})
+					p.JWT.Scopes = policytest.Some(r, []string{"r", "w"})
 				}
 				if r.IntN(2) == 0 {
-					p.JWT.Claims = []gClaim{{"role", some(r, []string{"a", "b"})}}
+					p.JWT.Claims = []gClaim{{"role", policytest.Some(r, []string{"a", "b"})}}
 				}
 			}
 			rule.Principal = p
@@ -197,5 +198,38 @@ func TestGatewayNeverLessStrict(t *testing.T) {
 	t.Logf("%d without a loss, %d requests refused that Envoy Gateway admits", exactly, stricter)
 	if exactly < 30 || stricter == 0 {
 		t.Error("the policies show too little")
+	}
+}
+
+// An EnvoyExtensionPolicy that is there already may keep what is made of a SecurityPolicy from being applied where that was.
+func TestBesideExtensions(t *testing.T) {
+	at := func(text, ref string) string {
+		return strings.Replace(text, "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}", ref, 1)
+	}
+	lua := func(ref, more string) string {
+		return "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyExtensionPolicy, metadata: {name: lua, namespace: shop}, spec: {targetRefs: [" + ref + "]" + more + ", lua: [{type: Inline, inline: x}]}}\n---\n"
+	}
+	const gateway, other, route, listener = "{group: gateway.networking.k8s.io, kind: Gateway, name: edge}", "{group: gateway.networking.k8s.io, kind: Gateway, name: other}", "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}",
+		"{name: edge, kind: Gateway, group: gateway.networking.k8s.io, sectionName: https}"
+	for _, c := range []struct {
+		name, text, want string
+		configurations   int
+	}{
+		{"alone", at(envoyGateway(t, "", ""), gateway), "", 1},
+		{"one on a route", at(envoyGateway(t, "", ""), gateway) + lua(route, ""), "error: SecurityPolicy shop/policy: spec.targetRefs: has its tokens verified on what EnvoyExtensionPolicy shop/lua is attached to", 0},
+		{"one on a route in another namespace", at(envoyGateway(t, "", ""), gateway) + strings.Replace(lua(route, ""), "namespace: shop", "namespace: bank", 1), "EnvoyExtensionPolicy bank/lua", 0},
+		{"one on a route, merged", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: StrategicMerge"), "", 1},
+		{"one on a listener", at(envoyGateway(t, "", ""), gateway) + lua(listener, ""), "has its tokens verified on what EnvoyExtensionPolicy shop/lua is attached to", 0},
+		{"one on routes that are selected", at(envoyGateway(t, "", ""), gateway) + strings.Replace(lua("", ""), "targetRefs: []", "targetSelectors: [{kind: HTTPRoute, matchLabels: {a: b}}]", 1), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on the same", at(envoyGateway(t, "", ""), gateway) + lua(gateway, ""), "has a target that EnvoyExtensionPolicy shop/lua has as well", 0},
+		{"one on another Gateway", at(envoyGateway(t, "", ""), gateway) + lua(other, ""), "", 1},
+		{"one on the Gateway of the route", envoyGateway(t, "", "") + lua(gateway, ""), "takes the place of EnvoyExtensionPolicy shop/lua", 1},
+		{"two SecurityPolicies on one target", envoyGateway(t, "", "") + envoyGateway(t, "", "authorization: {}"), "has a target that SecurityPolicy shop/policy-2 has as well", 0},
+		{"two SecurityPolicies, of a Gateway and of a route", envoyGateway(t, "", "") + at(envoyGateway(t, "", ""), gateway), "", 2},
+	} {
+		r := migrateText(c.text)
+		if len(r.Configurations) != c.configurations || !strings.Contains(lines(r.Findings), c.want) || c.want == "" && strings.Contains(lines(r.Findings), "error:") {
+			t.Errorf("%s: %d configurations; want %q:\n%s", c.name, len(r.Configurations), c.want, lines(r.Findings))
+		}
 	}
 }

@@ -4,6 +4,7 @@
 package migrate
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -16,22 +17,22 @@ import (
 // authentication is a RequestAuthentication.
 type authentication struct {
 	*source
-	selection selection
-	issuers   []issuer
+	selections []selection
+	issuers    []issuer
 }
 
 // authorization is an AuthorizationPolicy.
 type authorization struct {
 	*source
-	selection selection
-	action    value
-	dryRun    bool
-	rules     []*object
+	selections []selection
+	action     value
+	dryRun     bool
+	rules      []*object
 }
 
 func (m *Migrator) requestAuthentication(s *source) {
 	spec := s.object(value{node: advice.Member(s.root, "spec"), path: "spec"})
-	a := &authentication{source: s, selection: s.selection(spec)}
+	a := &authentication{source: s, selections: s.selections(spec)}
 	rules := spec.objects("jwtRules")
 	for _, r := range rules {
 		name := s.name
@@ -60,12 +61,12 @@ func (s *source) jwtRule(r *object, name string) issuer {
 	}
 	p.delimited = unique(append([]string{"scope", "permission"}, words(r.texts("spaceDelimitedClaims"))...))
 	r.end()
-	return p
+	return p.withPlaces()
 }
 
 func (m *Migrator) authorizationPolicy(s *source) {
 	spec := s.object(value{node: advice.Member(s.root, "spec"), path: "spec"})
-	a := &authorization{source: s, selection: s.selection(spec), action: spec.text("action"), rules: spec.objects("rules")}
+	a := &authorization{source: s, selections: s.selections(spec), action: spec.text("action"), rules: spec.objects("rules")}
 	a.dryRun = advice.Text(advice.Member(s.root, "metadata", "annotations", "istio.io/dry-run")) == "true"
 	if a.action.text == "CUSTOM" {
 		spec.at("provider") // of no meaning to others
@@ -93,6 +94,7 @@ func (p *plan) add(policies []*authorization) {
 				continue
 			}
 			p.allowDefault = p.allowDefault && action != "ALLOW"
+			p.admits = p.admits || action == "ALLOW"
 			for _, r := range a.rules {
 				t := &translation{plan: p, source: a.source, allow: action == "ALLOW"}
 				if action == "CUSTOM" {
@@ -104,6 +106,9 @@ func (p *plan) add(policies []*authorization) {
 		}
 	}
 	for _, a := range policies {
+		if a.refusesTCP() {
+			a.report(value{path: "spec"}, advice.Warning, "Istio also holds connections that are not HTTP against this policy, and refuses them; a WasmPlugin sees HTTP only: where the workload has TCP ports, let a policy for these stay")
+		}
 		switch {
 		case a.dryRun:
 			a.report(value{path: "metadata.annotations"}, advice.Note, "decides nothing, by istio.io/dry-run, and is left out; a rule's mode: shadow is jwt-scope's")
@@ -111,6 +116,18 @@ func (p *plan) add(policies []*authorization) {
 			a.report(a.action, advice.Note, "AUDIT decides nothing: let this policy stay")
 		}
 	}
+}
+
+// refusesTCP reports whether Istio refuses connections of other protocols by the policy (istio/istio, pilot/pkg/security/authz/model/model.go: Generate): a rule that asks of HTTP admits none, and refuses every one that fits
+// what is left of it.
+func (a *authorization) refusesTCP() bool {
+	switch a.action.text {
+	case "", "ALLOW":
+		return !a.dryRun && !slices.ContainsFunc(a.rules, func(r *object) bool { return r.node == nil || len(r.node.Content) == 0 })
+	case "DENY":
+		return !a.dryRun && len(a.rules) > 0
+	}
+	return false
 }
 
 // translation is of one rule, for one workload.
@@ -509,10 +526,24 @@ func (t *translation) path(v value, grow bool) (p paths, ok bool) {
 		t.lost(v, "has no counterpart among jwt-scope's path patterns: name the paths, or /orders/* for everything below one")
 		return around(text), grow
 	}
+	if literal := strings.NewReplacer("{*}", "", "{**}", "").Replace(strings.TrimSuffix(text, "*")); !grow && strings.ContainsFunc(literal, escapes) {
+		t.report(v, advice.Warning, "Istio compares the path as it is sent, jwt-scope with its escapes decoded, as servers do: "+escaped(literal)+" is this path, too")
+	}
 	if p.tail && len(p.segments) > 0 {
 		itself := p.pattern
 		itself.tail = false
 		p.except = &itself
 	}
 	return p, true
+}
+
+// escapes reports whether a character may be sent as an escape that Envoy's normalize_path leaves: those that RFC 3986 does not call unreserved.
+func escapes(c rune) bool {
+	return c != '/' && c != '-' && c != '.' && c != '_' && c != '~' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+}
+
+// escaped is a path with its first such character as an escape.
+func escaped(path string) string {
+	i := strings.IndexFunc(path, escapes)
+	return fmt.Sprintf("%s%%%02X%s", path[:i], path[i], path[i+1:])
 }

@@ -26,8 +26,10 @@ type plan struct {
 	issuers      []issuer
 	scopeClaim   string // whose values are the tokens' scopes
 	clauses      []clause
-	allowDefault bool // where no clause fits
-	needToken    bool // a place of tokens is not looked at, so nobody may pass for having none
+	allowDefault bool     // where no clause fits
+	admits       bool     // there is an ALLOW policy
+	needToken    bool     // a place of tokens is not looked at, so nobody may pass for having none
+	blocked      []issuer // whose tokens stand in places where a token that passes may not: they are found there, and refused
 }
 
 // outcome is what a rule of jwt-scope can say.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/migrate/policytest"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
@@ -33,7 +33,7 @@ type ask struct {
 	inside             bool // where jwt-scope does not look: its address is one of the blocks
 }
 
-func issuerURL(n int) string { return fmt.Sprintf("https://issuer%d.example", n) }
+var issuerURL = policytest.IssuerURL
 
 // tokens are signed once.
 var tokens = map[string]string{}
@@ -72,202 +72,17 @@ func admits(t testing.TB, p *scope.Policy, a ask) bool {
 	return d.Verdict().Admits()
 }
 
-// The rest is Istio, once more and as plainly as can be: policies as they are written, asked one after the other.
-
-type iRule struct {
-	From []iFrom `json:"from,omitempty"`
-	To   []iTo   `json:"to,omitempty"`
-	When []iWhen `json:"when,omitempty"`
+func (a ask) public() policytest.Ask {
+	return policytest.Ask{Host: a.host, Method: a.method, Path: a.path, Issuer: a.issuer, Claims: a.claims, Inside: a.inside}
 }
 
-type iFrom struct {
-	Source map[string][]string `json:"source"`
-}
-
-type iTo struct {
-	Operation map[string][]string `json:"operation"`
-}
-
-type iWhen struct {
-	Key       string   `json:"key"`
-	Values    []string `json:"values,omitempty"`
-	NotValues []string `json:"notValues,omitempty"`
-}
-
-type iPolicy struct {
-	Action string  `json:"action"`
-	Rules  []iRule `json:"rules"`
-}
-
-func istioAdmits(policies []iPolicy, a ask) bool {
-	admitted, asked := false, false
-	for _, p := range policies {
-		for _, r := range p.Rules {
-			fits := r.fits(a)
-			if fits && p.Action == "DENY" {
-				return false
-			}
-			admitted = admitted || fits && p.Action == "ALLOW"
-		}
-		asked = asked || p.Action == "ALLOW"
-	}
-	return admitted || !asked
-}
-
-func (r iRule) fits(a ask) bool {
-	from := len(r.From) == 0 || slices.ContainsFunc(r.From, func(f iFrom) bool {
-		s := f.Source
-		return every(s, "requestPrincipals", a.isPrincipal) && every(s, "ipBlocks", func(string) bool { return a.inside })
-	})
-	to := len(r.To) == 0 || slices.ContainsFunc(r.To, func(o iTo) bool {
-		return every(o.Operation, "hosts", func(v string) bool { return plain(v, a.host) }) && every(o.Operation, "methods", func(v string) bool { return plain(v, a.method) }) &&
-			every(o.Operation, "paths", func(v string) bool { return isPath(v, a.path) })
-	})
-	return from && to && !slices.ContainsFunc(r.When, func(w iWhen) bool { return !w.fits(a) })
-}
-
-// every asks a list and the list of what must not be.
-func every(m map[string][]string, name string, is func(string) bool) bool {
-	list, not := m[name], m["not"+strings.ToUpper(name[:1])+name[1:]]
-	return (len(list) == 0 || slices.ContainsFunc(list, is)) && !slices.ContainsFunc(not, is)
-}
-
-func plain(pattern, text string) bool {
-	switch {
-	case pattern == "*":
-		return text != ""
-	case strings.HasPrefix(pattern, "*"):
-		return strings.HasSuffix(text, pattern[1:])
-	case strings.HasSuffix(pattern, "*"):
-		return strings.HasPrefix(text, strings.TrimSuffix(pattern, "*"))
-	}
-	return pattern == text
-}
-
-func isPath(pattern, path string) bool {
-	if strings.Contains(pattern, "{") {
-		regex := strings.NewReplacer(`\{\*\}`, `[^/]+`, `\{\*\*\}`, `.*`).Replace(regexp.QuoteMeta(pattern))
-		return regexp.MustCompile("^" + regex + "$").MatchString(path)
-	}
-	return plain(pattern, path)
-}
-
-func (a ask) isPrincipal(v string) bool {
-	iss, sub := "", ""
-	if a.issuer > 0 {
-		iss = issuerURL(a.issuer)
-		sub, _ = a.claims["sub"].(string)
-	}
-	if v == "*" {
-		return iss != "" && sub != ""
-	}
-	i := strings.LastIndex(v, "/")
-	return plain(v[:i], iss) && plain(v[i+1:], sub)
-}
-
-func (w iWhen) fits(a ask) bool {
-	name := strings.TrimSuffix(strings.TrimPrefix(w.Key, "request.auth.claims["), "]")
-	var items []string
-	switch v := a.claims[name].(type) {
-	case string:
-		items = []string{v}
-		if name == "scope" || name == "permission" {
-			items = strings.Split(v, " ")
-		}
-	case []string:
-		items = v
-	}
-	if a.issuer == 0 {
-		items = nil
-	}
-	is := func(pattern string) bool {
-		return slices.ContainsFunc(items, func(item string) bool { return plain(pattern, item) })
-	}
-	return (len(w.Values) == 0 || slices.ContainsFunc(w.Values, is)) && !slices.ContainsFunc(w.NotValues, is)
-}
-
-// some picks from a list; exact leaves out what has no counterpart.
-func some(r *rand.Rand, list []string) []string {
-	picked := []string{list[r.IntN(len(list))]}
-	if r.IntN(3) == 0 {
-		picked = append(picked, list[r.IntN(len(list))])
-	}
-	return unique(picked)
-}
-
-func randomPolicies(r *rand.Rand, exact bool) (list []iPolicy) {
-	paths := []string{"/a", "/a/*", "/a/b", "/a/{*}/c", "/a/b/{**}", "/{*}/b", "*", "/", "/*", "/a/", "/a/b/*", "/{*}/{*}"}
-	hosts := []string{"x.example.com", "*.example.com", "*"}
-	methods := []string{"GET", "POST", "*"}
-	principals := []string{"*", issuerURL(1) + "/*", issuerURL(2) + "/*", issuerURL(1) + "/ann", "*/bob"}
-	roles, scopes := []string{"a", "b"}, []string{"r", "w"}
-	if !exact {
-		paths = append(paths, "/a*", "*b", "/a/{**}/c", "/a/b*")
-		hosts = append(hosts, "x.*", "*example.com")
-		methods = append(methods, "P*")
-		principals = append(principals, issuerURL(1)+"/a*", "*example/ann")
-		roles, scopes = append(roles, "a*", "*b", "*"), append(scopes, "r*", "*")
-	}
-	for range 1 + r.IntN(3) {
-		p := iPolicy{Action: []string{"ALLOW", "DENY"}[r.IntN(2)], Rules: []iRule{}}
-		for range r.IntN(4) {
-			var rule iRule
-			for range r.IntN(3) {
-				o := map[string][]string{}
-				for i, name := range []string{"paths", "hosts", "methods", "notPaths", "notHosts", "notMethods"} {
-					if r.IntN(2) == 0 && (name == "paths" || r.IntN(3) == 0) {
-						o[name] = some(r, [][]string{paths, hosts, methods}[i%3])
-					}
-				}
-				rule.To = append(rule.To, iTo{o})
-			}
-			for range r.IntN(2) {
-				s := map[string][]string{[]string{"requestPrincipals", "notRequestPrincipals"}[r.IntN(2)]: some(r, principals)}
-				if !exact && r.IntN(3) == 0 {
-					s["ipBlocks"] = []string{"10.0.0.0/8"}
-				}
-				rule.From = append(rule.From, iFrom{s})
-			}
-			for range r.IntN(3) {
-				w := iWhen{Key: "request.auth.claims[role]", Values: some(r, roles)}
-				if r.IntN(2) == 0 {
-					w = iWhen{Key: "request.auth.claims[scope]", Values: some(r, scopes)}
-				} else if !exact && r.IntN(5) == 0 {
-					w = iWhen{Key: "request.auth.claims[permission]", Values: some(r, scopes)}
-				}
-				if r.IntN(3) == 0 {
-					w.Values, w.NotValues = nil, w.Values
-				}
-				rule.When = append(rule.When, w)
-			}
-			p.Rules = append(p.Rules, rule)
-		}
-		list = append(list, p)
-	}
-	return list
+func private(a policytest.Ask) ask {
+	return ask{host: a.Host, method: a.Method, path: a.Path, issuer: a.Issuer, claims: a.Claims, inside: a.Inside}
 }
 
 func asks() (list []ask) {
-	tokens := []ask{
-		{},
-		{issuer: 1},
-		{issuer: 1, claims: map[string]any{"sub": "ann", "scope": "r"}},
-		{issuer: 1, claims: map[string]any{"sub": "bob", "scope": "w r", "role": "a"}},
-		{issuer: 1, claims: map[string]any{"sub": "bob", "scope": []string{"rr"}, "role": []string{"b", "ab"}, "permission": "r"}},
-		{issuer: 1, claims: map[string]any{"sub": "", "role": "ab", "permission": "w"}},
-		{issuer: 2, claims: map[string]any{"sub": "ann", "role": []string{"a", "b"}}},
-		{issuer: 2, claims: map[string]any{"sub": "eve", "scope": "r", "role": ""}},
-		{issuer: 2, claims: map[string]any{"scope": "w", "role": "b"}},
-	}
-	for _, host := range []string{"x.example.com", "y.example.com", "example.com", "x.example.org"} {
-		for _, method := range []string{"GET", "POST", "PUT"} {
-			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/x/c", "/a/x/c/d", "/x/b", "/ab", "/a/bb", "/x"} {
-				for i, a := range tokens {
-					a.host, a.method, a.path, a.inside = host, method, path, (i+len(path))%2 == 0
-					list = append(list, a)
-				}
-			}
-		}
+	for _, a := range policytest.Asks() {
+		list = append(list, private(a))
 	}
 	return list
 }
@@ -278,7 +93,7 @@ func TestNeverLessStrict(t *testing.T) {
 	made, exactly, stricter := 0, 0, 0
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		policies := randomPolicies(r, seed%2 == 0)
+		policies := policytest.RandomPolicies(r, seed%2 == 0)
 		text := authenticationWithKeys(t)
 		for i, p := range policies {
 			spec, err := json.Marshal(p)
@@ -305,7 +120,7 @@ func TestNeverLessStrict(t *testing.T) {
 			exactly++
 		}
 		for _, a := range list {
-			ours, istios := admits(t, p, a), istioAdmits(policies, a)
+			ours, istios := admits(t, p, a), policytest.Admits(policies, a.public())
 			if ours && !istios {
 				t.Fatalf("seed %d: %+v is admitted, and Istio refuses it:\n%s\n%s\n%v", seed, a, text, result.Configurations[0].JSON, result.Findings)
 			}

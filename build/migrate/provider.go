@@ -14,6 +14,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/jose"
 )
 
 // issuer is what an original says of the tokens of one issuer.
@@ -36,6 +37,8 @@ type issuer struct {
 	delimited  []string // claims that are split at spaces
 	skew       string
 	gateway    bool // Envoy Gateway's, not Istio's
+	uncertain  bool // Istio may not take its tokens here
+	defaulted  bool // the places are those where Envoy looks when none is named
 }
 
 type tokenHeader struct {
@@ -52,12 +55,17 @@ func (p *plan) take(list []issuer) {
 		case one.issuer.text == "":
 			one.from.report(one.at, advice.Error, "has no issuer, and jwt-scope finds a token's keys by its iss: name the issuer; until then its tokens are refused, and so is every request without a token")
 			p.needToken = true
+			p.blocked = append(p.blocked, one)
 		case i >= 0 && p.issuers[i].says() == one.says():
 			// The same, in another resource.
+		case i >= 0 && p.issuers[i].core() == one.core() && p.issuers[i].uncertain == one.uncertain:
+			p.issuers[i].addPlaces(one)
 		case i >= 0:
+			p.blocked = append(p.blocked, one)
 			one.from.report(one.at, advice.Error, "its issuer has a provider already, of "+p.issuers[i].from.id()+", and a token's iss selects one: what only this one admits is refused, and so is every request without a token")
 			p.needToken = true
 		case len(p.issuers) == 64:
+			p.blocked = append(p.blocked, one)
 			one.from.report(one.at, advice.Error, "is beyond the 64 issuers that are carried over: its tokens are refused, and so is every request without a token")
 			p.needToken = true
 		default:
@@ -71,18 +79,59 @@ func (p *plan) take(list []issuer) {
 	}
 }
 
+// refuseTheUncertain has no token pass of an issuer that Istio may not know here.
+func (p *plan) refuseTheUncertain() {
+	for i, one := range p.issuers {
+		if one.uncertain {
+			one.from.report(one.at, advice.Error, "may be for the same proxies as a policy with targetRefs, or not, which cannot be seen here: its tokens are refused there")
+			p.clauses = append(p.clauses, clause{one.from, one.at, false, area{}, p.issuedBy(1 << i)})
+		}
+	}
+}
+
 // says is what is said of the issuer, wherever it stands.
 func (one issuer) says() string {
-	var headers, claims []string
+	var headers []string
 	for _, h := range one.headers {
-		headers = append(headers, h.name.text, h.prefix)
+		headers = append(headers, strings.ToLower(h.name.text), h.prefix)
 	}
+	return one.core() + fmt.Sprintf("%q", []any{headers, words(one.cookies), words(one.parameters)})
+}
+
+// core is what is said of the issuer but for where its tokens stand.
+func (one issuer) core() string {
+	var claims []string
 	for _, c := range one.claims {
 		claims = append(claims, c.claim.text, c.header.text)
 	}
 	return fmt.Sprintf("%q", []any{
-		one.issuer.text, words(one.audiences), one.keysURI.text, one.keys.text, headers, words(one.cookies), words(one.parameters), fmt.Sprint(one.keep), one.payload.text, claims, one.delimited, one.provider,
+		one.issuer.text, words(one.audiences), one.keysURI.text, one.keys.text, fmt.Sprint(one.keep), one.payload.text, claims, one.delimited, one.provider,
 	})
+}
+
+// addPlaces has tokens found in another's places, too.
+func (one *issuer) addPlaces(o issuer) {
+	one.headers = slices.Concat(one.headers, o.headers)
+	one.cookies, one.parameters = slices.Concat(one.cookies, o.cookies), slices.Concat(one.parameters, o.parameters)
+}
+
+// elsewhere is a provider of nobody: a token that Istio would find and decide by, where the providers do not look, is found, and refused.
+func (p *plan) elsewhere() *yaml.Node {
+	all := p.blocked[0]
+	all.headers, all.cookies, all.parameters = nil, nil, nil
+	for _, one := range p.blocked {
+		all.addPlaces(one)
+	}
+	all.name, all.defaulted = uniqueName(p.names(), "refused", "refused"), false
+	return mapping(entryOf("name", all.name), entryOf("issuer", "urn:tollgate:refused"), entryOf("anyAudience", true), entryOf("jwks", none(all)), entryOf("token", p.places(all)))
+}
+
+func (p *plan) names() map[string]bool {
+	names := map[string]bool{}
+	for _, one := range p.issuers {
+		names[one.name] = true
+	}
+	return names
 }
 
 // uniqueName makes a name of text that jwt-scope takes and that is not in use.
@@ -154,7 +203,11 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 		}
 		if documents, err := advice.Documents([]byte(one.keys.text)); err == nil && len(documents) == 1 && documents[0].Kind == yaml.MappingNode {
 			for _, key := range advice.Items(advice.Member(documents[0], "keys")) {
-				algorithms = append(algorithms, algorithmsOf(key)...)
+				for _, name := range algorithmsOf(key) {
+					if _, known := jose.ParseAlgorithm(name); known {
+						algorithms = append(algorithms, name)
+					}
+				}
 			}
 			if len(algorithms) > 0 {
 				return unique(algorithms), mapping(entryOf("inline", flow(documents[0])))
@@ -193,7 +246,35 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 			one.from.report(one.timeout, advice.Note, "a fetch may take from 10ms to 30s: left at 2s")
 		}
 	}
-	return nil, mapping(entryOf("remote", remote))
+	if better, certificates := jwksOf(u); certificates {
+		problem := "looks like certificates by kid, which Istio reads and jwt-scope does not: it wants a JWK Set, and every token would be answered 503"
+		if better != "" {
+			problem += "; the issuer's is at " + better
+		}
+		one.from.report(one.keysURI, advice.Warning, problem)
+	}
+	return published, mapping(entryOf("remote", remote))
+}
+
+// published are the algorithms that a published key may be for. jwt_authn asks the key alone, and so does jwt-scope, where all are allowed: an algorithm has to fit the key. Secrets (HS*) are not published.
+var published = slices.DeleteFunc(jose.AlgorithmNames(), func(name string) bool { return strings.HasPrefix(name, "HS") })
+
+// jwksOf tells of addresses under which issuers publish certificates in PEM, by kid, and where they have the same keys as a JWK Set.
+func jwksOf(u *url.URL) (better string, certificates bool) {
+	const google, metadata = "www.googleapis.com", "/robot/v1/metadata/"
+	switch rest, isMetadata := strings.CutPrefix(u.Path, metadata+"x509/"); {
+	case u.Hostname() == google && isMetadata && rest == "securetoken@system.gserviceaccount.com":
+		return "https://" + google + "/service_accounts/v1/jwk/" + rest, true
+	case u.Hostname() == google && isMetadata:
+		return "https://" + google + metadata + "jwk/" + rest, true
+	case u.Hostname() == google && (u.Path == "/oauth2/v1/certs" || u.Path == "/oauth2/v1/certs/"):
+		return "https://" + google + "/oauth2/v3/certs", true
+	case u.Hostname() == "www.gstatic.com" && u.Path == "/iap/verify/public_key":
+		return "https://www.gstatic.com/iap/verify/public_key-jwk", true
+	case strings.Contains(u.Path, "/x509/") || strings.HasSuffix(u.Path, ".pem") || strings.HasSuffix(u.Path, ".crt") || strings.HasSuffix(u.Path, "/oauth2/v1/certs"):
+		return "", true
+	}
+	return "", false
 }
 
 // none is a key set that no proxy has: what it would verify is refused, and where its tokens stand is known.
@@ -219,12 +300,20 @@ func algorithmsOf(key *yaml.Node) []string {
 	return nil
 }
 
+var bearer = tokenHeader{value{text: "authorization"}, "Bearer "}
+
+// withPlaces names the places where Envoy looks when none is named.
+func (one issuer) withPlaces() issuer {
+	if len(one.headers) == 0 && len(one.parameters) == 0 && len(one.cookies) == 0 {
+		one.headers, one.parameters, one.defaulted = []tokenHeader{bearer}, []value{{text: "access_token"}}, true
+	}
+	return one
+}
+
 // places are where tokens stand. Where nothing is said, jwt_authn looks at two.
 func (p *plan) places(one issuer) *yaml.Node {
-	bearer := tokenHeader{value{text: "authorization"}, "Bearer "}
 	headers, parameters := one.headers, one.parameters
-	if len(headers) == 0 && len(parameters) == 0 && len(one.cookies) == 0 {
-		headers, parameters = []tokenHeader{bearer}, []value{{text: "access_token"}}
+	if one.defaulted {
 		one.from.report(one.at, advice.Note, "names no place of tokens, and then Envoy looks at the header Authorization and at the parameter access_token of the query: leave the latter out where no client uses it")
 	}
 	var list []*yaml.Node
@@ -298,7 +387,11 @@ func isParameter(s string) bool {
 
 // forward is what the service behind is told. jwt-scope says it once for all issuers. ok is false where that could have a service believe what a client sends.
 func (p *plan) forward() (_ *yaml.Node, ok bool) {
-	first := p.issuers[0]
+	certain := slices.DeleteFunc(slices.Clone(p.issuers), func(one issuer) bool { return one.uncertain })
+	if len(certain) == 0 {
+		certain = p.issuers
+	}
+	first := certain[0]
 	token := "strip"
 	if first.keep {
 		token = "keep"
@@ -308,7 +401,7 @@ func (p *plan) forward() (_ *yaml.Node, ok bool) {
 	var payload string
 	var claims []written
 	var nodes []*yaml.Node
-	for i, one := range p.issuers {
+	for i, one := range certain {
 		if one.keep != first.keep {
 			one.from.report(one.at, advice.Error, "forwardOriginalToken differs between the issuers, and jwt-scope has it once for all: no token is forwarded")
 			token = "strip"
@@ -337,7 +430,7 @@ func (p *plan) forward() (_ *yaml.Node, ok bool) {
 			case j >= 0 && claims[j] != w:
 				one.from.report(c.header, advice.Error, "is written already, from "+claims[j].claim+": this claim is left out")
 			case j < 0:
-				if len(p.issuers) > 1 && !writtenByAll(p.issuers, c) {
+				if len(certain) > 1 && !writtenByAll(certain, c) {
 					one.from.report(c.header, advice.Error, "jwt-scope writes it for all issuers")
 				}
 				one.from.report(c.header, advice.Note, "a list is written with commas between, and an object or what a header cannot carry is left out; Envoy writes both as JSON in base64")

@@ -29,14 +29,14 @@ func (s *source) id() string {
 }
 
 func (s *source) report(v value, severity advice.Severity, problem string) {
+	if v.node == nil {
+		v.node = s.root
+	}
 	f := advice.Finding{File: s.file, Severity: severity, Resource: s.id(), Path: v.path, Problem: problem}
 	if v.node != nil {
 		f.Line, f.Column = v.node.Line, v.node.Column
 	}
-	// A resource of several workloads is translated for each.
-	if !slices.Contains(s.m.findings, f) {
-		s.m.findings = append(s.m.findings, f)
-	}
+	s.m.find(f)
 }
 
 // value is something that stands in a resource.

@@ -86,6 +86,9 @@ func (p *plan) configuration() (_ *yaml.Node, ok bool) {
 	for _, one := range p.issuers {
 		providers.Content = append(providers.Content, p.provider(one))
 	}
+	if p.blocked != nil {
+		providers.Content = append(providers.Content, p.elsewhere())
+	}
 	rulings, ok := p.rulings()
 	if !ok {
 		return nil, false

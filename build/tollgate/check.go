@@ -4,10 +4,12 @@
 package main
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,37 +19,88 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	var output, filter string
+	var to result
+	checker := &advice.Checker{}
 	c := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Find what is wrong with configurations before they are applied",
-		Long: `Look at WasmPlugins, TrafficExtensions, EnvoyExtensionPolicies, EnvoyFilters, Envoy's bootstraps and bare filter configurations, in YAML or JSON; - is standard input. The filters' own readers look at what is theirs, and
-every fault is reported at once, with file, line and path. So is what Istio accepts and then ignores, and what does not fit together between the files: give all that belong together.
+		Long: `Look at WasmPlugins, TrafficExtensions, EnvoyExtensionPolicies, EnvoyFilters, Envoy's bootstraps and bare filter configurations, in YAML or JSON; - is standard input, and of a folder all .yaml, .yml and .json below it
+are looked at. The filters' own readers look at what is theirs, and every fault is reported at once, with file, line and path. So is what Istio accepts and then ignores, and what does not fit together between the files: give all
+that belong together. Plugins of others, and other resources, are passed over and counted.
 
 Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line is none.`,
-		Example: "  kubectl kustomize WasmPlugin/overlays/production | tollgate check -\n  kubectl get wasmplugin,requestauthentication -A -o yaml | tollgate check -",
-		Args:    atLeastOne("file, or - for standard input"),
+		Example: "  kubectl kustomize WasmPlugin/overlays/production | tollgate check -\n  kubectl get wasmplugin,requestauthentication -A -o yaml | tollgate check -\n  tollgate check --format sarif -o tollgate.sarif deploy/",
+		Args:    atLeastOne("file or folder, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return usage{fmt.Errorf("--output %q: want text or json", output)}
+			if err := to.check(); err != nil {
+				return err
 			}
-			if filter != "" && !slices.Contains(filters, filter) {
-				return usage{fmt.Errorf("--filter %q: want one of %s", filter, strings.Join(filters, ", "))}
+			if checker.Filter != "" && !slices.Contains(filters, checker.Filter) {
+				return usage{fmt.Errorf("--filter %q: want one of %s", checker.Filter, strings.Join(filters, ", "))}
 			}
-			checker := &advice.Checker{Filter: filter}
-			for _, name := range args {
-				text, err := content(c, name)
-				if err != nil {
-					return err
+			for i, kind := range checker.Assume {
+				if checker.Assume[i] = strings.ToLower(kind); checker.Assume[i] != "requestauthentication" {
+					return usage{fmt.Errorf("--assume %q: want requestauthentication", kind)}
 				}
-				checker.File(name, text)
 			}
-			return printFindings(c, checker.Findings(), output)
+			for _, name := range args {
+				look(c, checker, name)
+			}
+			list := checker.Findings()
+			if err := to.write(c, func(w io.Writer) error { return printFindings(w, list, to.format) }); err != nil {
+				return err
+			}
+			return judge(c, checker, list)
 		},
 	}
-	c.Flags().StringVar(&output, "output", "text", "text, a line for each finding, or json")
-	c.Flags().StringVar(&filter, "filter", "", "whose bare configurations are: "+strings.Join(filters, ", ")+" (default: their members tell)")
+	to.flags(c, "text", "json", "sarif")
+	f := c.Flags()
+	f.StringVar(&checker.Filter, "filter", "", "whose bare configurations are: "+strings.Join(filters, ", ")+" (default: their filter says so, or their keys)")
+	f.StringSliceVar(&checker.Assume, "assume", nil, "what other files bring: requestauthentication, whose payload trustedPayload believes")
+	f.StringVar(&checker.RootNamespace, "root-namespace", "istio-system", "whose plugins are for all namespaces")
 	return c
+}
+
+// look has a file, or all of a folder, looked at. What cannot be read keeps nothing else from it.
+func look(c *cobra.Command, checker *advice.Checker, name string) {
+	if info, err := os.Stat(name); err != nil || !info.IsDir() || name == "-" {
+		text, err := content(c, name)
+		if err != nil {
+			checker.Missing(name, err)
+			return
+		}
+		checker.File(name, text)
+		return
+	}
+	found := false
+	err := filepath.WalkDir(name, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			checker.Missing(path, err)
+			if entry != nil && entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case entry.IsDir() && path != name && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir
+		case entry.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
+			return nil
+		}
+		found = true
+		text, err := os.ReadFile(path)
+		if err != nil {
+			checker.Missing(path, err)
+			return nil
+		}
+		checker.FileOfFolder(path, text)
+		return nil
+	})
+	if err == nil && !found {
+		err = errors.New("has no .yaml, .yml or .json")
+	}
+	if err != nil {
+		checker.Missing(name, err)
+	}
 }
 
 // content reads a file, or standard input for -.
@@ -58,27 +111,32 @@ func content(c *cobra.Command, name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-func printFindings(c *cobra.Command, list []advice.Finding, output string) error {
+func printFindings(w io.Writer, list []advice.Finding, format string) error {
+	switch format {
+	case "json":
+		return printJSON(w, append([]advice.Finding{}, list...))
+	case "sarif":
+		return printJSON(w, sarif(list))
+	}
+	for _, f := range list {
+		if _, err := fmt.Fprintln(w, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge counts what was found, and of how much.
+func judge(c *cobra.Command, checker *advice.Checker, list []advice.Finding) error {
 	count := map[advice.Severity]int{}
 	for _, f := range list {
 		count[f.Severity]++
-		if output == "text" {
-			fmt.Fprintln(c.OutOrStdout(), f)
-		}
 	}
-	if output == "json" {
-		if list == nil {
-			list = []advice.Finding{}
-		}
-		text, err := json.MarshalIndent(list, "", "  ")
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(c.OutOrStdout(), "%s\n", text)
-	}
+	looked, passed := checker.Counts()
+	of := fmt.Sprintf("%d looked at, %d passed over", looked, passed)
 	if n := count[advice.Error]; n > 0 {
-		return fmt.Errorf("%d errors, %d warnings", n, count[advice.Warning])
+		return fmt.Errorf("%d errors, %d warnings; %s", n, count[advice.Warning], of)
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "no errors, %d warnings\n", count[advice.Warning])
+	fmt.Fprintf(c.ErrOrStderr(), "no errors, %d warnings; %s\n", count[advice.Warning], of)
 	return nil
 }

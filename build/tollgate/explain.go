@@ -17,8 +17,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
+	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
@@ -33,7 +33,10 @@ import (
 // explanation is what the flags of explain say.
 type explanation struct {
 	request
-	config, token, claims, jwks, source, peer string
+	result
+	config, filter, resource                     string
+	token, tokenFile, claims, jwks, source, peer string
+	all                                          bool
 }
 
 func explainCommand() *cobra.Command {
@@ -42,21 +45,32 @@ func explainCommand() *cobra.Command {
 		Use:   "explain",
 		Short: "Decide a request as a filter would, and say why",
 		Long: `Decide one request by a filter's configuration, in JSON or YAML, and print which rule fits and why those before it do not, each check with what was found, the verdict, and the answer that the client gets.
-It is the filter's own code that decides.
+It is the filter's own code that decides. The configuration is a file's, or standard input's for -, by itself or in a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, an EnvoyFilter or a bootstrap of Envoy; where it has several,
+--resource names one. Of many rules, those are printed that fit but for one thing, and the others counted; --all prints them.
 
-A token comes by --token. With --claims instead, jwt-scope is given a token with these claims whose signature is taken for good; rate-limit and edge-stamp take them as what jwt-scope has verified. Keys
+A token comes by --token, or from a file or standard input by --token-file. With --claims instead, jwt-scope is given a token with these claims whose signature is taken for good; rate-limit and edge-stamp take them as what jwt-scope has verified. Keys
 that the configuration has fetched (jwks.remote) come by --jwks. Counters and memories are a fresh proxy's.
 
 Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2, the command line is none.`,
 		Example: "  tollgate explain --config jwt-scope.yaml --request 'GET https://api.example.com/orders/7' --token \"$TOKEN\"\n" +
 			"  tollgate explain --config rate-limit.yaml --request 'POST https://api.example.com/reports' --claims claims.json --source 192.0.2.7:40000",
 		Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return e.run(c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := e.check(); err != nil {
+				return err
+			}
+			return e.run(c)
+		},
 	}
 	e.request.flags(c)
+	e.result.flags(c, "text", "json")
 	f := c.Flags()
-	f.StringVar(&e.config, "config", "", "a filter's configuration")
+	f.StringVar(&e.config, "config", "", "a filter's configuration, or what it stands in; - is standard input")
+	f.StringVar(&e.filter, "filter", "", "whose configuration it is: "+strings.Join(filters, ", ")+" (default: its filter says so, or its keys)")
+	f.StringVar(&e.resource, "resource", "", "which of several, such as 'WasmPlugin shop/orders'")
+	f.BoolVar(&e.all, "all", false, "print every rule that does not fit")
 	f.StringVar(&e.token, "token", "", "a token, for the header authorization")
+	f.StringVar(&e.tokenFile, "token-file", "", "a file with the token; - is standard input")
 	f.StringVar(&e.claims, "claims", "", "a file with claims, a JSON object")
 	f.StringVar(&e.jwks, "jwks", "", "a file with the JWK Set that the configuration would fetch")
 	f.StringVar(&e.source, "source", "192.0.2.1:40000", "the client's address and port")
@@ -64,17 +78,59 @@ Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2
 	return c
 }
 
-func (e *explanation) run(out io.Writer) error {
-	text, err := readConfig(e.config)
+// read finds the configuration.
+func (e *explanation) read(c *cobra.Command) (advice.Found, error) {
+	var none advice.Found
+	switch {
+	case e.config == "":
+		return none, usage{errors.New("--config is required: a filter's configuration")}
+	case e.filter != "" && !slices.Contains(filters, e.filter):
+		return none, usage{fmt.Errorf("--filter %q: want one of %s", e.filter, strings.Join(filters, ", "))}
+	case e.config == "-" && e.tokenFile == "-":
+		return none, usage{errors.New("--config and --token-file: standard input is one of them")}
+	}
+	text, err := content(c, e.config)
+	if err != nil {
+		return none, err
+	}
+	checker := &advice.Checker{Filter: e.filter}
+	checker.File(e.config, text)
+	list := checker.Configurations()
+	if e.resource != "" {
+		list = slices.DeleteFunc(list, func(f advice.Found) bool { return f.Resource != e.resource })
+	}
+	switch len(list) {
+	case 1:
+		return list[0], nil
+	case 0:
+		var problems []string
+		for _, f := range checker.Findings() {
+			if f.Severity == advice.Error {
+				problems = append(problems, f.String())
+			}
+		}
+		if problems == nil || e.resource != "" {
+			problems = []string{e.config + ": has no configuration of a filter" + strings.TrimSuffix(" in "+e.resource, " in ")}
+		}
+		return none, errors.New(strings.Join(problems, "\n"))
+	}
+	var names []string
+	for _, f := range list {
+		names = append(names, f.Resource)
+	}
+	return none, usage{fmt.Errorf("%s has %d configurations: name one by --resource: %s", e.config, len(list), strings.Join(names, ", "))}
+}
+
+func (e *explanation) run(c *cobra.Command) error {
+	found, err := e.read(c)
 	if err != nil {
 		return err
 	}
-	config, err := yaml.YAMLToJSONStrict([]byte(text))
-	if err != nil {
-		return fmt.Errorf("%s: %w", e.config, err)
+	if e.filter != "" {
+		found.Filter = e.filter
 	}
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(config, &members); err != nil {
+	if err := json.Unmarshal([]byte(found.JSON), &members); err != nil {
 		return fmt.Errorf("%s: %w", e.config, err)
 	}
 	headers, err := e.pairs()
@@ -84,6 +140,13 @@ func (e *explanation) run(out io.Writer) error {
 	at, err := e.time()
 	if err != nil {
 		return err
+	}
+	if e.tokenFile != "" {
+		text, err := content(c, e.tokenFile)
+		if err != nil {
+			return err
+		}
+		e.token = strings.TrimSpace(string(text))
 	}
 	if e.token != "" {
 		headers = append(headers, [2]string{"authorization", "Bearer " + e.token})
@@ -96,18 +159,20 @@ func (e *explanation) run(out io.Writer) error {
 		}
 		claims = string(b)
 	}
-	printed := &report{w: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
-	defer printed.w.Flush()
-	switch {
-	case members["limits"] != nil:
-		err = e.limits(printed, string(config), headers, at, claims)
-	case members["role"] != nil:
-		err = e.stamps(printed, string(config), headers, at, claims)
+	said := &report{all: e.all, Filter: found.Filter}
+	switch found.Filter {
+	case "rate-limit":
+		err = e.limits(said, found.JSON, headers, at, claims)
+	case "edge-stamp":
+		err = e.stamps(said, found.JSON, headers, at, claims)
 	default:
-		err = e.scopes(printed, members, headers, at, claims)
+		err = e.scopes(said, members, headers, at, claims)
 	}
 	if err != nil && !errors.Is(err, errRefused) {
 		return fmt.Errorf("%s:\n%w", e.config, err)
+	}
+	if written := e.write(c, func(w io.Writer) error { return said.print(w, e.format) }); written != nil {
+		return written
 	}
 	return err
 }
@@ -115,38 +180,104 @@ func (e *explanation) run(out io.Writer) error {
 var errRefused = errors.New("refused")
 
 // report is what is printed.
-type report struct{ w *tabwriter.Writer }
+type report struct {
+	Filter  string     `json:"filter"`
+	Steps   []step     `json:"steps"`
+	Verdict *said      `json:"verdict,omitempty"`
+	Answer  *clientGot `json:"answer,omitempty"`
 
-func (r *report) line(parts ...string) {
-	// What stands in claims is not to move the cursor.
-	for i := range parts {
-		parts[i] = strings.Map(func(c rune) rune {
-			if c < ' ' || c == 0x7f {
-				return '�'
-			}
-			return c
-		}, parts[i])
-	}
-	fmt.Fprintln(r.w, strings.Join(parts, "\t"))
+	all bool // every rule that does not fit
 }
 
+type step struct {
+	What string `json:"what"`
+	Said string `json:"said"`
+}
+
+type said struct {
+	Outcome string `json:"outcome"`
+	Code    string `json:"code"`
+	Shadow  bool   `json:"shadow"`
+	By      string `json:"by"`
+}
+
+type clientGot struct {
+	Status  int         `json:"status"`
+	Headers [][2]string `json:"headers"`
+	Body    string      `json:"body,omitempty"`
+}
+
+func (r *report) line(what, said string) { r.Steps = append(r.Steps, step{what, said}) }
+
+// print prints it all, as people or programs read it.
+func (r *report) print(w io.Writer, format string) error {
+	if format == "json" {
+		return printJSON(w, r)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(what, said string) {
+		// What stands in claims is not to move the cursor.
+		plain := func(text string) string {
+			return strings.Map(func(c rune) rune {
+				if c < ' ' || c == 0x7f {
+					return '�'
+				}
+				return c
+			}, text)
+		}
+		fmt.Fprintln(t, plain(what)+"\t"+plain(said))
+	}
+	for _, s := range r.Steps {
+		line(s.What, s.Said)
+	}
+	if v := r.Verdict; v != nil {
+		text := v.Outcome + ", " + v.Code
+		if v.Shadow {
+			text += ", in shadow mode"
+		}
+		line("verdict", text+", by "+v.By)
+	}
+	if a := r.Answer; a != nil {
+		line("answer", fmt.Sprint(a.Status))
+		for _, h := range a.Headers {
+			line("", h[0]+": "+h[1])
+		}
+		if a.Body != "" {
+			line("", a.Body)
+		}
+	}
+	return t.Flush()
+}
+
+// few is how many rules that do not fit are printed whatever they lack.
+const few = 10
+
 func (r *report) rules(what string, list []match.Fit) {
+	misses := 0
 	for _, f := range list {
-		if f.Why == "" {
+		if f.Why != "" {
+			misses++
+		}
+	}
+	passed := 0
+	for _, f := range list {
+		switch {
+		case f.Why == "":
 			r.line(what+" "+f.Name, "fits")
-		} else {
+		case !r.all && misses > few && (strings.HasPrefix(f.Why, "the path") || strings.HasPrefix(f.Why, "the host")):
+			passed++
+		default:
 			r.line(what+" "+f.Name, "does not fit: "+f.Why)
 		}
 	}
+	if passed > 0 {
+		r.line(fmt.Sprintf("%d other %ss", passed, what), "are for other hosts or paths")
+	}
 }
 
-// verdict prints the verdict and the answer, and returns errRefused where the request is refused.
+// verdict notes the verdict and the answer, and returns errRefused where the request is refused.
 func (r *report) verdict(name string, v *verdict.Verdict, contentType string, headers ...[2]string) error {
-	said := string(v.Outcome()) + ", " + v.Reason().Name
-	if v.Shadow && v.Reason() != verdict.OK {
-		said += ", in shadow mode"
-	}
-	r.line("verdict", said+", by "+name)
+	r.Verdict = &said{string(v.Outcome()), v.Reason().Name, v.Shadow && v.Reason() != verdict.OK, name}
 	if v.Admits() {
 		return nil
 	}
@@ -154,13 +285,7 @@ func (r *report) verdict(name string, v *verdict.Verdict, contentType string, he
 		headers = append(headers, [2]string{"www-authenticate", v.Challenge})
 	}
 	a := v.Reason().Answer(contentType, headers...)
-	r.line("answer", fmt.Sprint(a.Status))
-	for _, h := range a.Headers {
-		r.line("", h[0]+": "+h[1])
-	}
-	if len(a.Body) > 0 {
-		r.line("", string(a.Body))
-	}
+	r.Answer = &clientGot{int(a.Status), append([][2]string{}, a.Headers...), string(a.Body)}
 	return errRefused
 }
 
@@ -280,7 +405,7 @@ func (e *explanation) stamps(out *report, config string, headers [][2]string, at
 	}
 	out.rules("rule", d.Rules())
 	for _, x := range d.Differences() {
-		out.line("stamp", x.Part+": expected "+x.Expected, "found "+x.Found)
+		out.line("stamp", x.Part+": expected "+x.Expected+", found "+x.Found)
 	}
 	v := d.Verdict()
 	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"))

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/spf13/cobra"
 
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
@@ -61,14 +64,18 @@ type packed struct {
 }
 
 func (p *packing) pack(ctx context.Context, filter string, progress io.Writer) (*packed, error) {
+	if !slices.Contains(image.Forms, image.Form(p.form)) {
+		return nil, usage{fmt.Errorf("--form %q: want one of %v", p.form, image.Forms)}
+	}
 	root, err := envoybin.Root()
-	if err != nil {
-		return nil, err
+	if err != nil && p.module == "" {
+		return nil, fmt.Errorf("filters are compiled in a checkout of Tollgate: %w; elsewhere, name a compiled one by --module", err)
 	}
 	p.info.Name, p.info.Licences = filter, "Apache-2.0"
 	if err := p.origin(ctx, root); err != nil {
 		return nil, err
 	}
+	compiled := filepath.Join(root, "build", "out", filter+".wasm")
 	path := p.module
 	if path == "" {
 		if path, err = compile(ctx, filter, progress); err != nil {
@@ -79,11 +86,18 @@ func (p *packing) pack(ctx context.Context, filter string, progress io.Writer) (
 	if err != nil {
 		return nil, err
 	}
+	if err := isFilter(module, filter); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	result := &packed{}
 	if result.image, err = image.New(module, image.Form(p.form), p.info); err != nil {
 		return nil, err
 	}
 	if p.bare {
+		return result, nil
+	}
+	if own, err := os.ReadFile(compiled); root == "" || err != nil || !bytes.Equal(own, module) {
+		fmt.Fprintf(progress, "no bill of materials and no provenance: %s was not compiled by this checkout\n", path)
 		return result, nil
 	}
 	dependencies, err := dependenciesOf(ctx, root, filter)
@@ -111,9 +125,26 @@ func (p *packing) pack(ctx context.Context, filter string, progress io.Writer) (
 	return result, nil
 }
 
+// isFilter refuses a module under the name of another filter.
+func isFilter(module []byte, filter string) error {
+	names, err := image.Filters(module)
+	switch {
+	case err != nil:
+		return err
+	case len(names) == 0:
+		return errors.New("does not say which filter it is: it is none of Tollgate's, or older than those that do")
+	case !slices.Contains(names, filter):
+		return fmt.Errorf("is %s, and not %s", strings.Join(names, " and "), filter)
+	}
+	return nil
+}
+
 // origin fills in what is known of the source. Changed sources have no revision: an image that names one is made of it.
 func (p *packing) origin(ctx context.Context, root string) error {
 	git := func(args ...string) string {
+		if root == "" {
+			return ""
+		}
 		command := exec.CommandContext(ctx, "git", args...)
 		command.Dir = root
 		out, err := command.Output()
@@ -122,7 +153,7 @@ func (p *packing) origin(ctx context.Context, root string) error {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	if p.info.Revision == "" && git("status", "--porcelain", "--untracked-files=no") == "" {
+	if p.info.Revision == "" && root != "" && git("status", "--porcelain", "--untracked-files=no") == "" {
 		p.info.Revision = git("rev-parse", "HEAD")
 	}
 	if p.created == "" {
@@ -178,6 +209,7 @@ func imageBuildCommand() *cobra.Command {
 		Use:   "build FILTER",
 		Short: "Write an image to a folder or an archive, for registries that cannot be reached from here",
 		Long: `Write a filter's image, with its bill of materials and its provenance as referrers, as an OCI image layout: a folder, or, where the name ends in .tar, an archive of it.
+Its index has the image alone, so that other tools need not be told which to take; referrers.json lists the referrers, whose blobs are there, too. --module packs a module that has been compiled elsewhere, without a checkout.
 
 The result is the digest of the manifest: what to pin, in oci://…@sha256:… or in a WasmPlugin's spec.sha256, which for oci:// means the manifest and not the module.
 The same source gives the same digest.`,
@@ -218,15 +250,47 @@ func (p *packed) write(output string) error {
 	if err != nil {
 		return err
 	}
-	for _, img := range append([]v1.Image{p.image}, p.referrers...) {
-		if err := path.AppendImage(img); err != nil {
-			return err
-		}
+	// The index has the image alone: skopeo and others take each manifest there for one to choose.
+	if err := path.AppendImage(p.image); err != nil {
+		return err
+	}
+	if err := p.writeReferrers(path); err != nil {
+		return err
 	}
 	if folder == output {
 		return nil
 	}
 	return archive(folder, output)
+}
+
+// referrersFile lists the referrers of the image in a layout, as a registry's referrers API would (OCI distribution-spec 1.1): an image index.
+const referrersFile = "referrers.json"
+
+func (p *packed) writeReferrers(path layout.Path) error {
+	if p.referrers == nil {
+		return nil
+	}
+	list := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
+	for _, r := range p.referrers {
+		if err := path.WriteImage(r); err != nil {
+			return err
+		}
+		d, err := partial.Descriptor(r)
+		if err != nil {
+			return err
+		}
+		m, err := r.Manifest()
+		if err != nil {
+			return err
+		}
+		d.ArtifactType = m.ArtifactType
+		list.Manifests = append(list.Manifests, *d)
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return path.WriteFile(referrersFile, text, 0o644)
 }
 
 // archive writes a folder's files to a tar archive, which has no times and no owners: the same files give the same bytes.

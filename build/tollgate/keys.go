@@ -50,6 +50,9 @@ As PEM, a key is PKCS#8 and has neither kid nor alg: write those into the config
 			case format != "pem" && format != "jwk":
 				return usage{fmt.Errorf("--format %q: want pem or jwk", format)}
 			}
+			if got, _, _, ok := splitKey(kid + ":" + alg + ":x"); !ok || got != kid {
+				return usage{fmt.Errorf("--kid %q: an algorithm between colons is no part of a kid: --key KID:ALG:FILE could not name it", kid)}
+			}
 			key := mint.New(kid, jose.SignatureAlgorithm(alg))
 			jwk := jose.JSONWebKey{Key: key.Private(), KeyID: kid, Algorithm: alg, Use: "sig"}
 			secret := strings.HasPrefix(alg, "HS")
@@ -64,6 +67,11 @@ As PEM, a key is PKCS#8 and has neither kid nor alg: write those into the config
 			if err != nil {
 				return err
 			}
+			if output == "-" { // for another program: the key and nothing else
+				fmt.Fprintln(c.ErrOrStderr(), "the private key goes to standard output; tollgate keys jwks prints the public set of it")
+				_, err := c.OutOrStdout().Write(text)
+				return err
+			}
 			if err := writeSecret(output, text); err != nil {
 				return err
 			}
@@ -76,7 +84,7 @@ As PEM, a key is PKCS#8 and has neither kid nor alg: write those into the config
 	}
 	c.Flags().StringVar(&alg, "alg", "ES256", algorithmNames())
 	c.Flags().StringVar(&kid, "kid", "", "what the key is called in tokens and stamps")
-	c.Flags().StringVarP(&output, "output", "o", "", "a file that is not there yet")
+	c.Flags().StringVarP(&output, "output", "o", "", "a file that is not there yet, or - for standard output, without the public set")
 	c.Flags().StringVar(&format, "format", "pem", "pem (PKCS#8) or jwk")
 	return c
 }
@@ -110,11 +118,16 @@ Secrets (HS*) have no public half and are refused.`,
 		Args:    atLeastOne("key: KID:ALG:FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			set := []json.RawMessage{}
+			seen := map[string]bool{}
 			for _, arg := range args {
 				key, err := readKey(arg)
 				if err != nil {
 					return err
 				}
+				if seen[key.ID()] {
+					return fmt.Errorf("%s: two keys with the kid %q: who verifies could not tell which is meant", arg, key.ID())
+				}
+				seen[key.ID()] = true
 				if key.PublicJWK() == "" {
 					return fmt.Errorf("%s: a secret has no public half: both sides need the secret itself", arg)
 				}
@@ -131,23 +144,31 @@ Secrets (HS*) have no public half and are refused.`,
 
 // readKey reads what KID:ALG:FILE names.
 func readKey(arg string) (*ours.PrivateKey, error) {
-	parts := strings.SplitN(arg, ":", 3)
-	if len(parts) != 3 {
-		return nil, usage{fmt.Errorf("%q is not KID:ALG:FILE", arg)}
-	}
-	alg, ok := ours.ParseAlgorithm(parts[1])
+	kid, name, file, ok := splitKey(arg)
 	if !ok {
-		return nil, usage{fmt.Errorf("%s: %q is no algorithm: want one of %s", arg, parts[1], algorithmNames())}
+		return nil, usage{fmt.Errorf("%q is not KID:ALG:FILE, with ALG one of %s", arg, algorithmNames())}
 	}
-	text, err := os.ReadFile(parts[2])
+	alg, _ := ours.ParseAlgorithm(name)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	key, err := ours.ParsePrivateKey(string(text), parts[0], alg)
+	key, err := ours.ParsePrivateKey(string(text), kid, alg)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", arg, err)
 	}
 	return key, nil
+}
+
+// splitKey takes KID:ALG:FILE apart at the first algorithm: a kid may have colons in it, and so may a file.
+func splitKey(arg string) (kid, alg, file string, ok bool) {
+	parts := strings.Split(arg, ":")
+	for i := 1; i+1 < len(parts); i++ {
+		if _, known := ours.ParseAlgorithm(parts[i]); known {
+			return strings.Join(parts[:i], ":"), parts[i], strings.Join(parts[i+1:], ":"), true
+		}
+	}
+	return "", "", "", false
 }
 
 func keysRotateCommand() *cobra.Command {

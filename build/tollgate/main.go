@@ -40,9 +40,13 @@ func run(ctx context.Context, args []string, in io.Reader, out, progress io.Writ
 	root := command()
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
+	result := &checked{Writer: out}
+	root.SetOut(result)
 	root.SetErr(progress)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = result.err
+	}
 	if err == nil {
 		return 0
 	}
@@ -73,7 +77,7 @@ Results go to standard output, everything else to standard error.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(buildCommand(), checkCommand(), descriptorsCommand(), explainCommand(), imageCommand(), keysCommand(), migrateCommand(), schemaCommand(), stampCommand(), tokenCommand())
+	root.AddCommand(buildCommand(), checkCommand(), descriptorsCommand(), explainCommand(), imageCommand(), keysCommand(), migrateCommand(), schemaCommand(), stampCommand(), tokenCommand(), versionCommand())
 	return root
 }
 

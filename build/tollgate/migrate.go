@@ -6,6 +6,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -15,8 +16,9 @@ import (
 
 // migration is what the flags of migrate say.
 type migration struct {
-	url, root, output string
-	bare, extension   bool
+	result
+	url, root       string
+	bare, extension bool
 }
 
 func migrateCommand() *cobra.Command {
@@ -32,8 +34,8 @@ Exit codes: 0, everything was carried over (warnings tell of small differences);
 		Example: "  tollgate migrate policies.yaml >jwt-scope.yaml\n  kubectl get requestauthentication,authorizationpolicy -A -o yaml | tollgate migrate -",
 		Args:    atLeastOne("file, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if m.output != "yaml" && m.output != "json" {
-				return usage{fmt.Errorf("--output %q: want yaml or json", m.output)}
+			if err := m.check(); err != nil {
+				return err
 			}
 			if m.bare && m.extension {
 				return usage{fmt.Errorf("--bare and --extension: a configuration by itself is in no resource")}
@@ -42,7 +44,7 @@ Exit codes: 0, everything was carried over (warnings tell of small differences);
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&m.output, "output", "yaml", "yaml, or json: an object with the configurations and the findings")
+	m.flags(c, "yaml", "json")
 	f.StringVar(&m.url, "url", "oci://ghcr.io/tollgate-wasm/jwt-scope:0.1.0", "the image of jwt-scope; pin it by digest, as tollgate image push prints it")
 	f.StringVar(&m.root, "root-namespace", "istio-system", "whose policies are for all namespaces")
 	f.BoolVar(&m.bare, "bare", false, "the configurations alone")
@@ -55,16 +57,20 @@ func (m *migration) run(c *cobra.Command, files []string) error {
 	for _, name := range files {
 		text, err := content(c, name)
 		if err != nil {
-			return err
+			migrator.Missing(name, err)
+			continue
 		}
 		migrator.Add(name, text)
 	}
 	result := migrator.Result()
-	print := m.printYAML
-	if m.output == "json" {
-		print = m.printJSON
+	print := m.printJSON
+	if m.format == "yaml" {
+		print = m.printYAML
+		for _, f := range result.Findings {
+			fmt.Fprintln(c.ErrOrStderr(), f)
+		}
 	}
-	if err := print(c, result); err != nil {
+	if err := m.write(c, func(w io.Writer) error { return print(w, result) }); err != nil {
 		return err
 	}
 	count := map[advice.Severity]int{}
@@ -81,10 +87,7 @@ func (m *migration) run(c *cobra.Command, files []string) error {
 	return nil
 }
 
-func (m *migration) printYAML(c *cobra.Command, result migrate.Result) error {
-	for _, f := range result.Findings {
-		fmt.Fprintln(c.ErrOrStderr(), f)
-	}
+func (m *migration) printYAML(w io.Writer, result migrate.Result) error {
 	for i, one := range result.Configurations {
 		text, err := one.Resource(m.url, m.extension)
 		if m.bare {
@@ -96,12 +99,14 @@ func (m *migration) printYAML(c *cobra.Command, result migrate.Result) error {
 		if i > 0 {
 			text = "---\n" + text
 		}
-		fmt.Fprint(c.OutOrStdout(), text)
+		if _, err := fmt.Fprint(w, text); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (m *migration) printJSON(c *cobra.Command, result migrate.Result) error {
+func (m *migration) printJSON(w io.Writer, result migrate.Result) error {
 	type configuration struct {
 		From          []string        `json:"from"`
 		Resource      json.RawMessage `json:"resource,omitempty"`
@@ -123,10 +128,5 @@ func (m *migration) printJSON(c *cobra.Command, result migrate.Result) error {
 		out.Configurations = append(out.Configurations, c)
 	}
 	out.Findings = append(out.Findings, result.Findings...)
-	text, err := json.MarshalIndent(out, "", "  ")
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(c.OutOrStdout(), "%s\n", text)
-	return nil
+	return printJSON(w, out)
 }

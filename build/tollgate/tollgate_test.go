@@ -166,7 +166,7 @@ func TestImages(t *testing.T) {
 // What is found is told as text and as JSON, and the exit code says whether it matters.
 func TestCheck(t *testing.T) {
 	good, bad := write(t, "good.yaml", "limits: [{name: a, key: [{header: x}], rate: {requests: 1, per: 1s}}]\n"), write(t, "bad.yaml", "limits: [{name: a}]\n")
-	if out, progress := tollgate(t, 0, "check", good); !strings.HasPrefix(out, good+":1:20: warning: ") || progress != "no errors, 1 warnings\n" {
+	if out, progress := tollgate(t, 0, "check", good); !strings.HasPrefix(out, good+":1:20: warning: ") || progress != "no errors, 1 warnings; 1 looked at, 0 passed over\n" {
 		t.Errorf("%s%s", out, progress)
 	}
 	out, progress := tollgate(t, exitFound, "check", good, bad, "--output", "json")

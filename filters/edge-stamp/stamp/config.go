@@ -57,6 +57,7 @@ type Surroundings struct {
 // readConfig returns what text says, or conf.Faults.
 func readConfig(text string, s Surroundings) (*config, error) {
 	r, o := conf.Read(text)
+	o.Enum("filter", "edge-stamp") // whose configuration it is
 	c := &config{
 		shadow:       o.Enum("mode", "enforce", "shadow") == "shadow",
 		allowDefault: o.Enum("default", "deny", "allow") == "allow",

@@ -34,6 +34,7 @@ type config struct {
 // readConfig returns what text says, or conf.Faults.
 func readConfig(text string) (*config, error) {
 	r, o := conf.Read(text)
+	o.Enum("filter", "jwt-scope") // whose configuration it is
 	c := &config{
 		shadow:       o.Enum("mode", "enforce", "shadow") == "shadow",
 		allowDefault: o.Enum("default", "deny", "allow") == "allow",

@@ -100,6 +100,7 @@ const (
 // readConfig returns what text says, or conf.Faults.
 func readConfig(text string) (*config, error) {
 	r, o := conf.Read(text)
+	o.Enum("filter", "rate-limit") // whose configuration it is
 	c := &config{
 		shadow:       o.Enum("mode", "enforce", "shadow") == "shadow",
 		literalPaths: o.Enum("ambiguousPath", "reject", "literal") == "literal",
