@@ -108,6 +108,7 @@ type place struct {
 	prefix                    string     // of paths
 	plugin                    *yaml.Node // the spec of a WasmPlugin or TrafficExtension
 	chain, order              int        // of a list of filters, and the place in it
+	static                    *yaml.Node // the clusters of a bootstrap that discovers none; nil: others may come
 }
 
 // authentication is what an Istio RequestAuthentication does about one issuer.
@@ -195,6 +196,7 @@ func (c *Checker) document(file string, n *yaml.Node) (known bool) {
 		return true
 	case "":
 		passed := c.passed
+		p.static = staticClusters(n)
 		if c.envoy(p, n) {
 			return true
 		}
@@ -353,6 +355,7 @@ func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
 	for _, w := range policy.Warnings() {
 		c.report(p, at(n, w.Path), Warning, strings.TrimPrefix(p.prefix+"."+w.Path, "."), w.Problem)
 	}
+	c.clusters(p, n)
 	c.configs = append(c.configs, configured{place: p, filter: filter, node: n})
 }
 

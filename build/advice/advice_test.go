@@ -242,6 +242,10 @@ func TestFindings(t *testing.T) {
 			"0:1:1: error: limits: the list is empty\n0:3:1: error: yaml: mapping values\n0:5:1: error: limits: the list is empty\n0:8:1: error: yaml: did not find expected node content"},
 		{"a key at the wrong depth", []string{"a: 1\n---\nlimits:\n- name: a\n  rate: {requests: 1, per: 1s}\n - name: b\n"}, "0:6:1: error: yaml: did not find expected"},
 		{"a directive and a mark of order", []string{"\ufeff%YAML 1.1\n---\nlimits: []\n"}, "0:3:1: error: limits: the list is empty"},
+		{"a cluster that a bootstrap lacks", []string{bootstrapWith("clusters: [{name: other}]", "")}, `0:11:20: error: configuration.value.providers[0].jwks.remote.cluster: there is no cluster "idp" in this bootstrap, which has other: every call`},
+		{"a bootstrap without clusters", []string{bootstrapWith("", "")}, `0:10:20: error: configuration.value.providers[0].jwks.remote.cluster: there is no cluster "idp" in this bootstrap, which has none: every call`},
+		{"a cluster that a bootstrap has", []string{bootstrapWith("clusters: [{name: idp}]", "")}, ""},
+		{"a bootstrap that discovers clusters", []string{bootstrapWith("", "dynamicResources: {cdsConfig: {ads: {}}}")}, ""},
 		{"another resource", []string{"kind: Service\nmetadata: {name: a}\n"}, ""},
 		{"a list", []string{"kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: rate-limit}\n  spec: {url: 'file:///x', phase: STATS, failStrategy: FAIL_RELOAD, match: [{mode: SERVER}], pluginConfig: {limits: []}}"}, "0:6:109: error: WasmPlugin rate-limit: spec.pluginConfig.limits: the list is empty"},
 		{"an alias of itself", []string{"kind: WasmPlugin\nspec: &a [*a, *a]"}, "0:1:1: error: its aliases come to more"},
@@ -302,4 +306,17 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// bootstrapWith is a bootstrap of Envoy whose jwt-scope fetches keys from the cluster idp.
+func bootstrapWith(clusters, more string) string {
+	var lines []string
+	for _, line := range []string{more, "static_resources:", "  " + clusters, "  listeners:", "  - filter_chains:", "    - filters:", "      - '@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+		"        config:", "          failure_policy: FAIL_RELOAD", "          name: jwt-scope", "          configuration:",
+		`            value: '{"providers": [{"name": "p", "issuer": "i", "audiences": ["a"], "jwks": {"remote": {"cluster": "idp", "authority": "idp", "path": "/keys"}}}], "rules": [{"name": "r"}]}'`} {
+		if strings.TrimSpace(line) != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }

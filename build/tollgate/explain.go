@@ -24,6 +24,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
@@ -301,7 +302,7 @@ func headerOf(headers [][2]string, name string) string {
 // scopes explains jwt-scope.
 func (e *explanation) scopes(out *report, config map[string]json.RawMessage, headers [][2]string, at time.Time, claims string) error {
 	var err error
-	if claims != "" || e.jwks != "" {
+	if claims != "" {
 		if headers, err = e.prepare(config, headers, claims); err != nil {
 			return err
 		}
@@ -314,18 +315,17 @@ func (e *explanation) scopes(out *report, config map[string]json.RawMessage, hea
 	if err != nil {
 		return err
 	}
+	if e.jwks != "" {
+		if err := e.fetched(out, p, at); err != nil {
+			return err
+		}
+	}
 	d := &scope.Decision{}
 	p.Decide(d, headers, at)
-	for d.Step() != scope.Done {
-		switch d.Step() {
-		case scope.CheckSignature:
-			v, _ := d.Signature()
-			d.SignatureChecked(josetest.Verify(v))
-		case scope.ReadPeer:
-			d.PeerRead(e.peer)
-		default:
-			d.ReplayChecked(replay.Fresh, nil)
-		}
+	e.decideScopes(d)
+	if e.jwks != "" && d.KeysWanted() != nil { // it would be fetched again, and be the same
+		p.DecideAfterWait(d, headers, at)
+		e.decideScopes(d)
 	}
 	if remote := d.KeysWanted(); remote != nil {
 		return fmt.Errorf("the keys are at %s%s: give the set by --jwks", remote.Authority, remote.Path)
@@ -346,25 +346,47 @@ func (e *explanation) scopes(out *report, config map[string]json.RawMessage, hea
 	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"))
 }
 
-// prepare puts keys into a configuration: those that are given for those that it would fetch, and one of its own that signs the claims.
+// decideScopes does what the decision waits for.
+func (e *explanation) decideScopes(d *scope.Decision) {
+	for d.Step() != scope.Done {
+		switch d.Step() {
+		case scope.CheckSignature:
+			v, _ := d.Signature()
+			d.SignatureChecked(josetest.Verify(v))
+		case scope.ReadPeer:
+			d.PeerRead(e.peer)
+		default:
+			d.ReplayChecked(replay.Fresh, nil)
+		}
+	}
+}
+
+// fetched gives the policy the set that it would fetch, read as the filter reads it, and tells of keys that are passed over.
+func (e *explanation) fetched(out *report, p *scope.Policy, at time.Time) error {
+	text, err := os.ReadFile(e.jwks)
+	if err != nil {
+		return err
+	}
+	set, passed, err := jwks.ReadDocument(string(text))
+	for _, f := range passed {
+		if f.Index >= 0 {
+			out.line("key set", fmt.Sprintf("key %d, kid %q, is passed over: %v", f.Index, f.KID, f.Err))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: the filter refuses this key set: %w", e.jwks, err)
+	}
+	for _, remote := range p.Remotes() {
+		remote.Source.Update(jwks.Record{Version: 1, Fetched: at.UnixMicro()}, set)
+	}
+	return nil
+}
+
+// prepare puts into a configuration a key of its own that signs the claims.
 func (e *explanation) prepare(config map[string]json.RawMessage, headers [][2]string, claims string) ([][2]string, error) {
 	var providers []map[string]any
 	if err := json.Unmarshal(config["providers"], &providers); err != nil {
 		return nil, fmt.Errorf("providers: %w", err)
-	}
-	if e.jwks != "" {
-		set, err := os.ReadFile(e.jwks)
-		if err != nil {
-			return nil, err
-		}
-		if !json.Valid(set) {
-			return nil, fmt.Errorf("%s: not JSON", e.jwks)
-		}
-		for _, p := range providers {
-			if keys, _ := p["jwks"].(map[string]any); keys["remote"] != nil {
-				p["jwks"] = map[string]any{"inline": json.RawMessage(set)}
-			}
-		}
 	}
 	if claims != "" {
 		var c map[string]any

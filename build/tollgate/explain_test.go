@@ -29,6 +29,7 @@ func TestExplain(t *testing.T) {
 	config := write(t, "policy.yaml", policy)
 	key := mint.New("k", jose.ES256)
 	set := write(t, "jwks.json", string(mint.Set(key)))
+	published := write(t, "published.json", "\ufeff"+strings.Replace(string(mint.Set(key)), `{"keys":[{`, `{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-65"},{"d":null,`, 1))
 	claims := map[string]any{"iss": "https://idp", "aud": "api", "scope": "read", "plan": "gold", "exp": time.Now().Add(time.Hour).Unix(), "x": "\x1b[2J"}
 	token := key.Token(claims)
 	file := func(text string) string { return write(t, "claims.json", text) }
@@ -52,6 +53,17 @@ global: {cluster: c, authority: a, domain: d, onError: deny}
 		{"claims", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","aud":"api","scope":"write","exp":9999999999}`)},
 			[]string{"scopes fails, insufficient_scope: it has [write]; any of [read] wanted", "verdict denied, insufficient_scope, by read", "answer 403", `www-authenticate: Bearer realm="tollgate", error="insufficient_scope", scope="read"`}},
 		{"claims of another", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","aud":"other","exp":9999999999}`)}, []string{`audience fails, token_audience: aud is "other"; wanted is one of api`}},
+		{"a set as issuers write it", 0, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", token, "--jwks", published},
+			[]string{`key set key 0, kid "pq", is passed over: kty is not RSA, EC, OKP or oct`, "signature passes: good"}},
+		{"a set without the key", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", mint.WithID(key, "other").Token(claims), "--jwks", set},
+			[]string{`key fails, token_key_unknown: kid "other", alg ES256; the provider's keys are kid "k" (EC P-256, ES256)`}},
+		{"no kid", 0, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", mint.WithID(key, "").Token(claims), "--jwks", set}, []string{`form passes: alg ES256, no kid, typ "JWT"`}},
+		{"no token", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7"}, []string{"credential fails, token_missing: none in header authorization, scheme bearer"}},
+		{"no exp", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","aud":"api"}`)}, []string{"times fails, token_malformed: exp is missing; wanted is one (requireExpiry)"}},
+		{"an exp that is text", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","aud":"api","exp":"1"}`)}, []string{`times fails, token_malformed: exp is "1"; wanted are seconds since 1970, as a number`}},
+		{"no aud", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--claims", file(`{"iss":"https://idp","exp":9999999999}`)}, []string{"audience fails, token_audience: aud is missing; wanted is one of api"}},
+		{"another iss", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", key.Token(map[string]any{"iss": "https://idp/", "aud": "api", "exp": 9999999999}), "--jwks", set},
+			[]string{`issuer fails, token_issuer: iss is "https://idp/"; the providers are idp ("https://idp")`}},
 		{"an earlier time", exitFound, []string{"--config", config, "-r", "GET https://api/orders/7", "--token", token, "--jwks", set, "--at", "2100-01-01T00:00:00Z"}, []string{"times fails, token_expired"}},
 		{"a trusted payload", 0, []string{"--config", config, "-r", "GET https://api/inside/x", "--claims", file(`{"iss":"https://mesh","aud":"api","exp":9999999999}`)}, []string{"payload passes: there", "verdict allowed, ok, by inside"}},
 		{"shadow mode", 0, []string{"--config", config, "-r", "GET https://a.test/x"}, []string{"credential fails, token_missing", "verdict would_deny, token_missing, in shadow mode, by shadow"}},
@@ -82,6 +94,10 @@ global: {cluster: c, authority: a, domain: d, onError: deny}
 				t.Errorf("%s", progress)
 			}
 		})
+	}
+	secret := write(t, "secret.json", `{"keys":[{"kty":"EC","kid":"k","d":"AAAA"}]}`)
+	if _, progress := tollgate(t, exitFound, "explain", "--config", config, "-r", "GET https://api/orders/7", "--token", token, "--jwks", secret); !strings.Contains(progress, "the filter refuses this key set: the key has private members") {
+		t.Error(progress)
 	}
 	for _, line := range [][]string{{"explain"}, {"explain", "--config", config}, {"explain", "--config", config, "-r", "GET https://a/", "--at", "x"}} {
 		tollgate(t, exitUsage, line...)

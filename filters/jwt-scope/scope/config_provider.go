@@ -4,6 +4,7 @@
 package scope
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
@@ -38,6 +39,9 @@ func (c *config) readProvider(o *conf.Object) {
 	p.name = o.Name()
 	if n, ok := o.Need("issuer"); ok {
 		p.issuer = n.Text()
+		if strings.ContainsAny(p.issuer, "{}") {
+			n.Warn("has a brace, and is compared byte for byte: issuers that publish one name for all tenants do not write that into their tokens")
+		}
 		for _, other := range c.providers {
 			if other.issuer == p.issuer && p.issuer != "" {
 				n.Fault("provider " + other.name + " has this issuer already: a token's iss must select one provider")

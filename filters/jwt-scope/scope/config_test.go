@@ -120,6 +120,8 @@ func TestHarmless(t *testing.T) {
 		{"a cookie twice, once with a scheme", config(`,"token":[{"cookie":"t"},{"cookie":"t","scheme":"Bearer"}]`, ""), "providers[0].token[1].scheme: has no effect: a scheme belongs to a header\nproviders[0].token[1]" + once},
 		{"scopes twice", config("", `,"require":{"scopes":{"any":["x","y","x"],"none":["z","z"]}}`), "rules[0].require.scopes.any[2]" + once + "\nrules[0].require.scopes.none[1]" + once},
 		{"types and claims of scopes twice", config(`,"types":["JWT","JWT"],"scopeClaims":["scp","scp"]`, ""), "providers[0].types[1]" + once + "\nproviders[0].scopeClaims[1]" + once},
+		{"an issuer for many tenants", strings.Replace(config("", ""), `"issuer":"i"`, `"issuer":"https://login.example.com/{tenantid}/v2.0"`, 1),
+			"providers[0].issuer: has a brace, and is compared byte for byte: issuers that publish one name for all tenants do not write that into their tokens"},
 		{"a host with its trailing dot", config("", `,"match":[{"hosts":["api.example.com."]}]`), "rules[0].match[0].hosts[0]: its trailing dot has no effect: it is not compared"},
 	} {
 		p := parse(t, c.config)
