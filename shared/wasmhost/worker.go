@@ -160,7 +160,7 @@ func (w *Worker) call(s *Stream, name string, args ...uint64) (result uint64) {
 // next from the same queue when it returns, and so on. Envoy 1.40.0 trapped at the 311th.
 const maxNested = 300
 
-var errStack = errors.New("Uncaught RangeError: Maximum call stack size exceeded")
+var errStack = errors.New("uncaught RangeError: Maximum call stack size exceeded")
 
 // trap kills the VM, with all streams that are still open.
 func (w *Worker) trap(s *Stream, callback string, err error) {
