@@ -68,6 +68,7 @@ type Checker struct {
 	findings []Finding
 	configs  []configured
 	rewrites []authentication
+	copies   []copies
 }
 
 // configured is a filter's configuration that has been found.
@@ -136,6 +137,9 @@ func (c *Checker) document(file string, n *yaml.Node) (known bool) {
 	case "EnvoyExtensionPolicy":
 		c.extensionPolicy(p, n)
 		return true
+	case "VirtualService", "HTTPRoute", "GRPCRoute":
+		c.route(p, n)
+		return true
 	case "RequestAuthentication":
 		c.requestAuthentication(p, n)
 		return true
@@ -177,6 +181,9 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 			config = Member(n, "value", "config")
 		}
 		return c.envoyFilter(p, config)
+	}
+	if Member(n, "http_filters") != nil {
+		c.manager(p, n)
 	}
 	for i, child := range n.Content {
 		if n.Kind != yaml.MappingNode || i%2 == 1 {

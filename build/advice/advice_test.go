@@ -88,6 +88,14 @@ typed_config:
       value: ` + value
 }
 
+// manager is a connection manager with a filter of that configuration, whose route mirrors requests.
+func manager(config string) string {
+	return `- http_filters: [{name: a, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {name: a, failure_policy: FAIL_RELOAD, configuration: {value: '` + config + `'}}}}]
+  route_config:
+    virtual_hosts: [{routes: [{route: {request_mirror_policies: [{cluster: copy}]}}]}]
+`
+}
+
 // Each case is all findings of its files, a line each; nothing else is found.
 func TestFindings(t *testing.T) {
 	for _, c := range []struct {
@@ -163,6 +171,13 @@ func TestFindings(t *testing.T) {
 		{"warnings of the filter", []string{limits + "\n  key: [{header: x-key}]"}, "0:4:3: warning: limits[0].key: is chosen by clients"},
 		{"warnings of a filter in a resource", []string{wasmPlugin("rate-limit", "AUTHN", reload, "{limits: [{name: a, scope: global, rate: {requests: 5, per: 1s}}], global: {cluster: r, authority: r, domain: d, onError: deny, replicas: 4}}")},
 			"0:9:133: warning: WasmPlugin shop/rate-limit: spec.pluginConfig.global.replicas: has no effect"},
+		{"copies of what is signed as it arrives", []string{wasmPlugin("edge-stamp", "AUTHN", reload, edge),
+			"kind: VirtualService\nmetadata: {name: shop}\nspec:\n  http:\n  - mirror: {host: copy}\n    retries: {attempts: 3, retryOn: 'connect-failure, 5xx'}\n  - retries: {attempts: 0}\n  - retries: {attempts: 2, retryOn: 'connect-failure,refused-stream'}\n"},
+			"0:12:38: error: WasmPlugin shop/edge-stamp: spec.vmConfig.env: has no KEY\n1:5:5: warning: VirtualService shop: mirror: mirrors requests: the stamp\n1:6:5: warning: VirtualService shop: retries: retries requests: the stamp"},
+		{"copies of what nobody signs", []string{"kind: VirtualService\nmetadata: {name: shop}\nspec:\n  http:\n  - mirror: {host: copy}\n"}, ""},
+		{"copies in Envoy of what is signed as it arrives", []string{manager("{role: sign, issuer: i, audience: a, keys: [{kid: k, alg: ES256, env: K}], rules: [{name: a, sign: true}]}")},
+			"0:3:40: warning: request_mirror_policies: mirrors requests: the stamp"},
+		{"copies in Envoy of what is not signed", []string{manager("{limits: [{name: a, rate: {requests: 5, per: 1s}}]}")}, ""},
 		{"no YAML", []string{"a: b: c"}, "0: error: yaml: "},
 		{"another resource", []string{"kind: Service\nmetadata: {name: a}\n"}, ""},
 		{"a list", []string{"kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: rate-limit}\n  spec: {url: 'file:///x', phase: STATS, failStrategy: FAIL_RELOAD, match: [{mode: SERVER}], pluginConfig: {limits: []}}"}, "0:6:109: error: WasmPlugin rate-limit: spec.pluginConfig.limits: the list is empty"},
