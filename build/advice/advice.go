@@ -81,6 +81,7 @@ type Checker struct {
 	looked   int
 	passed   int
 	chain    int // the last number of a list of filters
+	copies   []copies
 }
 
 // configured is a filter's configuration that has been found.
@@ -186,6 +187,9 @@ func (c *Checker) document(file string, n *yaml.Node) (known bool) {
 	case "EnvoyExtensionPolicy":
 		c.extensionPolicy(p, n)
 		return true
+	case "VirtualService", "HTTPRoute", "GRPCRoute":
+		c.route(p, n)
+		return true
 	case "RequestAuthentication":
 		c.requestAuthentication(p, n)
 		c.looked++
@@ -241,6 +245,9 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 	}
 	c.chain++
 	chain := c.chain
+	if Member(n, "http_filters") != nil {
+		c.manager(p, n)
+	}
 	for i, child := range n.Content {
 		if n.Kind != yaml.MappingNode || i%2 == 1 {
 			if n.Kind == yaml.SequenceNode && !strings.HasPrefix(p.resource, "EnvoyFilter") { // of http_filters: they stand one behind the other

@@ -115,6 +115,14 @@ func deeper(text string) string { return "        " + strings.ReplaceAll(text, "
 
 const strip = scopes + "\nforward: {token: strip}"
 
+// manager is a connection manager with a filter of that configuration, whose route mirrors requests.
+func manager(config string) string {
+	return `- http_filters: [{name: a, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {name: a, failure_policy: FAIL_RELOAD, configuration: {value: '` + config + `'}}}}]
+  route_config:
+    virtual_hosts: [{routes: [{route: {request_mirror_policies: [{cluster: copy}]}}]}]
+`
+}
+
 // Each case is all findings of its files, a line each; nothing else is found.
 func TestFindings(t *testing.T) {
 	for _, c := range []struct {
@@ -246,6 +254,13 @@ func TestFindings(t *testing.T) {
 		{"a bootstrap without clusters", []string{bootstrapWith("", "")}, `0:10:20: error: configuration.value.providers[0].jwks.remote.cluster: there is no cluster "idp" in this bootstrap, which has none: every call`},
 		{"a cluster that a bootstrap has", []string{bootstrapWith("clusters: [{name: idp}]", "")}, ""},
 		{"a bootstrap that discovers clusters", []string{bootstrapWith("", "dynamicResources: {cdsConfig: {ads: {}}}")}, ""},
+		{"copies of what is signed as it arrives", []string{wasmPlugin("edge-stamp", "AUTHN", reload, edge),
+			"kind: VirtualService\nmetadata: {name: shop}\nspec:\n  http:\n  - mirror: {host: copy}\n    retries: {attempts: 3, retryOn: 'connect-failure, 5xx'}\n  - retries: {attempts: 0}\n  - retries: {attempts: 2, retryOn: 'connect-failure,refused-stream'}\n"},
+			"0:12:38: error: WasmPlugin shop/edge-stamp: spec.vmConfig.env: has no KEY\n1:5:5: warning: VirtualService shop: mirror: mirrors requests: the stamp\n1:6:5: warning: VirtualService shop: retries: retries requests: the stamp"},
+		{"copies of what nobody signs", []string{"kind: VirtualService\nmetadata: {name: shop}\nspec:\n  http:\n  - mirror: {host: copy}\n"}, ""},
+		{"copies in Envoy of what is signed as it arrives", []string{manager("{role: sign, issuer: i, audience: a, keys: [{kid: k, alg: ES256, env: K}], rules: [{name: a, sign: true}]}")},
+			"0:3:40: warning: request_mirror_policies: mirrors requests: the stamp"},
+		{"copies in Envoy of what is not signed", []string{manager("{limits: [{name: a, rate: {requests: 5, per: 1s}}]}")}, ""},
 		{"another resource", []string{"kind: Service\nmetadata: {name: a}\n"}, ""},
 		{"a list", []string{"kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: rate-limit}\n  spec: {url: 'file:///x', phase: STATS, failStrategy: FAIL_RELOAD, match: [{mode: SERVER}], pluginConfig: {limits: []}}"}, "0:6:109: error: WasmPlugin rate-limit: spec.pluginConfig.limits: the list is empty"},
 		{"an alias of itself", []string{"kind: WasmPlugin\nspec: &a [*a, *a]"}, "0:1:1: error: its aliases come to more"},

@@ -23,6 +23,7 @@ func (c *Checker) together() {
 			meshes = append(meshes, f)
 		}
 	}
+	c.signedOnce(edges)
 	for _, mesh := range meshes {
 		if len(edges) > 0 {
 			c.stamped(edges, mesh)

@@ -258,3 +258,63 @@ func (w *others) sizes(t *testing.T) {
 	w.edge.WaitLog("edge_stamp: stamp_too_large: the stamp would have ")
 	w.edge.WaitLog("; it may have 16384 bytes")
 }
+
+// A route that mirrors sends the stamp of what was signed as it arrived twice, and the mesh admits whichever comes first. Signed as it leaves, the copy has a stamp of its own.
+func TestMirror(t *testing.T) {
+	const requests = 40
+	harness.Each(t, func(t *testing.T, version string) {
+		up := harness.StartUpstream(t)
+		mesh := harness.Config{Version: version, Clusters: []M{bootstrap.Cluster("upstream", up.Port(), false)}}
+		k := signers(version)[0]
+		for _, where := range []string{arriving, leaving} {
+			mesh.Listeners = append(mesh.Listeners, bootstrap.Listener(where, 0, []M{stampFilter(t, verify(M{"rules": []M{{"name": where}}}))}, bootstrap.To("upstream"), nil))
+		}
+		behind := harness.Start(t, mesh)
+		edge := harness.Config{Version: version}
+		for _, where := range []string{arriving, leaving} {
+			signer, filters := stampFilter(t, sign(k)), []M{}
+			for _, name := range []string{where, where + "-copies"} {
+				cluster := bootstrap.Cluster(name, portOf(t, behind, where), false)
+				if where == leaving {
+					bootstrap.Leaving(cluster, signer)
+				}
+				edge.Clusters = append(edge.Clusters, cluster)
+			}
+			if where == arriving {
+				filters = append(filters, signer)
+			}
+			routes := []M{{"match": M{"prefix": "/"}, "route": M{"cluster": where, "request_mirror_policies": []M{{"cluster": where + "-copies", "disable_shadow_host_suffix_append": true}}}}}
+			edge.Listeners = append(edge.Listeners, bootstrap.Listener(where, 0, filters, routes, nil))
+		}
+		front := harness.Start(t, edge)
+		for where, want := range map[string]map[string]uint64{
+			arriving: {allowed(arriving): requests, denied(arriving, "stamp_replayed"): requests},
+			leaving:  {allowed(leaving): 2 * requests},
+		} {
+			client, refused := harness.NewClient1(t, front.Address(where)), 0
+			got := behind.Change(func() {
+				for range requests {
+					if client.Do(harness.Request("GET", "/orders/7")).Status() != 200 {
+						refused++
+					}
+				}
+				// Copies come when they come.
+				if err := behind.Await(func() bool {
+					total := uint64(0)
+					for name, n := range behind.Tollgate() {
+						if strings.Contains(name, ".rule."+where+".") {
+							total += n
+						}
+					}
+					return total == 2*requests
+				}, 10*time.Second); err != nil {
+					t.Errorf("%s: %v", where, err)
+				}
+			})
+			wantChange(t, where, got, want)
+			if t.Logf("%s: %d of %d requests refused", where, refused, requests); where == leaving && refused > 0 {
+				t.Errorf("%d requests refused that are signed as they leave", refused)
+			}
+		}
+	})
+}

@@ -42,7 +42,7 @@ func (d *Decision) askNext() {
 	default:
 		for i := range d.list {
 			if a := &d.list[i]; a.waits() {
-				p.overs.asked(a.tag, d.now)
+				p.overs.asked(a.tag, d.now, p.global.recheck)
 			}
 		}
 		d.step = AskGlobal
@@ -160,7 +160,7 @@ func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 		if s.Code == ratelimit.OverLimit && r.Code == ratelimit.OverLimit && a.asked > 0 {
 			// Whatever was asked for has been counted: at envoyproxy/ratelimit, nothing is left then, however little the next request wants. That is for the service to say.
 			a.remaining, a.retry = 0, a.reset
-			p.overs.remember(a.tag, a.asked, d.now, a.reset, int64(p.global.recheck))
+			p.overs.remember(a.tag, a.asked, d.now, a.reset, p.global.recheck)
 			d.say(i, RateLimited)
 			continue
 		}
@@ -225,11 +225,10 @@ type over struct {
 	cost        int64 // the least that the service has refused: less than that is asked for
 	from, until int64
 	recheck     int64 // from when on one request is a call, and the others are refused meanwhile
-	every       int64
 }
 
 // remember keeps a key for reset nanoseconds, unless there is another in its place that is still over.
-func (o *overs) remember(tag uint64, cost, now, reset, every int64) {
+func (o *overs) remember(tag uint64, cost, now, reset int64, every time.Duration) {
 	if o.slots == nil {
 		o.slots = make([]over, remembered)
 	}
@@ -240,7 +239,7 @@ func (o *overs) remember(tag uint64, cost, now, reset, every int64) {
 	case s.holds(now):
 		return
 	}
-	*s = over{tag, cost, now, now + reset, now + every, every}
+	*s = over{tag, cost, now, now + reset, now + int64(every)}
 }
 
 // holds reports whether what is remembered is of use: it ends with the service's window, and where the clock has gone back nobody knows.
@@ -259,10 +258,10 @@ func (o *overs) left(tag uint64, cost, now int64) (left int64, due bool) {
 }
 
 // asked notes that the service is asked about a key: until it has answered, and for as long as it does not tell, the others go by what is remembered.
-func (o *overs) asked(tag uint64, now int64) {
+func (o *overs) asked(tag uint64, now int64, every time.Duration) {
 	if o.slots != nil {
 		if s := &o.slots[tag%remembered]; s.tag == tag && now >= s.recheck {
-			s.recheck = now + s.every
+			s.recheck = now + int64(every)
 		}
 	}
 }

@@ -268,7 +268,7 @@ func TestOvers(t *testing.T) {
 	if left(7, 1, now) != 0 {
 		t.Error("something is remembered of nothing")
 	}
-	o.asked(7, now)
+	o.asked(7, now, 50)
 	o.forget(7)
 	o.remember(7, 1, now, 100, 50)
 	o.remember(7+remembered, 1, now, 1000, 50)
@@ -300,7 +300,7 @@ func TestOvers(t *testing.T) {
 	if left, due := o.left(1, 80, now+50); !due || left != 50 {
 		t.Error("it is not asked again")
 	}
-	o.asked(1, now+50)
+	o.asked(1, now+50, 50)
 	if left, due := o.left(1, 80, now+51); due || left != 49 {
 		t.Error("it is asked by others, too, while one asks")
 	}
