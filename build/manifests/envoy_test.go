@@ -129,7 +129,7 @@ func TestEdgeRuns(t *testing.T) {
 		}
 	}
 	// Nothing of what the filters have is left in a name that should be in a label.
-	labelled := regexp.MustCompile(`^(tollgate_\w+?\{rule="[a-z0-9-]+",outcome="[a-z_]+",code="[a-z_]+"\}|tollgate_rate_limit_service\{outcome="(answered|failed)"\}|tollgate_[a-z]+_[a-z]+_vm_memory_bytes\{\}) \d+\n$`)
+	labelled := regexp.MustCompile(`^(tollgate_\w+?\{rule="[a-z0-9-]+",outcome="[a-z_]+",code="[a-z_]+"\}|tollgate_rate_limit_service\{outcome="(answered|failed)"\}|tollgate_[a-z]+_[a-z]+_vm_memory_bytes\{\}|tollgate_[a-z]+_[a-z]+_keys_[a-z_]+\{provider="[a-z0-9-]+"\}) \d+\n$`)
 	for line := range strings.Lines(tollgate(stats)) {
 		if !strings.HasPrefix(line, "#") && !labelled.MatchString(line) {
 			t.Errorf("not in labels: %s", line)

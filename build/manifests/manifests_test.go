@@ -278,7 +278,7 @@ func TestChains(t *testing.T) {
 // Whatever makes labels of the counters' names makes the same ones: Envoy's bootstrap includes nothing, so each has a copy of those in istio/stats.
 func TestStatsTags(t *testing.T) {
 	want := statsTags(t)
-	if len(want) != 4 {
+	if len(want) != 5 {
 		t.Fatalf("%d tags", len(want))
 	}
 	copies := map[string]object{"envoy-gateway/envoyproxy.yaml": gatewayBootstrap(t)}

@@ -153,11 +153,19 @@ func statsTags(t *testing.T) (list tags) {
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/metrics/v3/stats.proto#config-metrics-v3-tagspecifier
 func (list tags) apply(name string) (prometheus string, labels map[string]string) {
 	labels = map[string]string{}
-	rest := name
+	out := make([]bool, len(name)) // whether a byte goes out
 	for _, tag := range list {
-		if m := tag.FindStringSubmatch(name); m != nil {
-			rest = strings.Replace(rest, m[1], "", 1)
-			labels[tag.Name] = m[2]
+		if m := tag.FindStringSubmatchIndex(name); m != nil {
+			for i := m[2]; i < m[3]; i++ {
+				out[i] = true
+			}
+			labels[tag.Name] = name[m[4]:m[5]]
+		}
+	}
+	rest := ""
+	for i := range len(name) {
+		if !out[i] {
+			rest += name[i : i+1]
 		}
 	}
 	rest, custom := strings.CutPrefix(rest, "wasmcustom.")
@@ -175,6 +183,8 @@ func TestLabels(t *testing.T) {
 		"wasmcustom." + verdict.Metric("rate_limit", verdict.NoRuleName, verdict.Allowed, verdict.OK):                        `tollgate_rate_limit map[code:ok outcome:allowed rule:-]`,
 		"wasmcustom.tollgate.rate_limit.service.outcome.failed":                                                              `tollgate_rate_limit_service map[outcome:failed]`,
 		"wasmcustom.tollgate.edge_stamp.vm.memory_bytes":                                                                     `tollgate_edge_stamp_vm_memory_bytes map[]`,
+		"wasmcustom.tollgate.jwt_scope.keys.corp-1.age_seconds":                                                              `tollgate_jwt_scope_keys_age_seconds map[provider:corp-1]`,
+		"wasmcustom.tollgate.edge_stamp.keys.edge.count":                                                                     `tollgate_edge_stamp_keys_count map[provider:edge]`,
 		"wasm.istio-ingress.jwt-scope.vm_reload_success":                                                                     `envoy_wasm_vm_reload_success map[plugin:istio-ingress.jwt-scope]`,
 		"wasm.jwt-scope.vm_memory_size":                                                                                      `envoy_wasm_vm_memory_size map[plugin:jwt-scope]`,
 		"extension_config_discovery.http_filter.extensions.istio.io/wasmplugin/a.b.update_rejected":                          `envoy_extension_config_discovery_http_filter_update_rejected map[plugin:extensions.istio.io/wasmplugin/a.b]`,
