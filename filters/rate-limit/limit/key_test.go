@@ -242,7 +242,7 @@ func TestCanonicalNumber(t *testing.T) {
 	}
 }
 
-// R21: what cannot be read is not missing: such requests are one key's, or denied, and no spelling of them gets around the limit.
+// R8: what cannot be read is not missing: such requests are one key's, or denied, and no spelling of them gets around the limit.
 func TestUnreadableIsNotMissing(t *testing.T) {
 	for name, c := range map[string]struct {
 		key, identity, source string
