@@ -76,6 +76,7 @@ func (f configured) strips() []credential {
 // needs are what a filter decides by.
 func (f configured) needs() (list []credential) {
 	switch {
+	case f.filter == "jwt-scope" && indifferent(f.node):
 	case f.filter == "jwt-scope":
 		return tokens(f.node)
 	case f.filter == "edge-stamp" && Text(Member(f.node, "role")) == "verify":
@@ -90,6 +91,17 @@ func (f configured) needs() (list []credential) {
 		}
 	}
 	return list
+}
+
+// indifferent reports whether jwt-scope takes every request alike whose token is good or missing, and tells nobody what is in it: behind another that has verified the token, it decides nothing.
+func indifferent(config *yaml.Node) bool {
+	if Member(config, "forward", "payloadHeader") != nil || Member(config, "forward", "claimHeaders") != nil {
+		return false
+	}
+	return !slices.ContainsFunc(Items(Member(config, "rules")), func(r *yaml.Node) bool {
+		access := Text(Member(r, "access"))
+		return Member(r, "require") != nil || access != "optional" && access != "public"
+	})
 }
 
 // meeting is whether two plugins sit in one proxy.
