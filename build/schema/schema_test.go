@@ -45,6 +45,23 @@ func TestCommitted(t *testing.T) {
 	}
 }
 
+// Each reader takes a configuration that says it is its own, and none that says it is another's.
+func TestFilter(t *testing.T) {
+	for _, filter := range Filters {
+		documents, err := Samples(filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, named := range Filters {
+			text := strings.Replace(documents[0], `"filter":"`+filter+`"`, `"filter":"`+named+`"`, 1)
+			err := Parse(filter, text)
+			if (err == nil) != (named == filter) || err != nil && !strings.HasPrefix(err.Error(), "filter: want "+filter) {
+				t.Errorf("%s, which says that it is %s's: %v", filter, named, err)
+			}
+		}
+	}
+}
+
 // Editors show what a key is for: every key says it, or what it belongs to does.
 func TestDescriptions(t *testing.T) {
 	for _, filter := range Filters {
