@@ -209,7 +209,7 @@ func (c *Checker) document(file string, n *yaml.Node) (known bool) {
 			filter = FilterOf(n)
 		}
 		if filter == "" {
-			if c.passed > passed && Member(n, "static_resources") != nil {
+			if c.passed > passed && (field(n, "static_resources") != nil || field(n, "dynamic_resources") != nil) {
 				return true // a bootstrap with filters of others
 			}
 			return false
@@ -274,7 +274,7 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	default:
 		n, err = inner(value)
 	}
-	filter := ours(n, Text(field(config, "vm_config", "code", "local", "filename")), Text(field(config, "name")), Text(field(config, "root_id")))
+	filter := ours(n, Text(field(config, "vm_config", "code", "local", "filename")), Text(field(config, "vm_config", "code", "remote", "http_uri", "uri")), Text(field(config, "name")), Text(field(config, "root_id")))
 	if filter == "" && value == nil {
 		return false // another's
 	}

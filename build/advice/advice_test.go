@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 const jwks = `{keys: [{kty: EC, crv: P-256, kid: a, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}]}`
@@ -289,6 +290,32 @@ func TestFindings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a whole cluster has is read, and as quickly as it comes.
+func TestLarge(t *testing.T) {
+	start := time.Now()
+	var namespaces, list strings.Builder
+	namespaces.WriteString(scopes + "\n  match: [{paths: [")
+	for i := range 70_000 {
+		fmt.Fprintf(&namespaces, "%q, ", fmt.Sprintf("/namespaces/n%d", i))
+	}
+	namespaces.WriteString("/x]}]\n")
+	list.WriteString("kind: WasmPluginList\nitems:\n")
+	for i := range 2400 {
+		text := strings.Replace(plugin(fmt.Sprint("p", i), fmt.Sprintf("selector: {matchLabels: {app: a%d}}", i), strip), "apiVersion", "- apiVersion", 1)
+		list.WriteString(strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n")
+	}
+	for name, text := range map[string]string{"namespaces": namespaces.String(), "list": list.String()} {
+		var c Checker
+		c.File(name, []byte(text))
+		if found := c.Findings(); len(found) > 0 {
+			t.Errorf("%s: %d findings: %v", name, len(found), found[0])
+		}
+	}
+	if took := time.Since(start); took > time.Minute {
+		t.Errorf("this took %v", took)
 	}
 }
 

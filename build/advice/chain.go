@@ -76,6 +76,7 @@ func (f configured) strips() []credential {
 // needs are what a filter decides by.
 func (f configured) needs() (list []credential) {
 	switch {
+	case f.filter == "jwt-scope" && indifferent(f.node):
 	case f.filter == "jwt-scope":
 		return tokens(f.node)
 	case f.filter == "edge-stamp" && Text(Member(f.node, "role")) == "verify":
@@ -90,6 +91,17 @@ func (f configured) needs() (list []credential) {
 		}
 	}
 	return list
+}
+
+// indifferent reports whether jwt-scope takes every request alike whose token is good or missing, and tells nobody what is in it: behind another that has verified the token, it decides nothing.
+func indifferent(config *yaml.Node) bool {
+	if Member(config, "forward", "payloadHeader") != nil || Member(config, "forward", "claimHeaders") != nil {
+		return false
+	}
+	return !slices.ContainsFunc(Items(Member(config, "rules")), func(r *yaml.Node) bool {
+		access := Text(Member(r, "access"))
+		return Member(r, "require") != nil || access != "optional" && access != "public"
+	})
 }
 
 // meeting is whether two plugins sit in one proxy.
@@ -206,48 +218,68 @@ func mayPrecede(a, b place) bool {
 	return priority(a.plugin) >= priority(b.plugin)
 }
 
+// link is a filter in a chain.
+type link struct {
+	configured
+	reach        reach // where it is a plugin of Istio's
+	gone, needed []credential
+}
+
 // chains looks for a filter that takes away what one behind it decides by: that one then takes a request for one without.
 func (c *Checker) chains() {
-	strippers := slices.DeleteFunc(slices.Clone(c.configs), func(f configured) bool { return f.strips() == nil })
+	var links, strippers []link
 	for _, f := range c.configs {
-		needs := f.needs()
-		if needs == nil {
-			continue
+		l := link{configured: f, gone: f.strips(), needed: f.needs()}
+		if f.plugin != nil {
+			l.reach = reachOf(f.place.namespace, f.plugin)
 		}
+		links = append(links, l)
+		if l.gone != nil {
+			strippers = append(strippers, l)
+		}
+	}
+	for _, f := range links {
 		for _, first := range strippers {
-			if first.node == f.node || !mayPrecede(first.place, f.place) {
+			if f.needed == nil || first.node == f.node {
 				continue
 			}
 			how := apart
 			switch {
 			case first.plugin != nil && f.plugin != nil:
-				how = c.meet(reachOf(first.namespace, first.plugin), reachOf(f.namespace, f.plugin))
+				how = c.meet(first.reach, f.reach)
 			case first.chain != 0 && first.chain == f.chain:
 				how = always
 			}
-			for _, one := range first.strips() {
-				if how == apart || !slices.Contains(needs, one) {
-					continue
-				}
-				severity, when := Error, ""
-				if how == perhaps {
-					severity, when = Warning, ", where a workload has both"
-				}
-				what := "forward.token: strip"
-				if first.filter == "edge-stamp" {
-					what = "forward.stamp: strip"
-				}
-				consequence := "a request then looks as if it had none, and what lets such requests pass lets all pass"
-				if f.filter == "rate-limit" {
-					severity, consequence = Warning, "that part of the key is then missing"
-				}
-				c.report(f.place, orElse(f.plugin, f.node), severity, f.prefix, "decides by the "+string(one)+", which "+first.place.called(first.filter)+" before it takes away ("+what+")"+when+": "+consequence+"; let the last one strip it, and give the others a higher priority")
-				break
+			if how != apart && mayPrecede(first.place, f.place) {
+				c.stripped(first, f, how)
 			}
 		}
-		if f.filter == "jwt-scope" && f.plugin != nil && phaseOf(f.plugin) == 0 && f.strips() != nil {
+		if f.filter == "jwt-scope" && f.plugin != nil && phaseOf(f.plugin) == 0 && f.gone != nil {
 			c.blinds(f)
 		}
+	}
+}
+
+// stripped tells of what first takes away and f needs.
+func (c *Checker) stripped(first, f link, how meeting) {
+	for _, one := range first.gone {
+		if !slices.Contains(f.needed, one) {
+			continue
+		}
+		severity, when := Error, ""
+		if how == perhaps {
+			severity, when = Warning, ", where a workload has both"
+		}
+		what := "forward.token: strip"
+		if first.filter == "edge-stamp" {
+			what = "forward.stamp: strip"
+		}
+		consequence := "a request then looks as if it had none, and what lets such requests pass lets all pass"
+		if f.filter == "rate-limit" {
+			severity, consequence = Warning, "that part of the key is then missing"
+		}
+		c.report(f.place, orElse(f.plugin, f.node), severity, f.prefix, "decides by the "+string(one)+", which "+first.place.called(first.filter)+" before it takes away ("+what+")"+when+": "+consequence+"; let the last one strip it, and give the others a higher priority")
+		return
 	}
 }
 
@@ -284,10 +316,10 @@ func asksTokens(n *yaml.Node) bool {
 }
 
 // blinds tells of policies of Istio's that are asked behind a plugin that has taken the token away.
-func (c *Checker) blinds(f configured) {
+func (c *Checker) blinds(f link) {
 	for _, a := range c.asking {
 		spec := Member(a.node, "spec")
-		how := c.meet(reachOf(f.namespace, f.plugin), reachOf(a.namespace, spec))
+		how := c.meet(f.reach, reachOf(a.namespace, spec))
 		if how == apart {
 			continue
 		}

@@ -243,6 +243,9 @@ func (m *Migrator) finish(p *plan, s selection, sources []*source, name string) 
 	return c
 }
 
+// Priority is that of the plugin: of several that a workload has, the highest comes first.
+func (c *Configuration) Priority() int { return c.priority }
+
 func (c *Configuration) comment() string {
 	return "# Made by tollgate migrate of " + printable(strings.Join(c.From, ", ")) + ".\n"
 }

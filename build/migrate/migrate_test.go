@@ -290,7 +290,7 @@ func TestWorkloads(t *testing.T) {
 		{"the root namespace", in(authn(""), "istio-system", "") + authz("{rules: []}"), []string{"jwt-scope istio-system 1", "jwt-scope shop 2"}, "shop get a plugin of their own"},
 		{"labels and more labels", in(authn(""), "shop", orders) + in(authz("{rules: []}"), "shop", "selector: {matchLabels: {app: orders, tier: web}}, "), []string{"jwt-scope-orders shop 1", "jwt-scope-orders-web shop 2"}, "app=orders,tier=web in shop get"},
 		{"labels that a workload may both have", in(authn(""), "shop", orders) + in(authn(""), "shop", "selector: {matchLabels: {tier: web}}, "), []string{"jwt-scope-orders shop 1", "jwt-scope-web shop 1", "jwt-scope-orders-web shop 2"},
-			"the workloads of app=orders,tier=web in shop get a plugin of their own with all that is for them, and the one for tier=web in shop behind it: both have to admit"},
+			"the workloads of app=orders,tier=web in shop get a plugin of their own with all that is for them, which comes before the one for tier=web in shop"},
 		{"a gateway", in(authn(""), "shop", "targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: edge}], "), []string{"jwt-scope-edge shop 1"}, ""},
 		{"a gateway and its namespace", in(authn(""), "shop", "targetRef: {kind: Gateway, name: edge}, ") + authz("{rules: [{}]}"), []string{"jwt-scope-edge shop 1"}, "What they refuse is refused, and what they admit is not admitted"},
 		{"a gateway, and the same with its members in another order", in(authn(""), "shop", "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], ") + in(authz("{action: DENY, rules: [{}]}"), "shop", "targetRefs: [{kind: Gateway, name: edge, group: gateway.networking.k8s.io}], "),
@@ -347,27 +347,40 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// The namespace verifies, one workload refuses robots: the token stays for both, and is taken away by the last.
+// The namespace verifies, one workload refuses robots: its plugin comes first, and leaves the token where the one behind it decides by it, too.
 func TestTokenStaysForTheNext(t *testing.T) {
-	r := migrateText(withKeys(t) + strings.Replace(authz(`{action: DENY, rules: [{when: [{key: "request.auth.claims[client_kind]", values: [robot]}]}]}`), "spec: {", "spec: {selector: {matchLabels: {app: orders}}, ", 1))
-	if len(r.Configurations) != 2 {
-		t.Fatalf("%d configurations\n%s", len(r.Configurations), lines(r.Findings))
-	}
-	for i, want := range []struct {
-		priority int
-		token    string
-	}{{10, "strip"}, {20, "keep"}} {
-		text, err := r.Configurations[i].Resource("oci://x", false)
-		if err != nil || !strings.Contains(text, fmt.Sprintf("priority: %d\n", want.priority)) || !strings.Contains(text, "forward: {token: "+want.token+"}") {
-			t.Errorf("%v: want %+v in\n%s", err, want, text)
+	robots := strings.Replace(authz(`{action: DENY, rules: [{when: [{key: "request.auth.claims[client_kind]", values: [robot]}]}]}`), "spec: {", "spec: {selector: {matchLabels: {app: orders}}, ", 1)
+	for _, c := range []struct {
+		name, text string
+		token      string // what becomes of it at the first
+	}{
+		{"verified, and no more", withKeys(t) + robots, "strip"},
+		{"with a policy that refuses", withKeys(t) + robots + authz(`{action: DENY, rules: [{to: [{operation: {paths: [/admin]}}], from: [{source: {notRequestPrincipals: ["*"]}}]}]}`), "keep"},
+		{"with claims in headers", authn(fmt.Sprintf(", outputClaimToHeaders: [{claim: sub, header: x-user}], jwks: %q", mint.Set(keys[0]))) + robots, "keep"},
+	} {
+		r := migrateText(c.text)
+		if len(r.Configurations) != 2 {
+			t.Fatalf("%s: %d configurations\n%s", c.name, len(r.Configurations), lines(r.Findings))
 		}
-		if stays := strings.Contains(text, "# The token stays for shop/jwt-scope,"); stays != (want.token == "keep") {
-			t.Errorf("the comment about the token: %t\n%s", stays, text)
+		var checker advice.Checker
+		for _, one := range r.Configurations {
+			priority, token := 10, "strip"
+			if one.selection.labels["app"] != "" {
+				priority, token = 20, c.token
+			}
+			text, err := one.Resource("oci://x", false)
+			if err != nil || !strings.Contains(text, fmt.Sprintf("priority: %d\n", priority)) || advice.Text(advice.Member(one.node, "forward", "token")) != token {
+				t.Errorf("%s: %v: want %d %s in\n%s", c.name, err, priority, token, text)
+			}
+			if stays := strings.Contains(text, "# The token stays for shop/jwt-scope,"); stays != (token == "keep") {
+				t.Errorf("%s: the comment about the token: %t\n%s", c.name, stays, text)
+			}
+			checker.File("made.yaml", []byte(text))
 		}
-	}
-	for _, f := range r.Findings {
-		if f.Severity == advice.Error {
-			t.Errorf("found: %s", f)
+		for _, f := range append(r.Findings, checker.Findings()...) {
+			if f.Severity == advice.Error {
+				t.Errorf("%s: found: %s", c.name, f)
+			}
 		}
 	}
 }

@@ -310,14 +310,14 @@ func (r *surroundings) behind(d *decided) (list []*decided) {
 	return list
 }
 
-// chained sees to the plugins that workloads have several of: the token stays until the last one that takes it away, and what those behind the first refuse besides is told.
+// chained sees to the plugins that workloads have several of: where one of them decides by it, the token stays until the last one that takes it away; what those behind the first refuse besides is told.
 func (m *Migrator) chained(list []*decided) {
 	rest := m.around(list)
 	before := map[*decided][]string{} // whose plugins come first, and admit what this one may refuse
 	lines := map[*decided][]string{}
 	for _, d := range list {
 		for _, o := range rest.behind(d) {
-			if d.selection.target == nil && d.strips() && o.strips() && d.sameTokens(o.plan) {
+			if d.selection.target == nil && d.strips() && o.strips() && d.sameTokens(o.plan) && !o.admits && !o.indifferent() {
 				d.configuration.keeps = o.configuration // the last of them
 			}
 		}
@@ -325,9 +325,10 @@ func (m *Migrator) chained(list []*decided) {
 	for _, d := range list {
 		stripped := d.strips() && d.configuration.keeps == nil
 		for _, o := range rest.behind(d) {
-			if stripped || o.admits || !d.sameTokens(o.plan) {
+			switch {
+			case !d.sameTokens(o.plan), o.admits, stripped && !o.indifferent():
 				before[o] = append(before[o], d.selection.String())
-			} else {
+			default:
 				lines[o] = append(lines[o], d.selection.String())
 			}
 			stripped = stripped || o.strips() && o.configuration.keeps == nil
@@ -342,7 +343,7 @@ func (m *Migrator) chained(list []*decided) {
 				"and what only the narrower policies admit is refused. Give this plugin a selector that those workloads do not fit, or leave it out where there are no others")
 		}
 		if names := lines[d]; names != nil {
-			d.own.report(value{path: "spec"}, advice.Note, "the workloads of "+few(names)+" get a plugin of their own with all that is for them, and the one for "+d.selection.String()+" behind it, which takes the token away: apply both, with their priorities")
+			d.own.report(value{path: "spec"}, advice.Note, "the workloads of "+few(names)+" get a plugin of their own with all that is for them, which comes before the one for "+d.selection.String()+": apply both, with their priorities")
 		}
 	}
 }
@@ -365,6 +366,17 @@ func (p *plan) sameTokens(o *plan) bool {
 // strips reports whether the plugin takes the token away.
 func (d *decided) strips() bool {
 	return advice.Text(advice.Member(d.configuration.node, "forward", "token")) == "strip"
+}
+
+// indifferent reports whether the plugin does nothing but verify a token that is there: behind another that has done so, it lets everything pass.
+func (d *decided) indifferent() bool {
+	rules, forward := advice.Items(advice.Member(d.configuration.node, "rules")), advice.Member(d.configuration.node, "forward")
+	for _, name := range []string{"match", "require"} {
+		if advice.Member(rules[0], name) != nil {
+			return false
+		}
+	}
+	return len(rules) == 1 && advice.Text(advice.Member(rules[0], "access")) == "optional" && len(forward.Content) == 2
 }
 
 // keep leaves the token to the plugin behind.

@@ -46,6 +46,7 @@ func (v *value) schema(path string) (object, error) {
 		if items == nil {
 			items = &value{}
 		}
+		items.texts = v.texts
 		schema, err := items.schema(path + "[]")
 		if err != nil {
 			return nil, err
@@ -85,7 +86,7 @@ func (v *value) schema(path string) (object, error) {
 func (v *value) object(path string) (object, error) {
 	o := object{{"type", "object"}}
 	if v.is(conf.Names) {
-		all := &value{}
+		all := &value{texts: v.texts}
 		for _, m := range v.members {
 			all.merge(m.value)
 		}
@@ -101,9 +102,14 @@ func (v *value) object(path string) (object, error) {
 		if !m.asked {
 			continue
 		}
-		p, err := m.value.schema(strings.TrimPrefix(path+"."+m.name, "."))
+		at := strings.TrimPrefix(path+"."+m.name, ".")
+		m.value.texts = v.texts
+		p, err := m.value.schema(at)
 		if err != nil {
 			return nil, err
+		}
+		if text := v.text(at); text != "" {
+			p = append(object{{"description", text}}, p...)
 		}
 		properties = append(properties, pair{m.name, p})
 		if m.need == v.read {

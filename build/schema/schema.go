@@ -71,6 +71,9 @@ func Of(filter string) ([]byte, error) {
 			return nil, fmt.Errorf("sample %d of %s: %w", i+1, filter, err)
 		}
 	}
+	if root.texts, err = descriptions(filter); err != nil {
+		return nil, err
+	}
 	body, err := root.schema("")
 	if err != nil {
 		return nil, fmt.Errorf("the samples of %s: %w", filter, err)
@@ -119,6 +122,7 @@ type value struct {
 	items     *value
 	read      int // how often an object was read here
 	members   []*member
+	texts     map[string]string // descriptions by path; of the root
 }
 
 type member struct {

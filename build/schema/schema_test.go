@@ -45,6 +45,61 @@ func TestCommitted(t *testing.T) {
 	}
 }
 
+// Each reader takes a configuration that says it is its own, and none that says it is another's.
+func TestFilter(t *testing.T) {
+	for _, filter := range Filters {
+		documents, err := Samples(filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, named := range Filters {
+			text := strings.Replace(documents[0], `"filter":"`+filter+`"`, `"filter":"`+named+`"`, 1)
+			err := Parse(filter, text)
+			if (err == nil) != (named == filter) || err != nil && !strings.HasPrefix(err.Error(), "filter: want "+filter) {
+				t.Errorf("%s, which says that it is %s's: %v", filter, named, err)
+			}
+		}
+	}
+}
+
+// Editors show what a key is for: every key says it, or what it belongs to does.
+func TestDescriptions(t *testing.T) {
+	for _, filter := range Filters {
+		var document any
+		if err := json.Unmarshal(generated(t, filter), &document); err != nil {
+			t.Fatal(err)
+		}
+		with, without := 0, []string(nil)
+		var visit func(n any, path string)
+		visit = func(n any, path string) {
+			switch n := n.(type) {
+			case []any:
+				for _, one := range n {
+					visit(one, path)
+				}
+			case map[string]any:
+				properties, _ := n["properties"].(map[string]any)
+				for name, p := range properties {
+					one := p.(map[string]any)
+					if _, isKey := one["description"].(string); isKey {
+						with++
+					} else {
+						without = append(without, path+"."+name)
+					}
+					visit(p, path+"."+name)
+				}
+				for _, below := range []string{"items", "anyOf", "additionalProperties"} {
+					visit(n[below], path)
+				}
+			}
+		}
+		visit(document, "")
+		if len(without) > 0 {
+			t.Errorf("%s: %d keys say what they are for, and these do not: %v", filter, with, without)
+		}
+	}
+}
+
 func compile(t *testing.T, filter string) *jsonschema.Schema {
 	t.Helper()
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(generated(t, filter)))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,22 +18,20 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// migrated has tollgate migrate translate resources. The configuration is that of the workloads for which all of them are.
-func migrated(t *testing.T, resources string) (config string, findings []advice.Finding) {
+// migrated are the configurations that are made of resources which all meet on one workload, in the order in which it has them.
+func migrated(t *testing.T, resources string) (configs []string, findings []advice.Finding) {
 	t.Helper()
 	m := &migrate.Migrator{}
 	m.Add("policies.yaml", []byte(resources))
 	result := m.Result()
-	most := 0
+	slices.SortStableFunc(result.Configurations, func(a, b migrate.Configuration) int { return b.Priority() - a.Priority() })
 	for _, c := range result.Configurations {
-		if len(c.From) > most {
-			config, most = c.JSON, len(c.From)
-		}
+		configs = append(configs, c.JSON)
 	}
-	if config == "" {
+	if configs == nil {
 		t.Fatalf("no configuration was made:\n%v", result.Findings)
 	}
-	return config, result.Findings
+	return configs, result.Findings
 }
 
 func resourcesOf(t *testing.T, yaml string) []Resource {
@@ -209,6 +208,18 @@ var more = []struct {
 		},
 	},
 	{
+		name: "a namespace that verifies, and a workload that refuses robots",
+		resources: bothSides +
+			policy("no-robots", `{action: DENY, selector: {matchLabels: {app: orders}}, rules: [{when: [{key: "request.auth.claims[client_kind]", values: [robot]}]}]}`),
+		requests: func() []request {
+			b := base()
+			return []request{
+				b.ask("ann"), b.ask("no token", noToken), b.ask("a forged token", by(forger)),
+				b.ask("a robot", claim("client_kind", "robot")), b.ask("a robot in a list", claim("client_kind", []string{"person", "robot"})), b.ask("a person", claim("client_kind", "person")),
+			}
+		},
+	},
+	{
 		name:      "Envoy Gateway",
 		resources: securityPolicy,
 		requests: func() []request {
@@ -344,10 +355,14 @@ func TestMigrate(t *testing.T) {
 			clusters = append(clusters, bootstrap.Cluster(name, idp, false))
 		}
 		var listeners []bootstrap.M
-		add := func(name string, originals []bootstrap.M, config string) {
+		add := func(name string, originals []bootstrap.M, configs []string) {
+			var plugins []bootstrap.M
+			for _, config := range configs {
+				plugins = append(plugins, harness.Filter(t, "jwt-scope", config))
+			}
 			http := bootstrap.M{"normalize_path": true, "delayed_close_timeout": "0.001s"}
 			listeners = append(listeners, bootstrap.Listener(name+": Istio", 0, originals, bootstrap.To("upstream"), http),
-				bootstrap.Listener(name+": migrated", 0, []bootstrap.M{harness.Filter(t, "jwt-scope", config)}, bootstrap.To("upstream"), http))
+				bootstrap.Listener(name+": migrated", 0, plugins, bootstrap.To("upstream"), http))
 		}
 		translate := func(name string, resources []Resource) []bootstrap.M {
 			list, err := filters(resources, published())
@@ -357,16 +372,16 @@ func TestMigrate(t *testing.T) {
 			return list
 		}
 		for _, c := range notes.Cases {
-			config, findings := migrated(t, documentsOf(c.Istio))
+			configs, findings := migrated(t, documentsOf(c.Istio))
 			for _, f := range findings {
 				if f.Severity == advice.Error && !strings.Contains(f.Problem, "no RequestAuthentication") && !strings.Contains(f.Problem, "get a plugin of their own") {
 					t.Errorf("%s: of what the notes translate, this is not carried over: %s", c.Name, f)
 				}
 			}
-			add(c.Name, translate(c.Name, c.Istio), config)
+			add(c.Name, translate(c.Name, c.Istio), configs)
 		}
 		for _, c := range more {
-			config, findings := migrated(t, c.resources)
+			configs, findings := migrated(t, c.resources)
 			for _, f := range findings {
 				if f.Severity == advice.Error && !containsOne(f.Problem, c.lost) {
 					t.Errorf("%s: not carried over: %s", c.name, f)
@@ -381,7 +396,7 @@ func TestMigrate(t *testing.T) {
 			if c.resources != securityPolicy {
 				originals = translate(c.name, resourcesOf(t, strings.TrimSuffix(c.resources, "---\n")))
 			}
-			add(c.name, originals, config)
+			add(c.name, originals, configs)
 		}
 		envoy := harness.Start(t, harness.Config{Version: version, Listeners: listeners, Clusters: clusters})
 		everywhere := newExplanations(notes.Differences, version)
