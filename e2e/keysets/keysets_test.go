@@ -7,7 +7,6 @@ package keysets
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -82,21 +81,14 @@ func issuer(i int) string { return fmt.Sprintf("https://idp-%d.example", i) }
 // serve publishes the documents, each under its number.
 func serve(t *testing.T, all []document) (port int) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return handle(t, nil, func(w http.ResponseWriter, r *http.Request) {
 		i, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
 		if err != nil || i < 0 || i >= len(all) {
 			http.NotFound(w, r)
 			return
 		}
 		fmt.Fprint(w, all[i].body)
-	})}
-	go func() { _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { server.Close() })
-	return l.Addr().(*net.TCPAddr).Port
+	})
 }
 
 // start runs an Envoy that has each document as an issuer of its own, for jwt-scope and for jwt_authn.
