@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"maps"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -206,6 +207,31 @@ var variations = []struct {
 		return nil
 	}},
 	{name: "the same key twice", change: func(_ M, keys []M, _ *string) []M { return []M{maps.Clone(keys[len(keys)-1])} }},
+	{name: "the same key with its algorithm and without", change: func(_ M, keys []M, _ *string) []M {
+		more := maps.Clone(keys[len(keys)-1])
+		delete(more, "alg")
+		return []M{more}
+	}},
+	{name: "another key of the same kid without algorithm", change: func(_ M, keys []M, _ *string) []M {
+		last := keys[len(keys)-1]
+		if last["kty"] == "EC" {
+			last["alg"] = "ES256"
+			return []M{of(ecB, M{"kid": last["kid"]}).jwk}
+		}
+		last["alg"] = "RS256"
+		return []M{of(rsaA, M{"kid": last["kid"]}).jwk}
+	}},
+	{name: "members that nobody could read", change: func(top M, keys []M, _ *string) []M {
+		deep := any("x")
+		for range 30 {
+			deep = []any{deep}
+		}
+		top["deep"], top["nul"] = deep, "a\x00b"
+		for _, k := range keys {
+			k["long"] = json.Number("1" + strings.Repeat("0", 90))
+		}
+		return nil
+	}},
 	{name: "members that nobody knows", change: func(top M, keys []M, _ *string) []M {
 		top["issuer"], top["expires"], top["extensions"] = "https://idp.example", 1.5e9, M{"a": []any{nil, true, M{}}}
 		for _, k := range keys {

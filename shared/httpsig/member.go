@@ -102,6 +102,5 @@ func isMember(member, label string) bool {
 	if member = member[len(label):]; member == "" {
 		return true
 	}
-	c := member[0]
-	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' && c != '.' && c != '*' // what a longer label goes on with (RFC 9651 §3.1.2)
+	return strings.IndexByte("=; \t", member[0]) >= 0 // its value, its parameters, or what somebody has put before those (RFC 9651 §3.2)
 }

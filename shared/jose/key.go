@@ -51,7 +51,7 @@ func (k *Key) Symmetric() bool { return k.kty == "oct" }
 // RFC 7518 §6; others are ignored.
 func ParseKey(jwk gjson.Result) (*Key, error) { return parseKey(jwk, false) }
 
-// ParsePublished reads a JWK as issuers write them: members that are null or empty say nothing, numbers may have leading
+// ParsePublished reads a JWK as issuers write them: members that are null, or an empty text or list, say nothing, numbers may have leading
 // zeros and padding, coordinates any length, and whatever use is not known is as good as sig. What makes a key unfit, or a
 // secret, is refused as by ParseKey.
 func ParsePublished(jwk gjson.Result) (*Key, error) { return parseKey(jwk, true) }
@@ -133,15 +133,14 @@ func (k *Key) String() string {
 	return s + ")"
 }
 
-// Equal reports whether two keys are the same one: their names and uses, and the same key.
+// Equal reports whether two keys say the same of themselves, and are the same.
 func (k *Key) Equal(other *Key) bool {
-	return k.ID == other.ID && k.kty == other.kty && k.crv == other.crv && k.alg == other.alg &&
-		bytes.Equal(k.spki, other.spki) && bytes.Equal(k.raw, other.raw)
+	return k.Like(other) && bytes.Equal(k.spki, other.spki) && bytes.Equal(k.raw, other.raw)
 }
 
-// Overlaps reports whether there is an algorithm that both keys fit, so that one token could mean either.
-func (k *Key) Overlaps(other *Key) bool {
-	return k.kty == other.kty && k.crv == other.crv && (k.alg == 0 || other.alg == 0 || k.alg == other.alg)
+// Like reports whether two keys have the same kid, type, curve and alg, so that nothing in a token's header tells them apart.
+func (k *Key) Like(other *Key) bool {
+	return k.ID == other.ID && k.kty == other.kty && k.crv == other.crv && k.alg == other.alg
 }
 
 // Fits reports whether the key may verify signatures of algorithm a: by its kty, its crv, its length and, if it has one, its alg (RFC 8725
@@ -181,7 +180,7 @@ type reader struct {
 // value is a member that says something.
 func (r reader) value(name string) (gjson.Result, bool) {
 	v, ok := strictjson.Member(r.jwk, name)
-	if r.published && (v.Type == gjson.Null || v.Type == gjson.String && v.Str == "") {
+	if r.published && (v.Type == gjson.Null || v.Type == gjson.String && v.Str == "" || v.Raw == "[]") {
 		return gjson.Result{}, false
 	}
 	return v, ok
@@ -212,14 +211,14 @@ func (r reader) allows(operation string) bool {
 	means := func(op gjson.Result) bool {
 		return op.Type == gjson.String && (op.Str == operation || r.published && (op.Str == "verify" || op.Str == "sign"))
 	}
-	found, any := false, false
+	found := false
 	if ops.IsArray() {
 		ops.ForEach(func(_, op gjson.Result) bool {
-			found, any = found || means(op), true
+			found = found || means(op)
 			return true
 		})
 	}
-	return found || r.published && (!any && ops.IsArray() || means(ops))
+	return found || r.published && means(ops)
 }
 
 // bytes reads a member in base64url.

@@ -27,7 +27,7 @@ var (
 	ErrNoSet       = errors.New("want a JWK Set: an object with a list called keys")
 	ErrTooMany     = errors.New("more than " + strconv.Itoa(MaxKeys) + " keys")
 	ErrNoKey       = errors.New("no key for verifying signatures")
-	ErrRepeatedKID = errors.New("two keys with one kid that a token could both mean")
+	ErrRepeatedKID = errors.New("two different keys have the same kid, kty and alg: a token could mean either")
 	ErrRepeated    = errors.New("a member name is repeated")
 	ErrTwice       = errors.New("the same key stands there twice")
 	ErrSymmetric   = errors.New("a secret (kty oct) does not belong into a published key set, and elsewhere only beside HS256, HS384 or HS512 in algorithms")
@@ -120,14 +120,14 @@ func repeated(jwk gjson.Result) (err error) {
 	return err
 }
 
-// admits reports why a key cannot stand beside those that the set has. One kid may name several keys, as long as the
-// token's algorithm says which of them it means.
+// admits reports why a key cannot stand beside those that the set has. One kid may name several keys, as long as their
+// types or algorithms tell them apart.
 func (s *Set) admits(k *jose.Key) error {
 	for _, other := range s.keys {
 		switch {
 		case k.Equal(other):
 			return ErrTwice
-		case k.ID != "" && k.ID == other.ID && k.Overlaps(other):
+		case k.ID != "" && k.Like(other):
 			return ErrRepeatedKID
 		}
 	}

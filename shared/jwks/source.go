@@ -36,8 +36,9 @@ type ErrJSON struct{ At *strictjson.Error }
 
 func (e ErrJSON) Error() string { return "the answer cannot be read: " + e.At.Error() }
 
-// documentLimits bound a published set. A name that is repeated makes the key useless that has it, and nothing else.
-var documentLimits = strictjson.Limits{Depth: 16, Members: 8192, Number: 64, RepeatedNames: true}
+// documentLimits bound a published set. A name that is repeated makes the key useless that has it, and nothing else; what
+// stands in members that nobody reads is nobody's business.
+var documentLimits = strictjson.Limits{Depth: 64, Members: 8192, Number: MaxBody, RepeatedNames: true, AnyValues: true}
 
 // ReadDocument reads a published JWK Set, which must be the issuer's answer as it is. passed are the keys that cannot be
 // used beside those that can. The set is refused where none can, where a secret or a private key is among them, and where

@@ -26,6 +26,10 @@ type Limits struct {
 	// RepeatedNames leaves repeated member names to the caller, which then must refuse them itself: the configuration reader does, to report all of
 	// them with their paths.
 	RepeatedNames bool
+
+	// AnyValues leaves strings with NUL or half a surrogate pair, and numbers of any size, to the caller: for documents of
+	// others, of which it reads a few members.
+	AnyValues bool
 }
 
 // What is wrong with a text. The errors carry no part of it: it may be a token.
@@ -366,6 +370,8 @@ func (s *scanner) escape() error {
 		switch {
 		case err != nil:
 			return err
+		case s.lim.AnyValues:
+			return nil
 		case r == 0, r >= 0xDC00 && r <= 0xDFFF:
 			return ErrString
 		case r < 0xD800 || r > 0xDFFF:
@@ -423,6 +429,9 @@ func (s *scanner) number() error {
 		if !s.digits() {
 			return ErrSyntax
 		}
+	}
+	if s.lim.AnyValues {
+		return nil
 	}
 	if s.pos-start > s.lim.Number {
 		return ErrNumberLen

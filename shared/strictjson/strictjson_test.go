@@ -134,7 +134,7 @@ func TestRepeatedNamesCanBeLeftToTheCaller(t *testing.T) {
 }
 
 func TestMemberTakesNamesLiterally(t *testing.T) {
-	doc, err := Parse(`{"a.b":1,"a":{"b":2},"@this":3,"*":4,"x|y":5,"\u0065sc":6}`, Limits{4, 16, 32, false})
+	doc, err := Parse(`{"a.b":1,"a":{"b":2},"@this":3,"*":4,"x|y":5,"\u0065sc":6}`, Limits{4, 16, 32, false, false})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -221,7 +221,9 @@ func TestPlacesOfOneCredential(t *testing.T) {
 		{"three places with the same bytes", `{"header":"authorization","scheme":"Bearer"},{"header":"x-token"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{{"x-token", token}, cookie(token), bearer(token)}, verdict.OK, ""},
 		{"J16 a header and a cookie with other bytes", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{bearer(token), cookie(other)}, TokenAmbiguous,
 			"in header authorization, scheme bearer and cookie CognitoIdentityServiceProvider.c.u.accessToken"},
-		{"J16 a token, and an empty cookie", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{bearer(token), cookie("")}, TokenAmbiguous, "in header"},
+		{"a token, and a cookie that a logout has emptied", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{bearer(token), cookie("")}, verdict.OK, ""},
+		{"an emptied header, and a cookie", `{"header":"authorization","scheme":"Bearer"},{"header":"x-token"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{{"x-token", ""}, cookie(token)}, verdict.OK, ""},
+		{"nothing but an emptied cookie", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{cookie("")}, TokenMalformed, ""},
 		{"J16 the same cookie twice", `{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{cookie(token), cookie(other)}, TokenAmbiguous, "(more than once)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

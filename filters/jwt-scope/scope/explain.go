@@ -273,7 +273,10 @@ func (e *explainer) credentialFault(refused *verdict.Code) string {
 	case refused == TokenMissing:
 		return "none in " + strings.Join(all, ", or ")
 	case refused == TokenAmbiguous:
-		return "in " + strings.Join(places, " and in ") + ", and they differ"
+		if len(places) == 1 {
+			return "in " + places[0]
+		}
+		return "in " + strings.Join(places, " and in ") + ", which are not the same"
 	default:
 		return "in " + strings.Join(places, " and in ") + ", where no token stands"
 	}

@@ -134,13 +134,13 @@ func (p *Policy) findCredential(headers [][2]string, query string) (found creden
 }
 
 // searchCredential goes through all places. The same bytes in two of them are one credential: some gateways put a token into
-// a header and a cookie. Two readings of one header are one place: the first that finds something there is the narrower.
+// a header and a cookie. An empty place beside a token is none. Two readings of one header are one place: the first that finds something there is the narrower.
 //
 //go:noinline
 func (p *Policy) searchCredential(headers [][2]string, query string) (found credential, refused *verdict.Code) {
 	refused = TokenMissing
 	for _, l := range p.locations {
-		if found.at != nil && l.header != "" && l.header == found.at.header {
+		if found.at != nil && found.token != "" && l.header != "" && l.header == found.at.header {
 			continue
 		}
 		token, code := l.find(headers, query)
@@ -148,8 +148,9 @@ func (p *Policy) searchCredential(headers [][2]string, query string) (found cred
 		case code == TokenMissing:
 		case code == TokenAmbiguous:
 			return credential{}, TokenAmbiguous
-		case found.at == nil:
+		case found.at == nil, found.token == "" && token != "": // an empty cookie is what a logout has left
 			found, refused = credential{token: token, at: l}, code
+		case token == "":
 		case code != nil || refused != nil || token != found.token:
 			return credential{}, TokenAmbiguous
 		default:
