@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 )
 
 // keys are those at the top of each filter's configuration, as its reader knows them.
@@ -20,7 +22,7 @@ var keys = map[string][]string{
 
 // FilterOf tells whose configuration it is: its filter says so, or else its keys do, those of one kind more than those of another; empty: nobody's.
 func FilterOf(n *yaml.Node) string {
-	if named := Text(Member(n, "filter")); slices.Contains(Filters, named) {
+	if named := yamlnode.Text(yamlnode.Member(n, "filter")); slices.Contains(Filters, named) {
 		return named
 	}
 	best, most := "", 0
@@ -53,11 +55,11 @@ func known(filter string, n *yaml.Node) (count int) {
 func distinct(filter string, n *yaml.Node) bool {
 	switch filter {
 	case "jwt-scope":
-		return Member(n, "providers") != nil
+		return yamlnode.Member(n, "providers") != nil
 	case "edge-stamp":
-		return Member(n, "role") != nil || Member(n, "trust") != nil
+		return yamlnode.Member(n, "role") != nil || yamlnode.Member(n, "trust") != nil
 	}
-	limits := Member(n, "limits")
+	limits := yamlnode.Member(n, "limits")
 	return limits != nil && limits.Kind == yaml.SequenceNode
 }
 
@@ -65,12 +67,12 @@ func distinct(filter string, n *yaml.Node) bool {
 func whole(filter string, n *yaml.Node) bool {
 	switch filter {
 	case "jwt-scope":
-		return len(Items(Member(n, "providers"))) > 0 && len(Items(Member(n, "rules"))) > 0
+		return len(yamlnode.Items(yamlnode.Member(n, "providers"))) > 0 && len(yamlnode.Items(yamlnode.Member(n, "rules"))) > 0
 	case "edge-stamp":
-		return slices.Contains([]string{"sign", "verify"}, Text(Member(n, "role")))
+		return slices.Contains([]string{"sign", "verify"}, yamlnode.Text(yamlnode.Member(n, "role")))
 	case "rate-limit":
-		for _, item := range Items(Member(n, "limits")) {
-			if Member(item, "name") != nil && Member(item, "rate") != nil {
+		for _, item := range yamlnode.Items(yamlnode.Member(n, "limits")) {
+			if yamlnode.Member(item, "name") != nil && yamlnode.Member(item, "rate") != nil {
 				return true
 			}
 		}
@@ -80,7 +82,7 @@ func whole(filter string, n *yaml.Node) bool {
 
 // ours finds which filter a plugin is, by its names (of image or file, of the plugin, of the resource) and its configuration; empty: another vendor's.
 func ours(config *yaml.Node, names ...string) string {
-	if named := Text(Member(config, "filter")); slices.Contains(Filters, named) {
+	if named := yamlnode.Text(yamlnode.Member(config, "filter")); slices.Contains(Filters, named) {
 		return named
 	}
 	byKeys := FilterOf(config)
@@ -152,5 +154,5 @@ func camel(name string) string {
 
 // isTrue reports whether a boolean is true, in the words that Kubernetes and Envoy take for it.
 func isTrue(n *yaml.Node) bool {
-	return slices.Contains([]string{"true", "yes", "on", "y"}, strings.ToLower(Text(n)))
+	return slices.Contains([]string{"true", "yes", "on", "y"}, strings.ToLower(yamlnode.Text(n)))
 }
