@@ -14,10 +14,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/yamlnode"
-	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
-	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
-	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
@@ -58,9 +56,6 @@ func (f Finding) String() string {
 	b.WriteString(f.Problem)
 	return b.String()
 }
-
-// Filters are the names of the filters that there are.
-var Filters = []string{"jwt-scope", "edge-stamp", "rate-limit"}
 
 // Checker looks at files, and then at what they say of each other.
 type Checker struct {
@@ -336,19 +331,13 @@ func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
 		return
 	}
 	c.found = append(c.found, Found{Filter: filter, Resource: p.called(filter), JSON: string(json)})
-	var policy interface{ Warnings() []conf.Fault }
-	switch filter {
-	case "jwt-scope":
-		policy, err = scope.Parse(string(json))
-	case "edge-stamp":
-		// Keys are in an environment that is not here: any one does that the configuration could mean.
-		policy, err = stamp.Parse(string(json), stamp.Surroundings{Env: standIns(n), Random: func([]byte) error { return nil }})
-	case "rate-limit":
-		policy, err = limit.Parse(string(json))
-	default:
+	f, err := filters.Named(filter)
+	if err != nil {
 		c.report(p, n, Error, p.prefix, "there is no filter "+filter)
 		return
 	}
+	// Keys are in an environment that is not here: any one does that the configuration could mean.
+	policy, err := f.Parse(string(json), standIns(n))
 	var faults conf.Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {
