@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # go.mod asks for Go 1.25: a Go 1.24 then fetches that toolchain by itself, wherever its packager has turned this off.
 export GOTOOLCHAIN ?= auto
 
-FILTERS := jwt-scope edge-stamp rate-limit
+FILTERS := $(patsubst filters/%/main.go,%,$(wildcard filters/*/main.go))
 MODULES := $(FILTERS:%=build/out/%.wasm)
 SOURCES := go.mod go.sum $(wildcard filters/*/default.pgo) $(shell find filters shared build/pretty -name '*.go' -not -name '*_test.go' 2>/dev/null)
 

@@ -14,9 +14,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
-	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
-	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
+	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
@@ -57,9 +56,6 @@ func (f Finding) String() string {
 	b.WriteString(f.Problem)
 	return b.String()
 }
-
-// Filters are the names of the filters that there are.
-var Filters = []string{"jwt-scope", "edge-stamp", "rate-limit"}
 
 // Checker looks at files, and then at what they say of each other.
 type Checker struct {
@@ -169,13 +165,13 @@ func (c *Checker) Missing(name string, err error) {
 func (c *Checker) Counts() (looked, passed int) { return c.looked, c.passed }
 
 func (c *Checker) document(file string, n *yaml.Node) (known bool) {
-	kind, name, namespace := Text(Member(n, "kind")), Text(Member(n, "metadata", "name")), Text(Member(n, "metadata", "namespace"))
+	kind, name, namespace := yamlnode.Text(yamlnode.Member(n, "kind")), yamlnode.Text(yamlnode.Member(n, "metadata", "name")), yamlnode.Text(yamlnode.Member(n, "metadata", "namespace"))
 	p := place{file: file, namespace: namespace, name: name, root: n}
 	if kind != "" && name != "" {
 		p.resource = kind + " " + strings.TrimPrefix(namespace+"/"+name, "/")
 	}
-	if items := Member(n, "items"); strings.HasSuffix(kind, "List") && items != nil { // as kubectl get -o yaml writes several
-		for _, item := range Items(items) {
+	if items := yamlnode.Member(n, "items"); strings.HasSuffix(kind, "List") && items != nil { // as kubectl get -o yaml writes several
+		for _, item := range yamlnode.Items(items) {
 			c.document(file, item)
 		}
 		return true
@@ -231,7 +227,7 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 		return false
 	}
 	for _, name := range []string{"@type", "type_url"} {
-		if strings.HasSuffix(Text(field(n, name)), "/envoy.extensions.filters.http.wasm.v3.Wasm") {
+		if strings.HasSuffix(yamlnode.Text(field(n, name)), "/envoy.extensions.filters.http.wasm.v3.Wasm") {
 			config := field(n, "config")
 			if config == nil { // in a TypedStruct
 				config = field(n, "value", "config")
@@ -245,7 +241,7 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 	}
 	c.chain++
 	chain := c.chain
-	if Member(n, "http_filters") != nil {
+	if yamlnode.Member(n, "http_filters") != nil {
 		c.manager(p, n)
 	}
 	for i, child := range n.Content {
@@ -274,7 +270,7 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	default:
 		n, err = inner(value)
 	}
-	filter := ours(n, Text(field(config, "vm_config", "code", "local", "filename")), Text(field(config, "vm_config", "code", "remote", "http_uri", "uri")), Text(field(config, "name")), Text(field(config, "root_id")))
+	filter := ours(n, yamlnode.Text(field(config, "vm_config", "code", "local", "filename")), yamlnode.Text(field(config, "vm_config", "code", "remote", "http_uri", "uri")), yamlnode.Text(field(config, "name")), yamlnode.Text(field(config, "root_id")))
 	if filter == "" && value == nil {
 		return false // another's
 	}
@@ -286,7 +282,7 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	}
 	policies := fields(config, "failure_policy")
 	for _, v := range policies {
-		if Text(v) == "FAIL_OPEN" || Text(v) == "3" { // its number, which JSON of protobuf takes, too
+		if yamlnode.Text(v) == "FAIL_OPEN" || yamlnode.Text(v) == "3" { // its number, which JSON of protobuf takes, too
 			open = "failure_policy"
 		}
 	}
@@ -335,19 +331,13 @@ func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
 		return
 	}
 	c.found = append(c.found, Found{Filter: filter, Resource: p.called(filter), JSON: string(json)})
-	var policy interface{ Warnings() []conf.Fault }
-	switch filter {
-	case "jwt-scope":
-		policy, err = scope.Parse(string(json))
-	case "edge-stamp":
-		// Keys are in an environment that is not here: any one does that the configuration could mean.
-		policy, err = stamp.Parse(string(json), stamp.Surroundings{Env: standIns(n), Random: func([]byte) error { return nil }})
-	case "rate-limit":
-		policy, err = limit.Parse(string(json))
-	default:
+	f, err := filters.Named(filter)
+	if err != nil {
 		c.report(p, n, Error, p.prefix, "there is no filter "+filter)
 		return
 	}
+	// Keys are in an environment that is not here: any one does that the configuration could mean.
+	policy, err := f.Parse(string(json), standIns(n))
 	var faults conf.Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {

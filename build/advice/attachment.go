@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 )
 
 // Attachment is what a policy of Envoy Gateway is attached to. Of one kind of policy, a proxy applies one to a request: the one that is attached to the narrowest, unless that has a mergeType, and of two that are attached to
@@ -19,19 +21,19 @@ type Attachment struct {
 
 // Attachments reads targetRef, targetRefs and targetSelectors of a policy.
 func Attachments(policy *yaml.Node) (list []Attachment) {
-	namespace, spec := Text(Member(policy, "metadata", "namespace")), Member(policy, "spec")
+	namespace, spec := yamlnode.Text(yamlnode.Member(policy, "metadata", "namespace")), yamlnode.Member(policy, "spec")
 	add := func(ref *yaml.Node, name string) {
-		if kind := Text(Member(ref, "kind")); kind != "" {
-			list = append(list, Attachment{namespace, kind, name, Text(Member(ref, "sectionName"))})
+		if kind := yamlnode.Text(yamlnode.Member(ref, "kind")); kind != "" {
+			list = append(list, Attachment{namespace, kind, name, yamlnode.Text(yamlnode.Member(ref, "sectionName"))})
 		}
 	}
-	if ref := Member(spec, "targetRef"); ref != nil {
-		add(ref, Text(Member(ref, "name")))
+	if ref := yamlnode.Member(spec, "targetRef"); ref != nil {
+		add(ref, yamlnode.Text(yamlnode.Member(ref, "name")))
 	}
-	for _, ref := range Items(Member(spec, "targetRefs")) {
-		add(ref, Text(Member(ref, "name")))
+	for _, ref := range yamlnode.Items(yamlnode.Member(spec, "targetRefs")) {
+		add(ref, yamlnode.Text(yamlnode.Member(ref, "name")))
 	}
-	for _, selector := range Items(Member(spec, "targetSelectors")) {
+	for _, selector := range yamlnode.Items(yamlnode.Member(spec, "targetSelectors")) {
 		add(selector, "")
 	}
 	return list

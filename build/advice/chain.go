@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 )
 
@@ -19,17 +20,17 @@ import (
 type credential string
 
 func headerAt(n *yaml.Node) credential {
-	return credential("header " + forward.Fold(strings.ToLower(Text(n))))
+	return credential("header " + forward.Fold(strings.ToLower(yamlnode.Text(n))))
 }
 
 // tokens are where jwt-scope looks for them.
 func tokens(config *yaml.Node) (list []credential) {
-	for _, provider := range Items(Member(config, "providers")) {
-		if Member(provider, "trustedPayload") != nil {
+	for _, provider := range yamlnode.Items(yamlnode.Member(config, "providers")) {
+		if yamlnode.Member(provider, "trustedPayload") != nil {
 			continue
 		}
-		places := Items(Member(provider, "token"))
-		if one := Member(provider, "token"); one != nil && one.Kind == yaml.MappingNode {
+		places := yamlnode.Items(yamlnode.Member(provider, "token"))
+		if one := yamlnode.Member(provider, "token"); one != nil && one.Kind == yaml.MappingNode {
 			places = []*yaml.Node{one}
 		}
 		if places == nil {
@@ -43,12 +44,12 @@ func tokens(config *yaml.Node) (list []credential) {
 }
 
 func placeOf(n *yaml.Node) (list []credential) {
-	if h := Member(n, "header"); h != nil {
+	if h := yamlnode.Member(n, "header"); h != nil {
 		list = append(list, headerAt(h))
 	}
 	for _, kind := range []string{"cookie", "query"} {
-		if v := Member(n, kind); v != nil {
-			list = append(list, credential(kind+" "+Text(v)))
+		if v := yamlnode.Member(n, kind); v != nil {
+			list = append(list, credential(kind+" "+yamlnode.Text(v)))
 		}
 	}
 	return list
@@ -65,9 +66,9 @@ func stamps(f configured) []credential {
 // strips are what a filter takes out of a request that it lets through.
 func (f configured) strips() []credential {
 	switch {
-	case f.filter == "jwt-scope" && Text(Member(f.node, "forward", "token")) == "strip":
+	case f.filter == "jwt-scope" && yamlnode.Text(yamlnode.Member(f.node, "forward", "token")) == "strip":
 		return tokens(f.node)
-	case f.filter == "edge-stamp" && Text(Member(f.node, "role")) == "verify" && Text(Member(f.node, "forward", "stamp")) == "strip":
+	case f.filter == "edge-stamp" && yamlnode.Text(yamlnode.Member(f.node, "role")) == "verify" && yamlnode.Text(yamlnode.Member(f.node, "forward", "stamp")) == "strip":
 		return stamps(f)
 	}
 	return nil
@@ -79,15 +80,15 @@ func (f configured) needs() (list []credential) {
 	case f.filter == "jwt-scope" && indifferent(f.node):
 	case f.filter == "jwt-scope":
 		return tokens(f.node)
-	case f.filter == "edge-stamp" && Text(Member(f.node, "role")) == "verify":
+	case f.filter == "edge-stamp" && yamlnode.Text(yamlnode.Member(f.node, "role")) == "verify":
 		return stamps(f)
 	case f.filter == "rate-limit":
-		for _, limit := range Items(Member(f.node, "limits")) {
-			for _, part := range Items(Member(limit, "key")) {
+		for _, limit := range yamlnode.Items(yamlnode.Member(f.node, "limits")) {
+			for _, part := range yamlnode.Items(yamlnode.Member(limit, "key")) {
 				list = append(list, placeOf(part)...)
 			}
-			list = append(list, placeOf(Member(limit, "cost"))...)
-			list = append(list, placeOf(Member(limit, "tiers"))...)
+			list = append(list, placeOf(yamlnode.Member(limit, "cost"))...)
+			list = append(list, placeOf(yamlnode.Member(limit, "tiers"))...)
 		}
 	}
 	return list
@@ -95,12 +96,12 @@ func (f configured) needs() (list []credential) {
 
 // indifferent reports whether jwt-scope takes every request alike whose token is good or missing, and tells nobody what is in it: behind another that has verified the token, it decides nothing.
 func indifferent(config *yaml.Node) bool {
-	if Member(config, "forward", "payloadHeader") != nil || Member(config, "forward", "claimHeaders") != nil {
+	if yamlnode.Member(config, "forward", "payloadHeader") != nil || yamlnode.Member(config, "forward", "claimHeaders") != nil {
 		return false
 	}
-	return !slices.ContainsFunc(Items(Member(config, "rules")), func(r *yaml.Node) bool {
-		access := Text(Member(r, "access"))
-		return Member(r, "require") != nil || access != "optional" && access != "public"
+	return !slices.ContainsFunc(yamlnode.Items(yamlnode.Member(config, "rules")), func(r *yaml.Node) bool {
+		access := yamlnode.Text(yamlnode.Member(r, "access"))
+		return yamlnode.Member(r, "require") != nil || access != "optional" && access != "public"
 	})
 }
 
@@ -123,20 +124,20 @@ type reach struct {
 
 func reachOf(namespace string, spec *yaml.Node) reach {
 	r := reach{namespace: namespace, labels: map[string]string{}}
-	if labels := Member(spec, "selector", "matchLabels"); labels != nil && labels.Kind == yaml.MappingNode {
+	if labels := yamlnode.Member(spec, "selector", "matchLabels"); labels != nil && labels.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(labels.Content); i += 2 {
 			r.labels[labels.Content[i].Value] = labels.Content[i+1].Value
 		}
 	}
-	refs := Items(Member(spec, "targetRefs"))
-	if ref := Member(spec, "targetRef"); ref != nil {
+	refs := yamlnode.Items(yamlnode.Member(spec, "targetRefs"))
+	if ref := yamlnode.Member(spec, "targetRef"); ref != nil {
 		refs = append(slices.Clone(refs), ref)
 	}
 	for _, ref := range refs {
-		r.targets = append(r.targets, Text(Member(ref, "kind"))+" "+Text(Member(ref, "name")))
+		r.targets = append(r.targets, yamlnode.Text(yamlnode.Member(ref, "kind"))+" "+yamlnode.Text(yamlnode.Member(ref, "name")))
 	}
-	for _, m := range Items(Member(spec, "match")) {
-		r.modes = append(r.modes, Text(Member(m, "mode")))
+	for _, m := range yamlnode.Items(yamlnode.Member(spec, "match")) {
+		r.modes = append(r.modes, yamlnode.Text(yamlnode.Member(m, "mode")))
 	}
 	return r
 }
@@ -195,7 +196,7 @@ func within(a, b map[string]string) bool {
 var phases = []string{"AUTHN", "AUTHZ", "STATS"}
 
 func phaseOf(spec *yaml.Node) int {
-	if i := slices.Index(phases, Text(Member(spec, "phase"))); i >= 0 {
+	if i := slices.Index(phases, yamlnode.Text(yamlnode.Member(spec, "phase"))); i >= 0 {
 		return i
 	}
 	return len(phases)
@@ -210,7 +211,7 @@ func mayPrecede(a, b place) bool {
 		return pa < pb
 	}
 	priority := func(n *yaml.Node) int64 {
-		if v, err := strconv.ParseInt(Text(Member(n, "priority")), 10, 32); err == nil {
+		if v, err := strconv.ParseInt(yamlnode.Text(yamlnode.Member(n, "priority")), 10, 32); err == nil {
 			return v
 		}
 		return math.MinInt32
@@ -300,7 +301,7 @@ type asking struct {
 }
 
 func (c *Checker) authorizationPolicy(p place, n *yaml.Node) {
-	if asksTokens(Member(n, "spec")) {
+	if asksTokens(yamlnode.Member(n, "spec")) {
 		c.asking = append(c.asking, asking{p, n})
 	}
 }
@@ -318,13 +319,13 @@ func asksTokens(n *yaml.Node) bool {
 // blinds tells of policies of Istio's that are asked behind a plugin that has taken the token away.
 func (c *Checker) blinds(f link) {
 	for _, a := range c.asking {
-		spec := Member(a.node, "spec")
+		spec := yamlnode.Member(a.node, "spec")
 		how := c.meet(f.reach, reachOf(a.namespace, spec))
 		if how == apart {
 			continue
 		}
 		severity, problem := Warning, "admits nobody by it"
-		if Text(Member(spec, "action")) == "DENY" {
+		if yamlnode.Text(yamlnode.Member(spec, "action")) == "DENY" {
 			severity, problem = Error, "refuses nobody by it"
 		}
 		if how == perhaps {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 )
 
 // staticClusters is the list of clusters of a bootstrap that has all of its clusters in it; nil for anything else.
@@ -30,22 +32,22 @@ func (c *Checker) clusters(p place, config *yaml.Node) {
 		return
 	}
 	var have []string
-	for _, cluster := range Items(p.static) {
-		have = append(have, Text(field(cluster, "name")))
+	for _, cluster := range yamlnode.Items(p.static) {
+		have = append(have, yamlnode.Text(field(cluster, "name")))
 	}
 	look := func(path string, n *yaml.Node) {
-		if name := Text(Member(n, "cluster")); name != "" && !slices.Contains(have, name) {
-			c.report(p, orElse(Member(n, "cluster"), n), Error, strings.TrimPrefix(p.prefix+"."+path+".cluster", "."),
+		if name := yamlnode.Text(yamlnode.Member(n, "cluster")); name != "" && !slices.Contains(have, name) {
+			c.report(p, orElse(yamlnode.Member(n, "cluster"), n), Error, strings.TrimPrefix(p.prefix+"."+path+".cluster", "."),
 				fmt.Sprintf("there is no cluster %q in this bootstrap, which has %s: every call to it fails", name, orNone(have)))
 		}
 	}
 	for _, list := range [...]string{"providers", "trust"} {
-		for i, issuer := range Items(Member(config, list)) {
-			look(fmt.Sprintf("%s[%d].jwks.remote", list, i), Member(issuer, "jwks", "remote"))
+		for i, issuer := range yamlnode.Items(yamlnode.Member(config, list)) {
+			look(fmt.Sprintf("%s[%d].jwks.remote", list, i), yamlnode.Member(issuer, "jwks", "remote"))
 		}
 	}
-	look("global", Member(config, "global"))
-	look("replay.global", Member(config, "replay", "global"))
+	look("global", yamlnode.Member(config, "global"))
+	look("replay.global", yamlnode.Member(config, "replay", "global"))
 }
 
 func orNone(names []string) string {

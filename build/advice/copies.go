@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 )
 
 // A stamp does once. Where the edge signs what arrives, all that is sent of one request carries the same: its copy for a mirror, and each attempt after the first. Whichever comes first uses the stamp
@@ -39,10 +41,10 @@ func copying(n *yaml.Node, found func(n *yaml.Node, name, does string)) {
 
 // harmless reports whether retries are of requests only that nobody has seen: https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/router_filter#x-envoy-retry-on
 func harmless(retries *yaml.Node) bool {
-	if Text(Member(retries, "attempts")) == "0" {
+	if yamlnode.Text(yamlnode.Member(retries, "attempts")) == "0" {
 		return true
 	}
-	on := Text(Member(retries, "retryOn")) + Text(Member(retries, "retry_on"))
+	on := yamlnode.Text(yamlnode.Member(retries, "retryOn")) + yamlnode.Text(yamlnode.Member(retries, "retry_on"))
 	for _, condition := range strings.Split(on, ",") {
 		switch strings.TrimSpace(condition) {
 		case "connect-failure", "refused-stream", "reset-before-request":
@@ -56,23 +58,23 @@ func harmless(retries *yaml.Node) bool {
 // manager looks at an HTTP connection manager of Envoy: at an edge that signs what arrives, and at its routes.
 func (c *Checker) manager(p place, n *yaml.Node) {
 	signs := false
-	for _, f := range Items(Member(n, "http_filters")) {
-		for _, config := range []*yaml.Node{Member(f, "typed_config", "config"), Member(f, "typed_config", "value", "config")} {
-			if value := Member(config, "configuration", "value"); value != nil {
+	for _, f := range yamlnode.Items(yamlnode.Member(n, "http_filters")) {
+		for _, config := range []*yaml.Node{yamlnode.Member(f, "typed_config", "config"), yamlnode.Member(f, "typed_config", "value", "config")} {
+			if value := yamlnode.Member(config, "configuration", "value"); value != nil {
 				if text, err := inner(value); err == nil {
-					signs = signs || Text(Member(text, "role")) == "sign"
+					signs = signs || yamlnode.Text(yamlnode.Member(text, "role")) == "sign"
 				}
 			}
 		}
 	}
 	if signs {
-		copying(Member(n, "route_config"), func(n *yaml.Node, name, does string) { c.report(p, n, Warning, name, does+copied) })
+		copying(yamlnode.Member(n, "route_config"), func(n *yaml.Node, name, does string) { c.report(p, n, Warning, name, does+copied) })
 	}
 }
 
 // route remembers what a resource with routes does to requests, for together.
 func (c *Checker) route(p place, n *yaml.Node) {
-	copying(Member(n, "spec"), func(n *yaml.Node, name, does string) { c.copies = append(c.copies, copies{p, n, name, does}) })
+	copying(yamlnode.Member(n, "spec"), func(n *yaml.Node, name, does string) { c.copies = append(c.copies, copies{p, n, name, does}) })
 }
 
 // copies is where a resource has requests sent more than once.

@@ -200,47 +200,6 @@ func expanded(n *yaml.Node, room *int, depth int, added bool) *yaml.Node {
 	return &c
 }
 
-// Member is a mapping's value; nil: it has none, or is no mapping.
-func Member(n *yaml.Node, path ...string) *yaml.Node {
-	for _, name := range path {
-		if n == nil || n.Kind != yaml.MappingNode {
-			return nil
-		}
-		var found *yaml.Node
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if n.Content[i].Value == name {
-				found = n.Content[i+1]
-			}
-		}
-		n = found
-	}
-	return n
-}
-
-// Text is a scalar's value; empty: there is none.
-func Text(n *yaml.Node) string {
-	if n == nil || n.Kind != yaml.ScalarNode {
-		return ""
-	}
-	return n.Value
-}
-
-// Items are a list's.
-func Items(n *yaml.Node) []*yaml.Node {
-	if n == nil || n.Kind != yaml.SequenceNode {
-		return nil
-	}
-	return n.Content
-}
-
-// texts are those of a list of scalars.
-func texts(n *yaml.Node) (list []string) {
-	for _, item := range Items(n) {
-		list = append(list, Text(item))
-	}
-	return list
-}
-
 // ToJSON writes a node as Kubernetes does on its way to a filter: repeated names stay repeated, so that whoever reads it strictly sees them.
 func ToJSON(n *yaml.Node) ([]byte, error) {
 	if n == nil {

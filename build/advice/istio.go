@@ -12,16 +12,17 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 )
 
 // plugin looks at a WasmPlugin, or at a TrafficExtension, which Istio 1.30 makes of it and which has the same under wasm.
 func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
-	spec, path := Member(n, "spec"), "spec"
+	spec, path := yamlnode.Member(n, "spec"), "spec"
 	outer := spec // has the phase, of either
 	if kind == "TrafficExtension" {
-		if wasm := Member(spec, "wasm"); wasm != nil {
+		if wasm := yamlnode.Member(spec, "wasm"); wasm != nil {
 			spec, path = wasm, "spec.wasm"
-		} else if Member(spec, "lua") != nil {
+		} else if yamlnode.Member(spec, "lua") != nil {
 			c.passed++
 			return
 		}
@@ -30,8 +31,8 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 		c.report(p, n, Error, path, "is required")
 		return
 	}
-	config := Member(spec, "pluginConfig")
-	filter := ours(config, Text(Member(spec, "url")), Text(Member(spec, "pluginName")), Text(Member(n, "metadata", "name")))
+	config := yamlnode.Member(spec, "pluginConfig")
+	filter := ours(config, yamlnode.Text(yamlnode.Member(spec, "url")), yamlnode.Text(yamlnode.Member(spec, "pluginName")), yamlnode.Text(yamlnode.Member(n, "metadata", "name")))
 	if filter == "" {
 		c.passed++ // another's
 		return
@@ -39,7 +40,7 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 	c.looked++
 	p.plugin = outer
 	c.url(p, spec, path+".url")
-	switch strategy := Member(spec, "failStrategy"); Text(strategy) {
+	switch strategy := yamlnode.Member(spec, "failStrategy"); yamlnode.Text(strategy) {
 	case "FAIL_OPEN":
 		c.failOpen(p, strategy, filter, path+".failStrategy")
 	case "FAIL_RELOAD":
@@ -69,8 +70,8 @@ func orElse(n, other *yaml.Node) *yaml.Node {
 
 // url holds the image's address against what Istio makes of it (istio/istio, pkg/wasm/cache.go and pilot/pkg/model/extensions.go).
 func (c *Checker) url(p place, spec *yaml.Node, path string) {
-	n := Member(spec, "url")
-	url := Text(n)
+	n := yamlnode.Member(spec, "url")
+	url := yamlnode.Text(n)
 	scheme, rest, hasScheme := strings.Cut(url, "://")
 	host, _, _ := strings.Cut(url, "/")
 	switch {
@@ -89,8 +90,8 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 	case scheme == "file":
 		return
 	}
-	sum := Member(spec, "sha256")
-	if sum != nil && (sum.Tag != "!!str" || !digest256.MatchString(Text(sum))) {
+	sum := yamlnode.Member(spec, "sha256")
+	if sum != nil && (sum.Tag != "!!str" || !digest256.MatchString(yamlnode.Text(sum))) {
 		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256", "is no text of 64 hexadecimal digits: without quotes, one of decimal digits only is a number to YAML")
 	}
 	c.placeholder(p, n, path)
@@ -102,14 +103,14 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 		}
 	case !strings.Contains(rest, "@sha256:") && sum == nil:
 		c.report(p, n, Warning, path, "is not pinned: a tag can be pushed anew; write oci://…@sha256:…, as tollgate image push prints it")
-	case sum != nil && strings.Contains(rest, "@sha256:") && !strings.HasSuffix(rest, "@sha256:"+Text(sum)):
+	case sum != nil && strings.Contains(rest, "@sha256:") && !strings.HasSuffix(rest, "@sha256:"+yamlnode.Text(sum)):
 		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256", "differs from the digest in url: for oci:// both are of the manifest, not of the module")
 	}
 }
 
 // placeholder looks for the digest that samples have: no image has it, so that every request is refused.
 func (c *Checker) placeholder(p place, n *yaml.Node, path string) {
-	if strings.HasSuffix(Text(n), strings.Repeat("0", 64)) {
+	if strings.HasSuffix(yamlnode.Text(n), strings.Repeat("0", 64)) {
 		c.report(p, n, Warning, path, "is a placeholder: put the digest that tollgate image push prints")
 	}
 }
@@ -117,20 +118,20 @@ func (c *Checker) placeholder(p place, n *yaml.Node, path string) {
 // listeners tells of plugins that also sit where nobody has thought of: Istio puts a plugin without a mode into the listeners for what a workload asks of others, and one without a selector into gateways,
 // too (istio/istio, pilot/pkg/model/extensions.go, matchMode). Where the selector speaks of a gateway, all listeners are meant.
 func (c *Checker) listeners(p place, n *yaml.Node) {
-	spec := Member(n, "spec")
-	if len(Items(Member(spec, "targetRefs"))) > 0 || Member(spec, "targetRef") != nil {
+	spec := yamlnode.Member(n, "spec")
+	if len(yamlnode.Items(yamlnode.Member(spec, "targetRefs"))) > 0 || yamlnode.Member(spec, "targetRef") != nil {
 		return
 	}
-	if labels := Member(spec, "selector", "matchLabels"); labels != nil && slices.ContainsFunc(labels.Content, func(l *yaml.Node) bool { return strings.Contains(l.Value, "gateway") }) {
+	if labels := yamlnode.Member(spec, "selector", "matchLabels"); labels != nil && slices.ContainsFunc(labels.Content, func(l *yaml.Node) bool { return strings.Contains(l.Value, "gateway") }) {
 		return
 	}
-	match := Items(Member(spec, "match"))
+	match := yamlnode.Items(yamlnode.Member(spec, "match"))
 	both := func(m *yaml.Node) bool {
-		mode := Text(Member(m, "mode"))
+		mode := yamlnode.Text(yamlnode.Member(m, "mode"))
 		return mode == "" || mode == "UNDEFINED" || mode == "CLIENT_AND_SERVER"
 	}
 	if len(match) == 0 || slices.ContainsFunc(match, both) {
-		c.report(p, orElse(Member(spec, "match"), spec), Warning, "spec.match", "does not say which listeners: the plugin also decides what the workload itself asks of others; say mode: SERVER for what comes in, CLIENT for a gateway")
+		c.report(p, orElse(yamlnode.Member(spec, "match"), spec), Warning, "spec.match", "does not say which listeners: the plugin also decides what the workload itself asks of others; say mode: SERVER for what comes in, CLIENT for a gateway")
 	}
 }
 
@@ -141,13 +142,13 @@ func boundBody(filter string, config *yaml.Node) *yaml.Node {
 	if filter != "edge-stamp" {
 		return nil
 	}
-	lists := []*yaml.Node{Member(config, "bind"), Member(config, "require", "bind")}
-	for _, r := range Items(Member(config, "rules")) {
-		lists = append(lists, Member(r, "bind"), Member(r, "require", "bind"))
+	lists := []*yaml.Node{yamlnode.Member(config, "bind"), yamlnode.Member(config, "require", "bind")}
+	for _, r := range yamlnode.Items(yamlnode.Member(config, "rules")) {
+		lists = append(lists, yamlnode.Member(r, "bind"), yamlnode.Member(r, "require", "bind"))
 	}
 	for _, list := range lists {
-		for _, part := range Items(list) {
-			if Text(part) == "body" {
+		for _, part := range yamlnode.Items(list) {
+			if yamlnode.Text(part) == "body" {
 				return part
 			}
 		}
@@ -157,12 +158,12 @@ func boundBody(filter string, config *yaml.Node) *yaml.Node {
 
 // phase holds a plugin's place in the chain against what it needs of the others.
 func (c *Checker) phase(p place, spec *yaml.Node, path, filter string, config *yaml.Node) {
-	n := Member(spec, "phase")
+	n := yamlnode.Member(spec, "phase")
 	trusted := false
-	for _, provider := range Items(Member(config, "providers")) {
-		trusted = trusted || Member(provider, "trustedPayload") != nil
+	for _, provider := range yamlnode.Items(yamlnode.Member(config, "providers")) {
+		trusted = trusted || yamlnode.Member(provider, "trustedPayload") != nil
 	}
-	switch phase := Text(n); {
+	switch phase := yamlnode.Text(n); {
 	case phase == "":
 		c.report(p, orElse(n, spec), Warning, path, "is not set: the filter then stands right before the router, behind Istio's own authorization; say AUTHN, AUTHZ or STATS")
 	case filter == "jwt-scope" && trusted && phase == "AUTHN":
@@ -176,18 +177,18 @@ func (c *Checker) environment(p place, spec *yaml.Node, path, filter string, con
 		return
 	}
 	given := map[string]*yaml.Node{}
-	for _, e := range Items(Member(spec, "vmConfig", "env")) {
-		given[Text(Member(e, "name"))] = e
+	for _, e := range yamlnode.Items(yamlnode.Member(spec, "vmConfig", "env")) {
+		given[yamlnode.Text(yamlnode.Member(e, "name"))] = e
 	}
 	for _, k := range keyEntries(config) {
-		name := Text(Member(k, "env"))
+		name := yamlnode.Text(yamlnode.Member(k, "env"))
 		if name == "" {
 			continue
 		}
 		switch e := given[name]; {
 		case e == nil:
-			c.report(p, Member(k, "env"), Error, path+".vmConfig.env", "has no "+name+", which a key is read from: add {name: "+name+", valueFrom: HOST}, and set it in the proxy's pod")
-		case Text(Member(e, "valueFrom")) != "HOST":
+			c.report(p, yamlnode.Member(k, "env"), Error, path+".vmConfig.env", "has no "+name+", which a key is read from: add {name: "+name+", valueFrom: HOST}, and set it in the proxy's pod")
+		case yamlnode.Text(yamlnode.Member(e, "valueFrom")) != "HOST":
 			c.report(p, e, Warning, path+".vmConfig.env", "gives "+name+" by value: whoever may read the resource, or the proxy's config_dump, reads a private key; want valueFrom: HOST")
 		}
 	}
@@ -195,9 +196,9 @@ func (c *Checker) environment(p place, spec *yaml.Node, path, filter string, con
 
 // keyEntries are all that edge-stamp's configuration says of keys of its own.
 func keyEntries(config *yaml.Node) (list []*yaml.Node) {
-	list = Items(Member(config, "keys"))
-	for _, t := range Items(Member(config, "trust")) {
-		list = append(slices.Clone(list), Items(Member(t, "keys"))...)
+	list = yamlnode.Items(yamlnode.Member(config, "keys"))
+	for _, t := range yamlnode.Items(yamlnode.Member(config, "trust")) {
+		list = append(slices.Clone(list), yamlnode.Items(yamlnode.Member(t, "keys"))...)
 	}
 	return list
 }
@@ -206,9 +207,9 @@ func keyEntries(config *yaml.Node) (list []*yaml.Node) {
 func standIns(config *yaml.Node) func(string) (string, bool) {
 	values := map[string]string{}
 	for _, k := range keyEntries(config) {
-		name, alg := Text(Member(k, "env")), jose.SignatureAlgorithm(Text(Member(k, "alg")))
+		name, alg := yamlnode.Text(yamlnode.Member(k, "env")), jose.SignatureAlgorithm(yamlnode.Text(yamlnode.Member(k, "alg")))
 		if name != "" && slices.Contains(mint.Algorithms, alg) && values[name] == "" {
-			values[name] = mint.New(Text(Member(k, "kid")), alg).PrivateJWK()
+			values[name] = mint.New(yamlnode.Text(yamlnode.Member(k, "kid")), alg).PrivateJWK()
 		}
 	}
 	return func(name string) (string, bool) {
@@ -218,7 +219,7 @@ func standIns(config *yaml.Node) func(string) (string, bool) {
 }
 
 func (c *Checker) requestAuthentication(p place, n *yaml.Node) {
-	for _, r := range Items(Member(n, "spec", "jwtRules")) {
-		c.rewrites = append(c.rewrites, authentication{p, r, Text(Member(r, "issuer")), texts(Member(r, "audiences")), strings.ToLower(Text(Member(r, "outputPayloadToHeader")))})
+	for _, r := range yamlnode.Items(yamlnode.Member(n, "spec", "jwtRules")) {
+		c.rewrites = append(c.rewrites, authentication{p, r, yamlnode.Text(yamlnode.Member(r, "issuer")), yamlnode.Texts(yamlnode.Member(r, "audiences")), strings.ToLower(yamlnode.Text(yamlnode.Member(r, "outputPayloadToHeader")))})
 	}
 }

@@ -8,97 +8,64 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-)
 
-// keys are those at the top of each filter's configuration, as its reader knows them.
-var keys = map[string][]string{
-	"jwt-scope": {"filter", "mode", "default", "ambiguousPath", "limits", "errors", "cache", "dpop", "forward", "providers", "rules"},
-	"edge-stamp": {"filter", "mode", "default", "ambiguousPath", "profile", "bodyBytes", "bodyTimeout", "role", "header", "issuer", "audience", "ttl", "bind", "copyClaims", "keys", "publish", "rules", "require", "trust", "replay",
-		"forward"},
-	"rate-limit": {"filter", "mode", "ambiguousPath", "headers", "table", "global", "limits"},
-}
+	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
+)
 
 // FilterOf tells whose configuration it is: its filter says so, or else its keys do, those of one kind more than those of another; empty: nobody's.
 func FilterOf(n *yaml.Node) string {
-	if named := Text(Member(n, "filter")); slices.Contains(Filters, named) {
+	if named := yamlnode.Text(yamlnode.Member(n, "filter")); slices.Contains(filters.Names(), named) {
 		return named
 	}
 	best, most := "", 0
-	for _, filter := range Filters {
+	for _, filter := range filters.All {
 		score := known(filter, n)
-		if score > 0 && distinct(filter, n) {
+		if score > 0 && filter.Distinct(n) {
 			score += 100
 		}
 		if score > most {
-			best, most = filter, score
+			best, most = filter.Name, score
 		}
 	}
 	return best
 }
 
 // known counts the keys of a filter.
-func known(filter string, n *yaml.Node) (count int) {
+func known(filter filters.Filter, n *yaml.Node) (count int) {
 	if n == nil || n.Kind != yaml.MappingNode {
 		return 0
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if slices.Contains(keys[filter], n.Content[i].Value) {
+		if slices.Contains(filter.Keys, n.Content[i].Value) {
 			count++
 		}
 	}
 	return count
 }
 
-// distinct reports whether a configuration has what only this filter's has. limits are a list to rate-limit, and bounds of tokens to jwt-scope.
-func distinct(filter string, n *yaml.Node) bool {
-	switch filter {
-	case "jwt-scope":
-		return Member(n, "providers") != nil
-	case "edge-stamp":
-		return Member(n, "role") != nil || Member(n, "trust") != nil
-	}
-	limits := Member(n, "limits")
-	return limits != nil && limits.Kind == yaml.SequenceNode
-}
-
-// whole reports whether a configuration is one of a filter's without doubt, where nothing else says so: other plugins have rules and limits, too.
-func whole(filter string, n *yaml.Node) bool {
-	switch filter {
-	case "jwt-scope":
-		return len(Items(Member(n, "providers"))) > 0 && len(Items(Member(n, "rules"))) > 0
-	case "edge-stamp":
-		return slices.Contains([]string{"sign", "verify"}, Text(Member(n, "role")))
-	case "rate-limit":
-		for _, item := range Items(Member(n, "limits")) {
-			if Member(item, "name") != nil && Member(item, "rate") != nil {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // ours finds which filter a plugin is, by its names (of image or file, of the plugin, of the resource) and its configuration; empty: another vendor's.
 func ours(config *yaml.Node, names ...string) string {
-	if named := Text(Member(config, "filter")); slices.Contains(Filters, named) {
+	if named := yamlnode.Text(yamlnode.Member(config, "filter")); slices.Contains(filters.Names(), named) {
 		return named
 	}
 	byKeys := FilterOf(config)
 	// A name says it, unless the configuration has nothing of that filter.
 	for _, name := range names {
-		if filter := last(name); slices.Contains(Filters, filter) && (config == nil || len(config.Content) == 0 || config.Kind != yaml.MappingNode || known(filter, config) > 0) {
-			return filter
+		filter, err := filters.Named(last(name))
+		if err == nil && (config == nil || len(config.Content) == 0 || config.Kind != yaml.MappingNode || known(filter, config) > 0) {
+			return filter.Name
 		}
 	}
 	// A part of a name, such as another's key-rate-limit, says it where the configuration does as well.
 	for _, name := range names {
-		for _, filter := range Filters {
+		for _, filter := range filters.Names() {
 			if strings.Contains(name, filter) && (byKeys == filter || config == nil && strings.HasPrefix(last(name), filter)) {
 				return filter
 			}
 		}
 	}
-	if byKeys != "" && whole(byKeys, config) {
+	if filter, err := filters.Named(byKeys); err == nil && filter.Whole(config) {
 		return byKeys
 	}
 	return ""
@@ -152,5 +119,5 @@ func camel(name string) string {
 
 // isTrue reports whether a boolean is true, in the words that Kubernetes and Envoy take for it.
 func isTrue(n *yaml.Node) bool {
-	return slices.Contains([]string{"true", "yes", "on", "y"}, strings.ToLower(Text(n)))
+	return slices.Contains([]string{"true", "yes", "on", "y"}, strings.ToLower(yamlnode.Text(n)))
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 )
 
 // together holds what has been found against each other: each is right by itself, and no request could pass, or one that should not.
@@ -17,7 +19,7 @@ func (c *Checker) together() {
 		switch {
 		case f.filter == "jwt-scope":
 			c.trustedPayloads(f)
-		case Text(Member(f.node, "role")) == "sign":
+		case yamlnode.Text(yamlnode.Member(f.node, "role")) == "sign":
 			edges = append(edges, f)
 		case f.filter == "edge-stamp":
 			meshes = append(meshes, f)
@@ -35,22 +37,22 @@ func (c *Checker) together() {
 
 // trustedPayloads looks for what must overwrite the header that a client could send, and for issuers and audiences that differ from the filter's.
 func (c *Checker) trustedPayloads(f configured) {
-	for _, provider := range Items(Member(f.node, "providers")) {
-		issuer := Text(Member(provider, "issuer"))
-		payload := Member(provider, "trustedPayload")
+	for _, provider := range yamlnode.Items(yamlnode.Member(f.node, "providers")) {
+		issuer := yamlnode.Text(yamlnode.Member(provider, "issuer"))
+		payload := yamlnode.Member(provider, "trustedPayload")
 		if payload != nil && strings.HasPrefix(f.resource, "WasmPlugin") || payload != nil && strings.HasPrefix(f.resource, "TrafficExtension") {
-			header := strings.ToLower(Text(Member(payload, "header")))
+			header := strings.ToLower(yamlnode.Text(yamlnode.Member(payload, "header")))
 			if !slices.Contains(c.Assume, "requestauthentication") && !slices.ContainsFunc(c.rewrites, func(a authentication) bool { return a.header == header && a.issuer == issuer }) {
 				c.report(f.place, payload, Error, f.prefix, "trustedPayload believes the header "+header+", which clients can send, and no RequestAuthentication in these files has issuer "+issuer+" and outputPayloadToHeader: "+header+", which overwrites it; where another file brings it, give that as well, or say --assume requestauthentication")
 			}
 		}
-		audiences := texts(Member(provider, "audiences"))
+		audiences := yamlnode.Texts(yamlnode.Member(provider, "audiences"))
 		for _, a := range c.rewrites {
 			if a.issuer != issuer || len(a.audiences) == 0 || len(audiences) == 0 {
 				continue
 			}
 			if !slices.ContainsFunc(a.audiences, func(s string) bool { return slices.Contains(audiences, s) }) {
-				c.report(f.place, orElse(Member(provider, "audiences"), provider), Error, f.prefix, "audiences: none is among those of "+a.resource+" for the same issuer: no token passes both")
+				c.report(f.place, orElse(yamlnode.Member(provider, "audiences"), provider), Error, f.prefix, "audiences: none is among those of "+a.resource+" for the same issuer: no token passes both")
 			}
 		}
 	}
@@ -58,31 +60,31 @@ func (c *Checker) trustedPayloads(f configured) {
 
 // stamped looks for an edge whose stamps the mesh can take.
 func (c *Checker) stamped(edges []configured, mesh configured) {
-	for _, trust := range Items(Member(mesh.node, "trust")) {
-		if forward := Text(Member(trust, "forwardIdp")); forward == "true" {
+	for _, trust := range yamlnode.Items(yamlnode.Member(mesh.node, "trust")) {
+		if forward := yamlnode.Text(yamlnode.Member(trust, "forwardIdp")); forward == "true" {
 			continue
 		}
-		issuer, audiences := Text(Member(trust, "issuer")), texts(Member(trust, "audiences"))
-		any := Text(Member(trust, "anyAudience")) == "true"
+		issuer, audiences := yamlnode.Text(yamlnode.Member(trust, "issuer")), yamlnode.Texts(yamlnode.Member(trust, "audiences"))
+		any := yamlnode.Text(yamlnode.Member(trust, "anyAudience")) == "true"
 		for _, edge := range edges {
-			if Text(Member(edge.node, "issuer")) != issuer {
+			if yamlnode.Text(yamlnode.Member(edge.node, "issuer")) != issuer {
 				continue
 			}
-			if audience := Text(Member(edge.node, "audience")); !any && !slices.Contains(audiences, audience) {
-				c.report(mesh.place, orElse(Member(trust, "audiences"), trust), Error, mesh.prefix, "trust: audiences has not "+audience+", for which "+edge.name()+" signs: every stamp is refused")
+			if audience := yamlnode.Text(yamlnode.Member(edge.node, "audience")); !any && !slices.Contains(audiences, audience) {
+				c.report(mesh.place, orElse(yamlnode.Member(trust, "audiences"), trust), Error, mesh.prefix, "trust: audiences has not "+audience+", for which "+edge.name()+" signs: every stamp is refused")
 			}
 			if a, b := profile(edge), profile(mesh); a != b {
-				c.report(mesh.place, orElse(Member(mesh.node, "profile"), mesh.node), Error, mesh.prefix, "profile is "+b+", and "+edge.name()+" signs in "+a)
+				c.report(mesh.place, orElse(yamlnode.Member(mesh.node, "profile"), mesh.node), Error, mesh.prefix, "profile is "+b+", and "+edge.name()+" signs in "+a)
 			}
 			if a, b := header(edge), header(mesh); a != b {
-				c.report(mesh.place, orElse(Member(mesh.node, "header"), mesh.node), Error, mesh.prefix, "header is "+b+", and "+edge.name()+" signs in "+a)
+				c.report(mesh.place, orElse(yamlnode.Member(mesh.node, "header"), mesh.node), Error, mesh.prefix, "header is "+b+", and "+edge.name()+" signs in "+a)
 			}
 			if lacks := without(demanded(mesh.node), binds(edge)); len(lacks) > 0 {
-				c.report(mesh.place, orElse(Member(mesh.node, "require"), mesh.node), Error, mesh.prefix, "require.bind demands "+strings.Join(lacks, ", ")+", which no rule of "+edge.name()+" binds: every stamp is stamp_unbound")
+				c.report(mesh.place, orElse(yamlnode.Member(mesh.node, "require"), mesh.node), Error, mesh.prefix, "require.bind demands "+strings.Join(lacks, ", ")+", which no rule of "+edge.name()+" binds: every stamp is stamp_unbound")
 			}
 		}
-		if !slices.ContainsFunc(edges, func(e configured) bool { return Text(Member(e.node, "issuer")) == issuer }) {
-			c.report(mesh.place, orElse(Member(trust, "issuer"), trust), Warning, mesh.prefix, "trust: none of these files signs as "+issuer)
+		if !slices.ContainsFunc(edges, func(e configured) bool { return yamlnode.Text(yamlnode.Member(e.node, "issuer")) == issuer }) {
+			c.report(mesh.place, orElse(yamlnode.Member(trust, "issuer"), trust), Warning, mesh.prefix, "trust: none of these files signs as "+issuer)
 		}
 	}
 }
@@ -96,14 +98,14 @@ func (f configured) name() string {
 }
 
 func profile(f configured) string {
-	if p := Text(Member(f.node, "profile")); p != "" {
+	if p := yamlnode.Text(yamlnode.Member(f.node, "profile")); p != "" {
 		return p
 	}
 	return "jws"
 }
 
 func header(f configured) string {
-	if h := Text(Member(f.node, "header")); h != "" {
+	if h := yamlnode.Text(yamlnode.Member(f.node, "header")); h != "" {
 		return strings.ToLower(h)
 	}
 	return "x-edge-stamp"
@@ -113,21 +115,21 @@ var line = []string{"method", "authority", "path", "query"}
 
 // demanded is what every stamp must bind, by the top of a mesh's configuration.
 func demanded(n *yaml.Node) []string {
-	if b := Member(n, "require", "bind"); b != nil {
-		return texts(b)
+	if b := yamlnode.Member(n, "require", "bind"); b != nil {
+		return yamlnode.Texts(b)
 	}
 	return line
 }
 
 // binds is all that any rule of an edge binds.
 func binds(f configured) (list []string) {
-	if b := Member(f.node, "bind"); b != nil {
-		list = texts(b)
+	if b := yamlnode.Member(f.node, "bind"); b != nil {
+		list = yamlnode.Texts(b)
 	} else {
 		list = line
 	}
-	for _, r := range Items(Member(f.node, "rules")) {
-		list = append(slices.Clone(list), texts(Member(r, "bind"))...)
+	for _, r := range yamlnode.Items(yamlnode.Member(f.node, "rules")) {
+		list = append(slices.Clone(list), yamlnode.Texts(yamlnode.Member(r, "bind"))...)
 	}
 	return list
 }

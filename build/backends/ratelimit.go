@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tollgate-wasm/tollgate/build/process"
 )
 
 // RateLimit is a running rate-limit service.
@@ -34,7 +36,7 @@ func RunRateLimit(configs map[string]string, redis string, o Options) (*RateLimi
 	if _, err := writeConfigs(configs, o.Dir); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3)
+	ports, err := process.FreePorts(3)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tollgate-wasm/tollgate/build/process"
 )
 
 // Redis is a running one. It writes nothing to disk: after Stop, what it held is gone.
@@ -32,7 +34,7 @@ func RunRedis(o Options) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(1)
+	ports, err := process.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}

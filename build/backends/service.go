@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -143,24 +142,5 @@ func (s *service) Log() string {
 
 // Pid is the program's process id.
 func (s *service) Pid() int { return s.process().Pid() }
-
-// freePorts are ones that nobody listens on, of the loopback interface. They lie below those that the kernel gives to outgoing connections (Linux: from 32768): while a
-// program is stopped, its port must not be taken by somebody's connection, nor a client that keeps dialling it meet itself there, which TCP allows.
-func freePorts(n int) ([]int, error) {
-	const low, high = 20000, 32000
-	var ports []int
-	for range 1000 {
-		port := low + rand.IntN(high-low)
-		l, err := net.Listen("tcp", address(port))
-		if err != nil {
-			continue
-		}
-		defer l.Close() // after all are chosen: none twice
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
-		}
-	}
-	return nil, errors.New("there are no free ports on 127.0.0.1")
-}
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

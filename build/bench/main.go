@@ -23,6 +23,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 )
 
 func main() {
@@ -80,7 +81,7 @@ func run(o options) error {
 		return err
 	}
 	out := filepath.Join(root, "build", "out")
-	for _, module := range []string{"jwt-scope", "edge-stamp", "rate-limit", "hostsign", "empty"} {
+	for _, module := range append(filters.Names(), "hostsign", "empty") {
 		if _, err := os.Stat(filepath.Join(out, module+".wasm")); err != nil {
 			return fmt.Errorf("%w; run: make bench", err)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
@@ -35,23 +36,22 @@ type Start struct {
 // startModule is a module with the smallest configuration that it takes.
 type startModule struct{ name, config string }
 
-var startModules = []startModule{
-	{"empty", ""},
-	{"jwt-scope", `{"providers":[{"name":"p","issuer":"i","anyAudience":true,"jwks":{"inline":` + startKey + `}}],"rules":[{"name":"r"}]}`},
-	{"edge-stamp", `{"role":"verify","trust":[{"name":"e","issuer":"i","audiences":["a"],"algorithms":["ES256"],"jwks":{"inline":` + startKey + `}}],"rules":[{"name":"r"}]}`},
-	{"rate-limit", `{"limits":[{"name":"l","rate":{"requests":1,"per":"1h"}}]}`},
+// startModules are a module of Go that does nothing, and ours.
+func startModules() []startModule {
+	modules := []startModule{{name: "empty"}}
+	for _, f := range filters.All {
+		modules = append(modules, startModule{f.Name, f.Smallest})
+	}
+	return modules
 }
-
-// startKey is the one of RFC 7517, A.1.
-const startKey = `{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
 
 // measureStarts starts an Envoy without modules, with each of them, and with all of ours, in turns.
 func measureStarts(out, version string) ([]Start, error) {
-	sets := [][]startModule{nil}
-	for _, m := range startModules {
+	sets, all := [][]startModule{nil}, startModules()
+	for _, m := range all {
 		sets = append(sets, []startModule{m})
 	}
-	sets = append(sets, startModules[1:])
+	sets = append(sets, all[1:])
 	starts := make([]Start, len(sets))
 	values := make([][3][]float64, len(sets))
 	for round := range startRounds {

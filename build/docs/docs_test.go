@@ -20,12 +20,11 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/e2e/migration"
-	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
-	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 )
 
 type snippet struct{ file, language, text string }
@@ -72,6 +71,22 @@ func sample(t *testing.T, file string) string {
 	return m[1]
 }
 
+// filterOf is the filter whose configurations a document has: those of a filter's own folder, and everywhere else jwt-scope's.
+func filterOf(t *testing.T, file string) filters.Filter {
+	t.Helper()
+	name := "jwt-scope"
+	for _, f := range filters.Names() {
+		if strings.HasPrefix(file, "filters/"+f+"/") {
+			name = f
+		}
+	}
+	filter, err := filters.Named(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filter
+}
+
 // Every snippet has a language for which there is a check here.
 func TestSnippets(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(checkout.Root(t), "Makefile"))
@@ -84,16 +99,7 @@ func TestSnippets(t *testing.T) {
 		checked[s.language]++
 		switch s.language {
 		case "json":
-			var err error
-			switch s.file {
-			case stampReadme:
-				_, err = stamp.Parse(s.text, surroundings(t))
-			case limitReadme:
-				_, err = limit.Parse(s.text)
-			default:
-				_, err = scope.Parse(s.text)
-			}
-			if err != nil {
+			if _, err := filterOf(t, s.file).Parse(s.text, environment); err != nil {
 				t.Errorf("%s: a configuration that the filter refuses:\n%v", s.file, err)
 			}
 		case "yaml":
@@ -212,10 +218,7 @@ const stampReadme = "filters/edge-stamp/README.md"
 // edgeKey is what EDGE_STAMP_KEY stands for in the samples.
 var edgeKey = sync.OnceValue(mint.New("edge-2026-11", jose.ES256).PrivateJWK)
 
-func surroundings(t *testing.T) stamp.Surroundings {
-	t.Helper()
-	return stamp.Surroundings{Env: func(name string) (string, bool) { return edgeKey(), name == "EDGE_STAMP_KEY" }}
-}
+func environment(name string) (string, bool) { return edgeKey(), name == "EDGE_STAMP_KEY" }
 
 // checkStampFilter runs Envoy with the filter of the snippet and the first sample of the document, with bodies that are bound.
 func checkStampFilter(t *testing.T, s snippet) {

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/tollgate-wasm/tollgate/build/checkout"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
@@ -22,10 +23,14 @@ import (
 const module = "github.com/tollgate-wasm/tollgate/"
 
 // pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
-var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra", "filters/rate-limit/limit", "filters/jwt-scope/scope", "filters/edge-stamp/stamp"}
-
-// modules are the filters with the bytes of code that their modules may have. An empty Go module has 1,140,000.
-var modules = map[string]int{"jwt-scope": 2_400_000, "edge-stamp": 2_800_000, "rate-limit": 2_300_000}
+func pure() []string {
+	list := []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks",
+		"shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra"}
+	for _, f := range filters.All {
+		list = append(list, "filters/"+f.Name+"/"+f.Core)
+	}
+	return list
+}
 
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()
@@ -40,7 +45,7 @@ func goList(t *testing.T, args ...string) []string {
 }
 
 func TestPurePackages(t *testing.T) {
-	for _, p := range pure {
+	for _, p := range pure() {
 		for _, dep := range goList(t, "-deps", "./"+p) {
 			if strings.Contains(dep, "proxywasm") || strings.HasPrefix(dep, "net") || strings.HasPrefix(dep, module+"shared/host") || strings.HasPrefix(dep, module+"shared/guest") {
 				t.Errorf("%s depends on %s", p, dep)
@@ -69,7 +74,7 @@ func TestPurePackages(t *testing.T) {
 
 // What must stay out of the modules: each of these costs size, and so start-up time, or an import that Envoy does not have.
 func TestGuestDependencies(t *testing.T) {
-	for name := range modules {
+	for _, name := range filters.Names() {
 		for _, dep := range goList(t, "-deps", "./filters/"+name) {
 			switch dep {
 			case "encoding/json", "crypto/x509", "crypto/ecdsa", "crypto/sha256", "crypto/sha512", "crypto/hmac", "crypto/ed25519", "regexp", "crypto/rsa", "net", "net/http", "encoding/asn1", "text/template":
@@ -103,13 +108,11 @@ func TestGuestCode(t *testing.T) {
 	}
 }
 
-// ofResponses are the filters that add headers to responses; W17: package response does so for streams that are owed some, and a refused one is not.
-var ofResponses = map[string]bool{"rate-limit": true}
-
-// W9 W10 W11 W17 W19 W24 (no response, log, done or queue callbacks, so nothing runs after a reply or when maps are gone): what a module imports, weighs and asks for.
+// W9 W10 W11 W17 W19 W24 (no response, log, done or queue callbacks, so nothing runs after a reply or when maps are gone; of a filter that adds headers to responses, package response does so for streams that are owed some, and a refused one is not): what a module imports, weighs and asks for.
 func TestModules(t *testing.T) {
 	const maxPages = 64
-	for name, maxCode := range modules {
+	for _, f := range filters.All {
+		name, maxCode := f.Name, f.Code
 		b, err := os.ReadFile(harness.Module(t, name))
 		if err != nil {
 			t.Fatal(err)
@@ -125,8 +128,8 @@ func TestModules(t *testing.T) {
 		if pages := m.InitialPages(); pages > maxPages {
 			t.Errorf("%s begins with %d pages of memory, more than %d", name, pages, maxPages)
 		}
-		for filter := range modules {
-			if export := "tollgate_filter_" + strings.ReplaceAll(filter, "-", "_"); m.Exports(export) != (filter == name) {
+		for _, filter := range filters.All {
+			if export := "tollgate_filter_" + filter.Metric(); m.Exports(export) != (filter.Name == name) {
 				t.Errorf("%s exports %s: %t", name, export, m.Exports(export))
 			}
 		}
@@ -136,7 +139,7 @@ func TestModules(t *testing.T) {
 			}
 		}
 		for _, export := range []string{"proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers", "proxy_on_log", "proxy_on_done", "proxy_on_queue_ready"} {
-			if m.Exports(export) && !(ofResponses[name] && export == "proxy_on_response_headers") {
+			if m.Exports(export) && !(f.OfResponses && export == "proxy_on_response_headers") {
 				t.Errorf("%s exports %s, which it does not need: every call of it costs", name, export)
 			}
 		}
@@ -168,7 +171,7 @@ func TestReproducible(t *testing.T) {
 		}
 	}
 	cache := t.TempDir()
-	for name := range modules {
+	for _, name := range filters.Names() {
 		want, err := os.ReadFile(harness.Module(t, name))
 		if err != nil {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/backends"
 	"github.com/tollgate-wasm/tollgate/build/browser"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/loop/report"
 )
 
@@ -153,7 +154,11 @@ func believable(r *report.Report) error {
 		}
 	}
 	facts := fmt.Sprint(r.Facts)
-	for _, want := range []string{"edge Envoy 1.", "mesh Envoy 1.", "jwt-scope.wasm", "rate-limit.wasm", "edge-stamp.wasm", "sha256"} {
+	wanted := []string{"edge Envoy 1.", "mesh Envoy 1.", "sha256"}
+	for _, f := range filters.All {
+		wanted = append(wanted, f.Module())
+	}
+	for _, want := range wanted {
 		if !strings.Contains(facts, want) {
 			return fmt.Errorf("%q is not among the facts: %s", want, facts)
 		}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +19,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/engine"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/build/loop/made"
+	"github.com/tollgate-wasm/tollgate/build/process"
 )
 
 // testTimeout is for all of it, but for fetching and building programs the first time.
@@ -137,14 +137,13 @@ func copyCheckout(from, to string) error {
 
 // freePorts are ports that nobody listens on.
 func freePorts() (ports, error) {
+	free, err := process.FreePorts(len(defaultPorts))
+	if err != nil {
+		return nil, err
+	}
 	p := ports{}
 	for name := range defaultPorts {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // after all are chosen: none twice
-		p[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+		p[name], free = strconv.Itoa(free[0]), free[1:]
 	}
 	return p, nil
 }

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/loop/made"
 )
 
@@ -192,7 +193,7 @@ func (l *loop) sources() (map[string]state, error) {
 
 // outdated are the modules to compile after a change from before to now: a filter's own folder is only its own, everything else is everybody's.
 func outdated(before, now map[string]state) (modules []string) {
-	all := []string{"edge-stamp", "jwt-scope", "rate-limit"}
+	all := slices.Sorted(slices.Values(filters.Names()))
 	for _, m := range []map[string]state{before, now} {
 		for file := range m {
 			if before[file] == now[file] {

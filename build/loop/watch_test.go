@@ -12,13 +12,14 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/build/checkout"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 )
 
 func TestOutdated(t *testing.T) {
-	all := []string{"edge-stamp", "jwt-scope", "rate-limit"}
+	all := slices.Sorted(slices.Values(filters.Names()))
 	for _, c := range []struct {
 		what    string
 		changed []string

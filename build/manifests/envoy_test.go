@@ -19,6 +19,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/shared/guest/probetest"
@@ -37,7 +38,7 @@ func put(t *testing.T, authority *harness.Authority, text string) string {
 		}
 		replacements = append(replacements, "/etc/envoy/"+name, path)
 	}
-	for filter := range places {
+	for _, filter := range filters.Names() {
 		replacements = append(replacements, "/etc/envoy/"+filter+".wasm", harness.Module(t, filter))
 	}
 	for _, host := range []string{"idp.example.com", "edge.example.com", "orders.internal", "ratelimit.internal"} {

@@ -20,14 +20,8 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 )
-
-// places are where each filter makes sense. edge-stamp signs at the gateway; rate-limit has no one key that fits a whole mesh.
-var places = map[string][]string{
-	"jwt-scope":  {"gateway", "mesh", "namespace", "waypoint", "workload"},
-	"edge-stamp": {"gateway", "mesh", "namespace", "waypoint", "workload"},
-	"rate-limit": {"gateway", "namespace", "waypoint", "workload"},
-}
 
 type object = map[string]any
 
@@ -70,7 +64,8 @@ func member(o object, path ...string) any {
 
 // Every filter has its places, and every place its files.
 func TestPlaces(t *testing.T) {
-	for filter, want := range places {
+	for _, f := range filters.All {
+		filter, want := f.Name, f.Places
 		entries, err := os.ReadDir(filepath.Join(folder(t), filter))
 		if err != nil {
 			t.Fatal(err)
@@ -98,7 +93,8 @@ func TestPlaces(t *testing.T) {
 
 // A TrafficExtension is the WasmPlugin beside it, in its other form (istio/istio, pilot/pkg/config/kube/extensions/translate.go).
 func TestPairs(t *testing.T) {
-	for filter, list := range places {
+	for _, f := range filters.All {
+		filter, list := f.Name, f.Places
 		for _, place := range list {
 			want := load(t, filepath.Join(filter, place, "wasmplugin.yaml"))
 			spec, outer := want["spec"].(object), object{}
@@ -124,7 +120,8 @@ func TestImages(t *testing.T) {
 	if member(values, "image", "tag") != chart["appVersion"] {
 		t.Errorf("values.yaml has the tag %v, Chart.yaml %v", member(values, "image", "tag"), chart["appVersion"])
 	}
-	for filter, list := range places {
+	for _, f := range filters.All {
+		filter, list := f.Name, f.Places
 		url := fmt.Sprintf("oci://%s/%s:%s", member(values, "image", "registry"), filter, member(values, "image", "tag"))
 		sum := member(values, "image", "sha256", filter)
 		if member(images, "data", filter+".url") != url || member(images, "data", filter+".sha256") != sum {
@@ -165,7 +162,8 @@ func sets(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	found := map[string][]string{"envoy": envoy, "envoy-gateway": envoyGateway, "wasmplugin": slices.Clone(istio), "trafficextension": slices.Clone(istio)}
-	for filter, list := range places {
+	for _, f := range filters.All {
+		filter, list := f.Name, f.Places
 		for _, place := range list {
 			for _, kind := range []string{"wasmplugin", "trafficextension"} {
 				found[kind] = append(found[kind], filepath.Join(filter, place, kind+".yaml"))
@@ -323,7 +321,7 @@ var extension = map[string]map[string]bool{
 
 // The structure of what Envoy Gateway takes, of which there is no schema to be had here; what configures the filters is TestCheck's.
 func TestEnvoyGateway(t *testing.T) {
-	filters := map[string]bool{}
+	sampled := map[string]bool{}
 	for _, file := range []string{"envoy-gateway/edge.yaml", "envoy-gateway/route.yaml"} {
 		o := load(t, file)
 		if o["apiVersion"] != "gateway.envoyproxy.io/v1alpha1" || o["kind"] != "EnvoyExtensionPolicy" {
@@ -333,7 +331,7 @@ func TestEnvoyGateway(t *testing.T) {
 			t.Errorf("%s: spec has %v", file, spec)
 		}
 		for _, wasm := range member(o, "spec", "wasm").([]any) {
-			filters[member(wasm.(object), "name").(string)] = true
+			sampled[member(wasm.(object), "name").(string)] = true
 			for path, members := range extension {
 				at, _ := member(wasm.(object), strings.FieldsFunc(path, func(r rune) bool { return r == '.' })...).(object)
 				for name := range at {
@@ -349,7 +347,7 @@ func TestEnvoyGateway(t *testing.T) {
 			}
 		}
 	}
-	if len(filters) != len(places) {
-		t.Errorf("samples of %v only", filters)
+	if len(sampled) != len(filters.All) {
+		t.Errorf("samples of %v only", sampled)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 )
 
 // What Envoy Gateway's SecurityPolicy means is held against envoyproxy/gateway at commit d32f28294245 (August 2026): internal/xds/translator/jwt.go and authorization.go.
@@ -34,7 +35,7 @@ type extension struct {
 }
 
 func (m *Migrator) extensionPolicy(s *source) {
-	m.extensions = append(m.extensions, &extension{s, advice.Attachments(s.root), advice.Text(advice.Member(s.root, "spec", "mergeType")) != ""})
+	m.extensions = append(m.extensions, &extension{s, advice.Attachments(s.root), yamlnode.Text(yamlnode.Member(s.root, "spec", "mergeType")) != ""})
 }
 
 // alone reports whether the EnvoyExtensionPolicy that would be made of a SecurityPolicy applies where that did, and is told apart from other policies.
@@ -64,7 +65,7 @@ func (m *Migrator) alone(s *security) bool {
 }
 
 func (m *Migrator) securityPolicy(s *source) {
-	spec := s.object(value{node: advice.Member(s.root, "spec"), path: "spec"})
+	spec := s.object(value{node: yamlnode.Member(s.root, "spec"), path: "spec"})
 	p := &security{source: s, selection: selection{namespace: s.namespace, gateway: true, name: s.name}}
 	p.attached = advice.Attachments(s.root)
 	for _, name := range []string{"targetRef", "targetRefs", "targetSelectors"} {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 )
 
@@ -31,7 +32,7 @@ type authorization struct {
 }
 
 func (m *Migrator) requestAuthentication(s *source) {
-	spec := s.object(value{node: advice.Member(s.root, "spec"), path: "spec"})
+	spec := s.object(value{node: yamlnode.Member(s.root, "spec"), path: "spec"})
 	a := &authentication{source: s, selections: s.selections(spec)}
 	rules := spec.objects("jwtRules")
 	for _, r := range rules {
@@ -65,9 +66,9 @@ func (s *source) jwtRule(r *object, name string) issuer {
 }
 
 func (m *Migrator) authorizationPolicy(s *source) {
-	spec := s.object(value{node: advice.Member(s.root, "spec"), path: "spec"})
+	spec := s.object(value{node: yamlnode.Member(s.root, "spec"), path: "spec"})
 	a := &authorization{source: s, selections: s.selections(spec), action: spec.text("action"), rules: spec.objects("rules")}
-	a.dryRun = advice.Text(advice.Member(s.root, "metadata", "annotations", "istio.io/dry-run")) == "true"
+	a.dryRun = yamlnode.Text(yamlnode.Member(s.root, "metadata", "annotations", "istio.io/dry-run")) == "true"
 	if a.action.text == "CUSTOM" {
 		spec.at("provider") // of no meaning to others
 	}

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
@@ -75,8 +76,8 @@ func (m *Migrator) twice(s *source) (same bool) {
 		return false
 	}
 	said := func(s *source) string {
-		spec, err := advice.ToJSON(advice.Member(s.root, "spec"))
-		return fmt.Sprint(string(spec), err, advice.Text(advice.Member(s.root, "metadata", "annotations", "istio.io/dry-run")))
+		spec, err := advice.ToJSON(yamlnode.Member(s.root, "spec"))
+		return fmt.Sprint(string(spec), err, yamlnode.Text(yamlnode.Member(s.root, "metadata", "annotations", "istio.io/dry-run")))
 	}
 	if said(first) == said(s) {
 		s.report(value{path: "metadata.name"}, advice.Warning, "stands in "+first.file+" already, with the same spec: it is counted once")
@@ -121,15 +122,15 @@ func (m *Migrator) Add(file string, content []byte) {
 }
 
 func (m *Migrator) document(file string, n *yaml.Node) {
-	kind, version := advice.Text(advice.Member(n, "kind")), advice.Text(advice.Member(n, "apiVersion"))
-	s := &source{m: m, file: file, kind: kind, name: advice.Text(advice.Member(n, "metadata", "name")), namespace: advice.Text(advice.Member(n, "metadata", "namespace")), root: n}
+	kind, version := yamlnode.Text(yamlnode.Member(n, "kind")), yamlnode.Text(yamlnode.Member(n, "apiVersion"))
+	s := &source{m: m, file: file, kind: kind, name: yamlnode.Text(yamlnode.Member(n, "metadata", "name")), namespace: yamlnode.Text(yamlnode.Member(n, "metadata", "namespace")), root: n}
 	known := func(versions ...string) {
 		if !slices.Contains(versions, version) {
 			s.fault(value{node: n, path: "apiVersion"}, "want "+strings.Join(versions, " or ")+", got "+version)
 		}
 	}
-	if strings.HasSuffix(kind, "List") && advice.Member(n, "items") != nil { // as kubectl get -o yaml writes several
-		for _, item := range advice.Items(advice.Member(n, "items")) {
+	if strings.HasSuffix(kind, "List") && yamlnode.Member(n, "items") != nil { // as kubectl get -o yaml writes several
+		for _, item := range yamlnode.Items(yamlnode.Member(n, "items")) {
 			m.document(file, item)
 		}
 		return

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 )
 
@@ -369,7 +370,7 @@ func TestTokenStaysForTheNext(t *testing.T) {
 				priority, token = 20, c.token
 			}
 			text, err := one.Resource("oci://x", false)
-			if err != nil || !strings.Contains(text, fmt.Sprintf("priority: %d\n", priority)) || advice.Text(advice.Member(one.node, "forward", "token")) != token {
+			if err != nil || !strings.Contains(text, fmt.Sprintf("priority: %d\n", priority)) || yamlnode.Text(yamlnode.Member(one.node, "forward", "token")) != token {
 				t.Errorf("%s: %v: want %d %s in\n%s", c.name, err, priority, token, text)
 			}
 			if stays := strings.Contains(text, "# The token stays for shop/jwt-scope,"); stays != (token == "keep") {

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 )
@@ -202,7 +203,7 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 			one.from.report(one.keysURI, advice.Warning, "stands beside keys, and Istio takes those: left out")
 		}
 		if documents, err := advice.Documents([]byte(one.keys.text)); err == nil && len(documents) == 1 && documents[0].Kind == yaml.MappingNode {
-			for _, key := range advice.Items(advice.Member(documents[0], "keys")) {
+			for _, key := range yamlnode.Items(yamlnode.Member(documents[0], "keys")) {
 				for _, name := range algorithmsOf(key) {
 					if _, known := jose.ParseAlgorithm(name); known {
 						algorithms = append(algorithms, name)
@@ -284,10 +285,10 @@ func none(one issuer) *yaml.Node {
 
 // algorithmsOf are those that a key may sign with.
 func algorithmsOf(key *yaml.Node) []string {
-	if alg := advice.Text(advice.Member(key, "alg")); alg != "" {
+	if alg := yamlnode.Text(yamlnode.Member(key, "alg")); alg != "" {
 		return []string{alg}
 	}
-	switch advice.Text(advice.Member(key, "kty")) {
+	switch yamlnode.Text(yamlnode.Member(key, "kty")) {
 	case "RSA":
 		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 	case "oct":
@@ -295,7 +296,7 @@ func algorithmsOf(key *yaml.Node) []string {
 	case "OKP":
 		return []string{"EdDSA"}
 	case "EC":
-		return map[string][]string{"P-256": {"ES256"}, "P-384": {"ES384"}, "P-521": {"ES512"}}[advice.Text(advice.Member(key, "crv"))]
+		return map[string][]string{"P-256": {"ES256"}, "P-384": {"ES384"}, "P-521": {"ES512"}}[yamlnode.Text(yamlnode.Member(key, "crv"))]
 	}
 	return nil
 }

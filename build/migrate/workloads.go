@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 )
 
 // A workload gets the plugins of all selections that it fits, in a chain, where Istio puts all that is for it together. What keeps the chain from admitting more:
@@ -365,23 +366,23 @@ func (p *plan) sameTokens(o *plan) bool {
 
 // strips reports whether the plugin takes the token away.
 func (d *decided) strips() bool {
-	return advice.Text(advice.Member(d.configuration.node, "forward", "token")) == "strip"
+	return yamlnode.Text(yamlnode.Member(d.configuration.node, "forward", "token")) == "strip"
 }
 
 // indifferent reports whether the plugin does nothing but verify a token that is there: behind another that has done so, it lets everything pass.
 func (d *decided) indifferent() bool {
-	rules, forward := advice.Items(advice.Member(d.configuration.node, "rules")), advice.Member(d.configuration.node, "forward")
+	rules, forward := yamlnode.Items(yamlnode.Member(d.configuration.node, "rules")), yamlnode.Member(d.configuration.node, "forward")
 	for _, name := range []string{"match", "require"} {
-		if advice.Member(rules[0], name) != nil {
+		if yamlnode.Member(rules[0], name) != nil {
 			return false
 		}
 	}
-	return len(rules) == 1 && advice.Text(advice.Member(rules[0], "access")) == "optional" && len(forward.Content) == 2
+	return len(rules) == 1 && yamlnode.Text(yamlnode.Member(rules[0], "access")) == "optional" && len(forward.Content) == 2
 }
 
 // keep leaves the token to the plugin behind.
 func (c *Configuration) keep() {
-	advice.Member(c.node, "forward", "token").Value = "keep"
+	yamlnode.Member(c.node, "forward", "token").Value = "keep"
 	if json, err := advice.ToJSON(c.node); err == nil {
 		c.JSON = string(json)
 	}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/checkout"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
@@ -37,8 +38,9 @@ func metrics(t *testing.T) metricsOf {
 		m.labels["outcome"][string(o)] = true
 	}
 	tags := statsTags(t)
-	for filter, config := range map[string]string{"jwt-scope": "edge", "rate-limit": "edge", "edge-stamp": "mesh"} {
-		text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", config, filter+".yaml"))
+	for _, f := range filters.All {
+		filter := f.Name
+		text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", proxyWith(filter), filter+".yaml"))
 		if err == nil {
 			text, err = yaml.YAMLToJSON(text)
 		}
@@ -55,7 +57,7 @@ func metrics(t *testing.T) metricsOf {
 			t.Fatalf("%s: %v", filter, err)
 		}
 		worker.Request([][2]string{{":method", "GET"}, {":path", "/nothing"}, {":authority", "example.com"}, {":scheme", "http"}}, true).Close()
-		m.labels["filter"][strings.ReplaceAll(filter, "-", "_")] = true
+		m.labels["filter"][f.Metric()] = true
 		for _, name := range proxy.Metrics() {
 			prometheus, labels := tags.apply("wasmcustom." + name)
 			m.names[prometheus] = true
@@ -67,6 +69,14 @@ func metrics(t *testing.T) metricsOf {
 		}
 	}
 	return m
+}
+
+// proxyWith is the proxy of the loop with the filter's configuration. At the edge, edge-stamp signs: its key is not here.
+func proxyWith(filter string) string {
+	if filter == "edge-stamp" {
+		return "mesh"
+	}
+	return "edge"
 }
 
 var newCode = regexp.MustCompile(`\bNew(?:Code|Hidden|Undecided)\("([a-z_]+)"`)

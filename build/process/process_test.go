@@ -5,6 +5,7 @@ package process
 
 import (
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -37,5 +38,17 @@ func TestStopEndsTheGroup(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		_ = syscall.Kill(child, syscall.SIGKILL)
 		t.Fatal("what the script has started still runs")
+	}
+}
+
+// Ports that are chosen together are none twice, and none that the kernel gives to outgoing connections.
+func TestFreePorts(t *testing.T) {
+	ports, err := FreePorts(20)
+	if err != nil || len(ports) != 20 {
+		t.Fatalf("%v, %v", ports, err)
+	}
+	slices.Sort(ports)
+	if len(slices.Compact(ports)) != 20 || ports[0] < 20000 || ports[19] >= 32000 {
+		t.Errorf("%v", ports)
 	}
 }

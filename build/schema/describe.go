@@ -8,14 +8,14 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/tollgate-wasm/tollgate/filters"
+	pages "github.com/tollgate-wasm/tollgate/filters"
 )
 
 // descriptions are what a filter's page says of each key, by its path: "providers[].jwks.remote". What a page leaves to jwt-scope's is taken from there.
 func descriptions(filter string) (map[string]string, error) {
 	texts := maps.Clone(sections)
 	for _, page := range []string{"jwt-scope", filter} {
-		text, err := filters.READMEs.ReadFile(page + "/README.md")
+		text, err := pages.READMEs.ReadFile(page + "/README.md")
 		if err != nil {
 			return nil, err
 		}

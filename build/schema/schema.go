@@ -8,7 +8,6 @@ package schema
 
 import (
 	"bytes"
-	"embed"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,30 +19,16 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/mint"
-	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
-	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
-	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
-//go:embed samples/*.yaml
-var samples embed.FS
-
-// Filters that have a schema.
-var Filters = []string{"jwt-scope", "edge-stamp", "rate-limit"}
-
 // Parse reads a configuration with the filter's own reader. Variables that keys are read from have keys of the algorithms that the samples name.
-func Parse(filter, text string) (err error) {
-	switch filter {
-	case "jwt-scope":
-		_, err = scope.Parse(text)
-	case "edge-stamp":
-		_, err = stamp.Parse(text, stamp.Surroundings{Env: environment, Random: func([]byte) error { return nil }})
-	case "rate-limit":
-		_, err = limit.Parse(text)
-	default:
-		err = fmt.Errorf("there is no filter %s: want one of %s", filter, strings.Join(Filters, ", "))
+func Parse(filter, text string) error {
+	f, err := filters.Named(filter)
+	if err == nil {
+		_, err = f.Parse(text, environment)
 	}
 	return err
 }
@@ -85,15 +70,14 @@ func Of(filter string) ([]byte, error) {
 
 // Samples are a filter's, in JSON. Together they have every key.
 func Samples(filter string) (documents []string, err error) {
-	text, err := samples.ReadFile("samples/" + filter + ".yaml")
+	f, err := filters.Named(filter)
 	if err != nil {
-		return nil, fmt.Errorf("there is no filter %s: want one of %s", filter, strings.Join(Filters, ", "))
+		return nil, err
 	}
 	// No private key is written down, not even one that nobody uses.
 	key := mint.New("c", jose.ES256)
-	text = bytes.ReplaceAll(text, []byte("@JWK"), []byte(key.PrivateJWK()))
-	text = bytes.ReplaceAll(text, []byte("@PEM"), []byte(strconv.Quote(key.PrivatePEM())))
-	for d := yamlv3.NewDecoder(bytes.NewReader(text)); ; {
+	text := strings.NewReplacer("@JWK", key.PrivateJWK(), "@PEM", strconv.Quote(key.PrivatePEM())).Replace(f.Samples)
+	for d := yamlv3.NewDecoder(strings.NewReader(text)); ; {
 		var n yamlv3.Node
 		if err := d.Decode(&n); err == io.EOF {
 			return documents, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
@@ -35,7 +36,7 @@ func TestCommitted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, filter := range Filters {
+	for _, filter := range filters.Names() {
 		text, err := os.ReadFile(filepath.Join(root, "filters", filter, "schema.json"))
 		if err != nil {
 			t.Error(err)
@@ -47,12 +48,12 @@ func TestCommitted(t *testing.T) {
 
 // Each reader takes a configuration that says it is its own, and none that says it is another's.
 func TestFilter(t *testing.T) {
-	for _, filter := range Filters {
+	for _, filter := range filters.Names() {
 		documents, err := Samples(filter)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, named := range Filters {
+		for _, named := range filters.Names() {
 			text := strings.Replace(documents[0], `"filter":"`+filter+`"`, `"filter":"`+named+`"`, 1)
 			err := Parse(filter, text)
 			if (err == nil) != (named == filter) || err != nil && !strings.HasPrefix(err.Error(), "filter: want "+filter) {
@@ -64,7 +65,7 @@ func TestFilter(t *testing.T) {
 
 // Editors show what a key is for: every key says it, or what it belongs to does.
 func TestDescriptions(t *testing.T) {
-	for _, filter := range Filters {
+	for _, filter := range filters.Names() {
 		var document any
 		if err := json.Unmarshal(generated(t, filter), &document); err != nil {
 			t.Fatal(err)
@@ -119,7 +120,7 @@ func compile(t *testing.T, filter string) *jsonschema.Schema {
 
 // Whatever stands in the place of any value of a sample: what the reader takes, the schema takes, so that no editor finds fault with what is right. And the schema refuses most of what is wrong, or it would be of no use.
 func TestAgainstReaders(t *testing.T) {
-	for _, filter := range Filters {
+	for _, filter := range filters.Names() {
 		t.Run(filter, func(t *testing.T) {
 			schema := compile(t, filter)
 			documents, err := Samples(filter)
@@ -165,7 +166,7 @@ func TestAgainstReaders(t *testing.T) {
 
 // A member that nobody knows is refused wherever it stands, by the reader and by the schema: no mistyped key goes unseen. In JWK Sets it is not, as RFC 7517 has it.
 func TestUnknownKeys(t *testing.T) {
-	for _, filter := range Filters {
+	for _, filter := range filters.Names() {
 		schema := compile(t, filter)
 		documents, err := Samples(filter)
 		if err != nil {

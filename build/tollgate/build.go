@@ -16,12 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 )
-
-// filters are those that there are.
-var filters = advice.Filters
 
 func buildCommand() *cobra.Command {
 	return &cobra.Command{
@@ -31,11 +28,11 @@ func buildCommand() *cobra.Command {
 
 Each line of the result is the path of a module, its bytes, and its SHA-256.`,
 		Example:   "  tollgate build\n  tollgate build jwt-scope",
-		ValidArgs: filters,
+		ValidArgs: filters.Names(),
 		Args:      areFilters,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				args = filters
+				args = filters.Names()
 			}
 			for _, filter := range args {
 				path, err := compile(c.Context(), filter, c.ErrOrStderr())
@@ -55,8 +52,8 @@ Each line of the result is the path of a module, its bytes, and its SHA-256.`,
 
 func areFilters(_ *cobra.Command, args []string) error {
 	for _, filter := range args {
-		if !slices.Contains(filters, filter) {
-			return usage{fmt.Errorf("there is no filter %q: there are %s", filter, strings.Join(filters, ", "))}
+		if !slices.Contains(filters.Names(), filter) {
+			return usage{fmt.Errorf("there is no filter %q: there are %s", filter, strings.Join(filters.Names(), ", "))}
 		}
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 )
 
 func checkCommand() *cobra.Command {
@@ -35,8 +36,8 @@ Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line
 			if err := to.check(); err != nil {
 				return err
 			}
-			if checker.Filter != "" && !slices.Contains(filters, checker.Filter) {
-				return usage{fmt.Errorf("--filter %q: want one of %s", checker.Filter, strings.Join(filters, ", "))}
+			if checker.Filter != "" && !slices.Contains(filters.Names(), checker.Filter) {
+				return usage{fmt.Errorf("--filter %q: want one of %s", checker.Filter, strings.Join(filters.Names(), ", "))}
 			}
 			for i, kind := range checker.Assume {
 				if checker.Assume[i] = strings.ToLower(kind); checker.Assume[i] != "requestauthentication" {
@@ -55,7 +56,7 @@ Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line
 	}
 	to.flags(c, "text", "json", "sarif")
 	f := c.Flags()
-	f.StringVar(&checker.Filter, "filter", "", "whose bare configurations are: "+strings.Join(filters, ", ")+" (default: their filter says so, or their keys)")
+	f.StringVar(&checker.Filter, "filter", "", "whose bare configurations are: "+strings.Join(filters.Names(), ", ")+" (default: their filter says so, or their keys)")
 	f.StringSliceVar(&checker.Assume, "assume", nil, "what other files bring: requestauthentication, whose payload trustedPayload believes")
 	f.StringVar(&checker.RootNamespace, "root-namespace", "istio-system", "whose plugins are for all namespaces")
 	return c

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/descriptors"
+	"github.com/tollgate-wasm/tollgate/build/yamlnode"
 )
 
 func descriptorsCommand() *cobra.Command {
@@ -46,7 +47,7 @@ func pluginConfig(text []byte) ([]byte, error) {
 	if err != nil || len(documents) == 0 {
 		return text, err
 	}
-	kind := advice.Text(advice.Member(documents[0], "kind"))
+	kind := yamlnode.Text(yamlnode.Member(documents[0], "kind"))
 	path := map[string][]string{"WasmPlugin": {"spec", "pluginConfig"}, "TrafficExtension": {"spec", "wasm", "pluginConfig"}}[kind]
 	if path == nil {
 		return text, nil
@@ -54,7 +55,7 @@ func pluginConfig(text []byte) ([]byte, error) {
 	if len(documents) > 1 {
 		return nil, fmt.Errorf("there are %d resources in it: the service wants a file for each", len(documents))
 	}
-	config := advice.Member(documents[0], path...)
+	config := yamlnode.Member(documents[0], path...)
 	if config == nil {
 		return nil, fmt.Errorf("the %s has no %s", kind, strings.Join(path, "."))
 	}

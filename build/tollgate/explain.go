@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
@@ -67,7 +68,7 @@ Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2
 	e.result.flags(c, "text", "json")
 	f := c.Flags()
 	f.StringVar(&e.config, "config", "", "a filter's configuration, or what it stands in; - is standard input")
-	f.StringVar(&e.filter, "filter", "", "whose configuration it is: "+strings.Join(filters, ", ")+" (default: its filter says so, or its keys)")
+	f.StringVar(&e.filter, "filter", "", "whose configuration it is: "+strings.Join(filters.Names(), ", ")+" (default: its filter says so, or its keys)")
 	f.StringVar(&e.resource, "resource", "", "which of several, such as 'WasmPlugin shop/orders'")
 	f.BoolVar(&e.all, "all", false, "print every rule that does not fit")
 	f.StringVar(&e.token, "token", "", "a token, for the header authorization")
@@ -85,8 +86,8 @@ func (e *explanation) read(c *cobra.Command) (advice.Found, error) {
 	switch {
 	case e.config == "":
 		return none, usage{errors.New("--config is required: a filter's configuration")}
-	case e.filter != "" && !slices.Contains(filters, e.filter):
-		return none, usage{fmt.Errorf("--filter %q: want one of %s", e.filter, strings.Join(filters, ", "))}
+	case e.filter != "" && !slices.Contains(filters.Names(), e.filter):
+		return none, usage{fmt.Errorf("--filter %q: want one of %s", e.filter, strings.Join(filters.Names(), ", "))}
 	case e.config == "-" && e.tokenFile == "-":
 		return none, usage{errors.New("--config and --token-file: standard input is one of them")}
 	}
@@ -166,8 +167,10 @@ func (e *explanation) run(c *cobra.Command) error {
 		err = e.limits(said, found.JSON, headers, at, claims)
 	case "edge-stamp":
 		err = e.stamps(said, found.JSON, headers, at, claims)
-	default:
+	case "jwt-scope":
 		err = e.scopes(said, members, headers, at, claims)
+	default:
+		err = fmt.Errorf("nobody explains %s yet", found.Filter)
 	}
 	if err != nil && !errors.Is(err, errRefused) {
 		return fmt.Errorf("%s:\n%w", e.config, err)

@@ -4,12 +4,15 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/mint"
 )
 
@@ -103,4 +106,17 @@ global: {cluster: c, authority: a, domain: d, onError: deny}
 		tollgate(t, exitUsage, line...)
 	}
 	tollgate(t, exitFound, "explain", "--config", write(t, "bad.yaml", "rules: []"), "-r", "GET https://a/")
+}
+
+// Every filter that there is can be explained, whatever it then says of a request.
+func TestExplainsAll(t *testing.T) {
+	for _, f := range filters.All {
+		config := write(t, "smallest.json", f.Smallest)
+		var out, progress bytes.Buffer
+		code := run(t.Context(), []string{"explain", "--config", config, "-r", "GET https://a/", "--format", "json"}, nil, &out, &progress)
+		var r report
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil || code == exitUsage || r.Filter != f.Name || r.Verdict == nil {
+			t.Errorf("%s: %d %v %s%s", f.Name, code, err, &out, &progress)
+		}
+	}
 }

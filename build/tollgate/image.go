@@ -31,6 +31,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/image"
 )
 
@@ -214,7 +215,7 @@ Its index has the image alone, so that other tools need not be told which to tak
 The result is the digest of the manifest: what to pin, in oci://…@sha256:… or in a WasmPlugin's spec.sha256, which for oci:// means the manifest and not the module.
 The same source gives the same digest.`,
 		Example: "  tollgate image build jwt-scope --output jwt-scope.tar\n  skopeo copy oci-archive:jwt-scope.tar docker://registry.example.com/tollgate/jwt-scope:v1.2.0",
-		Args:    cobra.MatchAll(exactly(1), areFilters), ValidArgs: filters,
+		Args:    cobra.MatchAll(exactly(1), areFilters), ValidArgs: filters.Names(),
 		RunE: func(c *cobra.Command, args []string) error {
 			if output == "" {
 				return usage{errors.New("--output is required: a folder, or a name that ends in .tar")}
@@ -331,7 +332,7 @@ func imagePushCommand() *cobra.Command {
 
 The result is what to write into a WasmPlugin's url.`,
 		Example: "  tollgate image push jwt-scope registry.example.com/tollgate/jwt-scope:v1.2.0 --version v1.2.0",
-		Args:    cobra.MatchAll(exactly(2), func(c *cobra.Command, args []string) error { return areFilters(c, args[:1]) }), ValidArgs: filters,
+		Args:    cobra.MatchAll(exactly(2), func(c *cobra.Command, args []string) error { return areFilters(c, args[:1]) }), ValidArgs: filters.Names(),
 		RunE: func(c *cobra.Command, args []string) error {
 			ref, err := name.ParseReference(strings.TrimPrefix(args[1], "oci://"))
 			if err != nil {

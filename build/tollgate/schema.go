@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/schema"
 )
 
@@ -15,12 +16,12 @@ func schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema FILTER",
 		Short: "Print the JSON Schema of a filter's configuration, for editors",
-		Long: `Print the JSON Schema (draft 7) of the configuration of ` + strings.Join(schema.Filters, ", ") + `. Editors complete keys and mark mistakes by it; what belongs together and what contradicts, tollgate check knows besides.
+		Long: `Print the JSON Schema (draft 7) of the configuration of ` + strings.Join(filters.Names(), ", ") + `. Editors complete keys and mark mistakes by it; what belongs together and what contradicts, tollgate check knows besides.
 
 A file with a bare configuration names its schema in its first line: # yaml-language-server: $schema=jwt-scope.schema.json`,
 		Example:   "  tollgate schema jwt-scope > jwt-scope.schema.json",
 		Args:      cobra.MatchAll(exactly(1), areFilters),
-		ValidArgs: schema.Filters,
+		ValidArgs: filters.Names(),
 		RunE: func(c *cobra.Command, args []string) error {
 			text, err := schema.Of(args[0])
 			if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 )
 
 // Main runs a package's tests with a pool of Envoys; it is what the package's TestMain calls.
@@ -60,16 +61,6 @@ type pooled struct {
 	clusters bool     // it has any
 	vms      float64
 }
-
-// keepers are configurations, as small as may be, of a VM for each of our filters: it lives as long as the process, and the compiled code with it.
-var keepers = map[string]string{
-	"jwt-scope":  `{"providers": [{"name": "keeper", "issuer": "https://keeper.example", "audiences": ["keeper"], "jwks": {"inline": ` + keeperKey + `}}], "rules": [{"name": "keeper"}]}`,
-	"edge-stamp": `{"role": "verify", "trust": [{"name": "keeper", "issuer": "https://keeper.example", "audiences": ["keeper"], "algorithms": ["ES256"], "jwks": {"inline": ` + keeperKey + `}, "maxTtl": "1m"}], "rules": [{"name": "keeper"}]}`,
-	"rate-limit": `{"limits": [{"name": "keeper", "rate": {"requests": 1, "per": "1h"}}]}`,
-}
-
-// keeperKey is the one of RFC 7517, A.1.
-const keeperKey = `{"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "1", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
 
 // lend has an Envoy of the pool serve a configuration until the test ends.
 func lend(t testing.TB, c Config) *Envoy {
@@ -172,15 +163,15 @@ func (p *pooled) giveBack() error {
 
 const activeVMs = "wasm.envoy.wasm.runtime.v8.active"
 
-// keep makes a VM that stays of each of our filters' modules that the listeners have.
+// keep makes a VM of each of our filters' modules that the listeners have: it lives as long as the process, and the compiled code with it.
 func (p *pooled) keep(listeners []bootstrap.M) error {
 	text, err := json.Marshal(listeners)
 	if err != nil {
 		return err
 	}
 	before := len(p.keepers)
-	for filter, configuration := range keepers {
-		name, module := "keeper-"+filter, filepath.Join("build", "out", filter+".wasm")
+	for _, filter := range filters.All {
+		name, module := "keeper-"+filter.Name, filepath.Join("build", "out", filter.Module())
 		if !strings.Contains(string(text), module) || slices.ContainsFunc(p.keepers, func(l bootstrap.M) bool { return l["name"] == name }) {
 			continue
 		}
@@ -188,7 +179,7 @@ func (p *pooled) keep(listeners []bootstrap.M) error {
 		if err != nil {
 			return err
 		}
-		w := bootstrap.Wasm{Name: name, Module: filepath.Join(root, module), Configuration: configuration}
+		w := bootstrap.Wasm{Name: name, Module: filepath.Join(root, module), Configuration: filter.Smallest}
 		p.keepers = append(p.keepers, bootstrap.Listener(name, 0, []bootstrap.M{w.Filter()}, bootstrap.Answer(404, ""), nil))
 	}
 	if len(p.keepers) == before {

@@ -9,7 +9,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/mint"
 )
 
 func TestMain(m *testing.M) { Main(m) }
@@ -17,7 +20,7 @@ func TestMain(m *testing.M) { Main(m) }
 // A test that has an Envoy after another finds nothing of it: no counts, no log, no listener, no VM.
 func TestPool(t *testing.T) {
 	const code = "jwt_scope.rule.all.outcome.denied.code.token_missing"
-	config := `{"providers": [{"name": "corp", "issuer": "i", "audiences": ["a"], "jwks": {"inline": ` + keeperKey + `}}], "rules": [{"name": "all"}]}`
+	config := `{"providers": [{"name": "corp", "issuer": "i", "audiences": ["a"], "jwks": {"inline": ` + string(mint.Set(mint.New("k", jose.ES256))) + `}}], "rules": [{"name": "all"}]}`
 	Each(t, func(t *testing.T, version string) {
 		c := Config{Version: version, Filters: []bootstrap.M{Filter(t, "jwt-scope", config)}, HTTP: bootstrap.M{"access_log": bootstrap.AccessLog(map[string]string{"seen": "%REQ(:PATH)%"})}}
 		var pids []int

@@ -23,7 +23,7 @@ import (
 // The path matrix: hostile spellings of protected paths, sent by clients that may not go there, through every setting of Envoy's own path handling. Three things are held
 // against each other:
 //
-//   - what the filter answered, with the definition of config.md written down a second time (expect), for the path that Envoy handed to the filter;
+//   - what the filter answered, with the definition of the filter's README (Paths) written down a second time (expect), for the path that Envoy handed to the filter;
 //   - which of Envoy's own routes a request took that went on;
 //   - what upstreams of every kind would make of the path that reached them (readings).
 
@@ -339,7 +339,7 @@ func attackID(path string) string {
 	return "P5"
 }
 
-// expect says what config.md says about a path in a request of GET: the answer's status and code, 200 where it goes on.
+// expect says what the filter's README (Paths) says about a path in a request of GET: the answer's status and code, 200 where it goes on.
 func expect(c caller, path string, allow bool) (status int, code string) {
 	const ambiguous = "path_ambiguous"
 	if strings.Contains(path, "#") {

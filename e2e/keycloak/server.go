@@ -81,10 +81,12 @@ func (s *Server) start(w io.Writer, realmFile string) error {
 	if err := os.WriteFile(filepath.Join(imports, filepath.Base(realmFile)), text, 0o644); err != nil {
 		return err
 	}
-	port, err := freePort()
+	// Keycloak must know its port beforehand, as part of its issuer's name; should another program take it meanwhile, it ends and says so.
+	free, err := process.FreePorts(1)
 	if err != nil {
 		return err
 	}
+	port := strconv.Itoa(free[0])
 	s.Authority = net.JoinHostPort("127.0.0.1", port)
 	cmd := exec.Command(filepath.Join(s.dir, "bin", "kc.sh"), "start-dev", "--import-realm", "--db=dev-mem",
 		"--http-host=127.0.0.1", "--http-port="+port, "--hostname=http://"+s.Authority)
@@ -110,16 +112,6 @@ func (s *Server) start(w io.Writer, realmFile string) error {
 		fmt.Fprintf(w, "Keycloak serves after %.0f s\n", time.Since(began).Seconds())
 	}
 	return err
-}
-
-// freePort is one that nobody listens on. Keycloak must know its port beforehand, as part of its issuer's name; should another program take it meanwhile, it ends and says so.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
 }
 
 // Stop ends it and removes what it has written.

@@ -214,15 +214,15 @@ func (n Node) Duration(low, high time.Duration) time.Duration {
 	case err != nil:
 		n.Fault(`want a duration such as "30s", "5m" or "250ms"`)
 	case d < low || d > high:
-		n.Fault("must be from " + short(low) + " to " + short(high))
+		n.Fault("must be from " + Spell(low) + " to " + Spell(high))
 	default:
 		return d
 	}
 	return low
 }
 
-// short writes 5m instead of 5m0s.
-func short(d time.Duration) string {
+// Spell writes a duration as a configuration does: 5m, not 5m0s.
+func Spell(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = s[:len(s)-2]

@@ -130,3 +130,11 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestSpell(t *testing.T) {
+	for d, want := range map[time.Duration]string{time.Second: "1s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m", 20 * time.Hour: "20h", 3605 * time.Second: "1h0m5s", 30 * time.Second: "30s", 24 * time.Hour: "24h", 3660 * time.Second: "1h1m"} {
+		if got := Spell(d); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

@@ -24,7 +24,7 @@ type counter struct {
 	id      guest.Counter
 }
 
-// NewCounters of a filter: "jwt_scope", "edge_stamp" or "rate_limit".
+// NewCounters of a filter: "jwt_scope", for one.
 func NewCounters(filter string) *Counters { return &Counters{filter: filter} }
 
 // Allowed adds a request that a rule has simply allowed, as nearly all are. It reports false where Count is to do it: the counter is not defined yet, or could not be changed.

@@ -20,7 +20,7 @@ type Memory struct {
 	next  int64 // microseconds since the epoch
 }
 
-// NewMemory defines the gauge of a filter: "jwt_scope", "edge_stamp" or "rate_limit".
+// NewMemory defines the gauge of a filter: "jwt_scope", for one.
 func NewMemory(filter string) (m Memory, err error) {
 	m.gauge, err = guest.DefineGauge("tollgate." + filter + ".vm.memory_bytes")
 	return m, err

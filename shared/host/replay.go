@@ -4,52 +4,36 @@
 package host
 
 import (
-	"errors"
 	"strconv"
 	"time"
-
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/shared/replay"
 )
 
-// ErrBusy means that other VMs changed a record each time that this one tried to.
-var ErrBusy = errors.New("shared data changes too fast")
-
 // ReplayGuard is a table of package replay that all VMs of the proxy share.
-type ReplayGuard struct{ buckets []string }
-
-// maxSwaps bounds how often one VM tries to change a record that others change, too.
-const maxSwaps = 16
+type ReplayGuard struct{ buckets [][]byte } // the records' keys
 
 // NewReplayGuard makes the table for that many ids at once, or finds the one that another VM has made. Tables of the same name are one.
 func NewReplayGuard(name string, entries int) (*ReplayGuard, error) {
-	g := &ReplayGuard{buckets: make([]string, replay.Buckets(entries))}
+	g := &ReplayGuard{buckets: make([][]byte, replay.Buckets(entries))}
 	for i := range g.buckets {
-		g.buckets[i] = "tollgate.replay.1\x00" + name + "\x00" + strconv.Itoa(len(g.buckets)) + "\x00" + strconv.Itoa(i)
-		if err := CreateShared(g.buckets[i], replay.Empty()); err != nil {
+		key := "tollgate.replay.1\x00" + name + "\x00" + strconv.Itoa(len(g.buckets)) + "\x00" + strconv.Itoa(i)
+		if err := CreateShared(key, replay.Empty()); err != nil {
 			return nil, err
 		}
+		g.buckets[i] = []byte(key)
 	}
 	return g, nil
 }
 
 // Admit remembers id until expires, where it has not come before. An error means that nobody can tell whether it has.
-func (g *ReplayGuard) Admit(id replay.ID, expires, now time.Time) (replay.Result, error) {
-	key := g.buckets[id.Bucket(len(g.buckets))]
-	for range maxSwaps {
-		bucket, cas, err := proxywasm.GetSharedData(key)
-		if err != nil {
-			return replay.Full, err
-		}
-		next, result := replay.Admit(bucket, id, expires.Unix(), now.Unix())
-		if result != replay.Fresh {
-			return result, nil
-		}
-		if err = proxywasm.SetSharedData(key, next, cas); err != types.ErrorStatusCasMismatch {
-			return result, err
-		}
+func (g *ReplayGuard) Admit(id replay.ID, expires, now time.Time) (result replay.Result, err error) {
+	err = SwapShared(g.buckets[id.Bucket(len(g.buckets))], func(bucket []byte) (next []byte) {
+		next, result = replay.Admit(bucket, id, expires.Unix(), now.Unix())
+		return next
+	})
+	if err != nil {
+		return replay.Full, err
 	}
-	return replay.Full, ErrBusy
+	return result, nil
 }

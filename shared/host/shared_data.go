@@ -4,8 +4,12 @@
 package host
 
 import (
+	"errors"
+
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/tollgate-wasm/tollgate/shared/guest"
 )
 
 // noCas is a comparison value that shared data gives to a record only after four thousand million others.
@@ -20,4 +24,29 @@ func CreateShared(key string, value []byte) error {
 		return nil
 	}
 	return err
+}
+
+// ErrBusy means that other VMs changed a record each time that this one tried to.
+var ErrBusy = errors.New("shared data changes too fast")
+
+// maxSwaps bounds how often one VM tries to change a record that others change, too.
+const maxSwaps = 16
+
+// SwapShared changes a record that all VMs share: change is given its content, and returns what is to be there; nil: it stays as
+// it is. Where another VM has been faster, change is asked again, with what that one has left there: the last call counts.
+func SwapShared(key []byte, change func(content []byte) (next []byte)) error {
+	for range maxSwaps {
+		content, cas, err := guest.SharedData(key)
+		if err != nil {
+			return err
+		}
+		next := change(content)
+		if next == nil {
+			return nil
+		}
+		if err = guest.SetSharedData(key, next, cas); err != guest.ErrChanged {
+			return err
+		}
+	}
+	return ErrBusy
 }

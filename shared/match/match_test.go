@@ -364,7 +364,7 @@ func index(t testing.TB, rules ...[]string) *Index {
 	return NewIndex(conditions)
 }
 
-// fits is the definition of config.md in its plainest form: the oracle that the tree is held against.
+// fits is the definition of a match (jwt-scope's README, Paths) in its plainest form: the oracle that the tree is held against.
 func fits(c Condition, method, host, path string) bool {
 	hostFits := c.Hosts == nil
 	for _, h := range c.Hosts {

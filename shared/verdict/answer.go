@@ -34,7 +34,7 @@ func (c *Code) Answer(contentType string, headers ...[2]string) Answer {
 	}, headers...), nil, -1}
 }
 
-// grpcStatus maps as config.md has it; 13 (INTERNAL) stands for what it does not name.
+// grpcStatus is the status of gRPC for one of HTTP; 13 (INTERNAL) stands for what it does not name.
 func grpcStatus(status int) int32 {
 	switch status {
 	case 400, 408, 413:

@@ -96,7 +96,7 @@ func (v *Verdict) Outcome() Outcome {
 	return Denied
 }
 
-// Metric is the name of the counter for outcomes of a rule. filter is "jwt_scope", "edge_stamp" or "rate_limit".
+// Metric is the name of the counter for outcomes of a rule. filter is "jwt_scope", for one.
 func Metric(filter, rule string, outcome Outcome, code *Code) string {
 	return "tollgate." + filter + ".rule." + rule + ".outcome." + string(outcome) + ".code." + code.Name
 }

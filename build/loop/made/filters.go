@@ -28,16 +28,28 @@ import (
 // Filter is one filter of one proxy. Its configuration is envoy/<Proxy>/<Name>.yaml, its module build/out/<Name>.wasm.
 type Filter struct {
 	Proxy, Name string
+	Task        string // what it is there for, in a few words for the report
 	hostEnv     []string
 }
 
-// Filters are all of them.
+// Filters are all of them, in the order in which a request meets them (envoy/edge/envoy.yaml, envoy/mesh/envoy.yaml; a test
+// holds them against these).
 var Filters = []Filter{
-	{Proxy: "edge", Name: "jwt-scope"},
-	{Proxy: "edge", Name: "rate-limit"},
-	{Proxy: "edge", Name: "edge-stamp", hostEnv: []string{"EDGE_STAMP_KEY"}},
-	{Proxy: "mesh", Name: "edge-stamp"},
-	{Proxy: "mesh", Name: "jwt-scope"},
+	{Proxy: "edge", Name: "jwt-scope", Task: "who may come in"},
+	{Proxy: "edge", Name: "rate-limit", Task: "how often"},
+	{Proxy: "edge", Name: "edge-stamp", Task: "signs the request", hostEnv: []string{"EDGE_STAMP_KEY"}},
+	{Proxy: "mesh", Name: "edge-stamp", Task: "signed, once?"},
+	{Proxy: "mesh", Name: "jwt-scope", Task: "service’s rules"},
+}
+
+// Chain are the names of a proxy's filters.
+func Chain(proxy string) (names []string) {
+	for _, f := range Filters {
+		if f.Proxy == proxy {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // Config is the file with the filter's configuration, from the folder envoy.

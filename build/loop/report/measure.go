@@ -13,13 +13,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tollgate-wasm/tollgate/build/loop/made"
 )
 
-// The filters of both proxies in their order (envoy/edge/envoy.yaml, envoy/mesh/envoy.yaml; a test holds them against these). A stopwatch stands before the first, between two, and behind the last. The edge has
+// The filters of both proxies in their order. A stopwatch stands before the first, between two, and behind the last. The edge has
 // two before the first: what they tell apart is what one of them takes.
 var (
-	Edge = []string{"jwt-scope", "rate-limit", "edge-stamp"}
-	Mesh = []string{"edge-stamp", "jwt-scope"}
+	Edge = made.Chain("edge")
+	Mesh = made.Chain("mesh")
 )
 
 // Hop is the way from the edge's last filter to the mesh's first, and back; Upstream is all that is behind the mesh's last.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tollgate-wasm/tollgate/build/filters"
 )
 
 // style has a colour for each thing, in light and in dark. On paper it is always light.
@@ -61,7 +63,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 20px; margi
 `
 
 // classes are those with a colour, each the name of a variable in style.
-var classes = []string{"jwt-scope", "rate-limit", "edge-stamp", "hop", "upstream", "outside", "watch", "allowed", "would_deny", "denied", "error"}
+var classes = append(filters.Names(), "hop", "upstream", "outside", "watch", "allowed", "would_deny", "denied", "error")
 
 func styles() string {
 	var b strings.Builder
@@ -91,7 +93,7 @@ func (r *Report) head(b *strings.Builder) {
 	b.WriteString(`<div class="keys">`)
 	if len(r.Paths) > 0 {
 		p := r.Paths[0]
-		fmt.Fprintf(b, "<div><b>%s</b><span>a typical request</span></div><div><b>%s</b><span>of it in five filters</span></div>", duration(p.Typical.Total), duration(filters(p)))
+		fmt.Fprintf(b, "<div><b>%s</b><span>a typical request</span></div><div><b>%s</b><span>of it in five filters</span></div>", duration(p.Typical.Total), duration(inFilters(p)))
 	}
 	var decided, denied float64
 	for _, d := range r.Decisions {
@@ -103,8 +105,8 @@ func (r *Report) head(b *strings.Builder) {
 	fmt.Fprintf(b, "<div><b>%s</b><span>decisions</span></div><div><b>%s</b><span>of them refusals</span></div></div></header>\n", count(decided), count(denied))
 }
 
-// filters is what all filters take of a typical request, both ways.
-func filters(p Path) (sum time.Duration) {
+// inFilters is what all filters take of a typical request, both ways.
+func inFilters(p Path) (sum time.Duration) {
 	for _, place := range Places() {
 		if place.Proxy != "" {
 			sum += p.Typical.There[place] + p.Typical.Back[place]

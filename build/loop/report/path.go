@@ -9,17 +9,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tollgate-wasm/tollgate/build/loop/made"
 )
 
 const pageWidth = 1120 // of every drawing
 
-// tasks says in a few words what a station does.
-var tasks = map[Place]string{
-	{"edge", "jwt-scope"}:  "who may come in",
-	{"edge", "rate-limit"}: "how often",
-	{"edge", "edge-stamp"}: "signs the request",
-	{"mesh", "edge-stamp"}: "signed, once?",
-	{"mesh", "jwt-scope"}:  "service’s rules",
+// task says in a few words what a station does.
+func task(p Place) string {
+	for _, f := range made.Filters {
+		if f.Proxy == p.Proxy && f.Name == p.Name {
+			return f.Task
+		}
+	}
+	return ""
 }
 
 // class is the colour of a place: a filter has the same one in both proxies.
@@ -67,7 +70,7 @@ func chain(p Path) string {
 			d.rect("card", left, top, card, tall, 8)
 			d.rect("fill "+class(Place{name, f}), left, top, card, 5, 2.5)
 			d.text("name", left+12, top+28, f)
-			d.fitted("small", left+12, top+45, card-14, 12, tasks[Place{name, f}])
+			d.fitted("small", left+12, top+45, card-14, 12, task(Place{name, f}))
 			if s.There.N > 0 {
 				d.text("big", left+12, top+78, "+"+duration(s.There.P50))
 				d.text("small", left+12, top+97, "99 %: "+duration(s.There.P99))

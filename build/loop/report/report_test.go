@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tollgate-wasm/tollgate/build/filters"
 )
 
 const us = time.Microsecond
@@ -383,7 +385,7 @@ func TestContrast(t *testing.T) {
 		}
 		hold("muted", "soft", 4.5)
 		hold("muted", "own", 4.5)
-		for _, c := range []string{"jwt-scope", "rate-limit", "edge-stamp", "upstream", "allowed", "would_deny", "denied", "error"} {
+		for _, c := range append(filters.Names(), "upstream", "allowed", "would_deny", "denied", "error") {
 			hold(c, "page", 3)
 		}
 	}

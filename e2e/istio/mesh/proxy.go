@@ -187,15 +187,11 @@ func (p *Proxy) Plugins() (names []string) {
 }
 
 // FreePorts are ports that nobody listens on.
-func FreePorts(t testing.TB, n int) (ports []int) {
+func FreePorts(t testing.TB, n int) []int {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // when all are found: no two the same
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	ports, err := process.FreePorts(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return ports
 }

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
 )
 
@@ -281,16 +284,19 @@ func TestGatewayPods(t *testing.T) {
 	}
 }
 
-const pinned = `
-image:
-  registry: 127.0.0.1:5000/filters
-  tag: "7"
-  sha256:
-    jwt-scope: "1111111111111111111111111111111111111111111111111111111111111111"
-    edge-stamp: "2222222222222222222222222222222222222222222222222222222222222222"
-    rate-limit: "3333333333333333333333333333333333333333333333333333333333333333"
-  pullSecret: registry
-`
+// sum stands for the digest of a filter's image.
+func sum(filter string) string {
+	return strings.Repeat(strconv.Itoa(slices.Index(filters.Names(), filter)+1), 64)
+}
+
+// pinned are values with images of one's own.
+func pinned() string {
+	text := "\nimage:\n  registry: 127.0.0.1:5000/filters\n  tag: \"7\"\n  pullSecret: registry\n  sha256:\n"
+	for _, filter := range filters.Names() {
+		text += "    " + filter + ": \"" + sum(filter) + "\"\n"
+	}
+	return text
+}
 
 const ambient = `
 places:
@@ -365,8 +371,7 @@ func ownImages(t *testing.T, text, kind string, pullSecret any) (n int) {
 			wasm = wasm["wasm"].(map[string]any)
 		}
 		filter := o["metadata"].(map[string]any)["labels"].(map[string]any)["app.kubernetes.io/name"].(string)
-		digit := map[string]string{"jwt-scope": "1", "edge-stamp": "2", "rate-limit": "3"}[filter]
-		if wasm["url"] != "oci://127.0.0.1:5000/filters/"+filter+":7" || wasm["sha256"] != strings.Repeat(digit, 64) || wasm["imagePullSecret"] != pullSecret {
+		if wasm["url"] != "oci://127.0.0.1:5000/filters/"+filter+":7" || wasm["sha256"] != sum(filter) || wasm["imagePullSecret"] != pullSecret {
 			t.Errorf("%s has the image %v, %v, %v", o.name(), wasm["url"], wasm["sha256"], wasm["imagePullSecret"])
 		}
 	}
@@ -380,8 +385,8 @@ func TestImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: tollgate-images\n  annotations: {config.kubernetes.io/local-config: \"true\"}\ndata:\n"
-	for filter, digit := range map[string]string{"jwt-scope": "1", "edge-stamp": "2", "rate-limit": "3"} {
-		own += "  " + filter + ".url: oci://127.0.0.1:5000/filters/" + filter + ":7\n  " + filter + ".sha256: \"" + strings.Repeat(digit, 64) + "\"\n"
+	for _, filter := range filters.Names() {
+		own += "  " + filter + ".url: oci://127.0.0.1:5000/filters/" + filter + ":7\n  " + filter + ".sha256: \"" + sum(filter) + "\"\n"
 	}
 	if err := os.WriteFile(filepath.Join(copied, "images/images.yaml"), []byte(own), 0o644); err != nil {
 		t.Fatal(err)
@@ -402,7 +407,7 @@ func TestChartValues(t *testing.T) {
 		everything += "  " + o + ": {enabled: true}\n"
 	}
 	for _, kind := range []string{"WasmPlugin", "TrafficExtension"} {
-		text := charted(t, "kind: "+kind+"\nnamespaces: {istio-system: root, istio-ingress: edge, shop: apps}\n"+pinned+everything)
+		text := charted(t, "kind: "+kind+"\nnamespaces: {istio-system: root, istio-ingress: edge, shop: apps}\n"+pinned()+everything)
 		accepted(t, kind, text)
 		advised(t, kind, text, false)
 		for _, o := range objects(t, text) {

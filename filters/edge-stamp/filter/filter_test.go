@@ -388,6 +388,30 @@ func TestManyStamps(t *testing.T) {
 	w.want("when all have expired", worker.RequestTo(1, s.RequestHeaders(), true), "ok")
 }
 
+// Other workers change the record between this one's look and its write: it tries sixteen times, and a stamp that then is not
+// remembered is refused.
+func TestFasterWorkers(t *testing.T) {
+	lost, tries := 0, 0
+	w := start(t, wasmhost.Options{Fault: func(call string) wasmhost.Status {
+		if call == "proxy_set_shared_data" && lost > 0 {
+			lost, tries = lost-1, tries+1
+			return wasmhost.CasMismatch
+		}
+		return wasmhost.OK
+	}})
+	worker := w.worker(sign("edge-1", "ES256", "EDGE", ""), verify(""))
+	stamped := func() *wasmhost.Stream {
+		s := worker.RequestTo(0, get(), true)
+		return worker.RequestTo(1, s.RequestHeaders(), true)
+	}
+	lost = 15
+	w.want("the sixteenth try", stamped(), "ok")
+	lost, tries = 100, 0
+	if w.want("never", stamped(), "internal"); tries != 16 {
+		t.Errorf("%d tries", tries)
+	}
+}
+
 func TestRefusedConfiguration(t *testing.T) {
 	w := start(t, wasmhost.Options{})
 	for text, want := range map[string]string{"": "the configuration is empty", `{"role":"sign"}`: "issuer: is required"} {

@@ -294,6 +294,26 @@ func TestEveryCallFails(t *testing.T) {
 	}
 }
 
+// Other workers change the bucket between this one's look and its write: it tries sixteen times, and what then is not counted is
+// refused.
+func TestFasterWorkers(t *testing.T) {
+	lost, tries := 0, 0
+	w := start(t, wasmhost.Options{Fault: func(call string) wasmhost.Status {
+		if call == "proxy_set_shared_data" && lost > 0 {
+			lost, tries = lost-1, tries+1
+			return wasmhost.CasMismatch
+		}
+		return wasmhost.OK
+	}})
+	worker := w.worker(config("", perAddress))
+	lost = 15
+	w.want("the sixteenth try", worker.Request(get(), true), "ok")
+	lost, tries = 100, 0
+	if w.want("never", worker.Request(get(), true), "rate_limited"); tries != 16 {
+		t.Errorf("%d tries", tries)
+	}
+}
+
 // answer is a RateLimitResponse with one status: its code, 1 for OK and 2 for over the limit, and what remains of 5 in a minute, of which 30 seconds are left.
 func answer(code, remaining byte) []byte {
 	status := []byte{8, code, 18, 4, 8, 5, 16, 2, 24, remaining, 34, 2, 8, 30}

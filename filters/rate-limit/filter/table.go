@@ -19,9 +19,6 @@ type table struct {
 	common int
 }
 
-// maxSwaps bounds how often one VM tries to change a bucket that others change, too.
-const maxSwaps = 16
-
 // openTable makes the table, or finds the one that another VM has made, and returns the seed of the hash that its keys are found by.
 func openTable(filter string, buckets int) (t *table, seed gcra.Seed, err error) {
 	name := "tollgate.limit.1\x00" + filter + "\x00"
@@ -58,19 +55,9 @@ func (t *table) bucket(i int) []byte {
 
 // take has the decision take from the bucket that it waits for.
 func (t *table) take(d *limit.Decision) error {
-	key := t.bucket(d.Bucket())
-	for range maxSwaps {
-		bucket, cas, err := guest.SharedData(key)
-		if err != nil {
-			return err
-		}
-		next := d.Take(bucket)
-		if next == nil {
-			return nil
-		}
-		if err = guest.SetSharedData(key, next, cas); err != guest.ErrChanged {
-			return err
-		}
+	err := host.SwapShared(t.bucket(d.Bucket()), d.Take)
+	if err == host.ErrBusy {
+		return limit.ErrBusy // what decides knows no host
 	}
-	return limit.ErrBusy
+	return err
 }

@@ -53,7 +53,7 @@ func (p *Policy) ServiceRates() (list []ServiceRate, err error) {
 		for _, r := range l.rates() {
 			unit := unitOf(r.per)
 			if unit == "" {
-				faults = append(faults, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + spell(r.per) + ", but envoyproxy/ratelimit counts in windows of " + windows + " only: " + instead(r)})
+				faults = append(faults, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + conf.Spell(r.per) + ", but envoyproxy/ratelimit counts in windows of " + windows + " only: " + instead(r)})
 				continue
 			}
 			list = append(list, ServiceRate{l.name, r.tier, r.requests, unit, l.shadow, r.gcra.Burst()})
@@ -76,21 +76,9 @@ func instead(r *rate) string {
 		// The next shorter window and the next longer one.
 		if u.per < r.per && (i+1 == len(units) || units[i+1].per > r.per) || u.per > r.per && units[i-1].per < r.per {
 			if n := r.requests * int64(u.per/time.Second) / int64(r.per/time.Second); n >= 1 && n <= maxRequests {
-				choices = append(choices, strconv.FormatInt(n, 10)+" per "+spell(u.per))
+				choices = append(choices, strconv.FormatInt(n, 10)+" per "+conf.Spell(u.per))
 			}
 		}
 	}
 	return strings.Join(append(choices, "scope: local"), ", or ")
-}
-
-// spell writes a duration as a configuration does: "5m", not "5m0s".
-func spell(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }

@@ -6,7 +6,6 @@ package limit
 import (
 	"slices"
 	"testing"
-	"time"
 )
 
 func TestServiceRates(t *testing.T) {
@@ -38,13 +37,5 @@ func TestServiceRatesFaults(t *testing.T) {
 	}
 	if _, err := parse(t, limitsConfig(limitConfig(""))).ServiceRates(); err == nil || err.Error() != "limits: none has scope: global, so there is nothing for the service to know" {
 		t.Error(err)
-	}
-}
-
-func TestSpell(t *testing.T) {
-	for d, want := range map[time.Duration]string{time.Second: "1s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m", 20 * time.Hour: "20h", 3605 * time.Second: "1h0m5s", 30 * time.Second: "30s", 24 * time.Hour: "24h", 3660 * time.Second: "1h1m"} {
-		if got := spell(d); got != want {
-			t.Errorf("%s, want %s", got, want)
-		}
 	}
 }

@@ -90,7 +90,7 @@ func (p *Policy) Warnings() []conf.Fault {
 		l := &p.limits[i]
 		for _, r := range l.rates() {
 			if l.global && unitOf(r.per) == "" {
-				list = append(list, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + spell(r.per) + ", but Envoy's rate-limit service counts in windows of " + windows + " only: what it enforces is not what the headers say"})
+				list = append(list, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + conf.Spell(r.per) + ", but Envoy's rate-limit service counts in windows of " + windows + " only: what it enforces is not what the headers say"})
 			}
 		}
 	}

@@ -75,7 +75,6 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// Whatever is out of order is a panic, which the export turns into a refusal.
 // The body of a stream that waits does so, too, until its handler lets it go on; that of any other stream is nobody's business.
 func TestBody(t *testing.T) {
 	reset(t)
@@ -116,6 +115,7 @@ func TestBody(t *testing.T) {
 	}
 }
 
+// Whatever is out of order is a panic, which the export turns into a refusal.
 func TestUnknownStreams(t *testing.T) {
 	for name, f := range map[string]func(){
 		"a stream of no plugin":                 func() { created = stream{10, 7}; request(10, true) },

@@ -24,7 +24,7 @@ type Plugin struct {
 	Stream direct.Handler
 }
 
-// Register makes a filter the one of this module: "jwt_scope", "edge_stamp" or "rate_limit". To be called in init: main does not run.
+// Register makes a filter the one of this module: "jwt_scope", for one. To be called in init: main does not run.
 func Register(filter string, make func(id uint32) Plugin) {
 	guest.OnFault(host.RefuseFaults(filter))
 	proxywasm.SetVMContext(New(filter, make))
