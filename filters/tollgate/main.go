@@ -1,0 +1,33 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command tollgate is the Proxy-Wasm module that carries all filters, alone or in chains.
+package main
+
+import (
+	edgestamp "github.com/tollgate-wasm/tollgate/filters/edge-stamp/filter"
+	jwtscope "github.com/tollgate-wasm/tollgate/filters/jwt-scope/filter"
+	ratelimit "github.com/tollgate-wasm/tollgate/filters/rate-limit/filter"
+	"github.com/tollgate-wasm/tollgate/filters/tollgate/chain"
+	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/tick"
+	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
+)
+
+// filters are those of chain.Filters.
+var filters = map[string]plugin.Filter{"jwt-scope": jwtscope.Filter, "edge-stamp": edgestamp.Filter, "rate-limit": ratelimit.Filter}
+
+func init() {
+	plugin.RegisterPlan("tollgate", func(text string) (plugin.Plan, error) {
+		c, err := chain.Parse(text)
+		if err != nil {
+			return plugin.Plan{}, err
+		}
+		plan := plugin.Plan{PublishAfter: c.PublishAfter}
+		for _, s := range c.Steps {
+			plan.Parts = append(plan.Parts, plugin.Part{Filter: filters[s.Filter], Name: s.Name, Config: s.Config, Path: s.Path})
+		}
+		return plan, nil
+	})
+}
+
+func main() {} // never runs: the module is a library to the proxy
