@@ -31,7 +31,7 @@ func tokens(t testing.TB, more string) bootstrap.M {
 	t.Helper()
 	return harness.Filter(t, "jwt-scope", fmt.Sprintf(`{"providers":[{"name":"idp","issuer":"https://idp.example","audiences":["api"],
 	 "jwks":{"remote":{"cluster":"idp","authority":"idp.example","path":"/keys","timeout":"3s"%s}}}],
-	 "rules":[{"name":"bystander","match":[{"paths":["/bystander"]}],"access":"public"},{"name":"all"}]}`, more))
+	 "rules":[{"name":"bystander","match":[{"paths":["/bystander","/control"]}],"access":"public"},{"name":"all"}]}`, more))
 }
 
 // W1 J25 J26: a crowd waits for keys, and gets what each of it would have got alone.

@@ -254,9 +254,9 @@ var valueForms = []variant{
 	{"1e400", "1e400"}, {"a whole number beyond 64 bits", "18446744073709551617"}, {"a number of 40 digits", strings.Repeat("7", 40)}, {"a number of 400 digits", strings.Repeat("7", 400)},
 	{"a list of depth 10", strings.Repeat("[", 10) + strings.Repeat("]", 10)}, {"a list of depth 20", strings.Repeat("[", 20) + strings.Repeat("]", 20)},
 	{"a list of depth 200", strings.Repeat("[", 200) + strings.Repeat("]", 200)}, {"an object of depth 20", strings.Repeat(`{"a":`, 20) + "1" + strings.Repeat("}", 20)},
-	{"300 members", manyMembers(300)}, {"200 members", manyMembers(200)}, {"a list of 1000", "[" + strings.Repeat("1,", 999) + "1]"},
+	{"1100 members", manyMembers(1100)}, {"200 members", manyMembers(200)}, {"a list of 1000", "[" + strings.Repeat("1,", 999) + "1]"},
 	{"an object that names a member twice", `{"a":1,"a":2}`}, {"an object that names a member twice, once escaped", `{"a":1,"\u0061":2}`}, {"a list with two commas", "[1,,2]"}, {"a list with a comma at its end", "[1,]"},
-	{"3000 bytes", quote(strings.Repeat("y", 3000))}, {"9000 bytes", quote(strings.Repeat("y", 9000))},
+	{"3000 bytes", quote(strings.Repeat("y", 3000))}, {"17000 bytes", quote(strings.Repeat("y", 17000))},
 }
 
 func manyMembers(n int) string {
@@ -352,7 +352,7 @@ func (g *generator) headers() {
 		{"x5u", h.with("x5u", `"https://evil.example/cert.pem"`)},
 		{"claims in the header", h.with("iss", `"https://evil.example"`).with("exp", "1").with("aud", `"x"`)},
 		{"250 members", fill(h, 250)},
-		{"300 members", fill(h, 300)},
+		{"1100 members", fill(h, 1100)},
 	} {
 		signed(v.kind, v.header.String())
 	}
@@ -520,7 +520,7 @@ func (g *generator) payloads() {
 	signed("jti a list", g.claims().with("jti", fmt.Sprintf("[%d]", g.number)).String())
 	signed("scope twice", g.claims().behind("scope", `"admin"`).String())
 	signed("240 members", fill(g.claims(), 240).String())
-	signed("300 members", fill(g.claims(), 300).String())
+	signed("1100 members", fill(g.claims(), 1100).String())
 	signed("another issuer's key set", g.claims().with("iss", `"https://other.example"`).String())
 }
 
