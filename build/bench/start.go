@@ -42,6 +42,15 @@ var startModules = []startModule{
 	{"rate-limit", `{"limits":[{"name":"l","rate":{"requests":1,"per":"1h"}}]}`},
 }
 
+// oneModule is the module that carries all filters, with the configurations of the others in a chain.
+func oneModule() startModule {
+	var parts []bootstrap.M
+	for _, m := range startModules[1:] {
+		parts = append(parts, bootstrap.M{"name": m.name, "filter": m.name, "config": json.RawMessage(m.config)})
+	}
+	return startModule{"tollgate", marshal(bootstrap.M{"chain": parts})}
+}
+
 // startKey is the one of RFC 7517, A.1.
 const startKey = `{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
 
@@ -51,7 +60,7 @@ func measureStarts(out, version string) ([]Start, error) {
 	for _, m := range startModules {
 		sets = append(sets, []startModule{m})
 	}
-	sets = append(sets, startModules[1:])
+	sets = append(sets, startModules[1:], []startModule{oneModule()})
 	starts := make([]Start, len(sets))
 	values := make([][3][]float64, len(sets))
 	for round := range startRounds {

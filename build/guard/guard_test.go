@@ -22,10 +22,10 @@ import (
 const module = "github.com/tollgate-wasm/tollgate/"
 
 // pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
-var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra", "filters/rate-limit/limit", "filters/jwt-scope/scope", "filters/edge-stamp/stamp"}
+var pure = []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks", "shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra", "filters/rate-limit/limit", "filters/jwt-scope/scope", "filters/edge-stamp/stamp", "filters/tollgate/chain"}
 
 // modules are the filters with the bytes of code that their modules may have. An empty Go module has 1,140,000.
-var modules = map[string]int{"jwt-scope": 2_400_000, "edge-stamp": 2_800_000, "rate-limit": 2_300_000}
+var modules = map[string]int{"jwt-scope": 2_400_000, "edge-stamp": 2_800_000, "rate-limit": 2_300_000, "tollgate": 3_200_000}
 
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()
@@ -104,7 +104,7 @@ func TestGuestCode(t *testing.T) {
 }
 
 // ofResponses are the filters that add headers to responses; W17: package response does so for streams that are owed some, and a refused one is not.
-var ofResponses = map[string]bool{"rate-limit": true}
+var ofResponses = map[string]bool{"rate-limit": true, "tollgate": true}
 
 // W9 W10 W11 W17 W19 W24 (no response, log, done or queue callbacks, so nothing runs after a reply or when maps are gone): what a module imports, weighs and asks for.
 func TestModules(t *testing.T) {
