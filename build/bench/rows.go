@@ -50,7 +50,7 @@ func rows(out string, every bool) []row {
 			row{name: ours + cached, filters: []bootstrap.M{jwtScope(module, key, cacheEntries)}, request: good, refused: bad, versus: native},
 		)
 	}
-	list = append(append(list, stampRows(out)...), limitRows(out)...)
+	list = append(append(append(list, stampRows(out)...), limitRows(out)...), oneRows(out)...)
 	if !every {
 		return list
 	}

@@ -45,13 +45,22 @@ func startModules() []startModule {
 	return modules
 }
 
+// oneModule is the module that carries all filters, with the configurations of the others in a chain.
+func oneModule() startModule {
+	var parts []bootstrap.M
+	for _, f := range filters.All {
+		parts = append(parts, bootstrap.M{"name": f.Name, "filter": f.Name, "config": json.RawMessage(f.Smallest)})
+	}
+	return startModule{filters.Module, marshal(bootstrap.M{"chain": parts})}
+}
+
 // measureStarts starts an Envoy without modules, with each of them, and with all of ours, in turns.
 func measureStarts(out, version string) ([]Start, error) {
 	sets, all := [][]startModule{nil}, startModules()
 	for _, m := range all {
 		sets = append(sets, []startModule{m})
 	}
-	sets = append(sets, all[1:])
+	sets = append(sets, all[1:], []startModule{oneModule()})
 	starts := make([]Start, len(sets))
 	values := make([][3][]float64, len(sets))
 	for round := range startRounds {

@@ -26,7 +26,9 @@ func TestAll(t *testing.T) {
 	}
 	var folders []string
 	for _, m := range mains {
-		folders = append(folders, filepath.Base(filepath.Dir(m)))
+		if folder := filepath.Base(filepath.Dir(m)); folder != filters.Module {
+			folders = append(folders, folder)
+		}
 	}
 	names := slices.Sorted(slices.Values(filters.Names()))
 	if !slices.Equal(folders, names) {
@@ -102,6 +104,27 @@ func TestKeys(t *testing.T) {
 			if !asked[name] {
 				t.Errorf("%s: Keys has %s, which no reader asks for", f.Name, name)
 			}
+		}
+	}
+}
+
+// A chain is read with the readers of its filters, and faults have the whole path.
+func TestModule(t *testing.T) {
+	var steps []string
+	for _, f := range filters.All {
+		steps = append(steps, `{"name":"`+f.Name+`","filter":"`+f.Name+`","config":`+f.Smallest+`}`)
+	}
+	none := func(string) (string, bool) { return "", false }
+	if err := filters.ParseModule(`{"chain":[`+strings.Join(steps, ",")+`]}`, none); err != nil {
+		t.Error(err)
+	}
+	for text, want := range map[string]string{
+		`{"chain":[` + steps[0] + `,{"name":"b","filter":"rate-limit","config":{}}]}`: "chain[1].config.limits: is required",
+		`{"filter":"rate-limit"}`: "limits: is required",
+		`{}`:                      "filter: is required, or chain",
+	} {
+		if err := filters.ParseModule(text, none); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }

@@ -25,7 +25,7 @@ const module = "github.com/tollgate-wasm/tollgate/"
 // pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
 func pure() []string {
 	list := []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks",
-		"shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra"}
+		"shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra", "filters/tollgate/chain"}
 	for _, f := range filters.All {
 		list = append(list, "filters/"+f.Name+"/"+f.Core)
 	}
@@ -111,7 +111,8 @@ func TestGuestCode(t *testing.T) {
 // W9 W10 W11 W17 W19 W24 (no response, log, done or queue callbacks, so nothing runs after a reply or when maps are gone; of a filter that adds headers to responses, package response does so for streams that are owed some, and a refused one is not): what a module imports, weighs and asks for.
 func TestModules(t *testing.T) {
 	const maxPages = 64
-	for _, f := range filters.All {
+	all := filters.Filter{Name: filters.Module, Code: filters.ModuleCode, OfResponses: true}
+	for _, f := range append([]filters.Filter{all}, filters.All...) {
 		name, maxCode := f.Name, f.Code
 		b, err := os.ReadFile(harness.Module(t, name))
 		if err != nil {

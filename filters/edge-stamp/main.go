@@ -7,8 +7,9 @@ package main
 import (
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/filter"
 	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/tick" // when to fetch keys, and when a body has taken too long
+	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 )
 
-func init() { filter.Register() }
+func init() { plugin.Register(filter.Filter) }
 
 func main() {} // never runs: the module is a library to the proxy

@@ -7,8 +7,9 @@ package main
 import (
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/filter"
 	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/tick" // when to fetch keys
+	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 )
 
-func init() { filter.Register() }
+func init() { plugin.Register(filter.Filter) }
 
 func main() {} // never runs: the module is a library to the proxy

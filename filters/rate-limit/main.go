@@ -7,8 +7,9 @@ package main
 import (
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/filter"
 	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/tick" // when to tell of the VM's memory
+	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 )
 
-func init() { filter.Register() }
+func init() { plugin.Register(filter.Filter) }
 
 func main() {} // never runs: the module is a library to the proxy

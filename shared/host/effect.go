@@ -22,15 +22,20 @@ func Identity() (string, error) {
 	return unsafe.String(unsafe.SliceData(value), len(value)), err
 }
 
-// Apply does to the request what was decided. It panics where the proxy refuses: the request would be half done, and that is no pass.
-func Apply(e *forward.Effect) {
-	if len(e.Remove)+len(e.Set)+len(e.Add) > 0 {
-		rewrite(e)
+// Rewrite does to the request's headers what was decided, and reports whether it has changed any. It panics where the proxy
+// refuses: the request would be half done, and that is no pass.
+func Rewrite(e *forward.Effect) (changed bool) {
+	if len(e.Remove)+len(e.Set)+len(e.Add) == 0 {
+		return false
 	}
-	if e.Identity != "" {
-		if err := guest.SetProperty(identity, e.Identity); err != nil {
-			panic(err)
-		}
+	rewrite(e)
+	return true
+}
+
+// Publish has later filters and access logs find the verified claims. It panics where the proxy refuses.
+func Publish(claims string) {
+	if err := guest.SetProperty(identity, claims); err != nil {
+		panic(err)
 	}
 }
 

@@ -14,8 +14,11 @@ import (
 
 // RefuseFaults is what a filter gives to guest.OnFault: every panic of its callbacks becomes a refusal. The stream is answered 500 internal, the fault is counted
 // and logged, and the VM lives on for the next request.
-func RefuseFaults(filter string) func(guest.Fault) {
+//
+// filter is asked whose fault it is.
+func RefuseFaults(filter func() string) func(guest.Fault) {
 	return func(f guest.Fault) {
+		filter := filter()
 		report(filter, f.Callback, f.Value)
 		switch f.Callback {
 		case "proxy_on_vm_start", "proxy_on_configure":

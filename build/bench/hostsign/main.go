@@ -15,7 +15,7 @@ import (
 )
 
 func init() {
-	guest.OnFault(host.RefuseFaults("hostsign"))
+	guest.OnFault(host.RefuseFaults(func() string { return "hostsign" }))
 	proxywasm.SetVMContext(&vm{})
 }
 

@@ -10,11 +10,11 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/filter"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
+	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 )
 
 func init() {
-	filter.Register()
-	proxywasm.SetVMContext(&vm{VMContext: filter.New()})
+	proxywasm.SetVMContext(&vm{VMContext: plugin.Register(filter.Filter)})
 }
 
 func main() {}

@@ -12,11 +12,11 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	_ "github.com/tollgate-wasm/tollgate/shared/guest/on/tick"
+	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 )
 
 func init() {
-	filter.Register()
-	proxywasm.SetVMContext(&vm{VMContext: filter.New()})
+	proxywasm.SetVMContext(&vm{VMContext: plugin.Register(filter.Filter)})
 	guest.OnFault(func(f guest.Fault) { panic(f.Value) })
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 func init() {
-	guest.OnFault(host.RefuseFaults("verifier"))
+	guest.OnFault(host.RefuseFaults(func() string { return "verifier" }))
 	proxywasm.SetVMContext(&vm{})
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
-	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/host/limiter"
 	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
@@ -25,20 +24,17 @@ import (
 // Name is the filter's part of metric names, log lines and response code details.
 const Name = "edge_stamp"
 
-// Register makes edge-stamp the filter of this module. To be called in init: main does not run.
-func Register() { plugin.Register(Name, start) }
+// Filter is what plugins are made of.
+var Filter = plugin.Filter{Name: Name, New: start}
 
-// New makes the filter's VM context, for a module that registers more than this filter.
-func New() types.VMContext { return plugin.New(Name, start) }
-
-func start(id uint32) plugin.Plugin {
-	s := &state{plugin: id, decision: &stamp.Decision{}, held: map[uint32]*held{}}
-	return plugin.Plugin{Configure: s.configure, Tick: s.tick, Stream: direct.Handler{Request: s.request, Body: s.body, End: s.end}}
+func start(h *plugin.Host) plugin.Step {
+	s := &state{host: h, decision: &stamp.Decision{}, held: map[uint32]*held{}}
+	return plugin.Step{Configure: s.configure, Request: s.request, Body: s.body, End: s.end, Tick: s.tick}
 }
 
 // state is one configuration in one VM.
 type state struct {
-	plugin   uint32
+	host     *plugin.Host
 	policy   *stamp.Policy
 	counters *host.Counters
 	decision *stamp.Decision // of the request that is being decided
@@ -63,7 +59,7 @@ func (s *state) configure(text string) (err error) {
 	if err = s.proveKey(); err != nil {
 		return err
 	}
-	if err = s.keys.Start(Name, s.policy.Remotes(), s.decide, s.finish); err != nil {
+	if err = s.keys.Start(Name, s.host.Pace(), s.host.Resume, s.policy.Remotes(), s.decide, s.finish); err != nil {
 		return err
 	}
 	host.LogWarnings(Name, s.policy.Warnings())
@@ -72,33 +68,25 @@ func (s *state) configure(text string) (err error) {
 		return nil
 	}
 	// A chain may have several of these filters, and each sees the same stamp once; a filter keeps its table when its configuration changes: so it goes by the filter's name.
-	name, err := proxywasm.GetProperty([]string{"plugin_name"})
+	name, err := s.host.Name()
 	if err != nil {
 		return err
 	}
-	s.seen, err = host.NewReplayGuard("stamp\x00"+string(name), entries)
+	s.seen, err = host.NewReplayGuard("stamp\x00"+name, entries)
 	if g := s.policy.Global(); g != nil {
-		s.global = &limiter.Service{Service: g.Service, Plugin: s.plugin, Log: Name + ": replay: onceGlobal"}
+		s.global = &limiter.Service{Service: g.Service, Plugin: s.host.Plugin(), Log: Name + ": replay: onceGlobal"}
 	}
 	return err
 }
 
-func (s *state) tick() {
-	now := guest.Now()
-	turn := wait.NewTurn(now)
-	next := s.keys.Tick(now, &turn)
-	if err := s.keys.Pace.Set(min(next, s.expire(now, &turn))); err != nil {
-		panic(err)
-	}
+func (s *state) tick(now time.Time, turn *wait.Turn) (next uint32) {
+	next = s.keys.Tick(now, turn)
+	return min(next, s.expire(now, turn))
 }
 
 // request decides a request.
 func (s *state) request(stream uint32, empty bool) types.Action {
-	headers, err := guest.RequestHeaders()
-	if err != nil {
-		panic(err)
-	}
-	now := guest.Now()
+	headers, now := s.host.Headers(), guest.Now()
 	if wanted := s.begin(headers, empty, now, false); wanted != nil {
 		s.hold(stream).empty = empty
 		if s.keys.Wait(stream, wanted, headers, now) {
@@ -157,11 +145,10 @@ func (s *state) conclude(stream uint32, d *stamp.Decision, headers [][2]string) 
 		return types.ActionPause
 	}
 	d.Effect(&s.effect)
-	host.Apply(&s.effect)
 	if d.Unreadable() {
 		s.countUnreadable()
 	}
-	return types.ActionContinue
+	return s.host.Pass(&s.effect)
 }
 
 // countUnreadable counts a request with a field of others' signatures that cannot be read as one.
@@ -200,7 +187,7 @@ func (s *state) advance(stream uint32, d *stamp.Decision, headers [][2]string) (
 		case stamp.Sign:
 			d.Signed(host.Sign(d.Signing()))
 		case stamp.ReadIdentity:
-			d.IdentityRead(host.Identity())
+			d.IdentityRead(s.host.Identity())
 		case stamp.CheckReplay:
 			d.ReplayChecked(s.seen.Admit(d.ReplayID()))
 		case stamp.CheckGlobal:

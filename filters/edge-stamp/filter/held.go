@@ -111,7 +111,7 @@ func (s *state) expect(stream uint32, h *held) {
 	}
 	h.deadline = guest.Now().Add(wait.Patience(s.policy.BodyTimeout(), len(s.held)))
 	s.bodies = append(s.bodies, stream)
-	s.keys.Pace.AtLeast(wait.Busy)
+	s.host.Pace().AtLeast(wait.Busy)
 }
 
 // awaitsBody reports whether it waits for the end of its body, and for nothing else.
@@ -122,9 +122,13 @@ func (h *held) awaitsBody() bool {
 // chunk is how much of a body is copied into the VM at a time.
 const chunk = 64 << 10
 
-// body takes in what has come of a held request's body. Envoy calls it with all that it holds so far, and only where the plugin has allow_on_headers_stop_iteration.
-func (s *state) body(stream uint32, size int, end bool) types.Action {
+// body takes in what has come of a held request's body. Envoy calls it with all that it holds so far, and only where the
+// plugin has allow_on_headers_stop_iteration. early: an earlier step has the request waiting, and it may come here yet.
+func (s *state) body(stream uint32, size int, end, early bool) types.Action {
 	h := s.held[stream]
+	if h == nil && early {
+		h = s.hold(stream)
+	}
 	if h == nil {
 		return types.ActionPause // it has been answered
 	}
@@ -176,7 +180,7 @@ func (s *state) late(stream uint32, h *held, now time.Time) {
 		s.deaf = now
 		proxywasm.LogError(Name + ": nothing has come of a body that is bound: does the plugin's configuration have allow_on_headers_stop_iteration: true?")
 	}
-	wait.Resume(Name, stream, func() types.Action {
+	s.host.Resume(stream, func() types.Action {
 		h.decision.BodyLate()
 		return s.goOn(stream, h)
 	})

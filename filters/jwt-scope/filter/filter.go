@@ -13,7 +13,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
-	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
@@ -24,19 +23,17 @@ import (
 // Name is the filter's part of metric names, log lines and response code details.
 const Name = "jwt_scope"
 
-// Register makes jwt-scope the filter of this module. To be called in init: main does not run.
-func Register() { plugin.Register(Name, start) }
+// Filter is what plugins are made of.
+var Filter = plugin.Filter{Name: Name, New: start}
 
-// New makes the filter's VM context, for a module that registers more than this filter.
-func New() types.VMContext { return plugin.New(Name, start) }
-
-func start(_ uint32) plugin.Plugin {
-	s := &state{}
-	return plugin.Plugin{Configure: s.configure, Tick: s.tick, Stream: direct.Handler{Request: s.request, End: s.keys.Forget}}
+func start(h *plugin.Host) plugin.Step {
+	s := &state{host: h}
+	return plugin.Step{Configure: s.configure, Request: s.request, End: s.keys.Forget, Tick: s.keys.Tick}
 }
 
 // state is one configuration in one VM.
 type state struct {
+	host     *plugin.Host
 	policy   *scope.Policy
 	counters *host.Counters
 	decision scope.Decision
@@ -51,7 +48,7 @@ func (s *state) configure(text string) (err error) {
 	}
 	host.LogWarnings(Name, s.policy.Warnings())
 	s.counters = host.NewCounters(Name)
-	if err = s.keys.Start(Name, s.policy.Remotes(), s.decide, s.finish); err != nil {
+	if err = s.keys.Start(Name, s.host.Pace(), s.host.Resume, s.policy.Remotes(), s.decide, s.finish); err != nil {
 		return err
 	}
 	entries := s.policy.ProofEntries()
@@ -59,29 +56,17 @@ func (s *state) configure(text string) (err error) {
 		return nil
 	}
 	// Two filters of one chain that both see a proof must not share a table, and a filter keeps its own when its configuration changes: so it goes by the filter's name.
-	name, err := proxywasm.GetProperty([]string{"plugin_name"})
+	name, err := s.host.Name()
 	if err != nil {
 		return err
 	}
-	s.proofs, err = host.NewReplayGuard("dpop\x00"+string(name), entries)
+	s.proofs, err = host.NewReplayGuard("dpop\x00"+name, entries)
 	return err
-}
-
-func (s *state) tick() {
-	now := guest.Now()
-	turn := wait.NewTurn(now)
-	if err := s.keys.Pace.Set(s.keys.Tick(now, &turn)); err != nil {
-		panic(err)
-	}
 }
 
 // request decides a request.
 func (s *state) request(stream uint32, _ bool) types.Action {
-	headers, err := guest.RequestHeaders()
-	if err != nil {
-		panic(err)
-	}
-	now := guest.Now()
+	headers, now := s.host.Headers(), guest.Now()
 	s.policy.Decide(&s.decision, headers, now)
 	if wanted := s.decision.KeysWanted(); wanted != nil && s.keys.Wait(stream, wanted, headers, now) {
 		return types.ActionPause
@@ -110,8 +95,7 @@ func (s *state) finish(stream uint32, headers [][2]string) types.Action {
 		return types.ActionPause
 	}
 	d.Effect(&s.effect)
-	host.Apply(&s.effect)
-	return types.ActionContinue
+	return s.host.Pass(&s.effect)
 }
 
 // settle does what the decision waits for, until it waits for nothing. It reports false where the request is held back: none

@@ -6,14 +6,13 @@
 package filter
 
 import (
+	"time"
 	"unsafe"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
-	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct/response"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/host/limiter"
@@ -25,20 +24,20 @@ import (
 // Name is the filter's part of metric names, log lines and response code details.
 const Name = "rate_limit"
 
-// Register makes rate-limit the filter of this module. To be called in init: main does not run.
-func Register() { plugin.Register(Name, start) }
+// Filter is what plugins are made of.
+var Filter = plugin.Filter{Name: Name, New: start}
 
-// New makes the filter's VM context, for a module that registers more than this filter.
-func New() types.VMContext { return plugin.New(Name, start) }
-
-func start(id uint32) plugin.Plugin {
-	s := &state{plugin: id, decision: &limit.Decision{}, held: map[uint32]*held{}}
-	return plugin.Plugin{Configure: s.configure, Tick: func() {}, Stream: direct.Handler{Request: s.request, End: s.end}}
+func start(h *plugin.Host) plugin.Step {
+	s := &state{host: h, decision: &limit.Decision{}, held: map[uint32]*held{}}
+	return plugin.Step{Configure: s.configure, Request: s.request, End: s.end, Tick: s.tick}
 }
+
+// tick has nothing to do.
+func (*state) tick(time.Time, *wait.Turn) uint32 { return wait.Idle }
 
 // state is one configuration in one VM.
 type state struct {
-	plugin   uint32
+	host     *plugin.Host
 	policy   *limit.Policy
 	counters *host.Counters
 	decision *limit.Decision   // of the request that is being decided
@@ -49,41 +48,34 @@ type state struct {
 	room     wait.Room        // for what they hold
 }
 
-// tickPeriod is how often, in milliseconds, a VM looks whether it is to tell of its memory: there is nothing else to do.
-const tickPeriod = 10_000
-
 func (s *state) configure(text string) (err error) {
 	if s.policy, err = limit.Parse(text); err != nil {
 		return err
 	}
 	s.counters = host.NewCounters(Name)
 	host.LogWarnings(Name, s.policy.Warnings())
-	name, err := proxywasm.GetProperty([]string{"plugin_name"})
+	name, err := s.host.Name()
 	if err != nil {
 		return err
 	}
-	t, seed, err := openTable(string(name), s.policy.Buckets())
+	t, seed, err := openTable(name, s.policy.Buckets())
 	if err != nil {
 		return err
 	}
 	s.table = t
 	s.policy.SetSeed(seed)
 	if g := s.policy.Global(); g != nil {
-		s.service = &service{Service: limiter.Service{Service: g.Service, Plugin: s.plugin, Log: Name + ": global"}}
+		s.service = &service{Service: limiter.Service{Service: g.Service, Plugin: s.host.Plugin(), Log: Name + ": global"}}
 		if err = s.service.defineCounters(); err != nil {
 			return err
 		}
 	}
-	return proxywasm.SetTickPeriodMilliSeconds(tickPeriod)
+	return nil
 }
 
 // request decides a request.
 func (s *state) request(stream uint32, _ bool) types.Action {
-	headers, err := guest.RequestHeaders()
-	if err != nil {
-		panic(err)
-	}
-	d := s.decision
+	headers, d := s.host.Headers(), s.decision
 	s.policy.Decide(d, headers, guest.Now())
 	if d.Step() != limit.Done && !s.advance(stream, d, headers) {
 		return types.ActionPause
@@ -100,7 +92,7 @@ func (s *state) advance(stream uint32, d *limit.Decision, headers [][2]string) (
 		case limit.ReadSource:
 			d.SourceRead(property("source\x00address"))
 		case limit.ReadIdentity:
-			d.IdentityRead(host.Identity())
+			d.IdentityRead(s.host.Identity())
 		case limit.ReadPeer:
 			d.PeerRead(property("connection\x00uri_san_peer_certificate"))
 		case limit.AskGlobal:
@@ -135,7 +127,7 @@ func (s *state) conclude(stream uint32, d *limit.Decision, headers [][2]string) 
 		owed := response.Owe(stream)
 		d.EachHeader(func(name string, value []byte, list bool) { owed.Header(name, value, !list) })
 	}
-	return types.ActionContinue
+	return s.host.Pass(nil)
 }
 
 // count counts what a limit says that has not the last word.

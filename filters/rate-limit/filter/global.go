@@ -75,7 +75,7 @@ func (s *state) ask(stream uint32, d *limit.Decision, headers [][2]string) (wait
 
 // answered takes the service's answer for a request that waits for it.
 func (s *state) answered(stream uint32, r ratelimit.Response, err error) {
-	wait.Resume(Name, stream, func() types.Action {
+	s.host.Resume(stream, func() types.Action {
 		h := s.held[stream]
 		if h == nil {
 			return types.ActionPause

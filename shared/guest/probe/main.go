@@ -32,7 +32,7 @@ func main() {}
 type trap struct{}
 
 func init() {
-	refuse := host.RefuseFaults("probe")
+	refuse := host.RefuseFaults(func() string { return "probe" })
 	guest.OnFault(func(f guest.Fault) {
 		if _, ok := f.Value.(trap); ok {
 			panic(f.Value)

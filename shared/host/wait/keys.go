@@ -18,9 +18,9 @@ const maxWaiters = MaxHeld
 
 // Keys are the key sets that a plugin has fetched, and the requests that wait for them.
 type Keys struct {
-	Pace Pace
-
 	filter   string
+	pace     *Pace
+	resume   func(stream uint32, do func() types.Action)
 	decide   func(stream uint32, headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote)
 	finish   func(stream uint32, headers [][2]string) types.Action
 	remotes  []*jwks.Remote
@@ -40,8 +40,10 @@ type waiter struct {
 
 // Start has the sets fetched. decide decides a request again that has waited, for the last time where last is set, and returns the set that it has to wait for still; finish acts on
 // what was decided, and the request goes on where it returns types.ActionContinue.
-func (k *Keys) Start(filter string, remotes []*jwks.Remote, decide func(stream uint32, headers [][2]string, now time.Time, last bool) *jwks.Remote, finish func(stream uint32, headers [][2]string) types.Action) error {
-	k.filter, k.remotes, k.decide, k.finish = filter, remotes, decide, finish
+//
+// resume takes a stream up again.
+func (k *Keys) Start(filter string, pace *Pace, resume func(stream uint32, do func() types.Action), remotes []*jwks.Remote, decide func(stream uint32, headers [][2]string, now time.Time, last bool) *jwks.Remote, finish func(stream uint32, headers [][2]string) types.Action) error {
+	k.filter, k.pace, k.resume, k.remotes, k.decide, k.finish = filter, pace, resume, remotes, decide, finish
 	for _, r := range remotes {
 		f, err := NewKeyFetcher(filter, r, guest.Now())
 		if err != nil {
@@ -49,10 +51,10 @@ func (k *Keys) Start(filter string, remotes []*jwks.Remote, decide func(stream u
 		}
 		k.fetchers = append(k.fetchers, f)
 	}
-	if len(remotes) == 0 {
-		return k.Pace.Set(Calm) // for whatever else is done on a tick
+	if len(remotes) > 0 {
+		k.pace.AtLeast(Busy) // until the first set is there
 	}
-	return k.Pace.Set(Busy) // until the first set is there
+	return nil
 }
 
 // Wait puts a request off until remote has been fetched: to a later tick, since the fetch itself must not belong to a stream, which may end before the answer comes. false: it has been decided,
@@ -71,7 +73,7 @@ func (k *Keys) Wait(stream uint32, remote *jwks.Remote, headers [][2]string, now
 		k.decide(stream, headers, now, true)
 		return false
 	}
-	k.Pace.AtLeast(Busy)
+	k.pace.AtLeast(Busy)
 	deadline := now.Add(Patience(remote.Timeout, len(k.waiters)))
 	k.waiters = append(k.waiters, waiter{stream, remote, remote.Source.Version(), now, deadline})
 	return true
@@ -166,7 +168,7 @@ func (k *Keys) fetch(now time.Time) (next uint32) {
 //
 //go:noinline
 func (k *Keys) wake(w *waiter, now time.Time) (waits bool) {
-	Resume(k.filter, w.stream, func() types.Action {
+	k.resume(w.stream, func() types.Action {
 		headers, err := guest.RequestHeaders()
 		if err != nil {
 			panic(err)

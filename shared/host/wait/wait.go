@@ -20,6 +20,7 @@ import (
 // How often, in milliseconds, a VM is called: seldom while all is well, often while requests wait, since another VM may be
 // the one that fetches, and at once where more requests can go on than one callback may take.
 const (
+	Idle    = 10_000
 	Calm    = 1000
 	Busy    = 10
 	AtOnce  = 1
@@ -63,6 +64,9 @@ func Patience(timeout time.Duration, others int) time.Duration {
 
 // Pace is how often the proxy calls a plugin's tick.
 type Pace struct{ period uint32 }
+
+// Unset reports whether nobody has asked for ticks.
+func (p *Pace) Unset() bool { return p.period == 0 }
 
 // Set has the tick come every so many milliseconds.
 //

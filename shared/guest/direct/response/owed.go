@@ -13,6 +13,7 @@ type Debt struct {
 	stream  uint32
 	headers []owed
 	text    []byte
+	earlier *Debt // of the same stream
 }
 
 type owed struct {
@@ -37,7 +38,8 @@ func init() {
 	}
 }
 
-// Owe returns what the response of a stream is to get, nothing so far. It is called once for a stream.
+// Owe returns what the response of a stream is to get, nothing so far, before what it is owed already: responses pass filters
+// in the opposite order of requests.
 func Owe(stream uint32) *Debt {
 	var d *Debt
 	if n := len(settled); n > 0 {
@@ -45,13 +47,17 @@ func Owe(stream uint32) *Debt {
 	} else {
 		d = &Debt{}
 	}
-	d.stream = stream
-	owing++
-	if place := &places[stream%uint32(len(places))]; *place == nil {
+	d.stream, d.earlier = stream, nil
+	place := &places[stream%uint32(len(places))]
+	switch {
+	case *place != nil && (*place).stream == stream:
+		d.earlier, *place = *place, d
+	case *place == nil && others[stream] == nil:
 		*place = d
-	} else {
-		others[stream] = d
+	default:
+		d.earlier, others[stream] = others[stream], d
 	}
+	owing++
 	return d
 }
 
@@ -72,15 +78,24 @@ func settle(stream uint32, add func(name string, value []byte, replace bool)) {
 	} else {
 		return
 	}
-	owing--
-	if add != nil {
-		start := 0
-		for i := range d.headers {
-			o := &d.headers[i]
-			add(o.name, d.text[start:o.end], o.replace)
-			start = o.end
+	for d != nil {
+		owing--
+		if add != nil {
+			d.give(add)
 		}
+		next := d.earlier
+		d.headers, d.text, d.earlier = d.headers[:0], d.text[:0], nil
+		settled = append(settled, d)
+		d = next
 	}
-	d.headers, d.text = d.headers[:0], d.text[:0]
-	settled = append(settled, d)
+}
+
+// give hands what is owed to add, in order.
+func (d *Debt) give(add func(name string, value []byte, replace bool)) {
+	start := 0
+	for i := range d.headers {
+		o := &d.headers[i]
+		add(o.name, d.text[start:o.end], o.replace)
+		start = o.end
+	}
 }

@@ -40,3 +40,23 @@ func TestOwed(t *testing.T) {
 		t.Errorf("%d debts are kept for others", len(settled))
 	}
 }
+
+// What several steps owe one response is added as if each were a filter: the last of the request's first.
+func TestOwedBySeveral(t *testing.T) {
+	var got []string
+	add := func(name string, value []byte, _ bool) { got = append(got, name+string(value)) }
+	Owe(2048).Header("other", nil, false)
+	for _, stream := range []uint32{1024, 5} { // the place of the first is taken
+		Owe(stream).Header("a", []byte("1"), false)
+		if stream == 1024 {
+			settle(2048, nil) // and free by now
+		}
+		Owe(stream).Header("b", []byte("2"), false)
+		Owe(stream).Header("c", nil, false)
+		settle(stream, add)
+		settle(stream, add)
+	}
+	if all := strings.Join(got, " "); all != "c b2 a1 c b2 a1" || owing != 0 || len(others) != 0 {
+		t.Errorf("%s, %d are still owed something", all, owing)
+	}
+}

@@ -1,0 +1,9 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// name does nothing: that it is exported says which module this is, so that nobody packs it as another (tollgate image).
+//
+//go:wasmexport tollgate_filter_tollgate
+func name() {}

@@ -1,0 +1,253 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/host"
+	"github.com/tollgate-wasm/tollgate/shared/host/wait"
+)
+
+// chain is a plugin's steps. A request goes from one to the next by Host.Pass, within the callback in which the step before
+// has decided; a step that needs time holds it, and goes on with it later.
+type chain struct {
+	id     uint32
+	name   string
+	plan   func(text string) (Plan, error)
+	parts  []Part
+	steps  []Step
+	after  int // the step after which the identity is published
+	pace   wait.Pace
+	memory []host.Memory
+
+	current flow             // the request of this callback
+	flows   map[uint32]*flow // those that were not simply let go on
+}
+
+// flow is a request on its way through the steps.
+type flow struct {
+	stream   uint32
+	empty    bool
+	at       int         // the step that has it
+	headers  [][2]string // as they are now, until the callback ends; nil: they have to be read
+	identity string      // that a step has verified, as JSON; empty: none
+}
+
+func (c *chain) configure(text string) bool {
+	plan, err := c.plan(text)
+	if err == nil {
+		err = c.start(plan)
+	}
+	if err != nil {
+		host.LogRefused(c.name, err)
+	}
+	return err == nil
+}
+
+// start makes all steps, and tells what is wrong with any of them.
+func (c *chain) start(plan Plan) error {
+	c.parts, c.after = plan.Parts, plan.PublishAfter
+	c.steps, c.memory = make([]Step, len(c.parts)), make([]host.Memory, 0, len(c.parts))
+	var faults conf.Faults
+	for i := range c.parts {
+		p := &c.parts[i]
+		running = p.Filter.Name
+		c.steps[i] = p.Filter.New(&Host{chain: c, index: i})
+		err := c.steps[i].Configure(p.Config)
+		if list, ok := err.(conf.Faults); ok && p.Path != "" {
+			for _, f := range list {
+				faults = append(faults, conf.Fault{Path: strings.TrimSuffix(p.Path+f.Path, "."), Problem: f.Problem})
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		memory, err := host.NewMemory(p.Filter.Name)
+		if err != nil {
+			return err
+		}
+		c.memory = append(c.memory, memory)
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	if c.pace.Unset() { // a step looks at the clock now and then
+		return c.pace.Set(wait.Idle)
+	}
+	return nil
+}
+
+func (c *chain) tick() {
+	now := guest.Now()
+	for i := range c.memory {
+		if err := c.memory[i].Tick(now); err != nil {
+			panic(err)
+		}
+	}
+	turn, next := wait.NewTurn(now), uint32(wait.Idle)
+	for i := range c.steps {
+		running = c.parts[i].Filter.Name
+		next = min(next, c.steps[i].Tick(now, &turn))
+	}
+	if err := c.pace.Set(next); err != nil {
+		panic(err)
+	}
+}
+
+// request has a request decided by the first step, which hands it to the next.
+func (c *chain) request(stream uint32, empty bool) types.Action {
+	c.current = flow{stream: stream, empty: empty}
+	action := c.run(0)
+	if action != types.ActionContinue {
+		c.keep()
+	}
+	return action
+}
+
+// run hands the current request to a step, or lets it go on behind the last.
+func (c *chain) run(step int) types.Action {
+	if step == len(c.steps) {
+		return types.ActionContinue
+	}
+	c.current.at = step
+	running = c.parts[step].Filter.Name
+	return c.steps[step].Request(c.current.stream, c.current.empty)
+}
+
+// keep notes the current request, which was answered or waits.
+//
+//go:noinline
+func (c *chain) keep() {
+	f := c.flows[c.current.stream]
+	if f == nil {
+		f = &flow{}
+		c.flows[c.current.stream] = f
+	}
+	*f = c.current
+	f.headers = nil // they lie in the proxy's memory
+	f.identity = strings.Clone(f.identity)
+}
+
+// resume takes a request up again where a step left it: do goes on with it.
+func (c *chain) resume(stream uint32, step int, do func() types.Action) {
+	f := c.flows[stream]
+	if f == nil {
+		return // it has ended
+	}
+	running = c.parts[step].Filter.Name
+	wait.Resume(running, stream, func() types.Action { return c.goOn(f, do) })
+}
+
+func (c *chain) goOn(f *flow, do func() types.Action) types.Action {
+	c.current = *f
+	action := do()
+	c.keep()
+	return action
+}
+
+// body tells the step that has the request waiting of its body, and those behind it, which may want it later.
+func (c *chain) body(stream uint32, size int, end bool) types.Action {
+	f := c.flows[stream]
+	if f == nil {
+		return types.ActionPause
+	}
+	for i := f.at + 1; i < len(c.steps); i++ {
+		if body := c.steps[i].Body; body != nil {
+			running = c.parts[i].Filter.Name
+			body(stream, size, end, true)
+		}
+	}
+	body := c.steps[f.at].Body
+	if body == nil {
+		return types.ActionPause
+	}
+	running = c.parts[f.at].Filter.Name
+	return c.goOn(f, func() types.Action { return body(stream, size, end, false) })
+}
+
+func (c *chain) end(stream uint32) {
+	delete(c.flows, stream)
+	for i := range c.steps {
+		if end := c.steps[i].End; end != nil {
+			end(stream)
+		}
+	}
+}
+
+// Host is what a plugin does for one of its steps.
+type Host struct {
+	chain *chain
+	index int
+}
+
+// Plugin is the context of the plugin.
+func (h *Host) Plugin() uint32 { return h.chain.id }
+
+// Name is what the step keeps things by that outlive its VM and its configuration: Envoy's filter name, or the step's own.
+func (h *Host) Name() (string, error) {
+	if name := h.chain.parts[h.index].Name; name != "" {
+		return name, nil
+	}
+	name, err := guest.Property("plugin_name")
+	if err == nil && name == nil {
+		err = errNoName
+	}
+	return string(name), err
+}
+
+var errNoName = errors.New("the proxy does not say what the filter is called")
+
+// Pace is how often the plugin's tick comes.
+func (h *Host) Pace() *wait.Pace { return &h.chain.pace }
+
+// Headers are the current request's as they are now. They are valid until the callback ends, or until Pass.
+func (h *Host) Headers() [][2]string {
+	f := &h.chain.current
+	if f.headers == nil {
+		headers, err := guest.RequestHeaders()
+		if err != nil {
+			panic(err)
+		}
+		f.headers = headers
+	}
+	return f.headers
+}
+
+// Identity are the claims that have been verified before, by a step of this plugin or by another filter, as JSON; empty:
+// none. The text is valid until the callback ends.
+func (h *Host) Identity() (string, error) {
+	if text := h.chain.current.identity; text != "" {
+		return text, nil
+	}
+	return host.Identity()
+}
+
+// Pass has the current request go on: with an effect (nil: none) to the next step, or upstream.
+func (h *Host) Pass(e *forward.Effect) types.Action {
+	c := h.chain
+	if e != nil {
+		if host.Rewrite(e) {
+			c.current.headers = nil
+		}
+		if e.Identity != "" {
+			c.current.identity = e.Identity
+		}
+	}
+	if h.index == c.after && c.current.identity != "" {
+		host.Publish(c.current.identity)
+	}
+	return c.run(h.index + 1)
+}
+
+// Resume takes a request up again that this step has waiting: do goes on with it, and returns what Pass returns, or
+// types.ActionPause. A panic of do refuses the request. Nothing is done for a stream that has ended.
+func (h *Host) Resume(stream uint32, do func() types.Action) { h.chain.resume(stream, h.index, do) }
