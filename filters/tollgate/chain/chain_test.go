@@ -1,13 +1,14 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package chain
+package chain_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/filters/tollgate/chain"
 )
 
 const (
@@ -31,18 +32,18 @@ func TestParse(t *testing.T) {
 		{"nobody verifies", list(limits, signed), 2, -1},
 		{"nothing is published", `{"publishIdentity":false,"chain":[` + verify + `]}`, 1, -1},
 	} {
-		got, err := Parse(c.text, filters.Names()...)
+		got, err := chain.Parse(c.text, filters.Names()...)
 		if err != nil || len(got.Steps) != c.steps || got.PublishAfter != c.after {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
 		}
 	}
-	got, err := Parse(list(limits, verify), filters.Names()...)
+	got, err := chain.Parse(list(limits, verify), filters.Names()...)
 	if err != nil || got.Steps[1].Name != "who" || got.Steps[1].Filter != "jwt-scope" || got.Steps[1].Path != "chain[1].config." || !strings.HasPrefix(got.Steps[1].Config, `{"providers"`) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestParseFaults(t *testing.T) {
 	trusting := func(header string) string {
 		return `{"name":"trust","filter":"jwt-scope","config":{"providers":[{"trustedPayload":{"header":"x-other"}},{"trustedPayload":{"header":"` + header + `"}}]}}`
 	}
@@ -61,7 +62,7 @@ func TestFaults(t *testing.T) {
 		{"a header that a later step writes", list(trusting("x-payload"), verify), ""},
 	} {
 		got := ""
-		if _, err := Parse(c.text, filters.Names()...); err != nil {
+		if _, err := chain.Parse(c.text, filters.Names()...); err != nil {
 			got = err.Error()
 		}
 		lines := strings.Split(got, "\n")

@@ -83,12 +83,12 @@ func inline() string { return `{"inline":` + string(mint.Set(idp)) + `}` }
 
 const remote = `{"remote":{"cluster":"idp","authority":"idp","path":"/keys"}}`
 
-func chain(steps ...string) string { return `{"chain":[` + strings.Join(steps, ",") + `]}` }
+func chained(steps ...string) string { return `{"chain":[` + strings.Join(steps, ",") + `]}` }
 
 // A request goes through all steps; each sees what the ones before have left, and the first refusal answers.
 func TestChain(t *testing.T) {
 	w := start(t)
-	worker := w.worker(chain(addresses, who(inline()), users, sign))
+	worker := w.worker(chained(addresses, who(inline()), users, sign))
 	s := worker.Request(get(w.token("ann"), [2]string{"x-user", "forged"}, [2]string{"x-edge-stamp", "forged"}), true)
 	w.want("the first", s, "ok")
 	headers := map[string]string{}
@@ -141,8 +141,8 @@ func TestPublishedIdentity(t *testing.T) {
 		name, config string
 		want         bool
 	}{
-		{"by default", chain(who(inline()), users), true},
-		{"not at all", `{"publishIdentity":false,` + chain(who(inline()), users)[1:], false},
+		{"by default", chained(who(inline()), users), true},
+		{"not at all", `{"publishIdentity":false,` + chained(who(inline()), users)[1:], false},
 	} {
 		w := start(t)
 		worker := w.worker(c.config)
@@ -164,7 +164,7 @@ func TestPublishedIdentity(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	w := start(t)
 	bound := strings.Replace(sign, `"copyClaims"`, `"bind":["method","body"],"bodyTimeout":"5s","copyClaims"`, 1)
-	worker := w.worker(chain(addresses, who(remote), global, bound, users))
+	worker := w.worker(chained(addresses, who(remote), global, bound, users))
 	tick := func(d time.Duration) {
 		w.clock = w.clock.Add(d)
 		worker.Tick()
@@ -242,7 +242,7 @@ func TestFaults(t *testing.T) {
 		}
 		return wasmhost.OK
 	}})
-	worker, err := p.Worker(chain(addresses, who(inline())))
+	worker, err := p.Worker(chained(addresses, who(inline())))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestConfigurations(t *testing.T) {
 	if _, ok := w.proxy.SharedData()["tollgate.limit.1\x00tollgate\x00seed"]; !ok {
 		t.Error("the table of a filter alone does not go by Envoy's name")
 	}
-	bad := chain(strings.Replace(addresses, `"5"`, `"x"`, 1), strings.Replace(who(inline()), `"rules":[{"name":"all"}]`, `"rules":[{"name":"all","match":[{"paths":["x"]}]}]`, 1), strings.Replace(users, `"requests":2`, `"requests":0`, 1))
+	bad := chained(strings.Replace(addresses, `"5"`, `"x"`, 1), strings.Replace(who(inline()), `"rules":[{"name":"all"}]`, `"rules":[{"name":"all","match":[{"paths":["x"]}]}]`, 1), strings.Replace(users, `"requests":2`, `"requests":0`, 1))
 	_, err = w.proxy.Worker(bad)
 	for _, want := range []string{"tollgate:   chain[1].config.rules[0].match[0].paths[0]: ", "tollgate:   chain[2].config.limits[0].rate.requests: must be from 1"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
