@@ -76,7 +76,7 @@ func (m *Migrator) twice(s *source) (same bool) {
 	}
 	said := func(s *source) string {
 		spec, err := advice.ToJSON(advice.Member(s.root, "spec"))
-		return fmt.Sprint(string(spec), err, advice.Text(advice.Member(s.root, "metadata", "annotations", "istio.io/dry-run")))
+		return fmt.Sprint(string(spec), err, advice.Text(advice.Member(s.root, "metadata", "annotations", dryRunAnnotation)))
 	}
 	if said(first) == said(s) {
 		s.report(value{path: "metadata.name"}, advice.Warning, "stands in "+first.file+" already, with the same spec: it is counted once")

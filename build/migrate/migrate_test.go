@@ -62,6 +62,36 @@ func numbered(text string) string {
 	return strings.Join(documents, "---\n")
 }
 
+// dryRun is a policy with that in the annotation.
+func dryRun(spec, word string) string {
+	return strings.Replace(authz(spec), "namespace: shop", fmt.Sprintf("namespace: shop, annotations: {istio.io/dry-run: %q}", word), 1)
+}
+
+// Istio reads the annotation as strconv.ParseBool does.
+func TestDryRuns(t *testing.T) {
+	person, bare := ask{host: "x", method: "GET", path: "/a", issuer: 1}, ask{host: "x", method: "GET", path: "/a"}
+	for _, word := range []string{"1", "t", "T", "TRUE", "True", "true"} {
+		r := migrateText(withKeys(t) + dryRun("{rules: [{}]}", word) + authz("{rules: []}"))
+		if len(r.Configurations) != 1 {
+			t.Fatalf("%s: %s", word, lines(r.Findings))
+		}
+		p, err := scope.Parse(r.Configurations[0].JSON)
+		if err != nil || admits(t, p, person) || admits(t, p, bare) {
+			t.Errorf("%s: %v: a dry run admits:\n%s", word, err, r.Configurations[0].JSON)
+		}
+	}
+	for _, word := range []string{"", "yes", "tRUE", " true", "on", "2"} {
+		if r := migrateText(withKeys(t) + dryRun("{rules: [{}]}", word)); len(r.Configurations) != 0 || !strings.Contains(lines(r.Findings), "Istio does not read it") {
+			t.Errorf("%q: %d configurations\n%s", word, len(r.Configurations), lines(r.Findings))
+		}
+	}
+	for _, word := range []string{"0", "f", "F", "FALSE", "False", "false"} {
+		if r := migrateText(withKeys(t) + dryRun("{action: DENY, rules: [{}]}", word)); len(r.Configurations) != 1 || strings.Contains(lines(r.Findings), "dry-run") {
+			t.Errorf("%q: %d configurations\n%s", word, len(r.Configurations), lines(r.Findings))
+		}
+	}
+}
+
 func lines(findings []advice.Finding) string {
 	var b strings.Builder
 	for _, f := range findings {
@@ -113,6 +143,10 @@ func TestFindings(t *testing.T) {
 		{name: "CUSTOM", text: inline + authz("{action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {paths: [/a]}}]}]}"), want: "CUSTOM asks an authorizer", refused: []ask{person, bare}, admitted: []ask{on(bare, "/b")}},
 		{name: "AUDIT", text: inline + authz("{action: AUDIT, rules: [{}]}"), want: "AUDIT decides nothing", severity: advice.Note, admitted: []ask{person, bare}},
 		{name: "a dry run", text: inline + strings.Replace(authz("{action: DENY, rules: [{}]}"), "namespace: shop", `namespace: shop, annotations: {"istio.io/dry-run": "true"}`, 1), want: "istio.io/dry-run", severity: advice.Note, admitted: []ask{person}},
+		{name: "a dry run of an ALLOW, in another word", text: inline + dryRun("{rules: [{}]}", "T") + authz("{rules: []}"), want: "istio.io/dry-run", severity: advice.Note, refused: []ask{person, bare}},
+		{name: "a dry run that is false", text: inline + dryRun("{action: DENY, rules: [{}]}", "F"), refused: []ask{person, bare}},
+		{name: "a dry run in a word that Istio does not read", text: inline + dryRun("{action: DENY, rules: [{}]}", "yes"), want: "metadata.annotations[istio.io/dry-run]: Istio does not read it, and applies the policy", no: true},
+		{name: "a dry run of an ALLOW in a word that Istio does not read", text: inline + dryRun("{rules: [{}]}", "tRUE"), want: "Istio does not read it", no: true},
 		{name: "another action", text: inline + authz("{action: LOG}"), want: "want ALLOW, DENY, AUDIT or CUSTOM", no: true},
 
 		{name: "a path with a star at its end in ALLOW", text: inline + authz(`{rules: [{to: [{operation: {paths: ["/a*"]}}]}]}`), want: "operation.paths[0]: has no counterpart", refused: []ask{person}},
