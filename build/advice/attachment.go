@@ -38,8 +38,9 @@ func Attachments(policy *yaml.Node) (list []Attachment) {
 	return list
 }
 
+// named reports whether both may be attached to one of that name. A policy without a namespace could be in any.
 func (a Attachment) named(o Attachment) bool {
-	return a.Kind == o.Kind && a.Namespace == o.Namespace && (a.Name == o.Name || a.Name == "" || o.Name == "")
+	return a.Kind == o.Kind && (a.Namespace == o.Namespace || a.Namespace == "" || o.Namespace == "") && (a.Name == o.Name || a.Name == "" || o.Name == "")
 }
 
 // Same reports whether two policies may be attached to the same.

@@ -35,6 +35,7 @@ type Migrator struct {
 	authorizations  []*authorization
 	securities      []*security
 	extensions      []*extension
+	unplaced        []selection // of resources that could be in any namespace
 }
 
 // Result is what came of the files.
@@ -122,7 +123,10 @@ func (m *Migrator) Add(file string, content []byte) {
 
 func (m *Migrator) document(file string, n *yaml.Node) {
 	kind, version := advice.Text(advice.Member(n, "kind")), advice.Text(advice.Member(n, "apiVersion"))
-	s := &source{m: m, file: file, kind: kind, name: advice.Text(advice.Member(n, "metadata", "name")), namespace: advice.Text(advice.Member(n, "metadata", "namespace")), root: n}
+	s := &source{m: m, file: file, kind: kind, name: advice.Text(advice.Member(n, "metadata", "name")), root: n}
+	if v := advice.Member(n, "metadata", "namespace"); v != nil && v.Tag != "!!null" {
+		s.namespace = advice.Text(v)
+	}
 	known := func(versions ...string) {
 		if !slices.Contains(versions, version) {
 			s.fault(value{node: n, path: "apiVersion"}, "want "+strings.Join(versions, " or ")+", got "+version)

@@ -349,6 +349,41 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
+// A resource without a namespace could be in that of any other.
+func TestWithoutNamespace(t *testing.T) {
+	without := func(text, word string) string { return strings.Replace(text, ", namespace: shop", word, 1) }
+	selecting := func(text, label string) string {
+		return strings.Replace(text, "spec: {", "spec: {selector: {matchLabels: {"+label+"}}, ", 1)
+	}
+	deny := authz(`{action: DENY, rules: [{when: [{key: "request.auth.claims[role]", values: [robot]}]}]}`)
+	const says = "metadata.namespace: is not there, and others have one"
+	at := func(ref string) string {
+		return strings.Replace(envoyGateway(t, "", ""), "kind: HTTPRoute, name: r", ref, 1)
+	}
+	lua := "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyExtensionPolicy, metadata: {name: lua}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], lua: [{type: Inline, inline: x}]}}\n"
+	for _, c := range []struct {
+		name, text, want string
+		configurations   int
+	}{
+		{"all of them", without(withKeys(t), "") + without(deny, ""), "", 1},
+		{"a DENY", withKeys(t) + without(deny, ""), "AuthorizationPolicy policy: " + says, 0},
+		{"a DENY whose namespace is null", withKeys(t) + without(deny, ", namespace: null"), says, 0},
+		{"a DENY whose namespace is empty", withKeys(t) + without(deny, `, namespace: ""`), says, 0},
+		{"a DENY of workloads that may have the plugin", selecting(withKeys(t), "app: orders") + selecting(without(deny, ""), "tier: web"), says, 0},
+		{"a DENY of others", selecting(withKeys(t), "app: orders") + selecting(without(deny, ""), "app: bills"), says, 1},
+		{"a DENY of a target", withKeys(t) + strings.Replace(without(deny, ""), "spec: {", "spec: {targetRefs: [{kind: Gateway, name: edge}], ", 1), says, 0},
+		{"a DENY beside the root namespace", strings.Replace(withKeys(t), "shop", "istio-system", 1) + without(deny, ""), says, 0},
+		{"a RequestAuthentication", without(withKeys(t), "") + deny, "RequestAuthentication idp: " + says, 0},
+		{"an EnvoyExtensionPolicy on the same", at("kind: Gateway, name: edge") + lua, "has a target that EnvoyExtensionPolicy lua has as well", 0},
+		{"an EnvoyExtensionPolicy on another", at("kind: Gateway, name: other") + lua, "", 1},
+	} {
+		r := migrateText(c.text)
+		if len(r.Configurations) != c.configurations || !strings.Contains(lines(r.Findings), c.want) || c.want == "" && strings.Contains(lines(r.Findings), "error:") {
+			t.Errorf("%s: %d configurations; want %q:\n%s", c.name, len(r.Configurations), c.want, lines(r.Findings))
+		}
+	}
+}
+
 // A name that stands in the files twice is one resource to a cluster.
 func TestTwice(t *testing.T) {
 	person := ask{host: "x", method: "GET", path: "/a", issuer: 1}
