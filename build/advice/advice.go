@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -105,6 +106,8 @@ type place struct {
 	prefix                    string     // of paths
 	plugin                    *yaml.Node // the spec of a WasmPlugin or TrafficExtension
 	chain, order              int        // of a list of filters, and the place in it
+	outer                     []string   // what Envoy's filter is called
+	merges                    bool       // it is a patch that does
 	static                    *yaml.Node // the clusters of a bootstrap that discovers none; nil: others may come
 }
 
@@ -239,6 +242,7 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 			return false
 		}
 	}
+	p.around(n)
 	c.chain++
 	chain := c.chain
 	if yamlnode.Member(n, "http_filters") != nil {
@@ -256,6 +260,20 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 	return found
 }
 
+// around notes what stands around a filter: its name, and the patch of an EnvoyFilter. Istio calls the filter of a WasmPlugin by namespace and name.
+func (p *place) around(n *yaml.Node) {
+	named := func(name string) {
+		p.outer = append(slices.Clip(p.outer), name, name[strings.LastIndexByte(name, '.')+1:])
+	}
+	if field(n, "typed_config") != nil {
+		named(yamlnode.Text(field(n, "name")))
+	}
+	if patch := field(n, "patch"); patch != nil {
+		p.merges = yamlnode.Text(field(patch, "operation")) == "MERGE"
+		named(yamlnode.Text(field(n, "match", "listener", "filter_chain", "filter", "sub_filter", "name")))
+	}
+}
+
 func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	value := field(config, "configuration", "value")
 	p.prefix = "configuration.value"
@@ -270,7 +288,11 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	default:
 		n, err = inner(value)
 	}
-	filter := ours(n, yamlnode.Text(field(config, "vm_config", "code", "local", "filename")), yamlnode.Text(field(config, "vm_config", "code", "remote", "http_uri", "uri")), yamlnode.Text(field(config, "name")), yamlnode.Text(field(config, "root_id")))
+	file, uri := yamlnode.Text(field(config, "vm_config", "code", "local", "filename")), yamlnode.Text(field(config, "vm_config", "code", "remote", "http_uri", "uri"))
+	filter := ours(n, file, uri, yamlnode.Text(field(config, "name")), yamlnode.Text(field(config, "root_id")))
+	if filter == "" && file == "" && uri == "" { // a patch that merges into a filter may name it only
+		filter = ours(n, p.outer...)
+	}
 	if filter == "" && value == nil {
 		return false // another's
 	}
@@ -282,7 +304,7 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	}
 	policies := fields(config, "failure_policy")
 	for _, v := range policies {
-		if yamlnode.Text(v) == "FAIL_OPEN" || yamlnode.Text(v) == "3" { // its number, which JSON of protobuf takes, too
+		if isFailOpen(v) {
 			open = "failure_policy"
 		}
 	}
@@ -295,10 +317,13 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	}
 	if open != "" {
 		c.failOpen(p, config, filter, "failure_policy")
-	} else if len(policies) == 0 {
+	} else if len(policies) == 0 && !p.merges {
 		c.report(p, config, Warning, "failure_policy", "is not set: after a trap every request of that worker is answered 503 until Envoy is restarted; set FAIL_RELOAD")
 	}
 	c.looked++
+	if value == nil && p.merges {
+		return true // what it merges into has one
+	}
 	if err != nil || value == nil {
 		if err == nil {
 			err = errors.New("is not there: without a configuration the filter does not start")
@@ -313,6 +338,16 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	p.root = n
 	c.configuration(p, filter, n)
 	return true
+}
+
+// isFailOpen reports whether a failure_policy is FAIL_OPEN, by its name or its number, which JSON of protobuf takes, too.
+func isFailOpen(n *yaml.Node) bool {
+	var number float64
+	if n.Decode(&number) == nil && number == 3 {
+		return true
+	}
+	quoted, err := strconv.ParseFloat(yamlnode.Text(n), 64)
+	return err == nil && quoted == 3 || strings.EqualFold(yamlnode.Text(n), "FAIL_OPEN")
 }
 
 func (c *Checker) failOpen(p place, n *yaml.Node, filter, path string) {

@@ -99,6 +99,15 @@ func lua(kind, more string) string {
 	return "kind: EnvoyExtensionPolicy\nmetadata: {name: lua, namespace: shop}\nspec: {lua: [{type: Inline, inline: x}], targetRefs: [{kind: " + kind + ", name: route}]" + more + "}\n"
 }
 
+// merged is a patch onto a filter of that name, or one that is looked for by it.
+func merged(name, looked, config string) string {
+	if name != "" {
+		name = "name: " + name + ", "
+	}
+	return "{kind: EnvoyFilter, metadata: {name: a}, spec: {configPatches: [{applyTo: HTTP_FILTER, match: {listener: {filterChain: {filter: {subFilter: {name: '" + looked + "'}}}}}, patch: {operation: MERGE, value: {" + name +
+		"typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {" + config + "}}}}}]}}"
+}
+
 func asks(action string) string {
 	return "kind: AuthorizationPolicy\nmetadata: {name: p, namespace: shop}\nspec: {action: " + action + ", rules: [{when: [{key: 'request.auth.claims[a]', values: [b]}]}]}\n"
 }
@@ -122,6 +131,24 @@ func manager(config string) string {
   route_config:
     virtual_hosts: [{routes: [{route: {request_mirror_policies: [{cluster: copy}]}}]}]
 `
+}
+
+// Envoy reads the number of FAIL_OPEN in each spelling that YAML has for it.
+func TestNumberOfFailOpen(t *testing.T) {
+	for _, word := range []string{"3", "3.0", "0x3", "+3", "0o3", "0b11", "3e0", "'3'", "03", "FAIL_OPEN", "fail_open"} {
+		c := &Checker{}
+		c.File("a", []byte(strings.ReplaceAll(envoyFilter("failure_policy: "+word, "|\n"+deeper(scopes)), "rate-limit", "jwt-scope")))
+		if list := c.Findings(); len(list) != 1 || !strings.Contains(list[0].Problem, "is FAIL_OPEN") {
+			t.Errorf("%s: %v", word, list)
+		}
+	}
+	for _, word := range []string{"1", "2", "30", "0x31", "FAIL_CLOSED"} {
+		c := &Checker{}
+		c.File("a", []byte(strings.ReplaceAll(envoyFilter("failure_policy: "+word, "|\n"+deeper(scopes)), "rate-limit", "jwt-scope")))
+		if list := c.Findings(); len(list) != 0 {
+			t.Errorf("%s: %v", word, list)
+		}
+	}
 }
 
 // Each case is all findings of its files, a line each; nothing else is found.
@@ -168,6 +195,13 @@ func TestFindings(t *testing.T) {
 		{"two policies of Envoy Gateway on one target", []string{policy("jwt-scope", scopes, "failOpen: false") + "---\n" + policy("edge-stamp", edge, "env: {hostKeys: [KEY]}")}, "0:15:1: error: EnvoyExtensionPolicy shop/edge-stamp: spec.targetRefs: has a target that EnvoyExtensionPolicy shop/jwt-scope has as well"},
 		{"a policy on a route beside one on its Gateway", []string{policy("jwt-scope", scopes, "failOpen: false"), lua("HTTPRoute", "")}, "1:1:1: error: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of EnvoyExtensionPolicy shop/jwt-scope"},
 		{"a policy on a route, merged", []string{policy("jwt-scope", scopes, "failOpen: false"), lua("GRPCRoute", ", mergeType: StrategicMerge")}, ""},
+		{"a policy on a route, merged, with wasm of its own", []string{policy("jwt-scope", scopes, "failOpen: false"), lua("HTTPRoute", ", mergeType: StrategicMerge, wasm: []")},
+			"1:1:1: error: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of EnvoyExtensionPolicy shop/jwt-scope, which is attached to more and runs jwt-scope: requests there go on unchecked, unless it has jwt-scope as well: its own wasm replaces the list, whatever its mergeType"},
+		{"a policy on a route, in a word that merges nothing", []string{policy("jwt-scope", scopes, "failOpen: false"), lua("HTTPRoute", ", mergeType: Replace")},
+			"1:1:1: error: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of EnvoyExtensionPolicy shop/jwt-scope, which is attached to more and runs jwt-scope: requests there go on unchecked, unless it is merged (mergeType: StrategicMerge or JSONMerge, since Envoy Gateway 1.9)"},
+		{"a policy on a ListenerSet beside one on the Gateway", []string{policy("jwt-scope", scopes, "failOpen: false"), lua("ListenerSet", "")}, "1:1:1: error: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of"},
+		{"a policy on a route beside one on a ListenerSet", []string{strings.Replace(policy("jwt-scope", scopes, "failOpen: false"), "kind: Gateway", "kind: ListenerSet", 1), lua("HTTPRoute", "")}, "1:1:1: error: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of"},
+		{"a policy on a kind that nobody knows", []string{policy("jwt-scope", scopes, "failOpen: false"), lua("Doors", "")}, "1:1:1: error: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of"},
 		{"a policy on a route beside a limit on its Gateway", []string{policy("rate-limit", limits, "failOpen: false"), lua("HTTPRoute", "")}, "1:1:1: warning: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of"},
 		{"a plugin that takes the token of the next away", []string{plugin("a", "priority: 20", strip), plugin("b", "priority: 10", scopes)}, "1:5:3: error: WasmPlugin shop/b: spec.pluginConfig: decides by the header authorization, which WasmPlugin shop/a before it takes away (forward.token: strip)"},
 		{"a plugin that takes the token away as the last", []string{plugin("a", "priority: 20", scopes), plugin("b", "priority: 10", strip)}, ""},
@@ -201,6 +235,16 @@ func TestFindings(t *testing.T) {
 		{"fail open in the other spelling", []string{strings.NewReplacer("rate-limit", "jwt-scope", "vm_config", "vmConfig", "typed_config", "typedConfig").Replace(envoyFilter("failOpen: true", "|\n"+deeper(scopes)))}, "0:5:5: error: failure_policy: is FAIL_OPEN"},
 		{"a failure policy in the other spelling", []string{strings.ReplaceAll(envoyFilter("failurePolicy: FAIL_OPEN", "|\n"+deeper(scopes)), "rate-limit", "jwt-scope")}, "0:5:5: error: failure_policy: is FAIL_OPEN"},
 		{"a failure policy by its number", []string{strings.ReplaceAll(envoyFilter("failure_policy: 3", "|\n"+deeper(scopes)), "rate-limit", "jwt-scope")}, "0:5:5: error: failure_policy: is FAIL_OPEN"},
+		{"a merged patch that fails open", []string{merged("jwt-scope", "", "failOpen: true")}, "0:1:304: error: EnvoyFilter a: failure_policy: is FAIL_OPEN"},
+		{"a merged patch that fails open, in the other spelling", []string{merged("jwt-scope", "", "fail_open: true, vm_config: {runtime: x}")}, "0:1:304: error: EnvoyFilter a: failure_policy: is FAIL_OPEN"},
+		{"a merged patch with a failure policy", []string{merged("jwt-scope", "", "failure_policy: FAIL_OPEN")}, "0:1:304: error: EnvoyFilter a: failure_policy: is FAIL_OPEN"},
+		{"a merged patch of a plugin's filter", []string{merged("extenstions.istio.io/wasmplugin/shop.edge-stamp", "", "failurePolicy: 3.0")}, "0:1:342: error: EnvoyFilter a: failure_policy: is FAIL_OPEN"},
+		{"a merged patch that names its filter where it is looked for", []string{merged("", "jwt-scope", "failurePolicy: 0x3")}, "0:1:296: error: EnvoyFilter a: failure_policy: is FAIL_OPEN"},
+		{"a merged patch of rate-limit", []string{merged("rate-limit", "", "failurePolicy: 3")}, "0:1:305: warning: EnvoyFilter a: failure_policy: is FAIL_OPEN"},
+		{"a merged patch that reloads", []string{merged("jwt-scope", "", "failurePolicy: FAIL_RELOAD")}, ""},
+		{"a merged patch without a policy", []string{merged("jwt-scope", "", "vm_config: {vm_id: x}")}, ""},
+		{"a merged patch of another", []string{merged("other", "", "failOpen: true")}, ""},
+		{"a merged patch of another's code", []string{merged("jwt-scope", "", "failOpen: true, vm_config: {code: {local: {filename: /other.wasm}}}")}, ""},
 		{"a failure policy in both spellings", []string{strings.ReplaceAll(envoyFilter("failurePolicy: FAIL_OPEN\n    failure_policy: FAIL_RELOAD", "|\n"+deeper(scopes)), "rate-limit", "jwt-scope")}, "0:5:5: error: failure_policy: is FAIL_OPEN"},
 		{"fail open without a configuration", []string{"kind: EnvoyFilter\nspec:\n  value:\n    '@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config: {name: jwt-scope, failOpen: yes}"},
 			"0:5:13: error: failure_policy: is FAIL_OPEN\n0:5:13: error: configuration.value: is not there"},

@@ -341,7 +341,6 @@ type extensionPolicy struct {
 	node     *yaml.Node
 	filters  []string
 	attached []Attachment
-	merges   bool
 }
 
 // displaced looks for EnvoyExtensionPolicies that keep others from being applied.
@@ -362,11 +361,22 @@ func (c *Checker) displaced() {
 					}
 					told[[2]*yaml.Node{first.node, other.node}] = true
 					c.report(other.place, other.node, severity, "spec.targetRefs", "has a target that "+first.resource+" has as well, and Envoy Gateway applies the older of the two alone: without "+filter+", "+consequence+"; put both into one")
-				case !other.merges && Attached(other.attached, first.attached, Attachment.Displaces):
-					if len(other.filters) > 0 { // it has some of ours, so it was thought of
+				case Attached(other.attached, first.attached, Attachment.Displaces):
+					merges, could := Merges(other.node)
+					if merges {
+						continue
+					}
+					severity := severity
+					if len(other.filters) > 0 && yamlnode.Text(yamlnode.Member(other.node, "spec", "mergeType")) == "" { // it has some of ours, so it was thought of
 						severity = Warning
 					}
-					c.report(other.place, other.node, severity, "spec.targetRefs", "takes the place of "+first.resource+", which is attached to more and runs "+filter+": "+consequence+", unless it is merged (mergeType, since Envoy Gateway 1.9) or has "+filter+" as well")
+					mend := "unless it has " + filter + " as well: its own wasm replaces the list, whatever its mergeType"
+					if could {
+						mend = "unless it is merged (mergeType: " + strings.Join(MergeTypes, " or ") + ", since Envoy Gateway 1.9) or has " + filter + " as well"
+					} else if yamlnode.Member(other.node, "spec", "wasm") == nil {
+						mend = "unless it has " + filter + " as well: what is attached to other than routes is not merged"
+					}
+					c.report(other.place, other.node, severity, "spec.targetRefs", "takes the place of "+first.resource+", which is attached to more and runs "+filter+": "+consequence+", "+mend)
 				}
 			}
 		}

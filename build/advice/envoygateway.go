@@ -32,7 +32,7 @@ func (c *Checker) extensionPolicy(p place, n *yaml.Node) {
 	if len(yamlnode.Items(list)) == 0 {
 		c.passed++
 	}
-	c.policies = append(c.policies, extensionPolicy{place: p, node: n, filters: filters, attached: Attachments(n), merges: yamlnode.Text(yamlnode.Member(n, "spec", "mergeType")) != ""})
+	c.policies = append(c.policies, extensionPolicy{place: p, node: n, filters: filters, attached: Attachments(n)})
 }
 
 // extension returns the filter that it is; empty: another vendor's.

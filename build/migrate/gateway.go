@@ -31,11 +31,10 @@ type security struct {
 type extension struct {
 	*source
 	attached []advice.Attachment
-	merges   bool
 }
 
 func (m *Migrator) extensionPolicy(s *source) {
-	m.extensions = append(m.extensions, &extension{s, advice.Attachments(s.root), yamlnode.Text(yamlnode.Member(s.root, "spec", "mergeType")) != ""})
+	m.extensions = append(m.extensions, &extension{s, advice.Attachments(s.root)})
 }
 
 // alone reports whether the EnvoyExtensionPolicy that would be made of a SecurityPolicy applies where that did, and is told apart from other policies.
@@ -53,15 +52,31 @@ func (m *Migrator) alone(s *security) bool {
 		case advice.Attached(s.attached, e.attached, advice.Attachment.Same):
 			s.fault(value{path: "spec.targetRefs"}, "has a target that "+e.id()+" has as well, and Envoy Gateway applies one EnvoyExtensionPolicy to a target: what would be made of this one could be the one that is left out. Migrate this policy by itself, and put the entry of wasm into "+e.id())
 			alone = false
-		case !e.merges && advice.Attached(e.attached, s.attached, advice.Attachment.Displaces):
-			s.fault(value{path: "spec.targetRefs"}, "has its tokens verified on what "+e.id()+" is attached to, too, but an EnvoyExtensionPolicy made of it would not be applied there: the narrower "+e.id()+" takes its place, and has no mergeType. "+
-				"Say mergeType there (Envoy Gateway 1.9), or migrate this policy by itself and put the entry of wasm into both")
+		case e.displaces(s):
 			alone = false
 		case advice.Attached(s.attached, e.attached, advice.Attachment.Displaces):
 			s.report(value{path: "spec.targetRefs"}, advice.Error, "what is made of it takes the place of "+e.id()+", which is attached to the Gateway: put what that has into it, too")
 		}
 	}
 	return alone
+}
+
+// displaces tells of an EnvoyExtensionPolicy that would keep one made of a SecurityPolicy from being applied.
+func (e *extension) displaces(s *security) bool {
+	merges, could := advice.Merges(e.root)
+	if merges || !advice.Attached(e.attached, s.attached, advice.Attachment.Displaces) {
+		return false
+	}
+	why := ", and what is attached to other than routes is not merged"
+	switch {
+	case could:
+		why = ", and has no mergeType: want " + strings.Join(advice.MergeTypes, " or ") + " (Envoy Gateway 1.9)"
+	case yamlnode.Member(e.root, "spec", "wasm") != nil:
+		why = ", and its own wasm replaces the Gateway's, whatever its mergeType"
+	}
+	s.fault(value{path: "spec.targetRefs"}, "has its tokens verified on what "+e.id()+" is attached to, too, but an EnvoyExtensionPolicy made of it would not be applied there: the narrower "+e.id()+" takes its place"+why+
+		". Migrate this policy by itself, and put the entry of wasm into both")
+	return true
 }
 
 func (m *Migrator) securityPolicy(s *source) {

@@ -211,6 +211,7 @@ func TestBesideExtensions(t *testing.T) {
 	}
 	const gateway, other, route, listener = "{group: gateway.networking.k8s.io, kind: Gateway, name: edge}", "{group: gateway.networking.k8s.io, kind: Gateway, name: other}", "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}",
 		"{name: edge, kind: Gateway, group: gateway.networking.k8s.io, sectionName: https}"
+	const set = "{group: gateway.networking.k8s.io, kind: ListenerSet, name: more}"
 	for _, c := range []struct {
 		name, text, want string
 		configurations   int
@@ -219,6 +220,21 @@ func TestBesideExtensions(t *testing.T) {
 		{"one on a route", at(envoyGateway(t, "", ""), gateway) + lua(route, ""), "error: SecurityPolicy shop/policy: spec.targetRefs: has its tokens verified on what EnvoyExtensionPolicy shop/lua is attached to", 0},
 		{"one on a route in another namespace", at(envoyGateway(t, "", ""), gateway) + strings.Replace(lua(route, ""), "namespace: shop", "namespace: bank", 1), "EnvoyExtensionPolicy bank/lua", 0},
 		{"one on a route, merged", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: StrategicMerge"), "", 1},
+		{"one on a route, merged as JSON", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: JSONMerge"), "", 1},
+		{"one on a route, in a word that merges nothing", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: strategicMerge"), "and has no mergeType: want StrategicMerge or JSONMerge", 0},
+		{"one on a route that replaces", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: Replace"), "and has no mergeType: want StrategicMerge or JSONMerge", 0},
+		{"one on a route, merged, with wasm of its own", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: StrategicMerge, wasm: [{name: other}]"), "and its own wasm replaces the Gateway's, whatever its mergeType", 0},
+		{"one on a route, merged as JSON, with wasm that is empty", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: JSONMerge, wasm: []"), "and its own wasm replaces the Gateway's, whatever its mergeType", 0},
+		{"one on a route, with wasm of its own", at(envoyGateway(t, "", ""), gateway) + lua(route, ", wasm: [{name: other}]"), "and its own wasm replaces the Gateway's, whatever its mergeType", 0},
+		{"one on a ListenerSet", at(envoyGateway(t, "", ""), gateway) + lua(set, ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a listener of a ListenerSet", at(envoyGateway(t, "", ""), set) + lua(strings.Replace(set, "}", ", sectionName: https}", 1), ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a route, beside a policy of a ListenerSet", at(envoyGateway(t, "", ""), set) + lua(route, ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a ListenerSet, beside a policy of a listener", at(envoyGateway(t, "", ""), listener) + lua(set, ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a kind that nobody knows", at(envoyGateway(t, "", ""), gateway) + lua("{kind: Doors, name: a}", ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a kind that nobody knows, beside a policy of a route", envoyGateway(t, "", "") + lua("{kind: Doors, name: a}", ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a route, beside a policy of a kind that nobody knows", at(envoyGateway(t, "", ""), "{kind: Doors, name: a}") + lua(route, ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on another ListenerSet", at(envoyGateway(t, "", ""), set) + lua(strings.Replace(set, "name: more", "name: others", 1), ""), "", 1},
+		{"one on the ListenerSet of the route", envoyGateway(t, "", "") + lua(set, ""), "takes the place of EnvoyExtensionPolicy shop/lua", 1},
 		{"one on a listener", at(envoyGateway(t, "", ""), gateway) + lua(listener, ""), "has its tokens verified on what EnvoyExtensionPolicy shop/lua is attached to", 0},
 		{"one on routes that are selected", at(envoyGateway(t, "", ""), gateway) + strings.Replace(lua("", ""), "targetRefs: []", "targetSelectors: [{kind: HTTPRoute, matchLabels: {a: b}}]", 1), "EnvoyExtensionPolicy shop/lua", 0},
 		{"one on the same", at(envoyGateway(t, "", ""), gateway) + lua(gateway, ""), "has a target that EnvoyExtensionPolicy shop/lua has as well", 0},

@@ -6,6 +6,7 @@ package migrate
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tollgate-wasm/tollgate/build/advice"
@@ -68,7 +69,7 @@ func (s *source) jwtRule(r *object, name string) issuer {
 func (m *Migrator) authorizationPolicy(s *source) {
 	spec := s.object(value{node: yamlnode.Member(s.root, "spec"), path: "spec"})
 	a := &authorization{source: s, selections: s.selections(spec), action: spec.text("action"), rules: spec.objects("rules")}
-	a.dryRun = yamlnode.Text(yamlnode.Member(s.root, "metadata", "annotations", "istio.io/dry-run")) == "true"
+	a.dryRun = s.dryRun()
 	if a.action.text == "CUSTOM" {
 		spec.at("provider") // of no meaning to others
 	}
@@ -80,6 +81,21 @@ func (m *Migrator) authorizationPolicy(s *source) {
 	}
 	m.authorizations = append(m.authorizations, a)
 }
+
+// dryRun reads the annotation as pilot/pkg/security/authz/builder/builder.go does. A word that Istio does not read was meant for a dry run, and is none.
+func (s *source) dryRun() bool {
+	v := value{node: yamlnode.Member(s.root, "metadata", "annotations", dryRunAnnotation), path: "metadata.annotations[" + dryRunAnnotation + "]"}
+	if v.node == nil {
+		return false
+	}
+	is, err := strconv.ParseBool(yamlnode.Text(v.node))
+	if err != nil {
+		s.fault(v, "Istio does not read it, and applies the policy: want true or false")
+	}
+	return is
+}
+
+const dryRunAnnotation = "istio.io/dry-run"
 
 // add adds the policies' rules to a plan in the order in which Istio asks them: CUSTOM, DENY, ALLOW (pilot/pkg/security/authz/builder/builder.go). What jwt-scope cannot decide is left out
 // where it would let requests pass, and taken for refused where it would refuse them.

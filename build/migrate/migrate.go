@@ -36,6 +36,7 @@ type Migrator struct {
 	authorizations  []*authorization
 	securities      []*security
 	extensions      []*extension
+	unplaced        []selection // of resources that could be in any namespace
 }
 
 // Result is what came of the files.
@@ -77,7 +78,7 @@ func (m *Migrator) twice(s *source) (same bool) {
 	}
 	said := func(s *source) string {
 		spec, err := advice.ToJSON(yamlnode.Member(s.root, "spec"))
-		return fmt.Sprint(string(spec), err, yamlnode.Text(yamlnode.Member(s.root, "metadata", "annotations", "istio.io/dry-run")))
+		return fmt.Sprint(string(spec), err, yamlnode.Text(yamlnode.Member(s.root, "metadata", "annotations", dryRunAnnotation)))
 	}
 	if said(first) == said(s) {
 		s.report(value{path: "metadata.name"}, advice.Warning, "stands in "+first.file+" already, with the same spec: it is counted once")
@@ -123,7 +124,10 @@ func (m *Migrator) Add(file string, content []byte) {
 
 func (m *Migrator) document(file string, n *yaml.Node) {
 	kind, version := yamlnode.Text(yamlnode.Member(n, "kind")), yamlnode.Text(yamlnode.Member(n, "apiVersion"))
-	s := &source{m: m, file: file, kind: kind, name: yamlnode.Text(yamlnode.Member(n, "metadata", "name")), namespace: yamlnode.Text(yamlnode.Member(n, "metadata", "namespace")), root: n}
+	s := &source{m: m, file: file, kind: kind, name: yamlnode.Text(yamlnode.Member(n, "metadata", "name")), root: n}
+	if v := yamlnode.Member(n, "metadata", "namespace"); v != nil && v.Tag != "!!null" {
+		s.namespace = yamlnode.Text(v)
+	}
 	known := func(versions ...string) {
 		if !slices.Contains(versions, version) {
 			s.fault(value{node: n, path: "apiVersion"}, "want "+strings.Join(versions, " or ")+", got "+version)

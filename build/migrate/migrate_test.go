@@ -63,6 +63,36 @@ func numbered(text string) string {
 	return strings.Join(documents, "---\n")
 }
 
+// dryRun is a policy with that in the annotation.
+func dryRun(spec, word string) string {
+	return strings.Replace(authz(spec), "namespace: shop", fmt.Sprintf("namespace: shop, annotations: {istio.io/dry-run: %q}", word), 1)
+}
+
+// Istio reads the annotation as strconv.ParseBool does.
+func TestDryRuns(t *testing.T) {
+	person, bare := ask{host: "x", method: "GET", path: "/a", issuer: 1}, ask{host: "x", method: "GET", path: "/a"}
+	for _, word := range []string{"1", "t", "T", "TRUE", "True", "true"} {
+		r := migrateText(withKeys(t) + dryRun("{rules: [{}]}", word) + authz("{rules: []}"))
+		if len(r.Configurations) != 1 {
+			t.Fatalf("%s: %s", word, lines(r.Findings))
+		}
+		p, err := scope.Parse(r.Configurations[0].JSON)
+		if err != nil || admits(t, p, person) || admits(t, p, bare) {
+			t.Errorf("%s: %v: a dry run admits:\n%s", word, err, r.Configurations[0].JSON)
+		}
+	}
+	for _, word := range []string{"", "yes", "tRUE", " true", "on", "2"} {
+		if r := migrateText(withKeys(t) + dryRun("{rules: [{}]}", word)); len(r.Configurations) != 0 || !strings.Contains(lines(r.Findings), "Istio does not read it") {
+			t.Errorf("%q: %d configurations\n%s", word, len(r.Configurations), lines(r.Findings))
+		}
+	}
+	for _, word := range []string{"0", "f", "F", "FALSE", "False", "false"} {
+		if r := migrateText(withKeys(t) + dryRun("{action: DENY, rules: [{}]}", word)); len(r.Configurations) != 1 || strings.Contains(lines(r.Findings), "dry-run") {
+			t.Errorf("%q: %d configurations\n%s", word, len(r.Configurations), lines(r.Findings))
+		}
+	}
+}
+
 func lines(findings []advice.Finding) string {
 	var b strings.Builder
 	for _, f := range findings {
@@ -114,6 +144,10 @@ func TestFindings(t *testing.T) {
 		{name: "CUSTOM", text: inline + authz("{action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {paths: [/a]}}]}]}"), want: "CUSTOM asks an authorizer", refused: []ask{person, bare}, admitted: []ask{on(bare, "/b")}},
 		{name: "AUDIT", text: inline + authz("{action: AUDIT, rules: [{}]}"), want: "AUDIT decides nothing", severity: advice.Note, admitted: []ask{person, bare}},
 		{name: "a dry run", text: inline + strings.Replace(authz("{action: DENY, rules: [{}]}"), "namespace: shop", `namespace: shop, annotations: {"istio.io/dry-run": "true"}`, 1), want: "istio.io/dry-run", severity: advice.Note, admitted: []ask{person}},
+		{name: "a dry run of an ALLOW, in another word", text: inline + dryRun("{rules: [{}]}", "T") + authz("{rules: []}"), want: "istio.io/dry-run", severity: advice.Note, refused: []ask{person, bare}},
+		{name: "a dry run that is false", text: inline + dryRun("{action: DENY, rules: [{}]}", "F"), refused: []ask{person, bare}},
+		{name: "a dry run in a word that Istio does not read", text: inline + dryRun("{action: DENY, rules: [{}]}", "yes"), want: "metadata.annotations[istio.io/dry-run]: Istio does not read it, and applies the policy", no: true},
+		{name: "a dry run of an ALLOW in a word that Istio does not read", text: inline + dryRun("{rules: [{}]}", "tRUE"), want: "Istio does not read it", no: true},
 		{name: "another action", text: inline + authz("{action: LOG}"), want: "want ALLOW, DENY, AUDIT or CUSTOM", no: true},
 
 		{name: "a path with a star at its end in ALLOW", text: inline + authz(`{rules: [{to: [{operation: {paths: ["/a*"]}}]}]}`), want: "operation.paths[0]: has no counterpart", refused: []ask{person}},
@@ -313,6 +347,41 @@ func TestWorkloads(t *testing.T) {
 				t.Errorf("no finding has %q:\n%s", c.says, lines(r.Findings))
 			}
 		})
+	}
+}
+
+// A resource without a namespace could be in that of any other.
+func TestWithoutNamespace(t *testing.T) {
+	without := func(text, word string) string { return strings.Replace(text, ", namespace: shop", word, 1) }
+	selecting := func(text, label string) string {
+		return strings.Replace(text, "spec: {", "spec: {selector: {matchLabels: {"+label+"}}, ", 1)
+	}
+	deny := authz(`{action: DENY, rules: [{when: [{key: "request.auth.claims[role]", values: [robot]}]}]}`)
+	const says = "metadata.namespace: is not there, and others have one"
+	at := func(ref string) string {
+		return strings.Replace(envoyGateway(t, "", ""), "kind: HTTPRoute, name: r", ref, 1)
+	}
+	lua := "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyExtensionPolicy, metadata: {name: lua}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], lua: [{type: Inline, inline: x}]}}\n"
+	for _, c := range []struct {
+		name, text, want string
+		configurations   int
+	}{
+		{"all of them", without(withKeys(t), "") + without(deny, ""), "", 1},
+		{"a DENY", withKeys(t) + without(deny, ""), "AuthorizationPolicy policy: " + says, 0},
+		{"a DENY whose namespace is null", withKeys(t) + without(deny, ", namespace: null"), says, 0},
+		{"a DENY whose namespace is empty", withKeys(t) + without(deny, `, namespace: ""`), says, 0},
+		{"a DENY of workloads that may have the plugin", selecting(withKeys(t), "app: orders") + selecting(without(deny, ""), "tier: web"), says, 0},
+		{"a DENY of others", selecting(withKeys(t), "app: orders") + selecting(without(deny, ""), "app: bills"), says, 1},
+		{"a DENY of a target", withKeys(t) + strings.Replace(without(deny, ""), "spec: {", "spec: {targetRefs: [{kind: Gateway, name: edge}], ", 1), says, 0},
+		{"a DENY beside the root namespace", strings.Replace(withKeys(t), "shop", "istio-system", 1) + without(deny, ""), says, 0},
+		{"a RequestAuthentication", without(withKeys(t), "") + deny, "RequestAuthentication idp: " + says, 0},
+		{"an EnvoyExtensionPolicy on the same", at("kind: Gateway, name: edge") + lua, "has a target that EnvoyExtensionPolicy lua has as well", 0},
+		{"an EnvoyExtensionPolicy on another", at("kind: Gateway, name: other") + lua, "", 1},
+	} {
+		r := migrateText(c.text)
+		if len(r.Configurations) != c.configurations || !strings.Contains(lines(r.Findings), c.want) || c.want == "" && strings.Contains(lines(r.Findings), "error:") {
+			t.Errorf("%s: %d configurations; want %q:\n%s", c.name, len(r.Configurations), c.want, lines(r.Findings))
+		}
 	}
 }
 

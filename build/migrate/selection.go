@@ -181,6 +181,19 @@ func (m *Migrator) meet(s, o selection) (both selection, ok bool) {
 	return both, true
 }
 
+// mayMeet reports whether a workload may be in both, in whatever namespace it is.
+func mayMeet(s, o selection) bool {
+	if s.target != nil || o.target != nil {
+		return true
+	}
+	for name, value := range s.labels {
+		if other, ok := o.labels[name]; ok && other != value {
+			return false
+		}
+	}
+	return true
+}
+
 // String is how findings speak of a selection.
 func (s selection) String() string {
 	switch {

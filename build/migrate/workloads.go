@@ -86,6 +86,7 @@ func ofAuthorization(a *authorization) []selection   { return a.selections }
 
 // workloads decides what is written for Istio's resources.
 func (m *Migrator) workloads() (written []*decided) {
+	m.setUnplacedAside()
 	var stated []selection
 	for _, a := range m.authentications {
 		stated = append(stated, a.selections...)
@@ -134,6 +135,37 @@ func (m *Migrator) workloads() (written []*decided) {
 	return grouped(written)
 }
 
+// setUnplacedAside sets resources without a namespace aside where others have one: each could be in any of theirs. Where none has one, they are all in the same.
+func (m *Migrator) setUnplacedAside() {
+	without, with := 0, 0
+	count := func(s *source) {
+		if s.namespace == "" {
+			without++
+		} else {
+			with++
+		}
+	}
+	for _, a := range m.authentications {
+		count(a.source)
+	}
+	for _, a := range m.authorizations {
+		count(a.source)
+	}
+	if without == 0 || with == 0 {
+		return
+	}
+	aside := func(s *source, selections []selection) bool {
+		if s.namespace != "" {
+			return false
+		}
+		s.fault(value{node: yamlnode.Member(s.root, "metadata"), path: "metadata.namespace"}, "is not there, and others have one: it could be for the workloads of any namespace; give its own")
+		m.unplaced = append(m.unplaced, selections...)
+		return true
+	}
+	m.authentications = slices.DeleteFunc(m.authentications, func(a *authentication) bool { return aside(a.source, a.selections) })
+	m.authorizations = slices.DeleteFunc(m.authorizations, func(a *authorization) bool { return aside(a.source, a.selections) })
+}
+
 // decide makes the configuration of a selection out of all that applies to it; nil: there is nothing to be decided.
 func (m *Migrator) decide(s selection, authentications index[*authentication], authorizations index[*authorization]) *decided {
 	d := &decided{plan: &plan{}, selection: s}
@@ -175,7 +207,7 @@ func (m *Migrator) decide(s selection, authentications index[*authentication], a
 	d.add(policies)
 	m.perhaps(d, perhaps)
 	d.configuration = m.finish(d.plan, s, d.sources, s.resourceName())
-	d.failed = d.configuration == nil || broken
+	d.failed = d.configuration == nil || broken || slices.ContainsFunc(m.unplaced, func(o selection) bool { return mayMeet(o, s) })
 	if !d.failed {
 		d.configuration.priority = m.priority(s)
 		if s.target != nil {
