@@ -87,6 +87,8 @@ func (e *explanation) read(c *cobra.Command) (advice.Found, error) {
 		return none, usage{errors.New("--config is required: a filter's configuration")}
 	case e.filter != "" && !slices.Contains(filters, e.filter):
 		return none, usage{fmt.Errorf("--filter %q: want one of %s", e.filter, strings.Join(filters, ", "))}
+	case e.token != "" && e.tokenFile != "":
+		return none, usage{errors.New("--token and --token-file: there is one token")}
 	case e.config == "-" && e.tokenFile == "-":
 		return none, usage{errors.New("--config and --token-file: standard input is one of them")}
 	}
@@ -169,6 +171,9 @@ func (e *explanation) run(c *cobra.Command) error {
 	default:
 		err = e.scopes(said, members, headers, at, claims)
 	}
+	if keys := (ofKeys{}); errors.As(err, &keys) {
+		return keys
+	}
 	if err != nil && !errors.Is(err, errRefused) {
 		return fmt.Errorf("%s:\n%w", e.config, err)
 	}
@@ -177,6 +182,9 @@ func (e *explanation) run(c *cobra.Command) error {
 	}
 	return err
 }
+
+// ofKeys is an error of the key set, not of the configuration.
+type ofKeys struct{ error }
 
 var errRefused = errors.New("refused")
 
@@ -368,13 +376,16 @@ func (e *explanation) fetched(out *report, p *scope.Policy, at time.Time) error 
 		return err
 	}
 	set, passed, err := jwks.ReadDocument(string(text))
+	why := ""
 	for _, f := range passed {
 		if f.Index >= 0 {
-			out.line("key set", fmt.Sprintf("key %d, kid %q, is passed over: %v", f.Index, f.KID, f.Err))
+			one := fmt.Sprintf("key %d, kid %q, is passed over: %v", f.Index, f.KID, f.Err)
+			out.line("key set", one)
+			why += "\n" + one
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: the filter refuses this key set: %w", e.jwks, err)
+		return ofKeys{fmt.Errorf("%s: the filter refuses this key set: %w%s", e.jwks, err, why)}
 	}
 	for _, remote := range p.Remotes() {
 		remote.Source.Update(jwks.Record{Version: 1, Fetched: at.UnixMicro()}, set)

@@ -134,6 +134,15 @@ func exactly(n int) cobra.PositionalArgs {
 // atLeastOne wants arguments of that kind.
 func atLeastOne(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
+		input := 0
+		for _, arg := range args {
+			if arg == "-" {
+				input++
+			}
+		}
+		if input > 1 {
+			return usage{errors.New("- stands there twice, and there is one standard input")}
+		}
 		if len(args) == 0 {
 			return usage{errors.New("name at least one " + what)}
 		}
