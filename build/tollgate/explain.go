@@ -60,7 +60,14 @@ Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2
 			if err := e.check(); err != nil {
 				return err
 			}
-			return e.run(c)
+			err := e.run(c)
+			if u := (usage{}); err == nil || errors.Is(err, errRefused) || errors.As(err, &u) || e.format != "json" {
+				return err
+			}
+			// Who reads JSON is told in JSON, too.
+			return errors.Join(err, e.write(c, func(w io.Writer) error {
+				return printJSON(w, &report{Filter: e.filter, Steps: []step{}, Error: err.Error()})
+			}))
 		},
 	}
 	e.request.flags(c)
@@ -194,6 +201,7 @@ type report struct {
 	Steps   []step     `json:"steps"`
 	Verdict *said      `json:"verdict,omitempty"`
 	Answer  *clientGot `json:"answer,omitempty"`
+	Error   string     `json:"error,omitempty"` // nothing was decided
 
 	all bool // every rule that does not fit
 }

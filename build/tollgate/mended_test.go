@@ -4,6 +4,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -24,5 +25,22 @@ func TestRefusedKeySet(t *testing.T) {
 	_, progress := tollgate(t, exitFound, "explain", "--config", config, "--request", "GET https://a/", "--jwks", set)
 	if !strings.Contains(progress, `key 0, kid "odd"`) || !strings.HasPrefix(progress, "tollgate: "+set) {
 		t.Error(progress)
+	}
+}
+
+// JSON is JSON where nothing could be decided, too.
+func TestExplainMissing(t *testing.T) {
+	out, _ := tollgate(t, exitFound, "explain", "--config", t.TempDir()+"/missing", "--request", "GET https://a/", "--format", "json")
+	var said struct{ Error string }
+	if err := json.Unmarshal([]byte(out), &said); err != nil || !strings.Contains(said.Error, "no such file") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// Of one word, nobody is asked whether it was meant.
+func TestFilterOfAnotherSpelling(t *testing.T) {
+	out, _ := tollgate(t, exitFound, "check", write(t, "a.yaml", "filter: jwt_scope\nproviders: []\nrules: []\n"))
+	if !strings.Contains(out, "filter: want jwt-scope\n") {
+		t.Error(out)
 	}
 }
