@@ -158,6 +158,13 @@ func (m *Migrator) document(file string, n *yaml.Node) {
 	case "EnvoyExtensionPolicy": // is not migrated, and may take the place of what is made
 		m.extensionPolicy(s)
 	default:
+		for _, one := range []string{"RequestAuthentication", "AuthorizationPolicy", "SecurityPolicy", "EnvoyExtensionPolicy"} {
+			if kind == "" || strings.EqualFold(kind, one) {
+				m.failed = true
+				s.report(value{node: n, path: "kind"}, advice.Error, "want RequestAuthentication, AuthorizationPolicy or SecurityPolicy, as they are spelled: no configuration is written, for nobody knows what this would refuse")
+				return
+			}
+		}
 		s.report(value{node: n}, advice.Note, "is none of RequestAuthentication, AuthorizationPolicy and SecurityPolicy, and was not looked at")
 	}
 }

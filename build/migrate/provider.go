@@ -346,8 +346,13 @@ func (p *plan) places(one issuer) *yaml.Node {
 		names []value
 	}{{"cookie", one.cookies}, {"query", parameters}} {
 		for _, v := range places.names {
-			if !isParameter(v.text) {
-				one.from.report(v, advice.Error, "has characters besides letters, digits, - and _: tokens there are not seen, and every request without a token is refused")
+			// A cookie may have any name that RFC 6265 gives it.
+			fits, want := isParameter, "has characters besides letters, digits, - and _"
+			if places.kind == "cookie" {
+				fits, want = isToken, "is no name of a cookie"
+			}
+			if !fits(v.text) {
+				one.from.report(v, advice.Error, want+": tokens there are not seen, and every request without a token is refused")
 				p.needToken = true
 				continue
 			}

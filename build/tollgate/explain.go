@@ -61,7 +61,14 @@ Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2
 			if err := e.check(); err != nil {
 				return err
 			}
-			return e.run(c)
+			err := e.run(c)
+			if u := (usage{}); err == nil || errors.Is(err, errRefused) || errors.As(err, &u) || e.format != "json" {
+				return err
+			}
+			// Who reads JSON is told in JSON, too.
+			return errors.Join(err, e.write(c, func(w io.Writer) error {
+				return printJSON(w, &report{Filter: e.filter, Steps: []step{}, Error: err.Error()})
+			}))
 		},
 	}
 	e.request.flags(c)
@@ -88,6 +95,8 @@ func (e *explanation) read(c *cobra.Command) (advice.Found, error) {
 		return none, usage{errors.New("--config is required: a filter's configuration")}
 	case e.filter != "" && !slices.Contains(filters.Names(), e.filter):
 		return none, usage{fmt.Errorf("--filter %q: want one of %s", e.filter, strings.Join(filters.Names(), ", "))}
+	case e.token != "" && e.tokenFile != "":
+		return none, usage{errors.New("--token and --token-file: there is one token")}
 	case e.config == "-" && e.tokenFile == "-":
 		return none, usage{errors.New("--config and --token-file: standard input is one of them")}
 	}
@@ -172,6 +181,9 @@ func (e *explanation) run(c *cobra.Command) error {
 	default:
 		err = fmt.Errorf("nobody explains %s yet", found.Filter)
 	}
+	if keys := (ofKeys{}); errors.As(err, &keys) {
+		return keys
+	}
 	if err != nil && !errors.Is(err, errRefused) {
 		return fmt.Errorf("%s:\n%w", e.config, err)
 	}
@@ -181,6 +193,9 @@ func (e *explanation) run(c *cobra.Command) error {
 	return err
 }
 
+// ofKeys is an error of the key set, not of the configuration.
+type ofKeys struct{ error }
+
 var errRefused = errors.New("refused")
 
 // report is what is printed.
@@ -189,6 +204,7 @@ type report struct {
 	Steps   []step     `json:"steps"`
 	Verdict *said      `json:"verdict,omitempty"`
 	Answer  *clientGot `json:"answer,omitempty"`
+	Error   string     `json:"error,omitempty"` // nothing was decided
 
 	all bool // every rule that does not fit
 }
@@ -371,13 +387,16 @@ func (e *explanation) fetched(out *report, p *scope.Policy, at time.Time) error 
 		return err
 	}
 	set, passed, err := jwks.ReadDocument(string(text))
+	why := ""
 	for _, f := range passed {
 		if f.Index >= 0 {
-			out.line("key set", fmt.Sprintf("key %d, kid %q, is passed over: %v", f.Index, f.KID, f.Err))
+			one := fmt.Sprintf("key %d, kid %q, is passed over: %v", f.Index, f.KID, f.Err)
+			out.line("key set", one)
+			why += "\n" + one
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: the filter refuses this key set: %w", e.jwks, err)
+		return ofKeys{fmt.Errorf("%s: the filter refuses this key set: %w%s", e.jwks, err, why)}
 	}
 	for _, remote := range p.Remotes() {
 		remote.Source.Update(jwks.Record{Version: 1, Fetched: at.UnixMicro()}, set)

@@ -14,20 +14,48 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr) }()
+	select {
+	case code := <-ended:
+		os.Exit(code)
+	case s := <-signals:
+		signal.Reset() // a second one ends it at once
+		cancel()
+		// What it has started is stopped by that. What reads standard input or a FIFO does not hear of it.
+		select {
+		case <-ended:
+		case <-time.After(grace):
+		}
+		os.Exit(exitSignal + number(s))
+	}
+}
+
+// grace is how long a command may take to stop what it has started.
+const grace = 500 * time.Millisecond
+
+func number(s os.Signal) int {
+	if n, ok := s.(syscall.Signal); ok {
+		return int(n)
+	}
+	return 0
 }
 
 // The exit codes.
 const (
 	exitFound = 1 // something is wrong with what was looked at, or could not be done
 	exitUsage = 2 // the command line is none
+
+	exitSignal = 128 // and the number of the signal, as shells have it
 )
 
 // usage is an error of the command line.
@@ -106,6 +134,15 @@ func exactly(n int) cobra.PositionalArgs {
 // atLeastOne wants arguments of that kind.
 func atLeastOne(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
+		input := 0
+		for _, arg := range args {
+			if arg == "-" {
+				input++
+			}
+		}
+		if input > 1 {
+			return usage{errors.New("- stands there twice, and there is one standard input")}
+		}
 		if len(args) == 0 {
 			return usage{errors.New("name at least one " + what)}
 		}

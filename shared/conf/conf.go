@@ -247,7 +247,11 @@ func (n Node) Enum(words ...string) string {
 			return w
 		}
 	}
-	n.Fault("want " + either(words) + suggestion(n.v.Str, words))
+	meant := ""
+	if len(words) > 1 { // of one, the reader knows already
+		meant = suggestion(n.v.Str, words)
+	}
+	n.Fault("want " + either(words) + meant)
 	return words[0]
 }
 
