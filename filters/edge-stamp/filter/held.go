@@ -109,7 +109,7 @@ func (s *state) expect(stream uint32, h *held) {
 	if len(s.bodies) >= 2*wait.MaxHeld { // half of them have ended
 		s.bodies = slices.DeleteFunc(s.bodies, func(stream uint32) bool { return !s.held[stream].awaitsBody() })
 	}
-	h.deadline = guest.Now().Add(wait.Patience(s.policy.BodyTimeout(), len(s.held)))
+	h.deadline = guest.Now().Add(s.policy.BodyTimeout())
 	s.bodies = append(s.bodies, stream)
 	s.host.Pace().AtLeast(wait.Busy)
 }
@@ -161,8 +161,8 @@ func (s *state) expire(now time.Time, turn *wait.Turn) (next uint32) {
 		h := s.held[stream]
 		switch {
 		case !h.awaitsBody():
-		case now.Before(h.deadline):
-			return wait.Busy
+		case now.Before(h.deadline.Add(-wait.Lead(s.policy.BodyTimeout(), len(s.bodies)-1))):
+			return wait.Busy // the others have no earlier deadline
 		case !turn.Next():
 			return wait.AtOnce
 		default:

@@ -74,7 +74,7 @@ func (k *Keys) Wait(stream uint32, remote *jwks.Remote, headers [][2]string, now
 		return false
 	}
 	k.pace.AtLeast(Busy)
-	deadline := now.Add(Patience(remote.Timeout, len(k.waiters)))
+	deadline := now.Add(remote.Timeout - Lead(remote.Timeout, len(k.waiters)))
 	k.waiters = append(k.waiters, waiter{stream, remote, remote.Source.Version(), now, deadline})
 	return true
 }
