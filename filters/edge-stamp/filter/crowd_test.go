@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
@@ -51,11 +52,17 @@ func TestCrowdOfBodies(t *testing.T) {
 			w.want("whose body is there", waiting[1], "ok")
 			waiting = append(waiting[2:], last)
 
-			w.clock = w.clock.Add(1700 * time.Millisecond)
+			// The longer the queue is, the sooner its head is given up, and not before.
+			lead := wait.Lead(2*time.Second, len(waiting)-1)
+			w.clock = w.clock.Add(2*time.Second - lead - time.Millisecond)
 			worker.Tick()
 			w.want("before its time is up", waiting[0], "waits")
-			w.clock = w.clock.Add(300 * time.Millisecond)
-			for turns := 1; ; turns++ {
+			w.clock = w.clock.Add(time.Millisecond)
+			worker.Tick()
+			w.want("before the others'", waiting[0], "body_timeout")
+			w.want("after it", waiting[len(waiting)-1], "waits")
+			w.clock = w.clock.Add(lead)
+			for turns := 2; ; turns++ {
 				worker.Tick()
 				w.clock = w.clock.Add(time.Duration(worker.TickPeriods()[0]) * time.Millisecond)
 				answered := 0
