@@ -72,7 +72,7 @@ func (s shape) run(t *testing.T, c crowd) {
 	if c.begin != nil {
 		c.begin(e)
 	}
-	control := s.control(t, e)
+	control := s.control(t, e, 1)
 	stop, bystanders := bystand(t, e, s.workers)
 	before := e.Counter("http.main.downstream_rq_total")
 	got := harness.Crowd{Address: e.Main(), HTTP2: s.http2, Connections: s.connections, Requests: size / s.connections, Headers: c.headers, Open: c.open, Abandon: c.want == 0, Sent: func() {
@@ -94,7 +94,10 @@ func (s shape) run(t *testing.T, c crowd) {
 	}
 	stop()
 	worst, sent := bystanders()
-	longest := longest(t, e, "/")
+	if c.want != 0 && !c.own { // the machine may have become slower meanwhile
+		control = max(control, s.control(t, e, 2))
+	}
+	longest := longest(t, e, "/", 1)
 	statuses := map[int]int{}
 	for _, a := range got {
 		statuses[a.Status]++
@@ -115,8 +118,8 @@ func (s shape) run(t *testing.T, c crowd) {
 	t.Logf("measured: the longest of %d answers took %v; the slowest of %d bystanders %v; the longest of a crowd that waits for nothing %v", size, longest.Round(time.Millisecond), sent, worst.Round(time.Millisecond), control)
 }
 
-// control is the longest that a request of such a crowd takes that waits for nothing.
-func (s shape) control(t *testing.T, e *harness.Envoy) time.Duration {
+// control is the longest that a request of such a crowd takes that waits for nothing, the nth that is sent.
+func (s shape) control(t *testing.T, e *harness.Envoy, n int) time.Duration {
 	t.Helper()
 	headers := func(int) [][2]string { return harness.Pseudo("GET", "/control") }
 	for _, a := range (harness.Crowd{Address: e.Main(), HTTP2: s.http2, Connections: s.connections, Requests: size / s.connections, Headers: headers}).Run(t) {
@@ -124,15 +127,16 @@ func (s shape) control(t *testing.T, e *harness.Envoy) time.Duration {
 			t.Fatalf("a request that waits for nothing got %d", a.Status)
 		}
 	}
-	return longest(t, e, "/control")
+	return longest(t, e, "/control", n)
 }
 
-// longest is the longest that a request of a crowd was in the proxy, by its access log: the time that the requests take to get there is not the filter's.
-func longest(t *testing.T, e *harness.Envoy, path string) (longest time.Duration) {
+// longest is the longest that a request of the nth crowd on a path was in the proxy, by its access log: the time that the
+// requests take to get there is not the filter's.
+func longest(t *testing.T, e *harness.Envoy, path string, n int) (longest time.Duration) {
 	t.Helper()
 	line := regexp.MustCompile(`"crowd":"` + path + `","took":(\d+)`)
 	var lines [][]string
-	if err := e.Await(func() bool { lines = line.FindAllStringSubmatch(e.Log(), -1); return len(lines) >= size }, 10*time.Second); err != nil {
+	if err := e.Await(func() bool { lines = line.FindAllStringSubmatch(e.Log(), -1); return len(lines) >= n*size }, 10*time.Second); err != nil {
 		t.Fatalf("the access log has %d requests of the crowd: %v", len(lines), err)
 	}
 	for _, l := range lines[len(lines)-size:] {
