@@ -14,7 +14,7 @@ export GOTOOLCHAIN ?= auto
 # tollgate carries all filters, and is none.
 FILTERS := $(filter-out tollgate,$(patsubst filters/%/main.go,%,$(wildcard filters/*/main.go)))
 MODULES := $(FILTERS:%=build/out/%.wasm) build/out/tollgate.wasm
-SOURCES := go.mod go.sum $(wildcard filters/*/default.pgo) $(shell find filters shared build/pretty -name '*.go' -not -name '*_test.go' 2>/dev/null)
+SOURCES := go.mod go.sum $(wildcard filters/*/default.pgo) $(shell find filters shared build/tools/pretty -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
 # What makes the bytes of a module: no paths, no VCS stamp, no symbol table, no build id, and nothing of the settings of whoever compiles it, in the environment or by go env -w, but for where modules come from.
 GO_SETTINGS = $(foreach name,GOPROXY GOSUMDB GOPRIVATE GONOPROXY GONOSUMDB GOINSECURE GOMODCACHE GOCACHE,$(name)="$$(go env $(name))")
@@ -59,7 +59,7 @@ schemas: tools-go ## Write the JSON Schemas of the configurations (filters/*/sch
 
 .PHONY: demo
 demo: build ## Run jwt-scope in a real Envoy and print requests to try (CHECK=1 tries them itself)
-	@go run ./build/demo $(if $(CHECK),-check)
+	@go run ./build/tools/demo $(if $(CHECK),-check)
 
 # The local loop: envoy/README.md. Variables that are given to make (EDGE_PORT=8000) reach docker-compose.yaml.
 export COMPOSE_PROFILES ?= $(PROFILES)
@@ -136,21 +136,21 @@ istio: tools-go $(ISTIO)/istiod $(ISTIO)/pilot-agent $(ISTIO)/istioctl ## Compil
 test-istio: build istio ## Run the filters in a real Istio: images, WasmPlugins, two meshes (Linux, root or user namespaces)
 	cd e2e/istio && go vet $(ISTIO_FLAGS) ./... && go test $(ISTIO_FLAGS) -count=1 -timeout 30m -v $(TESTFLAGS) ./...
 
-build/out/hostsign.wasm: $(SOURCES) $(wildcard build/bench/hostsign/*.go) Makefile
+build/out/hostsign.wasm: $(SOURCES) $(wildcard build/tools/bench/hostsign/*.go) Makefile
 	@mkdir -p build/out
-	@$(WASM_BUILD) -o $@ ./build/bench/hostsign
+	@$(WASM_BUILD) -o $@ ./build/tools/bench/hostsign
 
-build/out/empty.wasm: $(wildcard build/bench/empty/*.go) Makefile
+build/out/empty.wasm: $(wildcard build/tools/bench/empty/*.go) Makefile
 	@mkdir -p build/out
-	@$(WASM_BUILD) -o $@ ./build/bench/empty
+	@$(WASM_BUILD) -o $@ ./build/tools/bench/empty
 
 .PHONY: bench
 bench: build build/out/hostsign.wasm build/out/empty.wasm ## Measure CPU per request beside Envoy's native filters (ARGS="-rounds 3")
-	@go run ./build/bench $(ARGS)
+	@go run ./build/tools/bench $(ARGS)
 
 .PHONY: bench-chain
 bench-chain: build build/out/hostsign.wasm build/out/empty.wasm ## Measure two proxies that verify each by itself beside one that stamps what the next trusts, with a plot
-	@go run ./build/bench -chain $(ARGS)
+	@go run ./build/tools/bench -chain $(ARGS)
 
 DURATION ?= 10m
 STAMPS ?= 1000000
@@ -162,7 +162,7 @@ soak: build ## Load the filters, jwt-scope for DURATION (default 10m), edge-stam
 FUZZTIME ?= 30s
 .PHONY: fuzz
 fuzz: tools-go ## Fuzz every parser for FUZZTIME each (default 30s)
-	@go run ./build/fuzz -time $(FUZZTIME)
+	@go run ./build/tools/fuzz -time $(FUZZTIME)
 
 .PHONY: check
 check: tools-go ## Check form: gofmt, vet, staticcheck, go.mod, licence headers

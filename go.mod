@@ -25,13 +25,13 @@ require (
 	github.com/google/go-containerregistry v0.22.1
 	// Grafana's own types of dashboards and panels, without dependencies: a key or value that Grafana would not take is found without a Grafana.
 	github.com/grafana/grafana-foundation-sdk/go v0.0.12
-	// Holds configurations against the JSON Schemas that build/schema makes: a validator that is not ours.
+	// Holds configurations against the JSON Schemas that build/tollgate/schema makes: a validator that is not ours.
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	// The command line of build/tollgate: help, completion, flags.
 	github.com/spf13/cobra v1.10.2
 	// Runs the compiled modules, byte for byte what ships, under `go test`.
 	github.com/tetratelabs/wazero v1.12.0
-	// Reads YAML with the lines that things stand on, for what build/advice finds. sigs.k8s.io/yaml reads as Kubernetes does, without them.
+	// Reads YAML with the lines that things stand on, for what build/tollgate/check finds. sigs.k8s.io/yaml reads as Kubernetes does, without them.
 	go.yaml.in/yaml/v3 v3.0.4
 	// Speaks raw HTTP/2 frames: requests that no well-behaved client would send.
 	golang.org/x/net v0.58.0
@@ -60,5 +60,5 @@ require (
 	gotest.tools/v3 v3.5.2 // indirect
 )
 
-// Kept out of the guest: see the package comment in build/pretty.
-replace github.com/tidwall/pretty => ./build/pretty
+// Kept out of the guest: see the package comment in build/tools/pretty.
+replace github.com/tidwall/pretty => ./build/tools/pretty

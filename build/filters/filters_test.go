@@ -12,9 +12,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/build/filters"
-	"github.com/tollgate-wasm/tollgate/build/schema"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/schema"
+	"github.com/tollgate-wasm/tollgate/e2e/checkout"
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 

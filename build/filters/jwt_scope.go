@@ -8,7 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/tollgate-wasm/tollgate/build/yamlnode"
+	"github.com/tollgate-wasm/tollgate/build/filters/yamlnode"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 )
 

@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/loop/made"
-	"github.com/tollgate-wasm/tollgate/build/process"
+	"github.com/tollgate-wasm/tollgate/build/loop/mounts"
+	"github.com/tollgate-wasm/tollgate/build/tools/process"
 )
 
 // changes brings other rules and another module to the running proxies, while try goes on.
@@ -126,8 +126,8 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 	for n := 1; n <= 3 && slowest > liveLimit; n++ {
 		changed := fmt.Sprintf("Changed-%d", n)
 		before := map[string]string{}
-		for _, f := range made.Filters {
-			if before[f.String()], err = l.made.Version(f); err != nil {
+		for _, f := range mounts.Filters {
+			if before[f.String()], err = l.mounts.Version(f); err != nil {
 				return err
 			}
 		}
@@ -136,7 +136,7 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 			return err
 		}
 		slowest = 0
-		for _, f := range made.Filters {
+		for _, f := range mounts.Filters {
 			if f.Name != "jwt-scope" {
 				continue
 			}
@@ -162,11 +162,11 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 }
 
 // exchanged waits until a filter is published in another version than before, and then until its proxy has that.
-func (l *loop) exchanged(ctx context.Context, f made.Filter, before string) (published time.Time, took time.Duration, err error) {
+func (l *loop) exchanged(ctx context.Context, f mounts.Filter, before string) (published time.Time, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute) // of which the compiler may take most
 	defer cancel()
 	if err := l.await(ctx, "the new module of "+f.String()+" is published", func() bool {
-		v, err := l.made.Version(f)
+		v, err := l.mounts.Version(f)
 		return err == nil && v != before
 	}); err != nil {
 		return published, 0, err

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/process"
+	"github.com/tollgate-wasm/tollgate/build/tools/process"
 )
 
 // compose is a way to run docker compose.

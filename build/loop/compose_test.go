@@ -17,17 +17,17 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/tollgate-wasm/tollgate/build/backends"
-	"github.com/tollgate-wasm/tollgate/build/checkout"
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
-	"github.com/tollgate-wasm/tollgate/build/loop/made"
+	"github.com/tollgate-wasm/tollgate/build/loop/backends"
+	"github.com/tollgate-wasm/tollgate/build/loop/mounts"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
+	"github.com/tollgate-wasm/tollgate/e2e/checkout"
 )
 
 // prepared is a folder with all that is made.
-func prepared(t *testing.T) (dir string, f *made.Folder) {
+func prepared(t *testing.T) (dir string, f *mounts.Folder) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "compose")
-	f = made.New(checkout.Root(t), dir)
+	f = mounts.New(checkout.Root(t), dir)
 	if err := f.Prepare(); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestHealthChecks(t *testing.T) {
 	for name, s := range services(t) {
 		check := s.Healthcheck
 		ofImage := name == "redis" && slices.Equal(check.Test, []string{"CMD", "redis-cli", "ping"})
-		probe := len(check.Test) == 3 && check.Test[0] == "CMD" && check.Test[1] == "/etc/tollgate/bin/probe" && strings.HasPrefix(check.Test[2], "http://127.0.0.1:") && slices.ContainsFunc(s.Volumes, func(v string) bool { return strings.HasSuffix(v, "/bin:/etc/tollgate/bin:ro") })
+		probe := len(check.Test) == 3 && check.Test[0] == "CMD" && check.Test[1] == "/etc/tollgate/bin/healthcheck" && strings.HasPrefix(check.Test[2], "http://127.0.0.1:") && slices.ContainsFunc(s.Volumes, func(v string) bool { return strings.HasSuffix(v, "/bin:/etc/tollgate/bin:ro") })
 		if !ofImage && !probe || check.Interval == "" || check.Timeout == "" || check.Retries < 100 {
 			t.Errorf("%s: %+v", name, check)
 		}
@@ -241,7 +241,7 @@ func TestEnvoyValidates(t *testing.T) {
 			}
 			discovered[m[1]] = true
 		}
-		for _, filter := range made.Filters {
+		for _, filter := range mounts.Filters {
 			if filter.Proxy == proxy && !discovered[filter.Name] {
 				t.Errorf("%s discovers %v, and not %s", proxy, discovered, filter.Name)
 			}
@@ -251,7 +251,7 @@ func TestEnvoyValidates(t *testing.T) {
 
 // What is in git for the loop has no secret: keys are made, passwords are made, and what is made is not in git.
 func TestNoSecrets(t *testing.T) {
-	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "envoy", "build/loop", "build/engine")
+	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "envoy", "build/loop", "build/loop/docker")
 	list.Dir = checkout.Root(t)
 	out, err := list.Output()
 	if err != nil || len(out) == 0 {

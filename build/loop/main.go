@@ -19,8 +19,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
-	"github.com/tollgate-wasm/tollgate/build/loop/made"
+	"github.com/tollgate-wasm/tollgate/build/loop/mounts"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
 const usage = `usage: loop COMMAND
@@ -54,11 +54,11 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	l := &loop{root: root, made: made.New(root, filepath.Join(root, "build", "out", "compose")), ports: portsOf(os.Getenv), profiles: strings.Split(os.Getenv("COMPOSE_PROFILES"), ",")}
+	l := &loop{root: root, mounts: mounts.New(root, filepath.Join(root, "build", "out", "compose")), ports: portsOf(os.Getenv), profiles: strings.Split(os.Getenv("COMPOSE_PROFILES"), ",")}
 	f := flag.NewFlagSet(args[0], flag.ExitOnError)
 	switch args[0] {
 	case "prepare":
-		return l.made.Prepare()
+		return l.mounts.Prepare()
 	case "up", "down", "logs":
 		if l.compose, err = usersCompose(ctx, root); err != nil {
 			return err
@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 			return l.up(ctx)
 		case "down":
 			// It wants the files that it mounts, even to end.
-			if err := l.made.Prepare(); err != nil {
+			if err := l.mounts.Prepare(); err != nil {
 				return err
 			}
 			return l.compose.run(ctx, os.Stdout, "down", "--volumes", "--remove-orphans")
@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string) error {
 		if err := f.Parse(args[1:]); err != nil {
 			return err
 		}
-		key, err := l.made.TokenKey()
+		key, err := l.mounts.TokenKey()
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func run(ctx context.Context, args []string) error {
 // loop is the services of envoy/docker-compose.yaml, and what is made for them.
 type loop struct {
 	root    string
-	made    *made.Folder
+	mounts  *mounts.Folder
 	compose *compose
 	ports   ports
 	// profiles are those that make up was asked for.
@@ -154,7 +154,7 @@ func (l *loop) up(ctx context.Context) error {
 	if err := readable(filepath.Join(l.root, "envoy")); err != nil {
 		return err
 	}
-	if err := l.made.Prepare(); err != nil {
+	if err := l.mounts.Prepare(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, upTimeout)
@@ -181,7 +181,7 @@ func (l *loop) up(ctx context.Context) error {
 
 // works waits until the edge has found the mesh and has the keys of all tokens, and the mesh those of the stamps: each proxy is ready by itself before.
 func (l *loop) works(ctx context.Context) error {
-	key, err := l.made.TokenKey()
+	key, err := l.mounts.TokenKey()
 	if err != nil {
 		return err
 	}

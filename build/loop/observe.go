@@ -16,8 +16,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/tollgate-wasm/tollgate/build/mint"
-	"github.com/tollgate-wasm/tollgate/build/observe"
+	"github.com/tollgate-wasm/tollgate/build/loop/observe"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 )
 
 // observed holds every query of the dashboards and every rule against the Prometheus of the loop, which has what try has done: each must find something there. Then it takes the rate-limit service away, and sees the alert of that.
@@ -28,7 +28,7 @@ func (l *loop) observed(ctx context.Context, step func(string, ...any)) error {
 	if err := l.try(ctx, io.Discard); err != nil {
 		return err
 	}
-	tokens, err := l.made.TokenKey()
+	tokens, err := l.mounts.TokenKey()
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (l *loop) loadedRules(ctx context.Context) (list []loadedRule, err error) {
 	return list, nil
 }
 
-// limiterDown stops the rate-limit service, sees Prometheus raise the alert while requests go on, and brings the service back. What comes after two minutes of that is promtool's to test (build/observe).
+// limiterDown stops the rate-limit service, sees Prometheus raise the alert while requests go on, and brings the service back. What comes after two minutes of that is promtool's to test (build/loop/observe).
 func (l *loop) limiterDown(ctx context.Context, step func(string, ...any), token string) error {
 	const name = "TollgateLimiterDown"
 	if err := l.alert(ctx, name, "inactive"); err != nil {

@@ -26,8 +26,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/backends"
-	"github.com/tollgate-wasm/tollgate/build/browser"
+	"github.com/tollgate-wasm/tollgate/build/loop/backends"
+	"github.com/tollgate-wasm/tollgate/build/loop/browser"
 	"github.com/tollgate-wasm/tollgate/build/loop/report"
 )
 
@@ -159,11 +159,11 @@ func (l *loop) reportOf(ctx context.Context) (*report.Report, error) {
 
 // sample sends the requests, one after the other, each over a connection that is there already, as most are.
 func (l *loop) sample(ctx context.Context) ([]report.Sent, error) {
-	key, err := l.made.TokenKey()
+	key, err := l.mounts.TokenKey()
 	if err != nil {
 		return nil, err
 	}
-	ofEdge, err := l.made.Client("edge")
+	ofEdge, err := l.mounts.Client("edge")
 	if err != nil {
 		return nil, fmt.Errorf("%w; is it up (make up)?", err)
 	}
@@ -339,7 +339,7 @@ func (l *loop) facts(ctx context.Context, sent int, took time.Duration) ([]repor
 		}
 	}
 	for _, file := range slices.Sorted(maps.Keys(modules)) {
-		b, err := l.made.Module(file)
+		b, err := l.mounts.Module(file)
 		if err != nil {
 			return nil, fmt.Errorf("a module that a proxy runs: %w; run: make watch, or make down and make up", err)
 		}

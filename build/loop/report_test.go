@@ -16,8 +16,8 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/build/loop/report"
+	"github.com/tollgate-wasm/tollgate/e2e/checkout"
 )
 
 // What the report takes the proxies' logs to tell is what their configurations have them note: the filters in this order, a stopwatch around each, two at the edge's beginning, and all of them the same.

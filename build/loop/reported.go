@@ -17,9 +17,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/backends"
-	"github.com/tollgate-wasm/tollgate/build/browser"
 	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/build/loop/backends"
+	"github.com/tollgate-wasm/tollgate/build/loop/browser"
 	"github.com/tollgate-wasm/tollgate/build/loop/report"
 )
 

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/process"
+	"github.com/tollgate-wasm/tollgate/build/tools/process"
 )
 
 // target is one of the Makefile's, to be run as people run it.
@@ -67,7 +67,7 @@ func (l *loop) scenario(ctx context.Context, step func(string, ...any), running 
 	}()
 	every := *l.compose
 	every.env = append(slices.Clip(every.env), "COMPOSE_PROFILES="+strings.Join(profiles, ","))
-	if err := l.made.Prepare(); err != nil {
+	if err := l.mounts.Prepare(); err != nil {
 		return err
 	}
 	var text strings.Builder
@@ -197,7 +197,7 @@ func (l *loop) measured(ctx context.Context) error {
 func (l *loop) traced(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	key, err := l.made.TokenKey()
+	key, err := l.mounts.TokenKey()
 	if err != nil {
 		return err
 	}

@@ -16,10 +16,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/engine"
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
-	"github.com/tollgate-wasm/tollgate/build/loop/made"
-	"github.com/tollgate-wasm/tollgate/build/process"
+	"github.com/tollgate-wasm/tollgate/build/loop/docker"
+	"github.com/tollgate-wasm/tollgate/build/loop/mounts"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/tools/process"
 )
 
 // testTimeout is for all of it, but for fetching and building programs the first time.
@@ -59,7 +59,7 @@ func test(ctx context.Context, root string) (err error) {
 	if err := copyCheckout(root, dir); err != nil {
 		return err
 	}
-	l := &loop{root: dir, made: made.New(dir, filepath.Join(dir, "build", "out", "compose")), ports: free}
+	l := &loop{root: dir, mounts: mounts.New(dir, filepath.Join(dir, "build", "out", "compose")), ports: free}
 	variables := []string{"COMPOSE_PROJECT_NAME=" + filepath.Base(dir), "TOLLGATE_CACHE=" + cache}
 	for name, port := range free {
 		variables = append(variables, name+"="+port)
@@ -74,8 +74,8 @@ func test(ctx context.Context, root string) (err error) {
 		l.compose = c
 	case errors.Is(err, errNoDocker):
 		step("%v", err)
-		e, problem := engine.Start(os.Stdout)
-		if errors.Is(problem, engine.ErrNotHere) {
+		e, problem := docker.Start(os.Stdout)
+		if errors.Is(problem, docker.ErrNotHere) {
 			return notRun(os.Stderr, "make test-compose", problem)
 		}
 		if problem != nil {

@@ -23,7 +23,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 )
 
 // What the configurations in envoy/ say; a test reads them there.
@@ -151,23 +151,23 @@ type tried struct {
 }
 
 func (l *loop) rows() ([]tried, error) {
-	tokens, err := l.made.TokenKey()
+	tokens, err := l.mounts.TokenKey()
 	if err != nil {
 		return nil, err
 	}
-	stamps, err := l.made.StampKey()
+	stamps, err := l.mounts.StampKey()
 	if err != nil {
 		return nil, err
 	}
-	ofEdge, err := l.made.Client("edge")
+	ofEdge, err := l.mounts.Client("edge")
 	if err != nil {
 		return nil, fmt.Errorf("%w; is it up (make up)?", err)
 	}
-	ofMesh, err := l.made.Client("mesh")
+	ofMesh, err := l.mounts.Client("mesh")
 	if err != nil {
 		return nil, err
 	}
-	stranger, err := l.made.Client("")
+	stranger, err := l.mounts.Client("")
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +289,7 @@ func limited(ctx context.Context, address, token string) (string, error) {
 
 // keycloakToken is one of the realm "shop" for the client's own credentials (RFC 6749 §4.4).
 func (l *loop) keycloakToken(ctx context.Context) (string, error) {
-	secret, err := l.made.ClientSecret()
+	secret, err := l.mounts.ClientSecret()
 	if err != nil {
 		return "", err
 	}

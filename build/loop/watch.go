@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/build/filters"
-	"github.com/tollgate-wasm/tollgate/build/loop/made"
+	"github.com/tollgate-wasm/tollgate/build/loop/mounts"
 )
 
 const (
@@ -53,7 +53,7 @@ func (l *loop) watch(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	inputs := statesOf(l.made.Inputs())
+	inputs := statesOf(l.mounts.Inputs())
 	if err := l.publish(ctx, w); err != nil {
 		fmt.Fprintf(w, "%s  nothing is changed: %v\n", clock(), err)
 	}
@@ -72,7 +72,7 @@ func (l *loop) watch(ctx context.Context, w io.Writer) error {
 			sources = now
 			l.compile(ctx, w, modules)
 		}
-		if files := statesOf(l.made.Inputs()); !same(files, inputs) {
+		if files := statesOf(l.mounts.Inputs()); !same(files, inputs) {
 			inputs = files
 			if err := l.publish(ctx, w); err != nil {
 				fmt.Fprintf(w, "%s  nothing is changed: %v\n", clock(), err)
@@ -105,7 +105,7 @@ func same(a, b map[string]state) bool {
 
 // publish hands changes to the proxies, one after another, and tells when each has its own.
 func (l *loop) publish(ctx context.Context, w io.Writer) error {
-	return l.made.Publish(func(f made.Filter) {
+	return l.mounts.Publish(func(f mounts.Filter) {
 		began := time.Now()
 		limited, cancel := context.WithTimeout(ctx, liveTimeout)
 		defer cancel()
@@ -120,8 +120,8 @@ func (l *loop) publish(ctx context.Context, w io.Writer) error {
 }
 
 // live waits until a proxy has a filter as it was published last.
-func (l *loop) live(ctx context.Context, f made.Filter) error {
-	version, err := l.made.Version(f)
+func (l *loop) live(ctx context.Context, f mounts.Filter) error {
+	version, err := l.mounts.Version(f)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (l *loop) live(ctx context.Context, f made.Filter) error {
 // sources are what the modules are compiled of (the Makefile's SOURCES).
 func (l *loop) sources() (map[string]state, error) {
 	var files []string
-	for _, dir := range []string{"filters", "shared", "build/pretty"} {
+	for _, dir := range []string{"filters", "shared", "build/tools/pretty"} {
 		err := filepath.WalkDir(filepath.Join(l.root, dir), func(path string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // an editor's file that has just gone

@@ -11,9 +11,9 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/tollgate-wasm/tollgate/build/checkout"
 	"github.com/tollgate-wasm/tollgate/build/filters"
-	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
+	"github.com/tollgate-wasm/tollgate/e2e/checkout"
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 )
@@ -56,7 +56,7 @@ func TestSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"filters/jwt-scope/main.go", "filters/jwt-scope/default.pgo", "shared/jose/hmac.go", "build/pretty/pretty.go", "go.mod"} {
+	for _, want := range []string{"filters/jwt-scope/main.go", "filters/jwt-scope/default.pgo", "shared/jose/hmac.go", "build/tools/pretty/pretty.go", "go.mod"} {
 		if files[want] == (state{}) {
 			t.Errorf("%s is not watched", want)
 		}

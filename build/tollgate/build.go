@@ -16,8 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
 func buildCommand() *cobra.Command {

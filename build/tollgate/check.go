@@ -15,13 +15,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 )
 
 func checkCommand() *cobra.Command {
 	var to result
-	checker := &advice.Checker{}
+	checker := &check.Checker{}
 	c := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Find what is wrong with configurations before they are applied",
@@ -63,7 +63,7 @@ Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line
 }
 
 // look has a file, or all of a folder, looked at. What cannot be read keeps nothing else from it.
-func look(c *cobra.Command, checker *advice.Checker, name string) {
+func look(c *cobra.Command, checker *check.Checker, name string) {
 	if info, err := os.Stat(name); err != nil || !info.IsDir() || name == "-" {
 		text, err := content(c, name)
 		if err != nil {
@@ -112,10 +112,10 @@ func content(c *cobra.Command, name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-func printFindings(w io.Writer, list []advice.Finding, format string) error {
+func printFindings(w io.Writer, list []check.Finding, format string) error {
 	switch format {
 	case "json":
-		return printJSON(w, append([]advice.Finding{}, list...))
+		return printJSON(w, append([]check.Finding{}, list...))
 	case "sarif":
 		return printJSON(w, sarif(list))
 	}
@@ -128,16 +128,16 @@ func printFindings(w io.Writer, list []advice.Finding, format string) error {
 }
 
 // judge counts what was found, and of how much.
-func judge(c *cobra.Command, checker *advice.Checker, list []advice.Finding) error {
-	count := map[advice.Severity]int{}
+func judge(c *cobra.Command, checker *check.Checker, list []check.Finding) error {
+	count := map[check.Severity]int{}
 	for _, f := range list {
 		count[f.Severity]++
 	}
 	looked, passed := checker.Counts()
 	of := fmt.Sprintf("%d looked at, %d passed over", looked, passed)
-	if n := count[advice.Error]; n > 0 {
-		return fmt.Errorf("%d errors, %d warnings; %s", n, count[advice.Warning], of)
+	if n := count[check.Error]; n > 0 {
+		return fmt.Errorf("%d errors, %d warnings; %s", n, count[check.Warning], of)
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "no errors, %d warnings; %s\n", count[advice.Warning], of)
+	fmt.Fprintf(c.ErrOrStderr(), "no errors, %d warnings; %s\n", count[check.Warning], of)
 	return nil
 }

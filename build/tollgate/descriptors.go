@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
-	"github.com/tollgate-wasm/tollgate/build/descriptors"
-	"github.com/tollgate-wasm/tollgate/build/yamlnode"
+	"github.com/tollgate-wasm/tollgate/build/filters/yamlnode"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/descriptors"
 )
 
 func descriptorsCommand() *cobra.Command {
@@ -43,7 +43,7 @@ The service counts in windows of a second, a minute, an hour or a day: what is c
 
 // pluginConfig is the configuration in a WasmPlugin or a TrafficExtension, and what was given where that is neither.
 func pluginConfig(text []byte) ([]byte, error) {
-	documents, err := advice.Documents(text)
+	documents, err := check.Documents(text)
 	if err != nil || len(documents) == 0 {
 		return text, err
 	}
@@ -59,5 +59,5 @@ func pluginConfig(text []byte) ([]byte, error) {
 	if config == nil {
 		return nil, fmt.Errorf("the %s has no %s", kind, strings.Join(path, "."))
 	}
-	return advice.ToJSON(config)
+	return check.ToJSON(config)
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/filters"
-	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
@@ -88,8 +88,8 @@ Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2
 }
 
 // read finds the configuration.
-func (e *explanation) read(c *cobra.Command) (advice.Found, error) {
-	var none advice.Found
+func (e *explanation) read(c *cobra.Command) (check.Found, error) {
+	var none check.Found
 	switch {
 	case e.config == "":
 		return none, usage{errors.New("--config is required: a filter's configuration")}
@@ -104,11 +104,11 @@ func (e *explanation) read(c *cobra.Command) (advice.Found, error) {
 	if err != nil {
 		return none, err
 	}
-	checker := &advice.Checker{Filter: e.filter}
+	checker := &check.Checker{Filter: e.filter}
 	checker.File(e.config, text)
 	list := checker.Configurations()
 	if e.resource != "" {
-		list = slices.DeleteFunc(list, func(f advice.Found) bool { return f.Resource != e.resource })
+		list = slices.DeleteFunc(list, func(f check.Found) bool { return f.Resource != e.resource })
 	}
 	switch len(list) {
 	case 1:
@@ -116,7 +116,7 @@ func (e *explanation) read(c *cobra.Command) (advice.Found, error) {
 	case 0:
 		var problems []string
 		for _, f := range checker.Findings() {
-			if f.Severity == advice.Error {
+			if f.Severity == check.Error {
 				problems = append(problems, f.String())
 			}
 		}

@@ -30,9 +30,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/build/filters"
-	"github.com/tollgate-wasm/tollgate/build/image"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/image"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
 func imageCommand() *cobra.Command {

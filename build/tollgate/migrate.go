@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
-	"github.com/tollgate-wasm/tollgate/build/migrate"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/migrate"
 )
 
 // migration is what the flags of migrate say.
@@ -73,17 +73,17 @@ func (m *migration) run(c *cobra.Command, files []string) error {
 	if err := m.write(c, func(w io.Writer) error { return print(w, result) }); err != nil {
 		return err
 	}
-	count := map[advice.Severity]int{}
+	count := map[check.Severity]int{}
 	for _, f := range result.Findings {
 		count[f.Severity]++
 	}
-	if n := count[advice.Error]; n > 0 {
-		return fmt.Errorf("%d configurations; %d places were not carried over, %d warnings", len(result.Configurations), n, count[advice.Warning])
+	if n := count[check.Error]; n > 0 {
+		return fmt.Errorf("%d configurations; %d places were not carried over, %d warnings", len(result.Configurations), n, count[check.Warning])
 	}
 	if len(result.Configurations) == 0 {
 		return fmt.Errorf("nothing here is to be migrated: want RequestAuthentications and AuthorizationPolicies, or SecurityPolicies")
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%d configurations; everything was carried over, %d warnings\n", len(result.Configurations), count[advice.Warning])
+	fmt.Fprintf(c.ErrOrStderr(), "%d configurations; everything was carried over, %d warnings\n", len(result.Configurations), count[check.Warning])
 	return nil
 }
 
@@ -113,9 +113,9 @@ func (m *migration) printJSON(w io.Writer, result migrate.Result) error {
 		Configuration json.RawMessage `json:"configuration"`
 	}
 	out := struct {
-		Configurations []configuration  `json:"configurations"`
-		Findings       []advice.Finding `json:"findings"`
-	}{[]configuration{}, []advice.Finding{}}
+		Configurations []configuration `json:"configurations"`
+		Findings       []check.Finding `json:"findings"`
+	}{[]configuration{}, []check.Finding{}}
 	for _, one := range result.Configurations {
 		c := configuration{From: one.From, Configuration: json.RawMessage(one.JSON)}
 		if !m.bare {

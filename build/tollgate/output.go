@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 )
 
 // checked remembers that something could not be written: a result that is not there must not pass for an empty one.
@@ -84,9 +84,9 @@ func printJSON(w io.Writer, v any) error {
 }
 
 // sarif is what code hosts show beside the lines of a change (SARIF 2.1.0).
-func sarif(list []advice.Finding) any {
+func sarif(list []check.Finding) any {
 	type m = map[string]any
-	levels := map[advice.Severity]string{advice.Error: "error", advice.Warning: "warning", advice.Note: "note"}
+	levels := map[check.Severity]string{check.Error: "error", check.Warning: "warning", check.Note: "note"}
 	results := []m{}
 	for _, f := range list {
 		location := m{"artifactLocation": m{"uri": f.File}}

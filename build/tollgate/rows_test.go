@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
@@ -40,7 +40,7 @@ func TestFaultsBesideEachOther(t *testing.T) {
 	out, progress := tollgate(t, exitFound, "migrate", missing, write(t, "whole.yaml", policies), "--output", "json")
 	var result struct {
 		Configurations []any
-		Findings       []advice.Finding
+		Findings       []check.Finding
 	}
 	if err := json.Unmarshal([]byte(out), &result); err != nil || len(result.Configurations) != 0 || len(result.Findings) < 2 || !strings.Contains(out, "nobody knows what this file would refuse") {
 		t.Errorf("%v: %s%s", err, out, progress)

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tollgate-wasm/tollgate/build/filters"
-	"github.com/tollgate-wasm/tollgate/build/schema"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/schema"
 )
 
 func schemaCommand() *cobra.Command {

@@ -23,8 +23,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
-	"github.com/tollgate-wasm/tollgate/build/image"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/image"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
@@ -170,8 +170,8 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%s%s", out, progress)
 	}
 	out, progress := tollgate(t, exitFound, "check", good, bad, "--output", "json")
-	var findings []advice.Finding
-	if err := json.Unmarshal([]byte(out), &findings); err != nil || len(findings) != 2 || findings[1].Severity != advice.Error || findings[1].File != bad || findings[1].Path != "limits[0].rate" || !strings.Contains(progress, "1 errors, 1 warnings") {
+	var findings []check.Finding
+	if err := json.Unmarshal([]byte(out), &findings); err != nil || len(findings) != 2 || findings[1].Severity != check.Error || findings[1].File != bad || findings[1].Path != "limits[0].rate" || !strings.Contains(progress, "1 errors, 1 warnings") {
 		t.Errorf("%v %s%s", err, out, progress)
 	}
 	var o, p bytes.Buffer

@@ -6,7 +6,7 @@ package harness
 import (
 	"testing"
 
-	"github.com/tollgate-wasm/tollgate/build/backends"
+	"github.com/tollgate-wasm/tollgate/build/loop/backends"
 )
 
 // Redis is a running one that belongs to a test. It keeps its port over Stop and Restart; Freeze has it hang. The service

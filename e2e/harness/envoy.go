@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
 // Versions of Envoy that this run covers: those in $TOLLGATE_ENVOY (a comma list, or all), by default the newest and the oldest.

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
 	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
 // Main runs a package's tests with a pool of Envoys; it is what the package's TestMain calls.

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 )
 
 // Authority issues certificates for one test.

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 )
 
 // Watched is an HTTP filter whose configuration Envoy reads from a file, and again whenever that changes (ECDS), as a mesh's control plane would send it.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
-	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
 // Bound bodies need a field of Envoy's that a WasmPlugin has not: with one they run into bodyTimeout, and with the EnvoyFilter that is shipped for this they are bound.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/image"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/image"
 	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
 	"github.com/tollgate-wasm/tollgate/shared/guest/probetest"
 )

@@ -15,9 +15,9 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
-	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
 	"github.com/tollgate-wasm/tollgate/e2e/istio/resources"
@@ -94,7 +94,7 @@ func TestReadme(t *testing.T) {
 				t.Fatalf("%s: %v", line, err)
 			}
 			if words[1] == "template" {
-				var c advice.Checker
+				var c check.Checker
 				c.File("-", []byte(text))
 				for _, f := range c.Findings() {
 					t.Errorf("%s: %s", line, f)

@@ -13,8 +13,8 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 

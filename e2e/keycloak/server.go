@@ -25,8 +25,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/backends"
-	"github.com/tollgate-wasm/tollgate/build/process"
+	"github.com/tollgate-wasm/tollgate/build/loop/backends"
+	"github.com/tollgate-wasm/tollgate/build/tools/process"
 )
 
 // startTimeout covers Keycloak on a busy machine: it first builds itself for its options.

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 )
 
 // The filters that istiod makes of the notes' resources, written anew from what istio/istio does at commit 86c9f01fd735 (August 2026). A field that no sample uses is unknown here

@@ -11,15 +11,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
-	"github.com/tollgate-wasm/tollgate/build/migrate"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/migrate"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
 // migrated are the configurations that are made of resources which all meet on one workload, in the order in which it has them.
-func migrated(t *testing.T, resources string) (configs []string, findings []advice.Finding) {
+func migrated(t *testing.T, resources string) (configs []string, findings []check.Finding) {
 	t.Helper()
 	m := &migrate.Migrator{}
 	m.Add("policies.yaml", []byte(resources))
@@ -374,7 +374,7 @@ func TestMigrate(t *testing.T) {
 		for _, c := range notes.Cases {
 			configs, findings := migrated(t, documentsOf(c.Istio))
 			for _, f := range findings {
-				if f.Severity == advice.Error && !strings.Contains(f.Problem, "no RequestAuthentication") && !strings.Contains(f.Problem, "get a plugin of their own") {
+				if f.Severity == check.Error && !strings.Contains(f.Problem, "no RequestAuthentication") && !strings.Contains(f.Problem, "get a plugin of their own") {
 					t.Errorf("%s: of what the notes translate, this is not carried over: %s", c.Name, f)
 				}
 			}
@@ -383,7 +383,7 @@ func TestMigrate(t *testing.T) {
 		for _, c := range more {
 			configs, findings := migrated(t, c.resources)
 			for _, f := range findings {
-				if f.Severity == advice.Error && !containsOne(f.Problem, c.lost) {
+				if f.Severity == check.Error && !containsOne(f.Problem, c.lost) {
 					t.Errorf("%s: not carried over: %s", c.name, f)
 				}
 			}
@@ -414,7 +414,7 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
-func lines(findings []advice.Finding) string {
+func lines(findings []check.Finding) string {
 	var b strings.Builder
 	for _, f := range findings {
 		b.WriteString(f.String() + "\n")

@@ -15,8 +15,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 

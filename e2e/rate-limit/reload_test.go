@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/shared/guest/probetest"
 )

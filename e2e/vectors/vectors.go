@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
 // Read returns a file of vectors after checking it against SHA256SUMS. Without the vectors the test is skipped and says so; with CI=true it fails.

@@ -20,7 +20,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/tidwall/gjson"
 
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/e2e/vectors/wycheproof"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"

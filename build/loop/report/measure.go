@@ -14,14 +14,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/loop/made"
+	"github.com/tollgate-wasm/tollgate/build/loop/mounts"
 )
 
 // The filters of both proxies in their order. A stopwatch stands before the first, between two, and behind the last. The edge has
 // two before the first: what they tell apart is what one of them takes.
 var (
-	Edge = made.Chain("edge")
-	Mesh = made.Chain("mesh")
+	Edge = mounts.Chain("edge")
+	Mesh = mounts.Chain("mesh")
 )
 
 // Hop is the way from the edge's last filter to the mesh's first, and back; Upstream is all that is behind the mesh's last.

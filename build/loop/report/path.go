@@ -10,14 +10,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/loop/made"
+	"github.com/tollgate-wasm/tollgate/build/loop/mounts"
 )
 
 const pageWidth = 1120 // of every drawing
 
 // task says in a few words what a station does.
 func task(p Place) string {
-	for _, f := range made.Filters {
+	for _, f := range mounts.Filters {
 		if f.Proxy == p.Proxy && f.Name == p.Name {
 			return f.Task
 		}

@@ -18,8 +18,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/tollgate-wasm/tollgate/build/mint"
-	"github.com/tollgate-wasm/tollgate/build/process"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
+	"github.com/tollgate-wasm/tollgate/build/tools/process"
 )
 
 // RootNamespace is where resources for the whole mesh are.

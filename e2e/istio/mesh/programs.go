@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/tollgate-wasm/tollgate/build/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
 // Program is the path of one of Istio's programs, which make istio compiles: istiod, pilot-agent, istioctl.

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tollgate-wasm/tollgate/build/process"
+	"github.com/tollgate-wasm/tollgate/build/tools/process"
 )
 
 // Workload is what a proxy runs for.

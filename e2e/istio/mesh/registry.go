@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"github.com/tollgate-wasm/tollgate/build/image"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/image"
 )
 
 // Registry is an OCI registry.

@@ -30,11 +30,11 @@ import (
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/log"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
-	"github.com/tollgate-wasm/tollgate/build/bootstrap"
-	"github.com/tollgate-wasm/tollgate/build/migrate"
-	"github.com/tollgate-wasm/tollgate/build/migrate/policytest"
-	"github.com/tollgate-wasm/tollgate/build/mint"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/migrate"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/migrate/policytest"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
@@ -308,10 +308,10 @@ func TestChains(t *testing.T) {
 	})
 }
 
-func findings(list []advice.Finding) string {
+func findings(list []check.Finding) string {
 	var b strings.Builder
 	for _, f := range list {
-		if f.Severity != advice.Note {
+		if f.Severity != check.Note {
 			b.WriteString(f.String() + "\n")
 		}
 	}

@@ -21,8 +21,8 @@ import (
 	apps "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/tollgate-wasm/tollgate/build/advice"
 	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
 )
 
@@ -119,12 +119,12 @@ func accepted(t *testing.T, where, text string) (n int) {
 // advised holds a set that belongs together against tollgate check. Placeholders are what it is to find, and nothing else.
 func advised(t *testing.T, where, text string, wantPlaceholders bool) {
 	t.Helper()
-	var c advice.Checker
+	var c check.Checker
 	c.File(where, []byte(text))
 	placeholders := 0
 	for _, f := range c.Findings() {
 		switch {
-		case f.Severity == advice.Warning && strings.HasPrefix(f.Problem, "is a placeholder"):
+		case f.Severity == check.Warning && strings.HasPrefix(f.Problem, "is a placeholder"):
 			placeholders++
 		case strings.HasPrefix(f.Problem, "decides by the header x-edge-stamp") && strings.Contains(f.Resource, "edge-stamp") && len(places(t)) == strings.Count(text, "\nkind: "+where+"\n"):
 			// Every place at once: the plugins for a namespace, a workload and a waypoint are alternatives, and say so.
@@ -481,11 +481,11 @@ func TestBroken(t *testing.T) {
 			}
 			continue
 		}
-		var checker advice.Checker
+		var checker check.Checker
 		checker.File("broken", []byte(broken+"\n---\n"+kustomized(t, "istio/authentication")))
 		errors := 0
 		for _, f := range checker.Findings() {
-			if f.Severity == advice.Error {
+			if f.Severity == check.Error {
 				errors++
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/host"
-	"github.com/tollgate-wasm/tollgate/shared/host/limiter"
+	"github.com/tollgate-wasm/tollgate/shared/host/limitservice"
 	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
@@ -40,12 +40,12 @@ type state struct {
 	decision *stamp.Decision // of the request that is being decided
 	effect   forward.Effect
 	keys     wait.Keys
-	seen     *host.ReplayGuard // nil where no rule asks for it
-	global   *limiter.Service  // likewise
-	held     map[uint32]*held  // requests that wait, by their streams
-	room     wait.Room         // for what they hold
-	bodies   []uint32          // streams whose bodies are awaited, the first deadline first; some may have ended
-	deaf     time.Time         // when it was last logged that bodies do not come
+	seen     *host.ReplayGuard     // nil where no rule asks for it
+	global   *limitservice.Service // likewise
+	held     map[uint32]*held      // requests that wait, by their streams
+	room     wait.Room             // for what they hold
+	bodies   []uint32              // streams whose bodies are awaited, the first deadline first; some may have ended
+	deaf     time.Time             // when it was last logged that bodies do not come
 
 	unreadable *guest.Counter // nil: not defined yet
 	told       time.Time      // when the log last said that a stamp is too large
@@ -74,7 +74,7 @@ func (s *state) configure(text string) (err error) {
 	}
 	s.seen, err = host.NewReplayGuard("stamp\x00"+name, entries)
 	if g := s.policy.Global(); g != nil {
-		s.global = &limiter.Service{Service: g.Service, Plugin: s.host.Plugin(), Log: Name + ": replay: onceGlobal"}
+		s.global = &limitservice.Service{Service: g.Service, Plugin: s.host.Plugin(), Log: Name + ": replay: onceGlobal"}
 	}
 	return err
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct/response"
 	"github.com/tollgate-wasm/tollgate/shared/host"
-	"github.com/tollgate-wasm/tollgate/shared/host/limiter"
+	"github.com/tollgate-wasm/tollgate/shared/host/limitservice"
 	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -65,7 +65,7 @@ func (s *state) configure(text string) (err error) {
 	s.table = t
 	s.policy.SetSeed(seed)
 	if g := s.policy.Global(); g != nil {
-		s.service = &service{Service: limiter.Service{Service: g.Service, Plugin: s.host.Plugin(), Log: Name + ": global"}}
+		s.service = &service{Service: limitservice.Service{Service: g.Service, Plugin: s.host.Plugin(), Log: Name + ": global"}}
 		if err = s.service.defineCounters(); err != nil {
 			return err
 		}

@@ -9,14 +9,14 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
-	"github.com/tollgate-wasm/tollgate/shared/host/limiter"
+	"github.com/tollgate-wasm/tollgate/shared/host/limitservice"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 )
 
 // service is the rate-limit service, with what has come of the calls to it.
 type service struct {
-	limiter.Service
+	limitservice.Service
 	answered, failed guest.Counter
 	told             bool // that it has other rates
 }

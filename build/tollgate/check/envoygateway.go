@@ -1,0 +1,88 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tollgate-wasm/tollgate/build/filters/yamlnode"
+)
+
+// extensionPolicy looks at Envoy Gateway's resource (gateway.envoyproxy.io/v1alpha1): a list of wasm filters, in the order in which requests meet them.
+func (c *Checker) extensionPolicy(p place, n *yaml.Node) {
+	list := yamlnode.Member(n, "spec", "wasm")
+	if list != nil && list.Kind != yaml.SequenceNode {
+		c.report(p, list, Error, "spec.wasm", "want a list")
+		return
+	}
+	c.chain++
+	p.chain = c.chain
+	var filters []string
+	for i, wasm := range yamlnode.Items(list) {
+		p.order = i
+		if filter := c.extension(p, wasm, fmt.Sprintf("spec.wasm[%d]", i)); filter != "" {
+			filters = append(filters, filter)
+		}
+	}
+	if len(yamlnode.Items(list)) == 0 {
+		c.passed++
+	}
+	c.policies = append(c.policies, extensionPolicy{place: p, node: n, filters: filters, attached: Attachments(n)})
+}
+
+// extension returns the filter that it is; empty: another vendor's.
+func (c *Checker) extension(p place, wasm *yaml.Node, path string) (filter string) {
+	code, config := yamlnode.Member(wasm, "code"), yamlnode.Member(wasm, "config")
+	kind, source := "image", yamlnode.Member(code, "image")
+	if source == nil && yamlnode.Member(code, "http") != nil {
+		kind, source = "http", yamlnode.Member(code, "http")
+	}
+	filter = ours(config, yamlnode.Text(yamlnode.Member(source, "url")), yamlnode.Text(yamlnode.Member(wasm, "name")))
+	if filter == "" {
+		c.passed++ // another's
+		return ""
+	}
+	c.looked++
+	at := path + ".code." + kind
+	url, sum := yamlnode.Member(source, "url"), yamlnode.Member(source, "sha256")
+	switch {
+	case yamlnode.Text(url) == "":
+		c.report(p, orElse(source, wasm), Error, at+".url", "is required")
+	case sum == nil && !strings.Contains(yamlnode.Text(url), "@sha256:"):
+		c.report(p, source, Warning, at+".sha256", "is not set: what is behind the URL can be exchanged; put the digest that tollgate image push prints")
+	}
+	c.placeholder(p, url, at+".url")
+	c.placeholder(p, sum, at+".sha256")
+	if open := yamlnode.Member(wasm, "failOpen"); isTrue(open) {
+		if filter == "rate-limit" {
+			c.report(p, open, Warning, path+".failOpen", "is true: while the filter cannot run, nothing is limited")
+		} else {
+			c.report(p, open, Error, path+".failOpen", "is true: while "+filter+" cannot run, for want of its image, with a mistake in its configuration or after a trap, every request goes on unchecked")
+		}
+	}
+	if config == nil {
+		c.report(p, wasm, Error, path+".config", "is required: without a configuration the filter does not start")
+		return filter
+	}
+	if filter == "edge-stamp" {
+		given := yamlnode.Texts(yamlnode.Member(wasm, "env", "hostKeys"))
+		for _, k := range keyEntries(config) {
+			if name := yamlnode.Member(k, "env"); yamlnode.Text(name) != "" && !slices.Contains(given, yamlnode.Text(name)) {
+				c.report(p, name, Error, path+".env.hostKeys", "has no "+yamlnode.Text(name)+", which a key is read from: add it, and set it in the proxy's pod")
+			}
+		}
+	}
+	for _, provider := range yamlnode.Items(yamlnode.Member(config, "providers")) {
+		if payload := yamlnode.Member(provider, "trustedPayload"); payload != nil {
+			c.report(p, payload, Warning, path+".config", "trustedPayload believes the header "+yamlnode.Text(yamlnode.Member(payload, "header"))+", which clients can send: nothing of Envoy Gateway's overwrites it")
+		}
+	}
+	p.prefix, p.root = path+".config", config
+	c.configuration(p, filter, config)
+	return filter
+}

@@ -1,0 +1,105 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package descriptors
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tollgate-wasm/tollgate/build/loop/backends"
+)
+
+const global = `"global":{"cluster":"ratelimit","authority":"ratelimit","domain":"tollgate"}`
+
+const sample = `
+limits:
+- name: "null"
+  key: [{claim: [sub]}]
+  rate: {requests: 600, per: 60s, burst: 700}
+  tiers: {claim: [plan], values: {gold: {requests: 6000, per: 1m}, "*": {requests: 1, per: 24h}}}
+  scope: global
+- name: per-address
+  key: [{sourceAddress: {}}]
+  rate: {requests: 7, per: 7s}
+- name: all
+  rate: {requests: 1000000, per: 1s}
+  scope: global
+  mode: shadow
+global: {cluster: ratelimit, authority: ratelimit, domain: "tollgate"}
+`
+
+const sampleOut = `# Of envoyproxy/ratelimit, for the limits of scope: global of the rate-limit filter. Written by tollgate descriptors; write it anew when they change.
+domain: "tollgate"
+descriptors:
+- key: limit
+  value: "null"
+  descriptors:
+  - key: key
+    # burst: 700 is for a proxy that limits alone (onError: local). The service counts in fixed windows and has none.
+    rate_limit: {unit: minute, requests_per_unit: 600}
+    descriptors:
+    - key: tier
+      value: "*"
+      rate_limit: {unit: day, requests_per_unit: 1}
+    - key: tier
+      value: "gold"
+      rate_limit: {unit: minute, requests_per_unit: 6000}
+- key: limit
+  value: "all"
+  # In shadow mode in the filter, which counts what it would refuse. Not so here (shadow_mode): the filter would be told that nothing ever is over the limit.
+  descriptors:
+  - key: key
+    rate_limit: {unit: second, requests_per_unit: 1000000}
+`
+
+func TestDescriptors(t *testing.T) {
+	out, err := Write([]byte(sample))
+	if err != nil || string(out) != sampleOut {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for config, want := range map[string]string{
+		"a: [":       "yaml",
+		"{":          "at line 1",
+		"a: 1":       "limits: is required",
+		"a: 1\na: 2": "already",
+		`{"limits":[{"name":"a","rate":{"requests":1,"per":"1m"}}]}`:                                   "none has scope: global",
+		`{"limits":[{"name":"a","scope":"global","rate":{"requests":10,"per":"10m"}}],` + global + `}`: "limits[0].rate.per: is 10m, but",
+	} {
+		if out, err := Write([]byte(config)); err == nil || out != nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", config, err, want)
+		}
+	}
+}
+
+// The service's own check takes whatever is printed, with names and tiers that YAML or the service could take for something else.
+func TestServiceTakesIt(t *testing.T) {
+	configs := map[string]string{}
+	add := func(config string) {
+		out, err := Write([]byte(config))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, config)
+		}
+		// A file for each domain: two of the same are refused.
+		n := fmt.Sprint(len(configs))
+		configs[n] = strings.Replace(string(out), `domain: "`, `domain: "`+n, 1)
+	}
+	add(sample)
+	for _, name := range []string{"1", "0x1", "1e3", "true", "no", "null", "a-b"} {
+		add(`{"limits":[{"name":"` + name + `","scope":"global","rate":{"requests":1000000000,"per":"24h"}}],` + global + `}`)
+	}
+	for _, tier := range []string{"~", " ", "a: b", "#", "'", `\"`, `\\`, `\u0001`, `\u007f`, `\u0085\u2028`, `\ufffe`, `é`, `😀`, "gold*", "- a", "{", "%", "\\t", "<&>", "a_b", strings.Repeat("x", 3000)} {
+		add(`{"limits":[{"name":"a","scope":"global","rate":{"requests":1,"per":"1h"},"tiers":{"claim":["plan"],"values":{"` + tier + `":{"requests":2,"per":"1h"}}}}],` + strings.Replace(global, `"tollgate"`, `"`+tier+`"`, 1) + `}`)
+	}
+	if err := backends.CheckRateLimit(configs, backends.Options{Dir: t.TempDir()}); err != nil {
+		t.Error(err)
+	}
+	configs = map[string]string{"wrong": strings.Replace(configs["0"], "minute", "5m", 1)}
+	if err := backends.CheckRateLimit(configs, backends.Options{Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "invalid rate limit unit '5m'") {
+		t.Errorf("the check takes anything: %v", err)
+	}
+}

@@ -1,0 +1,239 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
+	"github.com/tollgate-wasm/tollgate/shared/conf"
+)
+
+func generated(t *testing.T, filter string) []byte {
+	t.Helper()
+	text, err := Of(filter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// The schemas beside the filters are those that the readers tell of.
+func TestCommitted(t *testing.T) {
+	root, err := envoybin.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, filter := range filters.Names() {
+		text, err := os.ReadFile(filepath.Join(root, "filters", filter, "schema.json"))
+		if err != nil {
+			t.Error(err)
+		} else if !bytes.Equal(text, generated(t, filter)) {
+			t.Errorf("filters/%s/schema.json is not what the reader says: run make schemas", filter)
+		}
+	}
+}
+
+// Each reader takes a configuration that says it is its own, and none that says it is another's.
+func TestFilter(t *testing.T) {
+	for _, filter := range filters.Names() {
+		documents, err := Samples(filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, named := range filters.Names() {
+			text := strings.Replace(documents[0], `"filter":"`+filter+`"`, `"filter":"`+named+`"`, 1)
+			err := Parse(filter, text)
+			if (err == nil) != (named == filter) || err != nil && !strings.HasPrefix(err.Error(), "filter: want "+filter) {
+				t.Errorf("%s, which says that it is %s's: %v", filter, named, err)
+			}
+		}
+	}
+}
+
+// Editors show what a key is for: every key says it, or what it belongs to does.
+func TestDescriptions(t *testing.T) {
+	for _, filter := range filters.Names() {
+		var document any
+		if err := json.Unmarshal(generated(t, filter), &document); err != nil {
+			t.Fatal(err)
+		}
+		with, without := 0, []string(nil)
+		var visit func(n any, path string)
+		visit = func(n any, path string) {
+			switch n := n.(type) {
+			case []any:
+				for _, one := range n {
+					visit(one, path)
+				}
+			case map[string]any:
+				properties, _ := n["properties"].(map[string]any)
+				for name, p := range properties {
+					one := p.(map[string]any)
+					if _, isKey := one["description"].(string); isKey {
+						with++
+					} else {
+						without = append(without, path+"."+name)
+					}
+					visit(p, path+"."+name)
+				}
+				for _, below := range []string{"items", "anyOf", "additionalProperties"} {
+					visit(n[below], path)
+				}
+			}
+		}
+		visit(document, "")
+		if len(without) > 0 {
+			t.Errorf("%s: %d keys say what they are for, and these do not: %v", filter, with, without)
+		}
+	}
+}
+
+func compile(t *testing.T, filter string) *jsonschema.Schema {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(generated(t, filter)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("schema.json", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// Whatever stands in the place of any value of a sample: what the reader takes, the schema takes, so that no editor finds fault with what is right. And the schema refuses most of what is wrong, or it would be of no use.
+func TestAgainstReaders(t *testing.T) {
+	for _, filter := range filters.Names() {
+		t.Run(filter, func(t *testing.T) {
+			schema := compile(t, filter)
+			documents, err := Samples(filter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tried, refused, both := 0, 0, 0
+			for i, text := range documents {
+				var sample any
+				if err := json.Unmarshal([]byte(text), &sample); err != nil {
+					t.Fatal(err)
+				}
+				if err := schema.Validate(sample); err != nil {
+					t.Errorf("sample %d: %v", i+1, err)
+				}
+				walk(sample, "", func(path string, set func(any)) {
+					for _, other := range []any{nil, true, false, "", "zz", "5m", -1.0, 0.5, 7.0, 1e12, []any{}, []any{"zz"}, []any{7.0}, map[string]any{}, map[string]any{"zz": 1.0}} {
+						set(other)
+						changed, err := json.Marshal(sample)
+						if err != nil {
+							t.Fatal(err)
+						}
+						byReader, bySchema := Parse(filter, string(changed)), schema.Validate(sample)
+						tried++
+						if byReader != nil {
+							refused++
+							if bySchema != nil {
+								both++
+							}
+						} else if bySchema != nil {
+							t.Errorf("sample %d, %v at %s: the reader takes it, and the schema says: %v", i+1, other, path, bySchema)
+						}
+					}
+				})
+			}
+			t.Logf("of %d changes the reader refuses %d, the schema %d", tried, refused, both)
+			if both*10 < refused*7 {
+				t.Errorf("the schema refuses %d of %d faults", both, refused)
+			}
+		})
+	}
+}
+
+// A member that nobody knows is refused wherever it stands, by the reader and by the schema: no mistyped key goes unseen. In JWK Sets it is not, as RFC 7517 has it.
+func TestUnknownKeys(t *testing.T) {
+	for _, filter := range filters.Names() {
+		schema := compile(t, filter)
+		documents, err := Samples(filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, text := range documents {
+			var sample any
+			if err := json.Unmarshal([]byte(text), &sample); err != nil {
+				t.Fatal(err)
+			}
+			objects := 0
+			walk(map[string]any{"": sample}, "", func(path string, _ func(any)) {
+				path = strings.TrimPrefix(path, ".")
+				if _, free := at(sample, path).(map[string]any); !free || strings.Contains(path, "jwks.inline") || strings.HasSuffix(path, "jwk") || strings.HasSuffix(path, "publicOnly") || strings.HasSuffix(path, "tiers.values") {
+					return
+				}
+				objects++
+				object := at(sample, path).(map[string]any)
+				object["unheard-of"] = true
+				changed, err := json.Marshal(sample)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var faults conf.Faults
+				if err := Parse(filter, string(changed)); !errors.As(err, &faults) || !slices.ContainsFunc(faults, func(f conf.Fault) bool { return strings.HasPrefix(f.Problem, "unknown key") }) {
+					t.Errorf("%s, sample %d: the reader does not mind an unknown key at %q: %v", filter, i+1, path, err)
+				}
+				if schema.Validate(sample) == nil {
+					t.Errorf("%s, sample %d: the schema does not mind an unknown key at %q", filter, i+1, path)
+				}
+				delete(object, "unheard-of")
+			})
+			if objects < 3 {
+				t.Errorf("%s, sample %d: only %d objects were tried", filter, i+1, objects)
+			}
+		}
+	}
+}
+
+// walk shows each value below v, with its path and a way to change it; afterwards it is as before.
+func walk(v any, path string, visit func(path string, set func(any))) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			visit(path+"."+name, func(other any) { v[name] = other })
+			v[name] = member
+			walk(member, path+"."+name, visit)
+		}
+	case []any:
+		for i, item := range v {
+			visit(fmt.Sprintf("%s[%d]", path, i), func(other any) { v[i] = other })
+			v[i] = item
+			walk(item, fmt.Sprintf("%s[%d]", path, i), visit)
+		}
+	}
+}
+
+// at returns the value at a path as walk writes it.
+func at(v any, path string) any {
+	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' }) {
+		if number, ok := strings.CutSuffix(step, "]"); ok {
+			var i int
+			fmt.Sscan(number, &i)
+			v = v.([]any)[i]
+		} else {
+			v = v.(map[string]any)[step]
+		}
+	}
+	return v
+}
