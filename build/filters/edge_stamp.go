@@ -20,7 +20,8 @@ var edgeStamp = Filter{
 		// Nothing is signed with what has been read here.
 		return stamp.Parse(config, stamp.Surroundings{Env: env, Random: func([]byte) error { return nil }})
 	},
-	Keys: []string{"filter", "mode", "default", "ambiguousPath", "profile", "bodyBytes", "bodyTimeout", "role", "header", "issuer",
+	Keys: []string{"filter", "mode", "default", "ambiguousPath", "profile", "bodyBytes", "bodyTimeout", "role",
+		"header", "issuer",
 		"audience", "ttl", "bind", "copyClaims", "keys", "publish", "rules", "require", "trust", "replay", "forward"},
 	Distinct: func(config *yaml.Node) bool {
 		return yamlnode.Member(config, "role") != nil || yamlnode.Member(config, "trust") != nil

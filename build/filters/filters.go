@@ -1,8 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package filters is the one list of the filters that there are: what the command, the checks, the tests and the tools have to
-// know of each. A new filter is its folder under filters/, a file here, and its place in All.
+// Package filters is the one list of the filters that there are: what the command, the checks, the
+// tests and the tools have to know of each. A new filter is its folder under filters/, a file here,
+// and its place in All.
 //
 // What runs inside the proxy knows nothing of this package, and no filter knows of another.
 package filters
@@ -25,7 +26,8 @@ type Filter struct {
 	// Name is that of the folder under filters/, of the module and the image, and what a configuration says under filter.
 	Name string
 
-	// Core is the folder below it with the package that decides, which knows neither the SDK, nor the clock, nor the network.
+	// Core is the folder below it with the package that decides, which knows neither the SDK, nor
+	// the clock, nor the network.
 	Core string
 
 	// Parse reads a configuration with the filter's own reader.
@@ -41,10 +43,12 @@ type Filter struct {
 	// rules and limits, too.
 	Whole func(config *yaml.Node) bool
 
-	// Smallest is a configuration with as little as the reader takes. It needs no key and nothing else of its surroundings.
+	// Smallest is a configuration with as little as the reader takes. It needs no key and nothing
+	// else of its surroundings.
 	Smallest string
 
-	// Samples are YAML documents that have every key, all together: the schema is made of what the reader asks for in them.
+	// Samples are YAML documents that have every key, all together: the schema is made of what the
+	// reader asks for in them.
 	Samples string
 
 	// Places are the folders that the filter has under WasmPlugin/, sorted: where in a mesh it makes sense.
@@ -83,7 +87,8 @@ func Named(name string) (Filter, error) {
 	return Filter{}, fmt.Errorf("there is no filter %s: want one of %s", name, strings.Join(Names(), ", "))
 }
 
-// Metric is the filter's part of its metrics' names and of what its module exports, where a hyphen cannot stand: jwt_scope.
+// Metric is the filter's part of its metrics' names and of what its module exports, where a hyphen
+// cannot stand: jwt_scope.
 func (f Filter) Metric() string { return strings.ReplaceAll(f.Name, "-", "_") }
 
 // Module is the file name of the compiled filter.

@@ -70,13 +70,15 @@ func TestSmallest(t *testing.T) {
 		config := n.Content[0]
 		for _, other := range filters.All {
 			if other.Distinct(config) != (other.Name == f.Name) || other.Whole(config) != (other.Name == f.Name) {
-				t.Errorf("%s's smallest, to %s: distinct %t, whole %t", f.Name, other.Name, other.Distinct(config), other.Whole(config))
+				t.Errorf("%s's smallest, to %s: distinct %t, whole %t", f.Name, other.Name, other.Distinct(config),
+					other.Whole(config))
 			}
 		}
 	}
 }
 
-// Keys are what the reader knows, no more and no less: a key that is missing here would keep a configuration from being recognised.
+// Keys are what the reader knows, no more and no less: a key that is missing here would keep a
+// configuration from being recognised.
 func TestKeys(t *testing.T) {
 	for _, f := range filters.All {
 		documents, err := schema.Samples(f.Name)

@@ -16,7 +16,8 @@ var jwtScope = Filter{
 	Name:  "jwt-scope",
 	Core:  "scope",
 	Parse: func(config string, _ Env) (Policy, error) { return scope.Parse(config) },
-	Keys: []string{"filter", "mode", "default", "ambiguousPath", "limits", "errors", "cache", "dpop", "forward", "providers",
+	Keys: []string{"filter", "mode", "default", "ambiguousPath", "limits", "errors", "cache", "dpop", "forward",
+		"providers",
 		"rules"},
 	Distinct: func(config *yaml.Node) bool { return yamlnode.Member(config, "providers") != nil },
 	Whole: func(config *yaml.Node) bool {

@@ -75,7 +75,9 @@ func (l *loop) changeRules(ctx context.Context, step func(string, ...any)) error
 		if a, err := l.get(ctx, path); err != nil || a.String() != "403 no_rule" {
 			return fmt.Errorf("GET %s before there is a rule: %s, %w", path, a, err)
 		}
-		changed := strings.Replace(string(text), "\nrules:\n", fmt.Sprintf("\nrules:\n- name: archive-%d\n  match: [{paths: [%s]}]\n  require: {scopes: {all: [\"archive:read\"]}}\n", n, path), 1)
+		changed := strings.Replace(string(text), "\nrules:\n",
+			fmt.Sprintf("\nrules:\n- name: archive-%d\n  match: [{paths: [%s]}]\n  require: {scopes: {all: "+
+				"[\"archive:read\"]}}\n", n, path), 1)
 		began := time.Now()
 		if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
 			return err
@@ -99,10 +101,12 @@ func (l *loop) changeRules(ctx context.Context, step func(string, ...any)) error
 	return nil
 }
 
-// liveLimit is how soon after the compiler a module must decide. Envoy compiles it to machine code meanwhile, six to eight seconds of the processor's time, on all cores.
+// liveLimit is how soon after the compiler a module must decide. Envoy compiles it to machine code
+// meanwhile, six to eight seconds of the processor's time, on all cores.
 const liveLimit = 5 * time.Second
 
-// changeSource has the refusals name another scheme of authentication, and waits until they do. A machine that has other things to do gets three goes.
+// changeSource has the refusals name another scheme of authentication, and waits until they do. A
+// machine that has other things to do gets three goes.
 func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watch *process.Process) (err error) {
 	file := filepath.Join(l.root, "filters", "jwt-scope", "scope", "policy.go")
 	original, err := os.ReadFile(file)
@@ -115,7 +119,8 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 	}
 	defer func() { // in the end it is as it was, for make, too
 		watch.Stop()
-		err = errors.Join(err, os.WriteFile(file, original, info.Mode().Perm()), os.Chtimes(file, info.ModTime(), info.ModTime()))
+		err = errors.Join(err, os.WriteFile(file, original, info.Mode().Perm()),
+			os.Chtimes(file, info.ModTime(), info.ModTime()))
 	}()
 	const scheme = "`Bearer realm=\"`"
 	if !strings.Contains(string(original), scheme) {
@@ -132,7 +137,8 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 			}
 		}
 		began := time.Now()
-		if err := os.WriteFile(file, []byte(strings.Replace(string(original), scheme, "`"+changed+" realm=\"`", 1)), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(strings.Replace(string(original), scheme, "`"+changed+" realm=\"`", 1)),
+			0o644); err != nil {
 			return err
 		}
 		slowest = 0
@@ -145,13 +151,15 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 			if err != nil {
 				return err
 			}
-			step("the new module of %s was there %.1f s after its source was written, and decided %.1f s later", name, published.Sub(began).Seconds(), took.Seconds())
+			step("the new module of %s was there %.1f s after its source was written, and decided %.1f s later", name,
+				published.Sub(began).Seconds(), took.Seconds())
 			if best[name] == 0 || took < best[name] {
 				best[name] = took
 			}
 			slowest = max(slowest, best[name])
 		}
-		if a, err := l.get(ctx, "/orders/7"); err != nil || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), changed+" ") {
+		if a, err := l.get(ctx, "/orders/7"); err != nil ||
+			!strings.HasPrefix(a.header.Get("WWW-Authenticate"), changed+" ") {
 			return fmt.Errorf("the changed source does not decide: %s %q, %w", a, a.header.Get("WWW-Authenticate"), err)
 		}
 	}
@@ -162,7 +170,8 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 }
 
 // exchanged waits until a filter is published in another version than before, and then until its proxy has that.
-func (l *loop) exchanged(ctx context.Context, f mounts.Filter, before string) (published time.Time, took time.Duration, err error) {
+func (l *loop) exchanged(ctx context.Context, f mounts.Filter, before string) (published time.Time, took time.Duration,
+	err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute) // of which the compiler may take most
 	defer cancel()
 	if err := l.await(ctx, "the new module of "+f.String()+" is published", func() bool {

@@ -32,14 +32,16 @@ var errNoDocker = errors.New("there is no Docker here")
 
 // usersCompose is the user's own: v2, or docker-compose 1.29. Its engine must answer.
 func usersCompose(ctx context.Context, root string) (*compose, error) {
-	const help = "install Docker (https://docs.docker.com/engine/install/), or, on Debian as root, make test-compose brings an engine of its own"
+	const help = "install Docker (https://docs.docker.com/engine/install/), or, on Debian as root, make test-compose " +
+		"brings an engine of its own"
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	docker, err := exec.LookPath("docker")
 	if err != nil {
 		return nil, fmt.Errorf("%w (no docker on PATH): %s", errNoDocker, help)
 	}
-	if out, err := exec.CommandContext(ctx, docker, "info", "--format", "{{.ServerVersion}}").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, docker, "info", "--format",
+		"{{.ServerVersion}}").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w (docker info: %s): start its engine, or %s", errNoDocker, process.LastLine(out), help)
 	}
 	c := &compose{docker: docker, env: os.Environ(), root: root}
@@ -49,11 +51,14 @@ func usersCompose(ctx context.Context, root string) (*compose, error) {
 			return c, nil
 		}
 	}
-	return nil, fmt.Errorf("%w (neither docker compose nor docker-compose): install the compose plugin, https://docs.docker.com/compose/install/", errNoDocker)
+	return nil, fmt.Errorf("%w (neither docker compose nor docker-compose): install the compose plugin, "+
+		"https://docs.docker.com/compose/install/", errNoDocker)
 }
 
 func (c *compose) cmd(ctx context.Context, args ...string) *exec.Cmd {
-	command := slices.Concat(c.command, []string{"--file", filepath.Join(c.root, "envoy", "docker-compose.yaml"), "--project-directory", filepath.Join(c.root, "envoy")}, args)
+	command := slices.Concat(c.command,
+		[]string{"--file", filepath.Join(c.root, "envoy", "docker-compose.yaml"), "--project-directory",
+			filepath.Join(c.root, "envoy")}, args)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = c.env
 	cmd.Dir = filepath.Join(c.root, "envoy") // where .env is

@@ -104,7 +104,9 @@ func TestHealthChecks(t *testing.T) {
 	for name, s := range services(t) {
 		check := s.Healthcheck
 		ofImage := name == "redis" && slices.Equal(check.Test, []string{"CMD", "redis-cli", "ping"})
-		probe := len(check.Test) == 3 && check.Test[0] == "CMD" && check.Test[1] == "/etc/tollgate/bin/healthcheck" && strings.HasPrefix(check.Test[2], "http://127.0.0.1:") && slices.ContainsFunc(s.Volumes, func(v string) bool { return strings.HasSuffix(v, "/bin:/etc/tollgate/bin:ro") })
+		probe := len(check.Test) == 3 && check.Test[0] == "CMD" && check.Test[1] == "/etc/tollgate/bin/healthcheck" &&
+			strings.HasPrefix(check.Test[2], "http://127.0.0.1:") &&
+			slices.ContainsFunc(s.Volumes, func(v string) bool { return strings.HasSuffix(v, "/bin:/etc/tollgate/bin:ro") })
 		if !ofImage && !probe || check.Interval == "" || check.Timeout == "" || check.Retries < 100 {
 			t.Errorf("%s: %+v", name, check)
 		}
@@ -132,10 +134,13 @@ func TestServices(t *testing.T) {
 	if want := slices.Sorted(slices.Values(profiles)); !slices.Equal(found, want) {
 		t.Errorf("the profiles are %q, the program knows %q", found, want)
 	}
-	// Official images are of the versions that the tests run; ratelimit's are called after the first eight digits of the commit.
+	// Official images are of the versions that the tests run; ratelimit's are called after the
+	// first eight digits of the commit.
 	commit := backends.RateLimitVersion[strings.LastIndexByte(backends.RateLimitVersion, '-')+1:]
-	for name, want := range map[string]string{"edge": "envoyproxy/envoy:v" + envoybin.Default, "mesh": "envoyproxy/envoy:v" + envoybin.Default,
-		"ratelimit": "envoyproxy/ratelimit:" + commit[:8], "upstream": "ghcr.io/mccutchen/go-httpbin:" + strings.TrimPrefix(backends.HTTPBinVersion, "v")} {
+	for name, want := range map[string]string{"edge": "envoyproxy/envoy:v" + envoybin.Default,
+		"mesh":      "envoyproxy/envoy:v" + envoybin.Default,
+		"ratelimit": "envoyproxy/ratelimit:" + commit[:8], "upstream": "ghcr.io/mccutchen/go-httpbin:" +
+			strings.TrimPrefix(backends.HTTPBinVersion, "v")} {
 		if got := services(t)[name].Image; !strings.HasSuffix(got, ":-"+want+"}") {
 			t.Errorf("%s runs %s, the tests %s", name, got, want)
 		}
@@ -177,7 +182,8 @@ func TestMounts(t *testing.T) {
 func TestReadable(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "edge", "envoy.yaml")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Dir(file), 0o755), os.WriteFile(file, nil, 0o644)); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Dir(file), 0o755),
+		os.WriteFile(file, nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	if err := readable(dir); err != nil {
@@ -191,7 +197,8 @@ func TestReadable(t *testing.T) {
 		if err := os.Chmod(path, info.Mode().Perm()&0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := readable(dir); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "chmod -R go+rX "+dir) {
+		if err := readable(dir); err == nil || !strings.Contains(err.Error(), path) ||
+			!strings.Contains(err.Error(), "chmod -R go+rX "+dir) {
 			t.Errorf("without rights on %s: %v", path, err)
 		}
 		if err := os.Chmod(path, info.Mode().Perm()); err != nil {
@@ -200,7 +207,8 @@ func TestReadable(t *testing.T) {
 	}
 }
 
-// Envoy takes both bootstraps. Their filters it takes in every other test, and here the published ones must be what the bootstraps discover; validating would compile five modules.
+// Envoy takes both bootstraps. Their filters it takes in every other test, and here the published
+// ones must be what the bootstraps discover; validating would compile five modules.
 func TestEnvoyValidates(t *testing.T) {
 	dir, _ := prepared(t)
 	binary, _, err := envoybin.Find(envoybin.Default, os.Stderr)
@@ -228,7 +236,8 @@ func TestEnvoyValidates(t *testing.T) {
 			t.Errorf("%s: Envoy takes a mistake: the test tests nothing", proxy)
 		}
 		discovered := map[string]bool{}
-		for _, m := range regexp.MustCompile(`name: ([a-z-]+).*\n\s+config_discovery:\n\s+config_source: \{path_config_source: \{path: (\S+), watched_directory: \{path: (\S+)\}\}, `).FindAllStringSubmatch(config, -1) {
+		for _, m := range regexp.MustCompile(
+			`name: ([a-z-]+).*\n\s+config_discovery:\n\s+config_source: \{path_config_source: \{path: (\S+), watched_directory: \{path: (\S+)\}\}, `).FindAllStringSubmatch(config, -1) {
 			var published struct {
 				Resources []struct{ Name string }
 			}
@@ -251,13 +260,15 @@ func TestEnvoyValidates(t *testing.T) {
 
 // What is in git for the loop has no secret: keys are made, passwords are made, and what is made is not in git.
 func TestNoSecrets(t *testing.T) {
-	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "envoy", "build/loop", "build/loop/docker")
+	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "envoy", "build/loop",
+		"build/loop/docker")
 	list.Dir = checkout.Root(t)
 	out, err := list.Output()
 	if err != nil || len(out) == 0 {
 		t.Fatalf("git ls-files: %q, %v", out, err)
 	}
-	secret := regexp.MustCompile(`-----BEGIN [A-Z]|"d"\s*:\s*"|(?i:password|secret)["']?\s*[:=]\s*["']?[A-Za-z0-9]{8}|eyJ[A-Za-z0-9_-]{10,}`)
+	secret := regexp.MustCompile(
+		`-----BEGIN [A-Z]|"d"\s*:\s*"|(?i:password|secret)["']?\s*[:=]\s*["']?[A-Za-z0-9]{8}|eyJ[A-Za-z0-9_-]{10,}`)
 	for _, f := range strings.Fields(string(out)) {
 		b, err := os.ReadFile(filepath.Join(checkout.Root(t), f))
 		if err != nil {
@@ -293,7 +304,8 @@ func TestTryKnowsTheConfigurations(t *testing.T) {
 		}
 	}
 	read("edge/jwt-scope.yaml", &scope)
-	if p := scope.Providers[0]; p.Name != "dev" || p.Issuer != tokenIssuer || !slices.Contains(p.Audiences, tokenAudience) {
+	if p := scope.Providers[0]; p.Name != "dev" || p.Issuer != tokenIssuer ||
+		!slices.Contains(p.Audiences, tokenAudience) {
 		t.Errorf("tokens are of %s for %s, the edge wants %+v", tokenIssuer, tokenAudience, p)
 	}
 	keycloak := services(t)["keycloak"].Environment["KC_HOSTNAME"]
@@ -326,7 +338,8 @@ func TestNotRun(t *testing.T) {
 	for ci, want := range map[string]error{"true": why, "": nil} {
 		t.Setenv("CI", ci)
 		var told strings.Builder
-		if err := notRun(&told, "the test", why); err != want || !strings.Contains(told.String(), "*** NOT RUN: the test.\n*** no engine\n") {
+		if err := notRun(&told, "the test", why); err != want ||
+			!strings.Contains(told.String(), "*** NOT RUN: the test.\n*** no engine\n") {
 			t.Errorf("CI=%s: %v, %q", ci, err, told.String())
 		}
 	}

@@ -1,8 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command loop runs the local loop of envoy/: it makes what docker-compose.yaml mounts, brings the services up and down, sends requests that show what the filters do, and brings changes to the running
-// proxies. The Makefile has a target for each of its commands.
+// Command loop runs the local loop of envoy/: it makes what docker-compose.yaml mounts, brings the
+// services up and down, sends requests that show what the filters do, and brings changes to the
+// running proxies. The Makefile has a target for each of its commands.
 package main
 
 import (
@@ -36,7 +37,8 @@ const usage = `usage: loop COMMAND
   test      all of it with images made of the real programs, in an engine of its own, where there is no Docker`
 
 func main() {
-	// A SIGTERM to `go run` ends that alone and leaves its child: have the kernel pass it on. Should the call fail, only this is lost.
+	// A SIGTERM to `go run` ends that alone and leaves its child: have the kernel pass it on.
+	// Should the call fail, only this is lost.
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
@@ -54,7 +56,8 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	l := &loop{root: root, mounts: mounts.New(root, filepath.Join(root, "build", "out", "compose")), ports: portsOf(os.Getenv), profiles: strings.Split(os.Getenv("COMPOSE_PROFILES"), ",")}
+	l := &loop{root: root, mounts: mounts.New(root, filepath.Join(root, "build", "out", "compose")),
+		ports: portsOf(os.Getenv), profiles: strings.Split(os.Getenv("COMPOSE_PROFILES"), ",")}
 	f := flag.NewFlagSet(args[0], flag.ExitOnError)
 	switch args[0] {
 	case "prepare":
@@ -133,7 +136,9 @@ var profiles = []string{"idp", "dashboards", "traces", "registry"}
 type ports map[string]string
 
 // defaultPorts are docker-compose.yaml's, too: a test holds them together.
-var defaultPorts = ports{"EDGE_PORT": "10000", "EDGE_ADMIN_PORT": "9901", "MESH_PORT": "10443", "MESH_ADMIN_PORT": "9902", "PROMETHEUS_PORT": "9090", "KEYCLOAK_PORT": "8180", "GRAFANA_PORT": "3000", "REGISTRY_PORT": "5000"}
+var defaultPorts = ports{"EDGE_PORT": "10000", "EDGE_ADMIN_PORT": "9901", "MESH_PORT": "10443",
+	"MESH_ADMIN_PORT": "9902", "PROMETHEUS_PORT": "9090", "KEYCLOAK_PORT": "8180", "GRAFANA_PORT": "3000",
+	"REGISTRY_PORT": "5000"}
 
 func portsOf(env func(string) string) ports {
 	p := ports{}
@@ -169,24 +174,30 @@ func (l *loop) up(ctx context.Context) error {
 	if err := l.works(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("up after %.0f s. The edge is http://%s, the mesh https://%s; Prometheus http://%s\n", time.Since(began).Seconds(), l.ports.address("EDGE_PORT"), l.ports.address("MESH_PORT"), l.ports.address("PROMETHEUS_PORT"))
-	for _, s := range []struct{ profile, service, port string }{{"idp", "Keycloak is http://", "KEYCLOAK_PORT"}, {"dashboards", "Grafana is http://", "GRAFANA_PORT"}, {"registry", "The registry is ", "REGISTRY_PORT"}} {
+	fmt.Printf("up after %.0f s. The edge is http://%s, the mesh https://%s; Prometheus http://%s\n",
+		time.Since(began).Seconds(), l.ports.address("EDGE_PORT"), l.ports.address("MESH_PORT"),
+		l.ports.address("PROMETHEUS_PORT"))
+	for _, s := range []struct{ profile, service, port string }{{"idp", "Keycloak is http://", "KEYCLOAK_PORT"},
+		{"dashboards", "Grafana is http://", "GRAFANA_PORT"}, {"registry", "The registry is ", "REGISTRY_PORT"}} {
 		if slices.Contains(l.profiles, s.profile) {
 			fmt.Println(s.service + l.ports.address(s.port))
 		}
 	}
-	fmt.Println("make try sends requests, make watch brings your changes in, make logs tells what was decided, make down ends it.")
+	fmt.Println("make try sends requests, make watch brings your changes in, make logs tells what was decided, make " +
+		"down ends it.")
 	return nil
 }
 
-// works waits until the edge has found the mesh and has the keys of all tokens, and the mesh those of the stamps: each proxy is ready by itself before.
+// works waits until the edge has found the mesh and has the keys of all tokens, and the mesh those
+// of the stamps: each proxy is ready by itself before.
 func (l *loop) works(ctx context.Context) error {
 	key, err := l.mounts.TokenKey()
 	if err != nil {
 		return err
 	}
 	tokens := map[string]string{"a token of make token": key.Token(claims("up", "orders:read", time.Now(), time.Hour))}
-	if slices.Contains(l.profiles, "idp") { // of which the edge hears last: it asks less often the longer nobody answers, twice a minute in the end
+	// of which the edge hears last: it asks less often the longer nobody answers, twice a minute in the end
+	if slices.Contains(l.profiles, "idp") {
 		if tokens["Keycloak's token"], err = l.keycloakToken(ctx); err != nil {
 			return err
 		}
@@ -206,7 +217,8 @@ func (l *loop) works(ctx context.Context) error {
 	return nil
 }
 
-// readable looks for what the proxies' user could not read: a clone of somebody who shares nothing (umask 077) has such files.
+// readable looks for what the proxies' user could not read: a clone of somebody who shares nothing
+// (umask 077) has such files.
 func readable(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -20,9 +20,12 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 )
 
-// observed holds every query of the dashboards and every rule against the Prometheus of the loop, which has what try has done: each must find something there. Then it takes the rate-limit service away, and sees the alert of that.
+// observed holds every query of the dashboards and every rule against the Prometheus of the loop,
+// which has what try has done: each must find something there. Then it takes the rate-limit service
+// away, and sees the alert of that.
 func (l *loop) observed(ctx context.Context, step func(string, ...any)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("looking at dashboards and alerts took more than two minutes"))
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute,
+		errors.New("looking at dashboards and alerts took more than two minutes"))
 	defer cancel()
 	// The filters' counters begin with their first event, and rates with the second: only now are shares numbers.
 	if err := l.try(ctx, io.Discard); err != nil {
@@ -34,8 +37,10 @@ func (l *loop) observed(ctx context.Context, step func(string, ...any)) error {
 	}
 	away := claims("observed", "orders:read", time.Now(), time.Hour)
 	away["iss"] = keycloakIssuer
-	if a, err := l.get(ctx, "/orders/7", bearer(mint.New("away", jose.RS256).Token(away))); err != nil || a.String() != "503 keys_unavailable" {
-		return fmt.Errorf("a token of Keycloak, which is not running here, is answered %s, not 503 keys_unavailable (%v)", a, err)
+	if a, err := l.get(ctx, "/orders/7", bearer(mint.New("away", jose.RS256).Token(away))); err != nil ||
+		a.String() != "503 keys_unavailable" {
+		return fmt.Errorf("a token of Keycloak, which is not running here, is answered %s, not 503 "+
+			"keys_unavailable (%v)", a, err)
 	}
 	panels, err := l.dashboards(ctx)
 	if err != nil {
@@ -152,7 +157,9 @@ func (l *loop) loadedRules(ctx context.Context) (list []loadedRule, err error) {
 	return list, nil
 }
 
-// limiterDown stops the rate-limit service, sees Prometheus raise the alert while requests go on, and brings the service back. What comes after two minutes of that is promtool's to test (build/loop/observe).
+// limiterDown stops the rate-limit service, sees Prometheus raise the alert while requests go on,
+// and brings the service back. What comes after two minutes of that is promtool's to test
+// (build/loop/observe).
 func (l *loop) limiterDown(ctx context.Context, step func(string, ...any), token string) error {
 	const name = "TollgateLimiterDown"
 	if err := l.alert(ctx, name, "inactive"); err != nil {

@@ -37,7 +37,8 @@ type answered struct{ Result []sampled }
 // query asks Prometheus for what an expression is at a time.
 func (l *loop) query(ctx context.Context, expression string, at time.Time) ([]sampled, error) {
 	var answer answered
-	err := l.prometheus(ctx, "query", url.Values{"query": {expression}, "time": {strconv.FormatFloat(float64(at.UnixMilli())/1e3, 'f', 3, 64)}}, &answer)
+	err := l.prometheus(ctx, "query",
+		url.Values{"query": {expression}, "time": {strconv.FormatFloat(float64(at.UnixMilli())/1e3, 'f', 3, 64)}}, &answer)
 	return answer.Result, err
 }
 
@@ -76,12 +77,14 @@ func (l *loop) found(ctx context.Context, query string, overTime bool) error {
 		path, values := "query", url.Values{"query": {query}}
 		if overTime {
 			path = "query_range"
-			values["start"], values["end"], values["step"] = []string{now.Add(-15 * time.Minute).Format(time.RFC3339)}, []string{now.Format(time.RFC3339)}, []string{"2s"}
+			values["start"], values["end"], values["step"] = []string{now.Add(-15 * time.Minute).Format(time.RFC3339)},
+				[]string{now.Format(time.RFC3339)}, []string{"2s"}
 		}
 		var answer answered
 		last = l.prometheus(ctx, path, values, &answer)
 		for _, r := range answer.Result {
-			if slices.ContainsFunc(append(r.Values, r.Value), func(v value) bool { return !v.time.IsZero() && !math.IsNaN(v.number) }) {
+			if slices.ContainsFunc(append(r.Values, r.Value),
+				func(v value) bool { return !v.time.IsZero() && !math.IsNaN(v.number) }) {
 				return last == nil
 			}
 		}

@@ -32,20 +32,25 @@ import (
 )
 
 const (
-	// rounds is how many requests of the first kind a report sends; of the others, one in every fourth round each. All together are under what envoy/edge/rate-limit.yaml lets one user have.
+	// rounds is how many requests of the first kind a report sends; of the others, one in every
+	// fourth round each. All together are under what envoy/edge/rate-limit.yaml lets one user have.
 	rounds = 200
-	// pace is the distance of the rounds: ten seconds, five times as long as Prometheus takes between two looks, so that the rates are a curve.
+	// pace is the distance of the rounds: ten seconds, five times as long as Prometheus takes
+	// between two looks, so that the rates are a curve.
 	pace = 50 * time.Millisecond
 	// reportWindow is what the limits are shown of.
 	reportWindow  = 15 * time.Minute
 	reportTimeout = 2 * time.Minute
 )
 
-// report sends requests to the running loop, and writes a page of what its proxies' logs and Prometheus tell. Where pictures is a folder, the page is drawn there, in light and in dark.
+// report sends requests to the running loop, and writes a page of what its proxies' logs and
+// Prometheus tell. Where pictures is a folder, the page is drawn there, in light and in dark.
 func (l *loop) report(ctx context.Context, w io.Writer, file, pictures string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, reportTimeout, fmt.Errorf("it took more than %s; look at make logs", reportTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, reportTimeout,
+		fmt.Errorf("it took more than %s; look at make logs", reportTimeout))
 	defer cancel()
-	for _, address := range []string{l.ports.address("EDGE_ADMIN_PORT") + "/ready", l.ports.address("MESH_ADMIN_PORT") + "/ready", l.ports.address("PROMETHEUS_PORT") + "/-/ready"} {
+	for _, address := range []string{l.ports.address("EDGE_ADMIN_PORT") + "/ready", l.ports.address("MESH_ADMIN_PORT") +
+		"/ready", l.ports.address("PROMETHEUS_PORT") + "/-/ready"} {
 		if _, err := (client{}).send(ctx, "GET", "http://"+address); err != nil {
 			return fmt.Errorf("nothing runs that could be reported on: %w; run: make up", err)
 		}
@@ -178,10 +183,12 @@ func (l *loop) sample(ctx context.Context) ([]report.Sent, error) {
 	var list []report.Sent
 	send := func(kind, address string, headers ...[2]string) error {
 		trace := hex.EncodeToString(random(16))
-		headers = append(headers, [2]string{"Traceparent", "00-" + trace + "-" + hex.EncodeToString(random(8)) + "-00"}) // W3C Trace Context: both proxies log this trace, and do not export it
+		// W3C Trace Context: both proxies log this trace, and do not export it
+		headers = append(headers, [2]string{"Traceparent", "00-" + trace + "-" + hex.EncodeToString(random(8)) + "-00"})
 		began := time.Now()
 		a, err := exchange(ctx, transport, "GET", address, headers...)
-		list = append(list, report.Sent{Kind: kind, Answer: a.String(), Trace: trace, Direct: strings.HasPrefix(address, mesh), Total: time.Since(began)})
+		list = append(list, report.Sent{Kind: kind, Answer: a.String(), Trace: trace,
+			Direct: strings.HasPrefix(address, mesh), Total: time.Since(began)})
 		return err
 	}
 	// The first request over each connection is not like the others.
@@ -236,7 +243,8 @@ func (l *loop) lines(ctx context.Context, sent []report.Sent) (lines []report.Li
 	return lines, nil
 }
 
-// scraped waits until Prometheus has looked at both proxies once more, and returns when, and what their filters have counted.
+// scraped waits until Prometheus has looked at both proxies once more, and returns when, and what
+// their filters have counted.
 func (l *loop) scraped(ctx context.Context) (at time.Time, counts []sampled, err error) {
 	began := time.Now()
 	var problem error
@@ -260,7 +268,9 @@ func (l *loop) scraped(ctx context.Context) (at time.Time, counts []sampled, err
 // decided sums up over rules what the filters have decided, and how much of that is new.
 func decided(before, after []sampled) (list []report.Decision) {
 	find := func(s sampled) *report.Decision {
-		d := report.Decision{Proxy: s.Metric["proxy"], Filter: strings.ReplaceAll(strings.TrimPrefix(s.Metric["__name__"], "tollgate_"), "_", "-"), Outcome: s.Metric["outcome"], Code: s.Metric["code"]}
+		d := report.Decision{Proxy: s.Metric["proxy"],
+			Filter:  strings.ReplaceAll(strings.TrimPrefix(s.Metric["__name__"], "tollgate_"), "_", "-"),
+			Outcome: s.Metric["outcome"], Code: s.Metric["code"]}
 		i := slices.IndexFunc(list, func(o report.Decision) bool {
 			return o.Proxy == d.Proxy && o.Filter == d.Filter && o.Outcome == d.Outcome && o.Code == d.Code
 		})
@@ -313,7 +323,9 @@ var modulesOf = regexp.MustCompile(`/etc/tollgate/modules/(([a-z-]+)-[0-9a-f]{16
 
 // facts are what ran: Envoy and the modules, as the proxies themselves tell.
 func (l *loop) facts(ctx context.Context, sent int, took time.Duration) ([]report.Fact, error) {
-	list := []report.Fact{{Name: "sample", Value: fmt.Sprintf("%d requests in %.1f s, one after the other; all other numbers are Prometheus’, which looks every two seconds", sent, took.Seconds())}}
+	list := []report.Fact{{Name: "sample",
+		Value: fmt.Sprintf("%d requests in %.1f s, one after the other; all other numbers are Prometheus’, which "+
+			"looks every two seconds", sent, took.Seconds())}}
 	modules := map[string]string{}
 	for _, proxy := range []string{"edge", "mesh"} {
 		address := "http://" + l.ports.address(strings.ToUpper(proxy)+"_ADMIN_PORT")
@@ -343,9 +355,12 @@ func (l *loop) facts(ctx context.Context, sent int, took time.Duration) ([]repor
 		if err != nil {
 			return nil, fmt.Errorf("a module that a proxy runs: %w; run: make watch, or make down and make up", err)
 		}
-		list = append(list, report.Fact{Name: modules[file] + ".wasm", Value: fmt.Sprintf("%.2f MB, sha256 %x", float64(len(b))/1e6, sha256.Sum256(b))})
+		list = append(list, report.Fact{Name: modules[file] + ".wasm",
+			Value: fmt.Sprintf("%.2f MB, sha256 %x", float64(len(b))/1e6, sha256.Sum256(b))})
 	}
-	return append(list, report.Fact{Name: "machine", Value: fmt.Sprintf("%s, %d processors; client, proxies, services and Prometheus share them", runtime.GOARCH, runtime.NumCPU())}), nil
+	return append(list, report.Fact{Name: "machine",
+		Value: fmt.Sprintf("%s, %d processors; client, proxies, services and Prometheus share them", runtime.GOARCH,
+			runtime.NumCPU())}), nil
 }
 
 // version is what Envoy tells, commit/version/state of the sources/kind of the build/TLS library, in short.

@@ -20,10 +20,13 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/checkout"
 )
 
-// What the report takes the proxies' logs to tell is what their configurations have them note: the filters in this order, a stopwatch around each, two at the edge's beginning, and all of them the same.
+// What the report takes the proxies' logs to tell is what their configurations have them note: the
+// filters in this order, a stopwatch around each, two at the edge's beginning, and all of them the
+// same.
 func TestStopwatches(t *testing.T) {
 	var first []byte
-	for proxy, want := range map[string][]string{"edge": append([]string{"stopwatch", "stopwatch"}, behind(report.Edge)...), "mesh": append([]string{"stopwatch"}, behind(report.Mesh)...)} {
+	for proxy, want := range map[string][]string{"edge": append([]string{"stopwatch", "stopwatch"},
+		behind(report.Edge)...), "mesh": append([]string{"stopwatch"}, behind(report.Mesh)...)} {
 		text, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy", proxy, "envoy.yaml"))
 		if err != nil {
 			t.Fatal(err)
@@ -101,7 +104,8 @@ func TestSampleIsAllowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, l := range config.Limits {
-		if l.Name == "per-user" && l.Rate.Requests < 2*2*rounds || l.Name == "reports" && (l.Rate.Requests != reportsLimit || 2*l.Rate.Requests >= rounds/4) {
+		if l.Name == "per-user" && l.Rate.Requests < 2*2*rounds || l.Name == "reports" &&
+			(l.Rate.Requests != reportsLimit || 2*l.Rate.Requests >= rounds/4) {
 			t.Errorf("%+v", l)
 		}
 	}
@@ -109,17 +113,20 @@ func TestSampleIsAllowed(t *testing.T) {
 
 func TestDecided(t *testing.T) {
 	s := func(rule, code string, n float64) sampled {
-		return sampled{Metric: map[string]string{"__name__": "tollgate_rate_limit", "proxy": "edge", "rule": rule, "outcome": "denied", "code": code}, Value: value{number: n}}
+		return sampled{Metric: map[string]string{"__name__": "tollgate_rate_limit", "proxy": "edge", "rule": rule,
+			"outcome": "denied", "code": code}, Value: value{number: n}}
 	}
 	got := decided([]sampled{s("a", "x", 1), s("b", "x", 2)}, []sampled{s("a", "x", 4), s("b", "x", 2), s("a", "y", 5)})
-	want := []report.Decision{{Proxy: "edge", Filter: "rate-limit", Outcome: "denied", Code: "x", Count: 6, During: 3}, {Proxy: "edge", Filter: "rate-limit", Outcome: "denied", Code: "y", Count: 5, During: 5}}
+	want := []report.Decision{{Proxy: "edge", Filter: "rate-limit", Outcome: "denied", Code: "x", Count: 6, During: 3},
+		{Proxy: "edge", Filter: "rate-limit", Outcome: "denied", Code: "y", Count: 5, During: 5}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestValue(t *testing.T) {
-	for text, want := range map[string]value{`[1795292974.615,"3"]`: {time.UnixMilli(1795292974615), 3}, `[1,"+Inf"]`: {time.UnixMilli(1000), math.Inf(1)}} {
+	for text, want := range map[string]value{`[1795292974.615,"3"]`: {time.UnixMilli(1795292974615), 3},
+		`[1,"+Inf"]`: {time.UnixMilli(1000), math.Inf(1)}} {
 		var v value
 		if err := json.Unmarshal([]byte(text), &v); err != nil || v != want {
 			t.Errorf("%s: %+v, %v", text, v, err)
@@ -134,7 +141,9 @@ func TestValue(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	for text, want := range map[string]string{"9e5580933739aabb/1.40.0/Clean/RELEASE/BoringSSL": "1.40.0 (RELEASE, commit 9e5580933739)", "a/1.40.0/Clean/RELEASE/BoringSSL": "1.40.0 (RELEASE, commit a)", "x": "x", "": ""} {
+	for text, want := range map[string]string{
+		"9e5580933739aabb/1.40.0/Clean/RELEASE/BoringSSL": "1.40.0 (RELEASE, commit 9e5580933739)",
+		"a/1.40.0/Clean/RELEASE/BoringSSL":                "1.40.0 (RELEASE, commit a)", "x": "x", "": ""} {
 		if got := version(text); got != want {
 			t.Errorf("%q: %q", text, got)
 		}
@@ -148,7 +157,8 @@ func TestReportWithoutALoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "report.html")
-	if err := (&loop{ports: free}).report(t.Context(), &strings.Builder{}, file, ""); err == nil || !strings.Contains(err.Error(), "run: make up") {
+	if err := (&loop{ports: free}).report(t.Context(), &strings.Builder{}, file, ""); err == nil ||
+		!strings.Contains(err.Error(), "run: make up") {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(file); err == nil {

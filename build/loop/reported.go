@@ -66,7 +66,8 @@ func (l *loop) reported(ctx context.Context, step func(string, ...any)) error {
 	if err != nil {
 		return err
 	}
-	if err := drawn(bad, color.White); bad.Requests == nil || bad.Problems == nil || bad.Overlaps() == nil || bad.Wider <= 0 || err == nil {
+	if err := drawn(bad, color.White); bad.Requests == nil || bad.Problems == nil || bad.Overlaps() == nil ||
+		bad.Wider <= 0 || err == nil {
 		return fmt.Errorf("a page with every fault is taken: the test tests nothing: %+v", bad.Problems)
 	}
 	paper, night := color.RGBA{0xff, 0xff, 0xff, 0xff}, color.RGBA{0x10, 0x15, 0x1c, 0xff}
@@ -84,7 +85,8 @@ func (l *loop) reported(ctx context.Context, step func(string, ...any)) error {
 			err = drawn(shown, c.background)
 		}
 		if err == nil && len(shown.Requests)+len(shown.Problems)+len(shown.Overlaps())+max(0, shown.Wider) > 0 {
-			err = fmt.Errorf("it has asked for %q, complained of %q; texts lie over each other: %q; it is %d pixels too wide", shown.Requests, shown.Problems, shown.Overlaps(), shown.Wider)
+			err = fmt.Errorf("it has asked for %q, complained of %q; texts lie over each other: %q; it is %d "+
+				"pixels too wide", shown.Requests, shown.Problems, shown.Overlaps(), shown.Wider)
 		}
 		if err != nil {
 			return fmt.Errorf("%s in the browser, dark %v: %w", c.name, c.dark, err)
@@ -112,13 +114,15 @@ func believable(r *report.Report) error {
 			return fmt.Errorf("%s: the parts are %s, the whole is %s", p.Name, parts, p.Typical.Total)
 		}
 	}
-	for _, place := range []report.Place{{Proxy: "edge", Name: "jwt-scope"}, {Proxy: "edge", Name: "rate-limit"}, {Proxy: "mesh", Name: "edge-stamp"}, report.Upstream} {
+	for _, place := range []report.Place{{Proxy: "edge", Name: "jwt-scope"}, {Proxy: "edge", Name: "rate-limit"},
+		{Proxy: "mesh", Name: "edge-stamp"}, report.Upstream} {
 		if !ends[place] {
 			return fmt.Errorf("no request has ended at %s", place)
 		}
 	}
 	if len(r.Paths[0].Stations) != len(report.Places()) || r.Paths[0].Total.N+r.Paths[0].Dropped != rounds {
-		return fmt.Errorf("the first kind of request was measured at %d places, %d times", len(r.Paths[0].Stations), r.Paths[0].Total.N)
+		return fmt.Errorf("the first kind of request was measured at %d places, %d times", len(r.Paths[0].Stations),
+			r.Paths[0].Total.N)
 	}
 	counted := map[string]float64{}
 	for _, d := range r.Decisions {
@@ -128,9 +132,12 @@ func believable(r *report.Report) error {
 		counted[strings.Join([]string{d.Proxy, d.Filter, d.Outcome, d.Code}, " ")] = d.Count
 	}
 	for _, want := range []string{
-		"edge jwt-scope allowed ok", "edge jwt-scope denied token_missing", "edge jwt-scope denied insufficient_scope", "edge jwt-scope denied no_rule", "edge jwt-scope denied path_ambiguous",
-		"edge jwt-scope denied token_signature", "edge jwt-scope denied token_expired", "edge rate-limit allowed ok", "edge rate-limit denied rate_limited", "edge edge-stamp allowed ok",
-		"mesh edge-stamp allowed ok", "mesh edge-stamp denied stamp_missing", "mesh edge-stamp denied stamp_signature", "mesh edge-stamp denied stamp_mismatch", "mesh edge-stamp denied peer_untrusted",
+		"edge jwt-scope allowed ok", "edge jwt-scope denied token_missing", "edge jwt-scope denied insufficient_scope",
+		"edge jwt-scope denied no_rule", "edge jwt-scope denied path_ambiguous",
+		"edge jwt-scope denied token_signature", "edge jwt-scope denied token_expired", "edge rate-limit allowed ok",
+		"edge rate-limit denied rate_limited", "edge edge-stamp allowed ok",
+		"mesh edge-stamp allowed ok", "mesh edge-stamp denied stamp_missing", "mesh edge-stamp denied stamp_signature",
+		"mesh edge-stamp denied stamp_mismatch", "mesh edge-stamp denied peer_untrusted",
 		"mesh edge-stamp denied stamp_replayed", "mesh jwt-scope allowed ok",
 	} {
 		if counted[want] < 1 {
@@ -166,7 +173,8 @@ func believable(r *report.Report) error {
 	return nil
 }
 
-// drawn looks at a page's picture: as wide as it should be, on the right background, and with something in many colours in every section.
+// drawn looks at a page's picture: as wide as it should be, on the right background, and with
+// something in many colours in every section.
 func drawn(s *browser.Shown, background color.Color) error {
 	picture, err := png.Decode(bytes.NewReader(s.PNG))
 	if err != nil {
@@ -175,7 +183,8 @@ func drawn(s *browser.Shown, background color.Color) error {
 	if picture.Bounds().Dx() != pictureWidth {
 		return fmt.Errorf("the picture is %d pixels wide", picture.Bounds().Dx())
 	}
-	if r, g, b, _ := picture.At(2, 2).RGBA(); (color.RGBA64{uint16(r), uint16(g), uint16(b), 0xffff}) != color.RGBA64Model.Convert(background) {
+	if r, g, b, _ := picture.At(2,
+		2).RGBA(); (color.RGBA64{uint16(r), uint16(g), uint16(b), 0xffff}) != color.RGBA64Model.Convert(background) {
 		return fmt.Errorf("the background is %v", picture.At(2, 2))
 	}
 	if len(s.Sections) != 5 {
@@ -193,7 +202,8 @@ func drawn(s *browser.Shown, background color.Color) error {
 			}
 		}
 		if len(colours) < 10 || other < area.Dx()*area.Dy()/100 {
-			return fmt.Errorf("the section %s has %d colours, and %d of its %d pixels are drawn", part.Text, len(colours), other, area.Dx()*area.Dy())
+			return fmt.Errorf("the section %s has %d colours, and %d of its %d pixels are drawn", part.Text,
+				len(colours), other, area.Dx()*area.Dy())
 		}
 	}
 	return nil
@@ -206,17 +216,26 @@ const badPage = `<!doctype html><meta http-equiv="Content-Security-Policy" conte
 // hard is a report that is difficult to draw.
 func hard(made time.Time) *report.Report {
 	long := strings.Repeat("a-very-long-name", 6)
-	r := &report.Report{Made: made, Facts: []report.Fact{{Name: "<script>", Value: strings.Repeat("0123456789abcdef", 40)}}}
+	r := &report.Report{Made: made,
+		Facts: []report.Fact{{Name: "<script>", Value: strings.Repeat("0123456789abcdef", 40)}}}
 	for n, total := range []time.Duration{time.Hour, time.Microsecond, 0} {
-		p := report.Path{Name: long, Answer: long, Total: report.Stat{N: 1e9, P50: total, P99: 100 * time.Hour}, Typical: report.Typical{Total: total, Outside: total}}
+		p := report.Path{Name: long, Answer: long, Total: report.Stat{N: 1e9, P50: total, P99: 100 * time.Hour},
+			Typical: report.Typical{Total: total, Outside: total}}
 		for _, place := range report.Places() {
-			p.Stations = append(p.Stations, report.Station{Place: place, Reached: n < 2, There: report.Stat{N: 1, P50: total, P99: 1000 * time.Hour}, Back: report.Stat{N: 1, P50: total}})
+			p.Stations = append(p.Stations,
+				report.Station{Place: place, Reached: n < 2,
+					There: report.Stat{N: 1, P50: total, P99: 1000 * time.Hour}, Back: report.Stat{N: 1, P50: total}})
 		}
 		r.Paths = append(r.Paths, p)
 	}
 	for _, outcome := range []string{"allowed", "denied", "would_deny", "error", "new"} {
-		r.Decisions = append(r.Decisions, report.Decision{Proxy: "edge", Filter: "jwt-scope", Outcome: outcome, Code: long, Count: 1e12, During: 1}, report.Decision{Proxy: "edge", Filter: "another", Outcome: outcome, Code: outcome, Count: math.MaxFloat64})
-		r.Limits.Series = append(r.Limits.Series, report.Series{Limit: long, Outcome: outcome, Points: []report.Point{{Time: made, Value: 1e15}, {Time: made.Add(time.Second), Value: 1}}}, report.Series{Limit: "one", Outcome: outcome, Points: []report.Point{{Time: made}}})
+		r.Decisions = append(r.Decisions,
+			report.Decision{Proxy: "edge", Filter: "jwt-scope", Outcome: outcome, Code: long, Count: 1e12, During: 1},
+			report.Decision{Proxy: "edge", Filter: "another", Outcome: outcome, Code: outcome, Count: math.MaxFloat64})
+		r.Limits.Series = append(r.Limits.Series,
+			report.Series{Limit: long, Outcome: outcome,
+				Points: []report.Point{{Time: made, Value: 1e15}, {Time: made.Add(time.Second), Value: 1}}},
+			report.Series{Limit: "one", Outcome: outcome, Points: []report.Point{{Time: made}}})
 	}
 	r.Limits.Own = []report.Span{{From: made, To: made.Add(time.Second)}}
 	return r

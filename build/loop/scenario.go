@@ -126,7 +126,8 @@ func (l *loop) token(ctx context.Context) error {
 	return nil
 }
 
-// logged waits until make logs tells what try has done, looks for what the logs must not tell, and ends it as a Ctrl-C does.
+// logged waits until make logs tells what try has done, looks for what the logs must not tell, and
+// ends it as a Ctrl-C does.
 func (l *loop) logged(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -140,8 +141,10 @@ func (l *loop) logged(ctx context.Context) error {
 		logs := p.Log()
 		missing = ""
 		for _, want := range []string{
-			`"details":"tollgate.jwt_scope.read-orders.token_expired"`, `"details":"tollgate.rate_limit.reports.rate_limited"`, `"details":"tollgate.edge_stamp.everything.stamp_replayed"`,
-			`"details":"tollgate.edge_stamp.everything.peer_untrusted"`, `"peer":"spiffe://edge.example.com/ns/edge/sa/gateway"`, `"identity":"{\"`,
+			`"details":"tollgate.jwt_scope.read-orders.token_expired"`,
+			`"details":"tollgate.rate_limit.reports.rate_limited"`, `"details":"tollgate.edge_stamp.everything.stamp_replayed"`,
+			`"details":"tollgate.edge_stamp.everything.peer_untrusted"`,
+			`"peer":"spiffe://edge.example.com/ns/edge/sa/gateway"`, `"identity":"{\"`,
 			`"filter":"jwt_scope"`, `"outcome":"denied"`, `"rule":"reports"`, `"code":"stamp_replayed"`, `"outcome":"allowed"`,
 		} {
 			if !strings.Contains(logs, want) {
@@ -166,7 +169,8 @@ func (l *loop) logged(ctx context.Context) error {
 	}
 	// W3C Trace Context: of a request that has gone through both proxies, both tell the same trace.
 	traces := map[string]int{}
-	for _, m := range regexp.MustCompile(`"path":"/orders/7".*"status":200.*"trace":"([0-9a-f]{32})"`).FindAllStringSubmatch(logs, -1) {
+	for _, m := range regexp.MustCompile(
+		`"path":"/orders/7".*"status":200.*"trace":"([0-9a-f]{32})"`).FindAllStringSubmatch(logs, -1) {
 		traces[m[1]]++
 	}
 	for _, n := range traces {
@@ -177,7 +181,8 @@ func (l *loop) logged(ctx context.Context) error {
 	return fmt.Errorf("no trace goes through both proxies: %v\n%s", traces, logs)
 }
 
-// measured waits until Prometheus has what the filters of both proxies and the rate-limit service have counted, in labels.
+// measured waits until Prometheus has what the filters of both proxies and the rate-limit service
+// have counted, in labels.
 func (l *loop) measured(ctx context.Context) error {
 	for _, query := range []string{
 		`up{job="envoy",proxy="edge"} == 1`, `up{job="envoy",proxy="mesh"} == 1`, `up{job="ratelimit"} == 1`,
@@ -193,7 +198,8 @@ func (l *loop) measured(ctx context.Context) error {
 	return nil
 }
 
-// traced sends a request with a trace of its own, and waits until the collector tells of both proxies' spans in it, with what was decided.
+// traced sends a request with a trace of its own, and waits until the collector tells of both
+// proxies' spans in it, with what was decided.
 func (l *loop) traced(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -207,11 +213,14 @@ func (l *loop) traced(ctx context.Context) error {
 		spans []span
 	}{
 		{key.Token(claims("tracer", "orders:read", time.Now(), time.Hour)), []span{
-			{" node_id=edge ", " tollgate.decision=via_upstream"}, {" node_id=mesh ", " tollgate.decision=via_upstream", " tollgate.peer=spiffe://edge.example.com/ns/edge/sa/gateway"}}},
-		{key.Token(claims("tracer", "", time.Now(), time.Hour)), []span{{" node_id=edge ", " tollgate.decision=tollgate.jwt_scope.read-orders.insufficient_scope"}}},
+			{" node_id=edge ", " tollgate.decision=via_upstream"}, {" node_id=mesh ", " tollgate.decision=via_upstream",
+				" tollgate.peer=spiffe://edge.example.com/ns/edge/sa/gateway"}}},
+		{key.Token(claims("tracer", "", time.Now(), time.Hour)),
+			[]span{{" node_id=edge ", " tollgate.decision=tollgate.jwt_scope.read-orders.insufficient_scope"}}},
 	} {
 		trace := hex.EncodeToString(random(16))
-		if _, err := l.get(ctx, "/orders/7", bearer(c.token), [2]string{"Traceparent", "00-" + trace + "-" + hex.EncodeToString(random(8)) + "-01"}); err != nil {
+		if _, err := l.get(ctx, "/orders/7", bearer(c.token),
+			[2]string{"Traceparent", "00-" + trace + "-" + hex.EncodeToString(random(8)) + "-01"}); err != nil {
 			return err
 		}
 		told, missing := "", span(nil)
@@ -245,7 +254,8 @@ func (l *loop) traced(ctx context.Context) error {
 // pushed puts an image of a filter into the registry, and looks for it there.
 func (l *loop) pushed(ctx context.Context) error {
 	repository := l.ports.address("REGISTRY_PORT") + "/tollgate/jwt-scope"
-	push := exec.CommandContext(ctx, "go", "run", "./build/tollgate", "image", "push", "jwt-scope", repository+":test", "--module", "build/out/jwt-scope.wasm", "--created", "2026-01-01T00:00:00Z")
+	push := exec.CommandContext(ctx, "go", "run", "./build/tollgate", "image", "push", "jwt-scope", repository+":test",
+		"--module", "build/out/jwt-scope.wasm", "--created", "2026-01-01T00:00:00Z")
 	push.Dir, push.Env = l.root, l.compose.env
 	if out, err := push.CombinedOutput(); err != nil {
 		return fmt.Errorf("tollgate image push: %w\n%s", err, out)

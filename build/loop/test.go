@@ -35,8 +35,9 @@ func notRun(w io.Writer, what string, why error) error {
 	return nil
 }
 
-// test brings everything up, tries it, changes it while it runs, and takes it down, with the targets that people use: with the user's Docker and the official images, or with images made here in an engine
-// of its own.
+// test brings everything up, tries it, changes it while it runs, and takes it down, with the
+// targets that people use: with the user's Docker and the official images, or with images made here
+// in an engine of its own.
 func test(ctx context.Context, root string) (err error) {
 	began := time.Now()
 	step := func(format string, args ...any) {
@@ -94,7 +95,8 @@ func test(ctx context.Context, root string) (err error) {
 			running = slices.DeleteFunc(running, func(p string) bool { return p == profile })
 			fmt.Printf("*** NOT RUN: the profile %s: %s ***\n", profile, why)
 		}
-		l.compose = &compose{command: e.Compose(), docker: e.Command(ctx, "docker").Path, env: append(e.Env(), append(variables, images...)...), root: dir}
+		l.compose = &compose{command: e.Compose(), docker: e.Command(ctx, "docker").Path,
+			env: append(e.Env(), append(variables, images...)...), root: dir}
 	default:
 		return err
 	}

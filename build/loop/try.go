@@ -37,15 +37,18 @@ const (
 
 // claims are a token's.
 func claims(subject, scope string, at time.Time, ttl time.Duration) map[string]any {
-	return map[string]any{"iss": tokenIssuer, "aud": tokenAudience, "sub": subject, "scope": scope, "iat": at.Unix(), "exp": at.Add(ttl).Unix()}
+	return map[string]any{"iss": tokenIssuer, "aud": tokenAudience, "sub": subject, "scope": scope, "iat": at.Unix(),
+		"exp": at.Add(ttl).Unix()}
 }
 
 // stampOf binds a request as the edge does (filters/edge-stamp/README.md, Profiles: jws).
 func stampOf(key *mint.Key, method, authority, path, query string, at time.Time) string {
 	hash := sha256.Sum256([]byte(query))
 	return key.Typed("edge-stamp+jwt", map[string]any{
-		"iss": stampIssuer, "aud": stampAudience, "iat": at.Unix(), "exp": at.Add(30 * time.Second).Unix(), "jti": base64.RawURLEncoding.EncodeToString(random(16)),
-		"htm": method, "hth": strings.ToLower(authority), "htp": path, "qsh": base64.RawURLEncoding.EncodeToString(hash[:]), "sub": "try", "scope": "orders:read",
+		"iss": stampIssuer, "aud": stampAudience, "iat": at.Unix(), "exp": at.Add(30 * time.Second).Unix(),
+		"jti": base64.RawURLEncoding.EncodeToString(random(16)),
+		"htm": method, "hth": strings.ToLower(authority), "htp": path,
+		"qsh": base64.RawURLEncoding.EncodeToString(hash[:]), "sub": "try", "scope": "orders:read",
 	})
 }
 
@@ -75,7 +78,8 @@ func (c client) send(ctx context.Context, method, address string, headers ...[2]
 }
 
 // exchange sends a request and reads all of its answer.
-func exchange(ctx context.Context, transport *http.Transport, method, address string, headers ...[2]string) (answer, error) {
+func exchange(ctx context.Context, transport *http.Transport, method, address string, headers ...[2]string) (answer,
+	error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
@@ -174,8 +178,10 @@ func (l *loop) rows() ([]tried, error) {
 	now := time.Now()
 	// Nobody before was this user: limits begin anew in each run.
 	user := "try-" + base64.RawURLEncoding.EncodeToString(random(6))
-	reader, writer := tokens.Token(claims(user, "orders:read", now, time.Hour)), tokens.Token(claims(user, "orders:read orders:write", now, time.Hour))
-	expired, forged := tokens.Token(claims(user, "orders:read", now.Add(-2*time.Hour), time.Hour)), mint.New("dev", jose.ES256).Token(claims(user, "orders:read", now, time.Hour))
+	reader, writer := tokens.Token(claims(user, "orders:read", now, time.Hour)),
+		tokens.Token(claims(user, "orders:read orders:write", now, time.Hour))
+	expired, forged := tokens.Token(claims(user, "orders:read", now.Add(-2*time.Hour), time.Hour)), mint.New("dev",
+		jose.ES256).Token(claims(user, "orders:read", now, time.Hour))
 	edge, mesh := "http://"+l.ports.address("EDGE_PORT"), "https://"+l.ports.address("MESH_PORT")
 	authority := l.ports.address("MESH_PORT")
 
@@ -190,19 +196,23 @@ func (l *loop) rows() ([]tried, error) {
 	list := []tried{
 		{"GET /orders/7 without a token", "401 token_missing", ask(client{}, "GET", edge+"/orders/7")},
 		{"GET /orders/7, scope orders:read", "200 ok", ask(client{}, "GET", edge+"/orders/7", bearer(reader))},
-		{"  what has reached the service", "GET /orders/7, x-user-id verified, no token, no stamp", func(ctx context.Context) (string, error) {
-			a, err := client{}.send(ctx, "GET", edge+"/orders/7", bearer(reader), [2]string{"X-User-Id", "admin"}, [2]string{header, "forged"})
-			if err != nil {
-				return "", err
-			}
-			return reached(a.body, user)
-		}},
+		{"  what has reached the service", "GET /orders/7, x-user-id verified, no token, no stamp",
+			func(ctx context.Context) (string, error) {
+				a, err := client{}.send(ctx, "GET", edge+"/orders/7", bearer(reader), [2]string{"X-User-Id", "admin"},
+					[2]string{header, "forged"})
+				if err != nil {
+					return "", err
+				}
+				return reached(a.body, user)
+			}},
 		{"POST /orders, scope orders:read", "403 insufficient_scope", ask(client{}, "POST", edge+"/orders", bearer(reader))},
 		{"POST /orders, scope orders:write", "200 ok", ask(client{}, "POST", edge+"/orders", bearer(writer))},
-		{"GET /orders/7/refunds, whose rule is in shadow mode", "200 ok", ask(client{}, "GET", edge+"/orders/7/refunds", bearer(reader))},
+		{"GET /orders/7/refunds, whose rule is in shadow mode", "200 ok",
+			ask(client{}, "GET", edge+"/orders/7/refunds", bearer(reader))},
 		{"  again, over a limit in shadow mode", "200 ok", ask(client{}, "GET", edge+"/orders/7/refunds", bearer(reader))},
 		{"GET /admin, for which there is no rule", "403 no_rule", ask(client{}, "GET", edge+"/admin", bearer(writer))},
-		{"GET /orders/%252e%252e/admin, which may mean two things", "400 path_ambiguous", ask(client{}, "GET", edge+"/orders/%252e%252e/admin", bearer(reader))},
+		{"GET /orders/%252e%252e/admin, which may mean two things", "400 path_ambiguous",
+			ask(client{}, "GET", edge+"/orders/%252e%252e/admin", bearer(reader))},
 		{"a token signed by somebody else", "401 token_signature", ask(client{}, "GET", edge+"/orders/7", bearer(forged))},
 		{"a token that expired an hour ago", "401 token_expired", ask(client{}, "GET", edge+"/orders/7", bearer(expired))},
 		{"around the edge, without a certificate", "refused by TLS", func(ctx context.Context) (string, error) {
@@ -212,26 +222,37 @@ func (l *loop) rows() ([]tried, error) {
 			}
 			return a.String(), err
 		}},
-		{"around the edge, with its certificate and no stamp", "401 stamp_rejected", ask(client{ofEdge}, "GET", mesh+"/orders/7", bearer(reader))},
-		{"  with a stamp signed by somebody else", "401 stamp_rejected", ask(client{ofEdge}, "GET", mesh+"/orders/7", [2]string{header, stampOf(mint.New("edge-dev", jose.ES256), "GET", authority, "/orders/7", "", now)})},
-		{"  with a good stamp of another request", "401 stamp_rejected", ask(client{ofEdge}, "GET", mesh+"/orders/7?all=1", [2]string{header, stampOf(stamps, "GET", authority, "/orders/7", "", now)})},
-		{"  with a good stamp, by another workload", "401 stamp_rejected", ask(client{ofMesh}, "GET", mesh+"/orders/7", [2]string{header, stampOf(stamps, "GET", authority, "/orders/7", "", now)})},
+		{"around the edge, with its certificate and no stamp", "401 stamp_rejected",
+			ask(client{ofEdge}, "GET", mesh+"/orders/7", bearer(reader))},
+		{"  with a stamp signed by somebody else", "401 stamp_rejected",
+			ask(client{ofEdge}, "GET", mesh+"/orders/7",
+				[2]string{header, stampOf(mint.New("edge-dev", jose.ES256), "GET", authority, "/orders/7", "", now)})},
+		{"  with a good stamp of another request", "401 stamp_rejected",
+			ask(client{ofEdge}, "GET", mesh+"/orders/7?all=1",
+				[2]string{header, stampOf(stamps, "GET", authority, "/orders/7", "", now)})},
+		{"  with a good stamp, by another workload", "401 stamp_rejected",
+			ask(client{ofMesh}, "GET", mesh+"/orders/7",
+				[2]string{header, stampOf(stamps, "GET", authority, "/orders/7", "", now)})},
 		{"  with a good stamp", "200 ok", ask(client{ofEdge}, "GET", mesh+"/orders/7", [2]string{header, replayed})},
-		{"  with the same stamp again", "401 stamp_rejected", ask(client{ofEdge}, "GET", mesh+"/orders/7", [2]string{header, replayed})},
-		{"  GET /catalog without one, where stamps are in shadow mode", "200 ok", ask(client{ofEdge}, "GET", mesh+"/catalog")},
-		{fmt.Sprintf("GET /reports/1 again and again, %d a minute", reportsLimit), "429 rate_limited in time, with Retry-After", func(ctx context.Context) (string, error) {
-			return limited(ctx, edge+"/reports/1", reader)
-		}},
+		{"  with the same stamp again", "401 stamp_rejected",
+			ask(client{ofEdge}, "GET", mesh+"/orders/7", [2]string{header, replayed})},
+		{"  GET /catalog without one, where stamps are in shadow mode", "200 ok",
+			ask(client{ofEdge}, "GET", mesh+"/catalog")},
+		{fmt.Sprintf("GET /reports/1 again and again, %d a minute", reportsLimit),
+			"429 rate_limited in time, with Retry-After", func(ctx context.Context) (string, error) {
+				return limited(ctx, edge+"/reports/1", reader)
+			}},
 	}
 	if slices.Contains(l.profiles, "idp") {
-		list = append(list, tried{"GET /orders/7 with a token of Keycloak", "200 ok", func(ctx context.Context) (string, error) {
-			token, err := l.keycloakToken(ctx)
-			if err != nil {
-				return "", err
-			}
-			a, err := client{}.send(ctx, "GET", edge+"/orders/7", bearer(token))
-			return a.String(), err
-		}})
+		list = append(list, tried{"GET /orders/7 with a token of Keycloak", "200 ok",
+			func(ctx context.Context) (string, error) {
+				token, err := l.keycloakToken(ctx)
+				if err != nil {
+					return "", err
+				}
+				a, err := client{}.send(ctx, "GET", edge+"/orders/7", bearer(token))
+				return a.String(), err
+			}})
 	}
 	return list, nil
 }
@@ -260,10 +281,12 @@ func reached(body, user string) (string, error) {
 	if seen.Headers["X-Edge-Stamp"] == nil {
 		stamp = "no stamp"
 	}
-	return strings.Join([]string{seen.Method + " " + strings.TrimPrefix(at.Path, "/anything"), identity, token, stamp}, ", "), nil
+	return strings.Join([]string{seen.Method + " " + strings.TrimPrefix(at.Path, "/anything"), identity, token, stamp},
+		", "), nil
 }
 
-// limited sends requests until one is refused. The service counts in fixed windows, so that around the edge of one the double gets through.
+// limited sends requests until one is refused. The service counts in fixed windows, so that around
+// the edge of one the double gets through.
 func limited(ctx context.Context, address, token string) (string, error) {
 	for n := 1; n <= 2*reportsLimit+1; n++ {
 		a, err := client{}.send(ctx, "GET", address, bearer(token))
@@ -296,7 +319,8 @@ func (l *loop) keycloakToken(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"shop-web"}, "client_secret": {secret}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.ports.address("KEYCLOAK_PORT")+"/realms/shop/protocol/openid-connect/token", strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.ports.address("KEYCLOAK_PORT")+
+		"/realms/shop/protocol/openid-connect/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", err
 	}

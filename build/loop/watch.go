@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	// look is how often watch looks at the files. There are a few hundred: it costs less than a millisecond of each second, and works on every file system.
+	// look is how often watch looks at the files. There are a few hundred: it costs less than a
+	// millisecond of each second, and works on every file system.
 	look = 100 * time.Millisecond
 	// liveTimeout covers compiling a module on a busy machine.
 	liveTimeout = 2 * time.Minute
@@ -42,7 +43,8 @@ func stateOf(file string) state {
 	return state{info.Size(), info.ModTime()}
 }
 
-// watch publishes what changes, and compiles filters whose sources change, until the context ends. A mistake is told, and everything goes on as it was.
+// watch publishes what changes, and compiles filters whose sources change, until the context ends.
+// A mistake is told, and everything goes on as it was.
 func (l *loop) watch(ctx context.Context, w io.Writer) error {
 	for _, name := range []string{"EDGE_ADMIN_PORT", "MESH_ADMIN_PORT"} {
 		if _, err := (client{}).send(ctx, "GET", "http://"+l.ports.address(name)+"/ready"); err != nil {
@@ -57,7 +59,8 @@ func (l *loop) watch(ctx context.Context, w io.Writer) error {
 	if err := l.publish(ctx, w); err != nil {
 		fmt.Fprintf(w, "%s  nothing is changed: %v\n", clock(), err)
 	}
-	fmt.Fprintf(w, "watching %d sources, and the configurations in envoy/edge and envoy/mesh. Ctrl-C ends.\n", len(sources))
+	fmt.Fprintf(w, "watching %d sources, and the configurations in envoy/edge and envoy/mesh. Ctrl-C ends.\n",
+		len(sources))
 	for {
 		select {
 		case <-ctx.Done():
@@ -191,7 +194,8 @@ func (l *loop) sources() (map[string]state, error) {
 	return m, nil
 }
 
-// outdated are the modules to compile after a change from before to now: a filter's own folder is only its own, everything else is everybody's.
+// outdated are the modules to compile after a change from before to now: a filter's own folder is
+// only its own, everything else is everybody's.
 func outdated(before, now map[string]state) (modules []string) {
 	all := slices.Sorted(slices.Values(filters.Names()))
 	for _, m := range []map[string]state{before, now} {

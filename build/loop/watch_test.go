@@ -27,12 +27,15 @@ func TestOutdated(t *testing.T) {
 	}{
 		{"nothing", nil, nil},
 		{"a filter's own source", []string{"filters/jwt-scope/scope/decide.go"}, []string{"jwt-scope"}},
-		{"two filters' sources", []string{"filters/rate-limit/main.go", "filters/edge-stamp/main.go"}, []string{"edge-stamp", "rate-limit"}},
+		{"two filters' sources", []string{"filters/rate-limit/main.go", "filters/edge-stamp/main.go"},
+			[]string{"edge-stamp", "rate-limit"}},
 		{"a source of all", []string{"shared/jose/jws.go"}, all},
 		{"the dependencies", []string{"go.mod"}, all},
 	} {
-		before := map[string]state{"filters/jwt-scope/scope/decide.go": {1, time.Unix(1, 0)}, "filters/rate-limit/main.go": {1, time.Unix(1, 0)},
-			"filters/edge-stamp/main.go": {1, time.Unix(1, 0)}, "shared/jose/jws.go": {1, time.Unix(1, 0)}, "go.mod": {1, time.Unix(1, 0)}}
+		before := map[string]state{"filters/jwt-scope/scope/decide.go": {1, time.Unix(1, 0)},
+			"filters/rate-limit/main.go": {1, time.Unix(1, 0)},
+			"filters/edge-stamp/main.go": {1, time.Unix(1, 0)}, "shared/jose/jws.go": {1, time.Unix(1, 0)},
+			"go.mod": {1, time.Unix(1, 0)}}
 		edited, removed := map[string]state{}, map[string]state{}
 		for f, s := range before {
 			edited[f], removed[f] = s, s
@@ -56,7 +59,8 @@ func TestSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"filters/jwt-scope/main.go", "filters/jwt-scope/default.pgo", "shared/jose/hmac.go", "build/tools/pretty/pretty.go", "go.mod"} {
+	for _, want := range []string{"filters/jwt-scope/main.go", "filters/jwt-scope/default.pgo", "shared/jose/hmac.go",
+		"build/tools/pretty/pretty.go", "go.mod"} {
 		if files[want] == (state{}) {
 			t.Errorf("%s is not watched", want)
 		}
@@ -80,7 +84,8 @@ func TestStampOf(t *testing.T) {
 	}
 	for query, want := range map[string]bool{"": true, "?all=1": false} {
 		d := &stamp.Decision{}
-		p.Decide(d, [][2]string{{":method", "GET"}, {":authority", "127.0.0.1:10443"}, {":path", "/orders/7" + query}, {":scheme", "https"}, {"x-edge-stamp", stampOf(key, "GET", "127.0.0.1:10443", "/orders/7", "", now)}}, true, now)
+		p.Decide(d, [][2]string{{":method", "GET"}, {":authority", "127.0.0.1:10443"}, {":path", "/orders/7" + query},
+			{":scheme", "https"}, {"x-edge-stamp", stampOf(key, "GET", "127.0.0.1:10443", "/orders/7", "", now)}}, true, now)
 		if d.Step() == stamp.CheckSignature {
 			d.SignatureChecked(josetest.Verify(d.Signature()))
 		}

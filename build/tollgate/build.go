@@ -59,7 +59,8 @@ func areFilters(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// compile compiles a filter, where that is not done yet, by the Makefile's recipe: there is one for all ways to a module.
+// compile compiles a filter, where that is not done yet, by the Makefile's recipe: there is one for
+// all ways to a module.
 func compile(ctx context.Context, filter string, progress io.Writer) (path string, err error) {
 	root, err := envoybin.Root()
 	if err != nil {

@@ -30,8 +30,10 @@ are looked at. The filters' own readers look at what is theirs, and every fault 
 that belong together. Plugins of others, and other resources, are passed over and counted.
 
 Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line is none.`,
-		Example: "  kubectl kustomize WasmPlugin/overlays/production | tollgate check -\n  kubectl get wasmplugin,requestauthentication -A -o yaml | tollgate check -\n  tollgate check --format sarif -o tollgate.sarif deploy/",
-		Args:    atLeastOne("file or folder, or - for standard input"),
+		Example: "  kubectl kustomize WasmPlugin/overlays/production | tollgate check -\n  kubectl get " +
+			"wasmplugin,requestauthentication -A -o yaml | tollgate check -\n  tollgate check --format sarif -o " +
+			"tollgate.sarif deploy/",
+		Args: atLeastOne("file or folder, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := to.check(); err != nil {
 				return err
@@ -56,8 +58,10 @@ Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line
 	}
 	to.flags(c, "text", "json", "sarif")
 	f := c.Flags()
-	f.StringVar(&checker.Filter, "filter", "", "whose bare configurations are: "+strings.Join(filters.Names(), ", ")+" (default: their filter says so, or their keys)")
-	f.StringSliceVar(&checker.Assume, "assume", nil, "what other files bring: requestauthentication, whose payload trustedPayload believes")
+	f.StringVar(&checker.Filter, "filter", "", "whose bare configurations are: "+strings.Join(filters.Names(), ", ")+
+		" (default: their filter says so, or their keys)")
+	f.StringSliceVar(&checker.Assume, "assume", nil,
+		"what other files bring: requestauthentication, whose payload trustedPayload believes")
 	f.StringVar(&checker.RootNamespace, "root-namespace", "istio-system", "whose plugins are for all namespaces")
 	return c
 }

@@ -48,7 +48,8 @@ func pluginConfig(text []byte) ([]byte, error) {
 		return text, err
 	}
 	kind := yamlnode.Text(yamlnode.Member(documents[0], "kind"))
-	path := map[string][]string{"WasmPlugin": {"spec", "pluginConfig"}, "TrafficExtension": {"spec", "wasm", "pluginConfig"}}[kind]
+	path := map[string][]string{"WasmPlugin": {"spec", "pluginConfig"},
+		"TrafficExtension": {"spec", "wasm", "pluginConfig"}}[kind]
 	if path == nil {
 		return text, nil
 	}

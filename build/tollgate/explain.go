@@ -54,8 +54,10 @@ A token comes by --token, or from a file or standard input by --token-file. With
 that the configuration has fetched (jwks.remote) come by --jwks. Counters and memories are a fresh proxy's.
 
 Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2, the command line is none.`,
-		Example: "  tollgate explain --config jwt-scope.yaml --request 'GET https://api.example.com/orders/7' --token \"$TOKEN\"\n" +
-			"  tollgate explain --config rate-limit.yaml --request 'POST https://api.example.com/reports' --claims claims.json --source 192.0.2.7:40000",
+		Example: "  tollgate explain --config jwt-scope.yaml --request 'GET https://api.example.com/orders/7' " +
+			"--token \"$TOKEN\"\n" +
+			"  tollgate explain --config rate-limit.yaml --request 'POST https://api.example.com/reports' --claims " +
+			"claims.json --source 192.0.2.7:40000",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := e.check(); err != nil {
@@ -75,7 +77,8 @@ Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2
 	e.result.flags(c, "text", "json")
 	f := c.Flags()
 	f.StringVar(&e.config, "config", "", "a filter's configuration, or what it stands in; - is standard input")
-	f.StringVar(&e.filter, "filter", "", "whose configuration it is: "+strings.Join(filters.Names(), ", ")+" (default: its filter says so, or its keys)")
+	f.StringVar(&e.filter, "filter", "", "whose configuration it is: "+strings.Join(filters.Names(), ", ")+
+		" (default: its filter says so, or its keys)")
 	f.StringVar(&e.resource, "resource", "", "which of several, such as 'WasmPlugin shop/orders'")
 	f.BoolVar(&e.all, "all", false, "print every rule that does not fit")
 	f.StringVar(&e.token, "token", "", "a token, for the header authorization")
@@ -129,7 +132,8 @@ func (e *explanation) read(c *cobra.Command) (check.Found, error) {
 	for _, f := range list {
 		names = append(names, f.Resource)
 	}
-	return none, usage{fmt.Errorf("%s has %d configurations: name one by --resource: %s", e.config, len(list), strings.Join(names, ", "))}
+	return none, usage{fmt.Errorf("%s has %d configurations: name one by --resource: %s", e.config, len(list),
+		strings.Join(names, ", "))}
 }
 
 func (e *explanation) run(c *cobra.Command) error {
@@ -319,7 +323,8 @@ func headerOf(headers [][2]string, name string) string {
 }
 
 // scopes explains jwt-scope.
-func (e *explanation) scopes(out *report, config map[string]json.RawMessage, headers [][2]string, at time.Time, claims string) error {
+func (e *explanation) scopes(out *report, config map[string]json.RawMessage, headers [][2]string, at time.Time,
+	claims string) error {
 	var err error
 	if claims != "" {
 		if headers, err = e.prepare(config, headers, claims); err != nil {
@@ -380,7 +385,8 @@ func (e *explanation) decideScopes(d *scope.Decision) {
 	}
 }
 
-// fetched gives the policy the set that it would fetch, read as the filter reads it, and tells of keys that are passed over.
+// fetched gives the policy the set that it would fetch, read as the filter reads it, and tells of
+// keys that are passed over.
 func (e *explanation) fetched(out *report, p *scope.Policy, at time.Time) error {
 	text, err := os.ReadFile(e.jwks)
 	if err != nil {
@@ -405,7 +411,8 @@ func (e *explanation) fetched(out *report, p *scope.Policy, at time.Time) error 
 }
 
 // prepare puts into a configuration a key of its own that signs the claims.
-func (e *explanation) prepare(config map[string]json.RawMessage, headers [][2]string, claims string) ([][2]string, error) {
+func (e *explanation) prepare(config map[string]json.RawMessage, headers [][2]string, claims string) ([][2]string,
+	error) {
 	var providers []map[string]any
 	if err := json.Unmarshal(config["providers"], &providers); err != nil {
 		return nil, fmt.Errorf("providers: %w", err)

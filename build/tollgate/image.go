@@ -49,10 +49,13 @@ type packing struct {
 
 func (p *packing) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&p.form, "form", string(image.OCI), "oci: one tar.gz layer with plugin.wasm; artifact: two layers; docker: a Docker v2s2 manifest. Istio takes all of them")
+	f.StringVar(&p.form, "form", string(image.OCI),
+		"oci: one tar.gz layer with plugin.wasm; artifact: two layers; docker: a Docker v2s2 manifest. Istio takes "+
+			"all of them")
 	f.StringVar(&p.module, "module", "", "a compiled module to pack (default: the filter is compiled)")
 	f.StringVar(&p.info.Version, "version", "", "of the release, for the annotations")
-	f.StringVar(&p.info.Revision, "revision", "", "of the source (default: the checkout's commit, where nothing is changed)")
+	f.StringVar(&p.info.Revision, "revision", "",
+		"of the source (default: the checkout's commit, where nothing is changed)")
 	f.StringVar(&p.info.Source, "source", "https://github.com/tollgate-wasm/tollgate", "where the source is")
 	f.StringVar(&p.created, "created", "", "time of the source, RFC 3339 (default: $SOURCE_DATE_EPOCH, or the commit's)")
 	f.BoolVar(&p.bare, "bare", false, "no referrers: no bill of materials (SPDX) and no provenance (in-toto)")
@@ -70,7 +73,8 @@ func (p *packing) pack(ctx context.Context, filter string, progress io.Writer) (
 	}
 	root, err := envoybin.Root()
 	if err != nil && p.module == "" {
-		return nil, fmt.Errorf("filters are compiled in a checkout of Tollgate: %w; elsewhere, name a compiled one by --module", err)
+		return nil, fmt.Errorf("filters are compiled in a checkout of Tollgate: %w; elsewhere, name a compiled one "+
+			"by --module", err)
 	}
 	p.info.Name, p.info.Licences = filter, "Apache-2.0"
 	if err := p.origin(ctx, root); err != nil {
@@ -109,7 +113,8 @@ func (p *packing) pack(ctx context.Context, filter string, progress io.Writer) (
 	if err != nil {
 		return nil, err
 	}
-	provenance, err := image.Provenance(module, p.info, runtime.Version(), []string{"make", "build/out/" + filter + ".wasm"}, dependencies)
+	provenance, err := image.Provenance(module, p.info, runtime.Version(),
+		[]string{"make", "build/out/" + filter + ".wasm"}, dependencies)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +185,8 @@ func (p *packing) origin(ctx context.Context, root string) error {
 
 // dependenciesOf lists the Go modules that are compiled into a filter.
 func dependenciesOf(ctx context.Context, root, filter string) ([]image.Dependency, error) {
-	command := exec.CommandContext(ctx, "go", "list", "-deps", "-f", `{{with .Module}}{{if not .Main}}{"Path":"{{.Path}}","Version":"{{if not .Replace}}{{.Version}}{{end}}","Sum":"{{if not .Replace}}{{.Sum}}{{end}}"}{{end}}{{end}}`, "./filters/"+filter)
+	command := exec.CommandContext(ctx, "go", "list", "-deps", "-f",
+		`{{with .Module}}{{if not .Main}}{"Path":"{{.Path}}","Version":"{{if not .Replace}}{{.Version}}{{end}}","Sum":"{{if not .Replace}}{{.Sum}}{{end}}"}{{end}}{{end}}`, "./filters/"+filter)
 	command.Dir = root
 	command.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	out, err := command.Output()
@@ -214,8 +220,9 @@ Its index has the image alone, so that other tools need not be told which to tak
 
 The result is the digest of the manifest: what to pin, in oci://…@sha256:… or in a WasmPlugin's spec.sha256, which for oci:// means the manifest and not the module.
 The same source gives the same digest.`,
-		Example: "  tollgate image build jwt-scope --output jwt-scope.tar\n  skopeo copy oci-archive:jwt-scope.tar docker://registry.example.com/tollgate/jwt-scope:v1.2.0",
-		Args:    cobra.MatchAll(exactly(1), areFilters), ValidArgs: filters.Names(),
+		Example: "  tollgate image build jwt-scope --output jwt-scope.tar\n  skopeo copy oci-archive:jwt-scope.tar " +
+			"docker://registry.example.com/tollgate/jwt-scope:v1.2.0",
+		Args: cobra.MatchAll(exactly(1), areFilters), ValidArgs: filters.Names(),
 		RunE: func(c *cobra.Command, args []string) error {
 			if output == "" {
 				return usage{errors.New("--output is required: a folder, or a name that ends in .tar")}
@@ -264,7 +271,8 @@ func (p *packed) write(output string) error {
 	return archive(folder, output)
 }
 
-// referrersFile lists the referrers of the image in a layout, as a registry's referrers API would (OCI distribution-spec 1.1): an image index.
+// referrersFile lists the referrers of the image in a layout, as a registry's referrers API would
+// (OCI distribution-spec 1.1): an image index.
 const referrersFile = "referrers.json"
 
 func (p *packed) writeReferrers(path layout.Path) error {
@@ -294,7 +302,8 @@ func (p *packed) writeReferrers(path layout.Path) error {
 	return path.WriteFile(referrersFile, text, 0o644)
 }
 
-// archive writes a folder's files to a tar archive, which has no times and no owners: the same files give the same bytes.
+// archive writes a folder's files to a tar archive, which has no times and no owners: the same
+// files give the same bytes.
 func archive(folder, output string) (err error) {
 	f, err := os.Create(output)
 	if err != nil {
@@ -314,7 +323,8 @@ func archive(folder, output string) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := w.WriteHeader(&tar.Header{Name: filepath.ToSlash(name), Mode: 0o644, Size: int64(len(b)), Typeflag: tar.TypeReg, Format: tar.FormatUSTAR}); err != nil {
+		if err := w.WriteHeader(&tar.Header{Name: filepath.ToSlash(name), Mode: 0o644, Size: int64(len(b)),
+			Typeflag: tar.TypeReg, Format: tar.FormatUSTAR}); err != nil {
 			return err
 		}
 		_, err = w.Write(b)
@@ -332,7 +342,8 @@ func imagePushCommand() *cobra.Command {
 
 The result is what to write into a WasmPlugin's url.`,
 		Example: "  tollgate image push jwt-scope registry.example.com/tollgate/jwt-scope:v1.2.0 --version v1.2.0",
-		Args:    cobra.MatchAll(exactly(2), func(c *cobra.Command, args []string) error { return areFilters(c, args[:1]) }), ValidArgs: filters.Names(),
+		Args: cobra.MatchAll(exactly(2),
+			func(c *cobra.Command, args []string) error { return areFilters(c, args[:1]) }), ValidArgs: filters.Names(),
 		RunE: func(c *cobra.Command, args []string) error {
 			ref, err := name.ParseReference(strings.TrimPrefix(args[1], "oci://"))
 			if err != nil {
@@ -353,7 +364,8 @@ The result is what to write into a WasmPlugin's url.`,
 }
 
 func (p *packed) push(ctx context.Context, ref name.Reference, progress io.Writer) error {
-	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("tollgate")}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
+		remote.WithUserAgent("tollgate")}
 	fmt.Fprintf(progress, "pushing %s …\n", ref.Name())
 	if err := remote.Write(ref, p.image, options...); err != nil {
 		return err

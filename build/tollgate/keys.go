@@ -20,7 +20,8 @@ import (
 )
 
 func keysCommand() *cobra.Command {
-	return group("keys", "Make keys, and the public sets of them", keysNewCommand(), keysJWKSCommand(), keysRotateCommand())
+	return group("keys", "Make keys, and the public sets of them", keysNewCommand(), keysJWKSCommand(),
+		keysRotateCommand())
 }
 
 func algorithmNames() string {
@@ -51,7 +52,8 @@ As PEM, a key is PKCS#8 and has neither kid nor alg: write those into the config
 				return usage{fmt.Errorf("--format %q: want pem or jwk", format)}
 			}
 			if got, _, _, ok := splitKey(kid + ":" + alg + ":x"); !ok || got != kid {
-				return usage{fmt.Errorf("--kid %q: an algorithm between colons is no part of a kid: --key KID:ALG:FILE could not name it", kid)}
+				return usage{fmt.Errorf("--kid %q: an algorithm between colons is no part of a kid: --key "+
+					"KID:ALG:FILE could not name it", kid)}
 			}
 			key := mint.New(kid, jose.SignatureAlgorithm(alg))
 			jwk := jose.JSONWebKey{Key: key.Private(), KeyID: kid, Algorithm: alg, Use: "sig"}
@@ -68,7 +70,8 @@ As PEM, a key is PKCS#8 and has neither kid nor alg: write those into the config
 				return err
 			}
 			if output == "-" { // for another program: the key and nothing else
-				fmt.Fprintln(c.ErrOrStderr(), "the private key goes to standard output; tollgate keys jwks prints the public set of it")
+				fmt.Fprintln(c.ErrOrStderr(),
+					"the private key goes to standard output; tollgate keys jwks prints the public set of it")
 				_, err := c.OutOrStdout().Write(text)
 				return err
 			}
@@ -84,7 +87,8 @@ As PEM, a key is PKCS#8 and has neither kid nor alg: write those into the config
 	}
 	c.Flags().StringVar(&alg, "alg", "ES256", algorithmNames())
 	c.Flags().StringVar(&kid, "kid", "", "what the key is called in tokens and stamps")
-	c.Flags().StringVarP(&output, "output", "o", "", "a file that is not there yet, or - for standard output, without the public set")
+	c.Flags().StringVarP(&output, "output", "o", "",
+		"a file that is not there yet, or - for standard output, without the public set")
 	c.Flags().StringVar(&format, "format", "pem", "pem (PKCS#8) or jwk")
 	return c
 }
@@ -202,7 +206,8 @@ OLD is a kid that the configuration has; NEW is an entry for keys, such as {"kid
 	return c
 }
 
-// rotated is a configuration with its keys as a stage of the rotation has them. Everything else stays as it is, but for white space and the members' order.
+// rotated is a configuration with its keys as a stage of the rotation has them. Everything else
+// stays as it is, but for white space and the members' order.
 func rotated(config []byte, old, entry, stage string) ([]byte, error) {
 	var whole map[string]json.RawMessage
 	if err := json.Unmarshal(config, &whole); err != nil {

@@ -28,7 +28,8 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-// A key of every algorithm, in every form, signs tokens that go-jose verifies with the set that was printed, and which jwt-scope takes.
+// A key of every algorithm, in every form, signs tokens that go-jose verifies with the set that was
+// printed, and which jwt-scope takes.
 func TestKeysAndTokens(t *testing.T) {
 	for _, alg := range mint.Algorithms {
 		for _, format := range []string{"pem", "jwk"} {
@@ -44,7 +45,8 @@ func TestKeysAndTokens(t *testing.T) {
 				if set != "" {
 					t.Errorf("%s: something of the secret is printed", alg)
 				}
-				if _, progress := tollgate(t, exitFound, "keys", "jwks", named); !strings.Contains(progress, "a secret has no public half") {
+				if _, progress := tollgate(t, exitFound, "keys", "jwks", named); !strings.Contains(progress,
+					"a secret has no public half") {
 					t.Errorf("%s: %s", alg, progress)
 				}
 				b, err := os.ReadFile(file)
@@ -56,7 +58,8 @@ func TestKeysAndTokens(t *testing.T) {
 			} else {
 				again, _ := tollgate(t, 0, "keys", "jwks", named)
 				var a, b jose.JSONWebKeySet
-				if json.Unmarshal([]byte(set), &a) != nil || json.Unmarshal([]byte(again), &b) != nil || len(a.Keys) != 1 || len(b.Keys) != 1 || !a.Keys[0].IsPublic() || strings.Contains(set+again, `"d"`) {
+				if json.Unmarshal([]byte(set), &a) != nil || json.Unmarshal([]byte(again), &b) != nil ||
+					len(a.Keys) != 1 || len(b.Keys) != 1 || !a.Keys[0].IsPublic() || strings.Contains(set+again, `"d"`) {
 					t.Fatalf("%s: %s\n%s", alg, set, again)
 				}
 				if x, err := json.Marshal(a.Keys[0]); err != nil || string(x) != string(must(json.Marshal(b.Keys[0]))) {
@@ -64,7 +67,8 @@ func TestKeysAndTokens(t *testing.T) {
 				}
 				verifier = a.Keys[0].Key
 			}
-			token, progress := tollgate(t, 0, "token", "mint", "--key", named, "--issuer", "https://idp", "--audience", "api", "--scope", "a b", "--claims", write(t, "claims", `{"sub":null,"plan":"gold"}`), "--ttl", "10m")
+			token, progress := tollgate(t, 0, "token", "mint", "--key", named, "--issuer", "https://idp", "--audience",
+				"api", "--scope", "a b", "--claims", write(t, "claims", `{"sub":null,"plan":"gold"}`), "--ttl", "10m")
 			if !strings.Contains(progress, "for development only") {
 				t.Errorf("no warning: %s", progress)
 			}
@@ -74,15 +78,18 @@ func TestKeysAndTokens(t *testing.T) {
 			}
 			payload, err := jws.Verify(verifier)
 			var claims map[string]any
-			if err != nil || json.Unmarshal(payload, &claims) != nil || claims["plan"] != "gold" || claims["scope"] != "a b" || claims["sub"] != nil || claims["exp"].(float64)-claims["iat"].(float64) != 600 {
+			if err != nil || json.Unmarshal(payload, &claims) != nil || claims["plan"] != "gold" ||
+				claims["scope"] != "a b" || claims["sub"] != nil || claims["exp"].(float64)-claims["iat"].(float64) != 600 {
 				t.Errorf("%s %s: %v, %s", alg, format, err, payload)
 			}
 		}
 	}
-	if _, progress := tollgate(t, exitFound, "keys", "new", "--kid", "dev", "-o", write(t, "there", "x")); !strings.Contains(progress, "exists") {
+	if _, progress := tollgate(t, exitFound, "keys", "new", "--kid", "dev", "-o",
+		write(t, "there", "x")); !strings.Contains(progress, "exists") {
 		t.Errorf("a file is overwritten: %s", progress)
 	}
-	for _, line := range []string{"keys new --alg none --kid a -o b", "keys new", "keys new --kid a -o b --format der", "keys jwks", "keys jwks a", "keys jwks a:none:b", "token mint", "token mint --key a"} {
+	for _, line := range []string{"keys new --alg none --kid a -o b", "keys new", "keys new --kid a -o b --format der",
+		"keys jwks", "keys jwks a", "keys jwks a:none:b", "token mint", "token mint --key a"} {
 		tollgate(t, exitUsage, strings.Fields(line)...)
 	}
 }
@@ -100,49 +107,62 @@ func TestStamps(t *testing.T) {
 	var sets []string
 	for i, name := range []string{"OLD", "NEW"} {
 		file := filepath.Join(dir, name)
-		set, _ := tollgate(t, 0, "keys", "new", "--kid", strings.ToLower(name), "--alg", []string{"ES256", "EdDSA"}[i], "-o", file)
+		set, _ := tollgate(t, 0, "keys", "new", "--kid", strings.ToLower(name), "--alg", []string{"ES256", "EdDSA"}[i],
+			"-o", file)
 		t.Setenv("EDGE_"+name, string(must(os.ReadFile(file))))
 		sets = append(sets, set)
 	}
 	edge := write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","keys":[{"kid":"old","alg":"ES256","env":"EDGE_OLD"}],"bind":["method","authority","path","query","body"],"copyClaims":["sub"],
 		"rules":[{"name":"open","match":[{"paths":["/healthz"]}],"sign":false},{"name":"all","match":[{"paths":["/{**}"],"methods":["GET","POST"]}],"sign":true}]}`)
 	mesh := func(set string) string {
-		return write(t, "mesh.json", `{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["ES256","EdDSA"],"jwks":{"inline":`+set+`}}],"rules":[{"name":"all","peers":["spiffe://a/edge"]}]}`)
+		return write(t, "mesh.json",
+			`{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["ES256","EdDSA"],"jwks":{"inline":`+set+`}}],"rules":[{"name":"all","peers":["spiffe://a/edge"]}]}`)
 	}
 	body, at := write(t, "body", "hello"), time.Now().UTC().Format(time.RFC3339)
 	flags := []string{"--request", "POST https://api/orders?a=1", "--body", body, "--at", at}
-	stamp, _ := tollgate(t, 0, append([]string{"stamp", "sign", "--config", edge, "--claims", write(t, "claims", `{"sub":"ann"}`)}, flags...)...)
+	stamp, _ := tollgate(t, 0,
+		append([]string{"stamp", "sign", "--config", edge, "--claims", write(t, "claims", `{"sub":"ann"}`)}, flags...)...)
 	verify := func(code int, more ...string) (string, string) {
-		return tollgate(t, code, append(append([]string{"stamp", "verify", "--config", mesh(sets[0]), "--peer", "spiffe://a/edge", "-H", strings.TrimSpace(stamp)}, flags...), more...)...)
+		return tollgate(t, code,
+			append(append([]string{"stamp", "verify", "--config", mesh(sets[0]), "--peer", "spiffe://a/edge", "-H",
+				strings.TrimSpace(stamp)}, flags...), more...)...)
 	}
 	if out, _ := verify(0); out != "rule all: allowed, ok\n" {
 		t.Errorf("%s", out)
 	}
 	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	for want, more := range map[string][]string{"stamp_mismatch": {"-r", "GET https://api/orders?a=1"}, "stamp_expired": {"--at", later}, "peer_untrusted": {"--peer", "spiffe://a/other"}} {
+	for want, more := range map[string][]string{"stamp_mismatch": {"-r", "GET https://api/orders?a=1"},
+		"stamp_expired": {"--at", later}, "peer_untrusted": {"--peer", "spiffe://a/other"}} {
 		if out, _ := verify(exitFound, more...); !strings.Contains(out, want) {
 			t.Errorf("%s: %s", want, out)
 		}
 	}
 	_, text, _ := strings.Cut(strings.TrimSpace(stamp), ": ")
 	out, _ := tollgate(t, 0, "stamp", "inspect", text, "--at", at)
-	for _, want := range []string{`"kid": "old"`, `"sub": "ann"`, "iat is " + at + ", in 0s", "exp is ", ", in 30s", "not verified"} {
+	for _, want := range []string{`"kid": "old"`, `"sub": "ann"`, "iat is " + at + ", in 0s", "exp is ", ", in 30s",
+		"not verified"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %s in %s", want, out)
 		}
 	}
-	if _, progress := tollgate(t, exitFound, "stamp", "sign", "--config", edge, "-r", "GET https://api/healthz"); !strings.Contains(progress, "rule open does not sign") {
+	if _, progress := tollgate(t, exitFound, "stamp", "sign", "--config", edge, "-r",
+		"GET https://api/healthz"); !strings.Contains(progress, "rule open does not sign") {
 		t.Errorf("%s", progress)
 	}
-	if _, progress := tollgate(t, exitFound, "stamp", "sign", "--config", edge, "-r", "PUT https://api/x"); !strings.Contains(progress, "no_rule") {
+	if _, progress := tollgate(t, exitFound, "stamp", "sign", "--config", edge, "-r",
+		"PUT https://api/x"); !strings.Contains(progress, "no_rule") {
 		t.Errorf("%s", progress)
 	}
-	remote := write(t, "remote.json", `{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"edge","authority":"edge","path":"/keys"}}}],"rules":[{"name":"all"}]}`)
-	if _, progress := tollgate(t, exitFound, append([]string{"stamp", "verify", "--config", remote, "-H", strings.TrimSpace(stamp)}, flags...)...); !strings.Contains(progress, "the keys are at edge/keys") {
+	remote := write(t, "remote.json",
+		`{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"edge","authority":"edge","path":"/keys"}}}],"rules":[{"name":"all"}]}`)
+	if _, progress := tollgate(t, exitFound,
+		append([]string{"stamp", "verify", "--config", remote, "-H", strings.TrimSpace(stamp)},
+			flags...)...); !strings.Contains(progress, "the keys are at edge/keys") {
 		t.Errorf("%s", progress)
 	}
 	kids := func(stage string) (list []string) {
-		next, _ := tollgate(t, 0, "keys", "rotate", edge, "old", `{"kid":"new","alg":"EdDSA","env":"EDGE_NEW"}`, "--stage", stage)
+		next, _ := tollgate(t, 0, "keys", "rotate", edge, "old", `{"kid":"new","alg":"EdDSA","env":"EDGE_NEW"}`,
+			"--stage", stage)
 		edge = write(t, "edge.json", next)
 		var c struct{ Keys []struct{ Kid string } }
 		if err := json.Unmarshal([]byte(next), &c); err != nil {
@@ -159,17 +179,22 @@ func TestStamps(t *testing.T) {
 		}
 		stamp, _ = tollgate(t, 0, append([]string{"stamp", "sign", "--config", edge}, flags...)...)
 		both := fmt.Sprintf(`{"keys":[%s,%s]}`, firstKey(sets[0]), firstKey(sets[1]))
-		tollgate(t, 0, append([]string{"stamp", "verify", "--config", mesh(both), "--peer", "spiffe://a/edge", "-H", strings.TrimSpace(stamp)}, flags...)...)
+		tollgate(t, 0, append([]string{"stamp", "verify", "--config", mesh(both), "--peer", "spiffe://a/edge", "-H",
+			strings.TrimSpace(stamp)}, flags...)...)
 	}
-	for _, line := range [][]string{{"stamp", "sign"}, {"stamp", "sign", "--config", edge}, {"stamp", "sign", "--config", edge, "-r", "GET /x"}, {"stamp", "sign", "--config", edge, "-r", "GET https://a/", "-H", "x"},
-		{"stamp", "inspect", "a", "b"}, {"stamp", "verify", "--config", edge, "-r", "GET https://a/", "--at", "noon"}, {"keys", "rotate", edge, "new", "{}", "--stage", "sign"}, {"keys", "rotate", edge, "new", `{"kid":"x"}`}} {
+	for _, line := range [][]string{{"stamp", "sign"}, {"stamp", "sign", "--config", edge},
+		{"stamp", "sign", "--config", edge, "-r", "GET /x"}, {"stamp", "sign", "--config", edge, "-r", "GET https://a/",
+			"-H", "x"},
+		{"stamp", "inspect", "a", "b"}, {"stamp", "verify", "--config", edge, "-r", "GET https://a/", "--at", "noon"},
+		{"keys", "rotate", edge, "new", "{}", "--stage", "sign"}, {"keys", "rotate", edge, "new", `{"kid":"x"}`}} {
 		tollgate(t, exitUsage, line...)
 	}
 	tollgate(t, exitFound, "keys", "rotate", edge, "gone", `{"kid":"x"}`, "--stage", "sign")
 	tollgate(t, exitFound, "stamp", "inspect", "a.b")
 }
 
-// Whoever debugs a stamp is told which part of the request differs, and in profile rfc9421 what the signature has to fit.
+// Whoever debugs a stamp is told which part of the request differs, and in profile rfc9421 what the
+// signature has to fit.
 func TestStampDifferences(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	set, _ := tollgate(t, 0, "keys", "new", "--kid", "k", "--alg", "ES256", "-o", file)
@@ -178,10 +203,13 @@ func TestStampDifferences(t *testing.T) {
 	claims := write(t, "claims", `{"sub":"ann"}`)
 	at := "2026-11-27T12:00:00Z"
 	for _, profile := range []string{"jws", "rfc9421"} {
-		edge := write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","profile":"`+profile+`","keys":[{"kid":"k","alg":"ES256","env":"EDGE_KEY"}],"bind":["method","authority","path","query","body"],"copyClaims":["sub"],"rules":[{"name":"all","sign":true}]}`)
-		mesh := write(t, "mesh.json", `{"role":"verify","profile":"`+profile+`","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["ES256"],"jwks":{"inline":`+set+`}}],"rules":[{"name":"all"}]}`)
+		edge := write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","profile":"`+profile+
+			`","keys":[{"kid":"k","alg":"ES256","env":"EDGE_KEY"}],"bind":["method","authority","path","query","body"],"copyClaims":["sub"],"rules":[{"name":"all","sign":true}]}`)
+		mesh := write(t, "mesh.json", `{"role":"verify","profile":"`+profile+
+			`","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["ES256"],"jwks":{"inline":`+set+`}}],"rules":[{"name":"all"}]}`)
 		const asked = "POST https://api.example.com/orders/7?b=2&a=1"
-		stamp, _ := tollgate(t, 0, "stamp", "sign", "--config", edge, "--claims", claims, "-r", asked, "--body", body, "--at", at)
+		stamp, _ := tollgate(t, 0, "stamp", "sign", "--config", edge, "--claims", claims, "-r", asked, "--body", body,
+			"--at", at)
 		var lines []string
 		for _, line := range strings.Split(strings.TrimSpace(stamp), "\n") {
 			lines = append(lines, "-H", line)
@@ -191,19 +219,32 @@ func TestStampDifferences(t *testing.T) {
 			more                []string
 			jws, message        string
 		}{
-			{"the method", strings.Replace(asked, "POST", "PUT", 1), body, nil, `method: expected "POST", found "PUT"`, `method: expected "POST", found "PUT"`},
-			{"the port", strings.Replace(asked, ".com/", ".com:8443/", 1), body, nil, `authority: expected "api.example.com", found "api.example.com:8443"`, `authority: expected "api.example.com", found "api.example.com:8443"`},
-			{"the host", strings.Replace(asked, "api.", "orders.", 1), body, []string{"-H", "x-forwarded-host: api.example.com"}, `authority: expected "api.example.com", found "orders.example.com"`, `authority: expected "api.example.com", found "orders.example.com"`},
-			{"the path", strings.Replace(asked, "/7", "/7/", 1), body, nil, `path: expected "/orders/7", found "/orders/7/"`, `path: expected "/orders/7?b=2&a=1", found "/orders/7/?b=2&a=1"`},
-			{"the query", strings.Replace(asked, "b=2&a=1", "a=1&b=2", 1), body, nil, `query: expected "`, `query: expected "/orders/7?b=2&a=1", found "/orders/7?a=1&b=2"`},
-			{"the body", asked, other, nil, `body: expected "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ", found "`, `body: expected "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ", found "`},
-			{"what nobody can guess", "POST https://api.example.com/other", body, nil, `path: expected "/orders/7", found "/other"`, `  "@path": /other`},
+			{"the method", strings.Replace(asked, "POST", "PUT", 1), body, nil, `method: expected "POST", found "PUT"`,
+				`method: expected "POST", found "PUT"`},
+			{"the port", strings.Replace(asked, ".com/", ".com:8443/", 1), body, nil,
+				`authority: expected "api.example.com", found "api.example.com:8443"`,
+				`authority: expected "api.example.com", found "api.example.com:8443"`},
+			{"the host", strings.Replace(asked, "api.", "orders.", 1), body,
+				[]string{"-H", "x-forwarded-host: api.example.com"},
+				`authority: expected "api.example.com", found "orders.example.com"`,
+				`authority: expected "api.example.com", found "orders.example.com"`},
+			{"the path", strings.Replace(asked, "/7", "/7/", 1), body, nil,
+				`path: expected "/orders/7", found "/orders/7/"`, `path: expected "/orders/7?b=2&a=1", found "/orders/7/?b=2&a=1"`},
+			{"the query", strings.Replace(asked, "b=2&a=1", "a=1&b=2", 1), body, nil, `query: expected "`,
+				`query: expected "/orders/7?b=2&a=1", found "/orders/7?a=1&b=2"`},
+			{"the body", asked, other, nil, `body: expected "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ", found "`,
+				`body: expected "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ", found "`},
+			{"what nobody can guess", "POST https://api.example.com/other", body, nil,
+				`path: expected "/orders/7", found "/other"`, `  "@path": /other`},
 		} {
-			out, _ := tollgate(t, exitFound, append(append([]string{"stamp", "verify", "--config", mesh, "-r", c.request, "--body", c.body, "--at", at}, lines...), c.more...)...)
+			out, _ := tollgate(t, exitFound,
+				append(append([]string{"stamp", "verify", "--config", mesh, "-r", c.request, "--body", c.body, "--at",
+					at}, lines...), c.more...)...)
 			want := c.jws
 			if profile == "rfc9421" {
 				want = c.message
-				if !strings.Contains(out, "the signature base, of this request:\n  \"@method\": ") || !strings.Contains(out, `"@signature-params": ("@method" "@authority" "@path" "@query" "content-digest" "x-edge-stamp");created=`) {
+				if !strings.Contains(out, "the signature base, of this request:\n  \"@method\": ") ||
+					!strings.Contains(out, `"@signature-params": ("@method" "@authority" "@path" "@query" "content-digest" "x-edge-stamp");created=`) {
 					t.Errorf("%s: no signature base in\n%s", c.name, out)
 				}
 			}
@@ -211,13 +252,15 @@ func TestStampDifferences(t *testing.T) {
 				t.Errorf("%s, %s: no %s in\n%s", profile, c.name, want, out)
 			}
 		}
-		bare := write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","profile":"`+profile+`","keys":[{"kid":"k","alg":"ES256","env":"EDGE_KEY"}],"bind":["method","authority","path"],"rules":[{"name":"all","sign":true}]}`)
+		bare := write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","profile":"`+profile+
+			`","keys":[{"kid":"k","alg":"ES256","env":"EDGE_KEY"}],"bind":["method","authority","path"],"rules":[{"name":"all","sign":true}]}`)
 		stamp, _ = tollgate(t, 0, "stamp", "sign", "--config", bare, "-r", asked, "--at", at)
 		line := []string{"stamp", "verify", "--config", mesh, "-r", asked, "--at", at}
 		for _, h := range strings.Split(strings.TrimSpace(stamp), "\n") {
 			line = append(line, "-H", h)
 		}
-		if out, _ := tollgate(t, exitFound, line...); !strings.Contains(out, "query: the stamp does not bind it, and the rule demands that") {
+		if out, _ := tollgate(t, exitFound, line...); !strings.Contains(out,
+			"query: the stamp does not bind it, and the rule demands that") {
 			t.Errorf("%s, unbound: %s", profile, out)
 		}
 	}
@@ -229,13 +272,16 @@ func TestInspectMessage(t *testing.T) {
 signature: edge=:AAAA:
 X-Edge-Stamp: eyJzdWIiOiJhbm4ifQ`
 	out, _ := tollgate(t, 0, "stamp", "inspect", lines, "--at", "2027-01-15T08:00:10Z")
-	for _, want := range []string{"label edge\ncovers \"@method\" \"@path\" \"x-edge-stamp\"\ncreated is 2027-01-15T08:00:00Z, 10s ago\nexpires is 2027-01-15T08:00:30Z, in 20s\nnonce is \"n\"\nkeyid is \"k\"\ntag is \"edge-stamp\"\nthe signature has 3 bytes\n",
+	for _, want := range []string{"label edge\ncovers \"@method\" \"@path\" \"x-edge-stamp\"\ncreated is " +
+		"2027-01-15T08:00:00Z, 10s ago\nexpires is 2027-01-15T08:00:30Z, in 20s\nnonce is \"n\"\nkeyid is \"k\"\ntag " +
+		"is \"edge-stamp\"\nthe signature has 3 bytes\n",
 		"label sig1\nis no signature: ", "claims in x-edge-stamp {\n  \"sub\": \"ann\"\n}", "not verified"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no\n%s\nin\n%s", want, out)
 		}
 	}
-	if out, _ := tollgate(t, 0, "stamp", "inspect", `sig1=();created=1`); !strings.Contains(out, "label sig1\ncovers \n") || !strings.Contains(out, "Signature has the label 0 times") {
+	if out, _ := tollgate(t, 0, "stamp", "inspect", `sig1=();created=1`); !strings.Contains(out,
+		"label sig1\ncovers \n") || !strings.Contains(out, "Signature has the label 0 times") {
 		t.Errorf("%s", out)
 	}
 	for _, text := range []string{"signature: a=:AAAA:", "signature-input: ((", "x: y"} {
@@ -254,7 +300,8 @@ func firstKey(set string) string {
 // A printed set is one that jwt-scope takes.
 func TestSetsAreTaken(t *testing.T) {
 	set, _ := tollgate(t, 0, "keys", "new", "--kid", "dev", "-o", filepath.Join(t.TempDir(), "key"))
-	if _, err := scope.Parse(`{"providers":[{"name":"idp","issuer":"https://idp","audiences":["api"],"algorithms":["ES256"],"jwks":{"inline":` + set + `}}],"rules":[{"name":"all","match":[]}]}`); err != nil {
+	if _, err := scope.Parse(
+		`{"providers":[{"name":"idp","issuer":"https://idp","audiences":["api"],"algorithms":["ES256"],"jwks":{"inline":` + set + `}}],"rules":[{"name":"all","match":[]}]}`); err != nil {
 		t.Error(err)
 	}
 }

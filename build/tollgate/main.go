@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command tollgate is what people do with the filters outside of Envoy: compile them, pack and push their images, make keys, tokens and stamps.
+// Command tollgate is what people do with the filters outside of Envoy: compile them, pack and push
+// their images, make keys, tokens and stamps.
 //
 //	go run ./build/tollgate help
 package main
@@ -105,7 +106,8 @@ Results go to standard output, everything else to standard error.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(buildCommand(), checkCommand(), descriptorsCommand(), explainCommand(), imageCommand(), keysCommand(), migrateCommand(), schemaCommand(), stampCommand(), tokenCommand(), versionCommand())
+	root.AddCommand(buildCommand(), checkCommand(), descriptorsCommand(), explainCommand(), imageCommand(),
+		keysCommand(), migrateCommand(), schemaCommand(), stampCommand(), tokenCommand(), versionCommand())
 	return root
 }
 

@@ -15,7 +15,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/sfv"
 )
 
-// isSignature reports whether a text is header lines of an HTTP message signature, or the value of Signature-Input, and no compact JWS: that has neither.
+// isSignature reports whether a text is header lines of an HTTP message signature, or the value of
+// Signature-Input, and no compact JWS: that has neither.
 func isSignature(text string) bool { return strings.ContainsAny(text, ":(") }
 
 // inspectMessage prints what HTTP message signatures say of themselves (RFC 9421).

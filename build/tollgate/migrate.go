@@ -31,8 +31,9 @@ workload: each selection of workloads gets one configuration, in a WasmPlugin, a
 What cannot be carried over is told on standard error, with file, line, path and what to do. A configuration never admits what the policies refused: what has no counterpart is left out where it would
 admit, and where it would refuse, all that it could refuse is refused. Begin with mode: shadow.
 Exit codes: 0, everything was carried over (warnings tell of small differences); 1, something was not, or a file could not be read; 2, the command line is none.`,
-		Example: "  tollgate migrate policies.yaml >jwt-scope.yaml\n  kubectl get requestauthentication,authorizationpolicy -A -o yaml | tollgate migrate -",
-		Args:    atLeastOne("file, or - for standard input"),
+		Example: "  tollgate migrate policies.yaml >jwt-scope.yaml\n  kubectl get " +
+			"requestauthentication,authorizationpolicy -A -o yaml | tollgate migrate -",
+		Args: atLeastOne("file, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := m.check(); err != nil {
 				return err
@@ -45,7 +46,8 @@ Exit codes: 0, everything was carried over (warnings tell of small differences);
 	}
 	f := c.Flags()
 	m.flags(c, "yaml", "json")
-	f.StringVar(&m.url, "url", "oci://ghcr.io/tollgate-wasm/jwt-scope:0.1.0", "the image of jwt-scope; pin it by digest, as tollgate image push prints it")
+	f.StringVar(&m.url, "url", "oci://ghcr.io/tollgate-wasm/jwt-scope:0.1.0",
+		"the image of jwt-scope; pin it by digest, as tollgate image push prints it")
 	f.StringVar(&m.root, "root-namespace", "istio-system", "whose policies are for all namespaces")
 	f.BoolVar(&m.bare, "bare", false, "the configurations alone")
 	f.BoolVar(&m.extension, "extension", false, "TrafficExtensions (Istio 1.30) instead of WasmPlugins")
@@ -78,12 +80,15 @@ func (m *migration) run(c *cobra.Command, files []string) error {
 		count[f.Severity]++
 	}
 	if n := count[check.Error]; n > 0 {
-		return fmt.Errorf("%d configurations; %d places were not carried over, %d warnings", len(result.Configurations), n, count[check.Warning])
+		return fmt.Errorf("%d configurations; %d places were not carried over, %d warnings", len(result.Configurations),
+			n, count[check.Warning])
 	}
 	if len(result.Configurations) == 0 {
-		return fmt.Errorf("nothing here is to be migrated: want RequestAuthentications and AuthorizationPolicies, or SecurityPolicies")
+		return fmt.Errorf("nothing here is to be migrated: want RequestAuthentications and AuthorizationPolicies, or " +
+			"SecurityPolicies")
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%d configurations; everything was carried over, %d warnings\n", len(result.Configurations), count[check.Warning])
+	fmt.Fprintf(c.ErrOrStderr(), "%d configurations; everything was carried over, %d warnings\n",
+		len(result.Configurations), count[check.Warning])
 	return nil
 }
 

@@ -33,19 +33,24 @@ spec:
 
 func TestMigrate(t *testing.T) {
 	dir := t.TempDir()
-	whole, part, broken := filepath.Join(dir, "whole.yaml"), filepath.Join(dir, "part.yaml"), filepath.Join(dir, "broken.yaml")
-	for name, text := range map[string]string{whole: policies, part: policies + "  - from:\n    - source: {namespaces: [a]}\n", broken: "a: [", filepath.Join(dir, "none.yaml"): "kind: Service\n"} {
+	whole, part, broken := filepath.Join(dir, "whole.yaml"), filepath.Join(dir, "part.yaml"), filepath.Join(dir,
+		"broken.yaml")
+	for name, text := range map[string]string{whole: policies,
+		part: policies + "  - from:\n    - source: {namespaces: [a]}\n", broken: "a: [", filepath.Join(dir,
+			"none.yaml"): "kind: Service\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	out, progress := tollgate(t, 0, "migrate", whole)
-	for _, want := range []string{"kind: WasmPlugin", "url: oci://ghcr.io/tollgate-wasm/jwt-scope:0.1.0", "# Made by tollgate migrate of RequestAuthentication mesh/shop, AuthorizationPolicy mesh/orders.\n"} {
+	for _, want := range []string{"kind: WasmPlugin", "url: oci://ghcr.io/tollgate-wasm/jwt-scope:0.1.0",
+		"# Made by tollgate migrate of RequestAuthentication mesh/shop, AuthorizationPolicy mesh/orders.\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	if !strings.Contains(progress, "whole.yaml:6:5: note: ") || !strings.Contains(progress, "everything was carried over") {
+	if !strings.Contains(progress, "whole.yaml:6:5: note: ") ||
+		!strings.Contains(progress, "everything was carried over") {
 		t.Error(progress)
 	}
 	// What is printed is what check takes.
@@ -55,13 +60,17 @@ func TestMigrate(t *testing.T) {
 	}
 	tollgate(t, 0, "check", made)
 
-	if out, _ := tollgate(t, 0, "migrate", "--extension", "--url", "oci://r.example/j@sha256:0", whole); !strings.Contains(out, "kind: TrafficExtension") || !strings.Contains(out, "url: oci://r.example/j@sha256:0") {
+	if out, _ := tollgate(t, 0, "migrate", "--extension", "--url", "oci://r.example/j@sha256:0",
+		whole); !strings.Contains(out, "kind: TrafficExtension") ||
+		!strings.Contains(out, "url: oci://r.example/j@sha256:0") {
 		t.Error(out)
 	}
-	if out, _ := tollgate(t, 0, "migrate", "--bare", whole); !strings.Contains(out, "\nproviders:") || strings.Contains(out, "kind:") {
+	if out, _ := tollgate(t, 0, "migrate", "--bare", whole); !strings.Contains(out, "\nproviders:") ||
+		strings.Contains(out, "kind:") {
 		t.Error(out)
 	}
-	if out, _ := tollgate(t, 0, "migrate", "--root-namespace", "mesh", "--bare", whole); !strings.Contains(out, "\nproviders:") {
+	if out, _ := tollgate(t, 0, "migrate", "--root-namespace", "mesh", "--bare", whole); !strings.Contains(out,
+		"\nproviders:") {
 		t.Error(out)
 	}
 
@@ -73,7 +82,8 @@ func TestMigrate(t *testing.T) {
 			Severity, Path string
 		}
 	}
-	if err := json.Unmarshal([]byte(out), &result); err != nil || len(result.Configurations) != 1 || !strings.Contains(progress, "1 configurations; 1 places were not carried over") {
+	if err := json.Unmarshal([]byte(out), &result); err != nil || len(result.Configurations) != 1 ||
+		!strings.Contains(progress, "1 configurations; 1 places were not carried over") {
 		t.Fatalf("%v: %s\n%s", err, out, progress)
 	}
 	if _, err := scope.Parse(string(result.Configurations[0].Configuration)); err != nil {
@@ -87,10 +97,12 @@ func TestMigrate(t *testing.T) {
 		t.Error(out)
 	}
 
-	if out, progress := tollgate(t, exitFound, "migrate", whole, broken); out != "" || !strings.Contains(progress, "nobody knows what this file would refuse") {
+	if out, progress := tollgate(t, exitFound, "migrate", whole, broken); out != "" ||
+		!strings.Contains(progress, "nobody knows what this file would refuse") {
 		t.Errorf("%s%s", out, progress)
 	}
-	if _, progress := tollgate(t, exitFound, "migrate", filepath.Join(dir, "none.yaml")); !strings.Contains(progress, "nothing here is to be migrated") {
+	if _, progress := tollgate(t, exitFound, "migrate", filepath.Join(dir, "none.yaml")); !strings.Contains(progress,
+		"nothing here is to be migrated") {
 		t.Error(progress)
 	}
 	tollgate(t, exitFound, "migrate", filepath.Join(dir, "absent.yaml"))

@@ -39,7 +39,8 @@ type result struct {
 func (r *result) flags(c *cobra.Command, formats ...string) {
 	r.formats = formats
 	c.Flags().StringVar(&r.format, "format", formats[0], strings.Join(formats, ", "))
-	c.Flags().StringVarP(&r.output, "output", "o", "", "a file to write to (default: standard output); a word without a dot or slash is a format")
+	c.Flags().StringVarP(&r.output, "output", "o", "",
+		"a file to write to (default: standard output); a word without a dot or slash is a format")
 }
 
 // check reads the flags.
@@ -99,10 +100,13 @@ func sarif(list []check.Finding) any {
 				text = part + ": " + text
 			}
 		}
-		results = append(results, m{"ruleId": "tollgate", "level": levels[f.Severity], "message": m{"text": text}, "locations": []m{{"physicalLocation": location}}})
+		results = append(results, m{"ruleId": "tollgate", "level": levels[f.Severity], "message": m{"text": text},
+			"locations": []m{{"physicalLocation": location}}})
 	}
 	return m{
 		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
-		"runs": []m{{"tool": m{"driver": m{"name": "tollgate", "informationUri": "https://github.com/tollgate-wasm/tollgate", "rules": []m{{"id": "tollgate"}}}}, "results": results}},
+		"runs": []m{{"tool": m{"driver": m{"name": "tollgate",
+			"informationUri": "https://github.com/tollgate-wasm/tollgate", "rules": []m{{"id": "tollgate"}}}},
+			"results": results}},
 	}
 }

@@ -34,7 +34,8 @@ func (r *request) pairs() ([][2]string, error) {
 	method, url, ok := strings.Cut(strings.TrimSpace(r.line), " ")
 	scheme, rest, hasScheme := strings.Cut(strings.TrimSpace(url), "://")
 	if !ok || !hasScheme || strings.Contains(rest, " ") {
-		return nil, usage{fmt.Errorf("--request %q: want a method and a URL, such as 'GET https://api.example.com/orders/7'", r.line)}
+		return nil, usage{fmt.Errorf("--request %q: want a method and a URL, such as 'GET "+
+			"https://api.example.com/orders/7'", r.line)}
 	}
 	// Not by net/url: what is odd about a path is what a filter must see.
 	authority, path := rest, "/"

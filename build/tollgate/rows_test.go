@@ -22,7 +22,8 @@ import (
 
 // What cannot be read hides nothing that can, and JSON is JSON whatever was found.
 func TestFaultsBesideEachOther(t *testing.T) {
-	bad, part, missing := write(t, "bad.yaml", "limits: [{name: a}]\n"), write(t, "part.yaml", "limits: []\n---\na: b: c\n---\nlimits: []\n"), filepath.Join(t.TempDir(), "missing.yaml")
+	bad, part, missing := write(t, "bad.yaml", "limits: [{name: a}]\n"), write(t, "part.yaml",
+		"limits: []\n---\na: b: c\n---\nlimits: []\n"), filepath.Join(t.TempDir(), "missing.yaml")
 	for _, format := range []string{"json", "sarif", "text"} {
 		out, _ := tollgate(t, exitFound, "check", missing, bad, part, "--format", format)
 		if format != "text" && !json.Valid([]byte(out)) {
@@ -42,7 +43,8 @@ func TestFaultsBesideEachOther(t *testing.T) {
 		Configurations []any
 		Findings       []check.Finding
 	}
-	if err := json.Unmarshal([]byte(out), &result); err != nil || len(result.Configurations) != 0 || len(result.Findings) < 2 || !strings.Contains(out, "nobody knows what this file would refuse") {
+	if err := json.Unmarshal([]byte(out), &result); err != nil || len(result.Configurations) != 0 ||
+		len(result.Findings) < 2 || !strings.Contains(out, "nobody knows what this file would refuse") {
 		t.Errorf("%v: %s%s", err, out, progress)
 	}
 }
@@ -56,11 +58,15 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on 
 func TestFullDisk(t *testing.T) {
 	good := write(t, "good.yaml", "limits: [{name: a, rate: {requests: 1, per: 1s}}]\n")
 	for _, args := range [][]string{
-		{"check", good, "--output", "json"}, {"check", write(t, "warns.yaml", "limits: [{name: a, key: [{header: x}], rate: {requests: 1, per: 1s}}]\n")}, {"migrate", write(t, "whole.yaml", policies)}, {"schema", "jwt-scope"}, {"version"},
-		{"explain", "--config", good, "-r", "GET https://a/"}, {"help"}, {"keys", "new", "--kid", "a", "-o", filepath.Join(t.TempDir(), "k")}, {"build", "rate-limit"},
+		{"check", good, "--output", "json"}, {"check",
+			write(t, "warns.yaml", "limits: [{name: a, key: [{header: x}], rate: {requests: 1, per: 1s}}]\n")},
+		{"migrate", write(t, "whole.yaml", policies)}, {"schema", "jwt-scope"}, {"version"},
+		{"explain", "--config", good, "-r", "GET https://a/"}, {"help"}, {"keys", "new", "--kid", "a", "-o",
+			filepath.Join(t.TempDir(), "k")}, {"build", "rate-limit"},
 	} {
 		var progress bytes.Buffer
-		if code := run(context.Background(), args, strings.NewReader(""), full{}, &progress); code != exitFound || !strings.Contains(progress.String(), "no space left") {
+		if code := run(context.Background(), args, strings.NewReader(""), full{}, &progress); code != exitFound ||
+			!strings.Contains(progress.String(), "no space left") {
 			t.Errorf("%v: exit code %d: %s", args, code, &progress)
 		}
 	}
@@ -68,7 +74,10 @@ func TestFullDisk(t *testing.T) {
 
 func TestFolder(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"a.yaml": "limits: []\n", "deep/b.json": `{"limits": []}`, "values.yaml": "replicas: 2\n", "deep/service.yml": "kind: Service\n", "t/template.yaml": "{{- if .Values.a }}\na: b\n{{- end }}\n", ".git/c.yaml": "limits: []\n", "readme.md": "limits: []\n"} {
+	for name, text := range map[string]string{"a.yaml": "limits: []\n", "deep/b.json": `{"limits": []}`,
+		"values.yaml": "replicas: 2\n", "deep/service.yml": "kind: Service\n",
+		"t/template.yaml": "{{- if .Values.a }}\na: b\n{{- end }}\n", ".git/c.yaml": "limits: []\n",
+		"readme.md": "limits: []\n"} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -78,7 +87,9 @@ func TestFolder(t *testing.T) {
 		}
 	}
 	out, progress := tollgate(t, exitFound, "check", dir)
-	if strings.Count(out, "the list is empty") != 2 || !strings.Contains(out, "template.yaml: warning: is a template") || !strings.Contains(progress, "2 errors, 1 warnings; 2 looked at, 3 passed over") {
+	if strings.Count(out, "the list is empty") != 2 ||
+		!strings.Contains(out, "template.yaml: warning: is a template") ||
+		!strings.Contains(progress, "2 errors, 1 warnings; 2 looked at, 3 passed over") {
 		t.Errorf("%s%s", out, progress)
 	}
 	tollgate(t, exitFound, "check", t.TempDir())
@@ -86,7 +97,8 @@ func TestFolder(t *testing.T) {
 	if out, _ := tollgate(t, exitFound, "check", dir, "--format", "sarif", "-o", to); out != "" {
 		t.Errorf("%s", out)
 	}
-	if b, err := os.ReadFile(to); err != nil || !bytes.Contains(b, []byte(`"version": "2.1.0"`)) || !bytes.Contains(b, []byte(`"startLine": 1`)) {
+	if b, err := os.ReadFile(to); err != nil || !bytes.Contains(b, []byte(`"version": "2.1.0"`)) ||
+		!bytes.Contains(b, []byte(`"startLine": 1`)) {
 		t.Errorf("%v %s", err, b)
 	}
 }
@@ -113,7 +125,8 @@ spec:
 // keys as people expect them of -, and kids that can be told apart.
 func TestKids(t *testing.T) {
 	out, progress := tollgate(t, 0, "keys", "new", "--kid", "a", "-o", "-")
-	if !strings.HasPrefix(out, "-----BEGIN PRIVATE KEY-----") || strings.Contains(out, `"keys"`) || !strings.Contains(progress, "standard output") {
+	if !strings.HasPrefix(out, "-----BEGIN PRIVATE KEY-----") || strings.Contains(out, `"keys"`) ||
+		!strings.Contains(progress, "standard output") {
 		t.Errorf("%s%s", out, progress)
 	}
 	if _, err := os.Stat("-"); err == nil {
@@ -126,14 +139,17 @@ func TestKids(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	tollgate(t, exitUsage, "keys", "new", "--kid", "a:ES256:b", "-o", filepath.Join(dir, "other"))
-	if _, progress := tollgate(t, exitFound, "keys", "jwks", "a:ES256:"+file, "a:ES256:"+file); !strings.Contains(progress, `two keys with the kid "a"`) {
+	if _, progress := tollgate(t, exitFound, "keys", "jwks", "a:ES256:"+file,
+		"a:ES256:"+file); !strings.Contains(progress, `two keys with the kid "a"`) {
 		t.Errorf("%s", progress)
 	}
 	tollgate(t, 0, "keys", "jwks", "a:ES256:"+file, "b:ES256:"+file)
 }
 
 func TestUsage(t *testing.T) {
-	for _, line := range []string{"schema foo", "image build jwt-scope -o x --form foo --module y", "check x --format xml", "check x --output xml", "explain --config a.yaml --format xml -r x", "explain --config a.yaml --filter x", "explain --config - --token-file - -r x"} {
+	for _, line := range []string{"schema foo", "image build jwt-scope -o x --form foo --module y",
+		"check x --format xml", "check x --output xml", "explain --config a.yaml --format xml -r x",
+		"explain --config a.yaml --filter x", "explain --config - --token-file - -r x"} {
 		tollgate(t, exitUsage, strings.Fields(line)...)
 	}
 	if out, _ := tollgate(t, 0, "version"); !strings.HasPrefix(out, "tollgate ") || !strings.Contains(out, " go1.") {
@@ -144,13 +160,17 @@ func TestUsage(t *testing.T) {
 // A module goes into no image of another filter, and an archive is one image to whoever copies it.
 func TestImageOfAnother(t *testing.T) {
 	dir := t.TempDir()
-	if _, progress := tollgate(t, exitFound, "image", "build", "jwt-scope", "-o", filepath.Join(dir, "a.tar"), "--module", harness.Module(t, "rate-limit")); !strings.Contains(progress, "is rate-limit, and not jwt-scope") {
+	if _, progress := tollgate(t, exitFound, "image", "build", "jwt-scope", "-o", filepath.Join(dir, "a.tar"),
+		"--module", harness.Module(t, "rate-limit")); !strings.Contains(progress, "is rate-limit, and not jwt-scope") {
 		t.Errorf("%s", progress)
 	}
-	if _, progress := tollgate(t, exitFound, "image", "build", "jwt-scope", "-o", filepath.Join(dir, "a.tar"), "--module", write(t, "empty.wasm", "\x00asm\x01\x00\x00\x00")); !strings.Contains(progress, "does not say which filter it is") {
+	if _, progress := tollgate(t, exitFound, "image", "build", "jwt-scope", "-o", filepath.Join(dir, "a.tar"),
+		"--module", write(t, "empty.wasm", "\x00asm\x01\x00\x00\x00")); !strings.Contains(progress,
+		"does not say which filter it is") {
 		t.Errorf("%s", progress)
 	}
-	if _, progress := tollgate(t, exitFound, "image", "build", "jwt-scope", "-o", filepath.Join(dir, "a.tar"), "--module", write(t, "cut.wasm", "\x00asm\x01\x00\x00\x00\x07\x7f")); !strings.Contains(progress, "is not whole") {
+	if _, progress := tollgate(t, exitFound, "image", "build", "jwt-scope", "-o", filepath.Join(dir, "a.tar"),
+		"--module", write(t, "cut.wasm", "\x00asm\x01\x00\x00\x00\x07\x7f")); !strings.Contains(progress, "is not whole") {
 		t.Errorf("%s", progress)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "a.tar")); err == nil {
@@ -168,11 +188,13 @@ func TestImageOfAnother(t *testing.T) {
 	var list struct {
 		Manifests []struct{ Digest, ArtifactType string }
 	}
-	if b, err := os.ReadFile(filepath.Join(folder, referrersFile)); err != nil || json.Unmarshal(b, &list) != nil || len(list.Manifests) != 2 {
+	if b, err := os.ReadFile(filepath.Join(folder, referrersFile)); err != nil || json.Unmarshal(b, &list) != nil ||
+		len(list.Manifests) != 2 {
 		t.Fatalf("%v: %s has %+v", err, referrersFile, list)
 	}
 	for _, m := range list.Manifests {
-		if _, err := os.Stat(filepath.Join(folder, "blobs", strings.Replace(m.Digest, ":", "/", 1))); err != nil || m.ArtifactType == "" {
+		if _, err := os.Stat(filepath.Join(folder, "blobs", strings.Replace(m.Digest, ":", "/", 1))); err != nil ||
+			m.ArtifactType == "" {
 			t.Errorf("%+v: %v", m, err)
 		}
 	}
@@ -185,7 +207,8 @@ func TestImageWithoutCheckout(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	command := exec.Command(binary, "image", "build", "rate-limit", "-o", "x.tar", "--module", harness.Module(t, "rate-limit"))
+	command := exec.Command(binary, "image", "build", "rate-limit", "-o", "x.tar", "--module",
+		harness.Module(t, "rate-limit"))
 	command.Dir = dir
 	out, err := command.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "no bill of materials") || !strings.Contains(string(out), "sha256:") {
@@ -201,37 +224,49 @@ func TestImageWithoutCheckout(t *testing.T) {
 // explain finds the configuration in whatever it stands in.
 func TestExplainIn(t *testing.T) {
 	const config = `{limits: [{name: a, rate: {requests: 1, per: 1s}}]}`
-	plugin := "kind: WasmPlugin\nmetadata: {name: %, namespace: shop}\nspec: {url: 'file:///rate-limit.wasm', pluginConfig: " + config + "}\n"
+	plugin := "kind: WasmPlugin\nmetadata: {name: %, namespace: shop}\nspec: {url: 'file:///rate-limit.wasm', " +
+		"pluginConfig: " + config + "}\n"
 	for name, text := range map[string]string{
 		"bare": config, "plugin": strings.Replace(plugin, "%", "a", 1),
-		"extension":   "kind: TrafficExtension\nmetadata: {name: a}\nspec: {wasm: {url: 'file:///rate-limit.wasm', pluginConfig: " + config + "}}\n",
-		"policy":      "kind: EnvoyExtensionPolicy\nmetadata: {name: a}\nspec: {wasm: [{name: rate-limit, config: " + config + "}]}\n",
-		"EnvoyFilter": "kind: EnvoyFilter\nspec:\n  value:\n    '@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config: {name: rate-limit, configuration: {value: '" + config + "'}}\n",
-		"filter":      "filter: rate-limit\nlimits: [{name: a, rate: {requests: 1, per: 1s}}]\n",
+		"extension": "kind: TrafficExtension\nmetadata: {name: a}\nspec: {wasm: {url: 'file:///rate-limit.wasm', " +
+			"pluginConfig: " + config + "}}\n",
+		"policy": "kind: EnvoyExtensionPolicy\nmetadata: {name: a}\nspec: {wasm: [{name: rate-limit, config: " +
+			config + "}]}\n",
+		"EnvoyFilter": "kind: EnvoyFilter\nspec:\n  value:\n    '@type': " +
+			"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config: {name: rate-limit, " +
+			"configuration: {value: '" + config + "'}}\n",
+		"filter": "filter: rate-limit\nlimits: [{name: a, rate: {requests: 1, per: 1s}}]\n",
 	} {
-		if out, _ := tollgate(t, 0, "explain", "--config", write(t, "c.yaml", text), "-r", "GET https://a/"); !strings.Contains(out, "allowed, ok, by a") {
+		if out, _ := tollgate(t, 0, "explain", "--config", write(t, "c.yaml", text), "-r",
+			"GET https://a/"); !strings.Contains(out, "allowed, ok, by a") {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
 	two := write(t, "two.yaml", strings.Replace(plugin, "%", "a", 1)+"---\n"+strings.Replace(plugin, "%", "b", 1))
-	if _, progress := tollgate(t, exitUsage, "explain", "--config", two, "-r", "GET https://a/"); !strings.Contains(progress, "WasmPlugin shop/a, WasmPlugin shop/b") {
+	if _, progress := tollgate(t, exitUsage, "explain", "--config", two, "-r",
+		"GET https://a/"); !strings.Contains(progress, "WasmPlugin shop/a, WasmPlugin shop/b") {
 		t.Errorf("%s", progress)
 	}
-	out, _ := tollgate(t, 0, "explain", "--config", two, "--resource", "WasmPlugin shop/b", "-r", "GET https://a/", "--format", "json")
+	out, _ := tollgate(t, 0, "explain", "--config", two, "--resource", "WasmPlugin shop/b", "-r", "GET https://a/",
+		"--format", "json")
 	var r report
-	if err := json.Unmarshal([]byte(out), &r); err != nil || r.Filter != "rate-limit" || r.Verdict == nil || r.Verdict.By != "a" || len(r.Steps) == 0 {
+	if err := json.Unmarshal([]byte(out), &r); err != nil || r.Filter != "rate-limit" || r.Verdict == nil ||
+		r.Verdict.By != "a" || len(r.Steps) == 0 {
 		t.Errorf("%v %s", err, out)
 	}
 	var o, p bytes.Buffer
-	if code := run(context.Background(), []string{"explain", "--config", "-", "-r", "GET https://a/"}, strings.NewReader(config), &o, &p); code != 0 || !strings.Contains(o.String(), "allowed, ok") {
+	if code := run(context.Background(), []string{"explain", "--config", "-", "-r", "GET https://a/"},
+		strings.NewReader(config), &o, &p); code != 0 || !strings.Contains(o.String(), "allowed, ok") {
 		t.Errorf("%d %s%s", code, &o, &p)
 	}
 	// The bounds of jwt-scope are no limits of rate-limit.
 	scopes := write(t, "policy.yaml", policy+"limits: {tokenBytes: 100}\n")
-	if out, _ := tollgate(t, exitFound, "explain", "--config", scopes, "-r", "GET https://api/orders/7", "--token-file", write(t, "token", strings.Repeat("x", 200)+"\n")); !strings.Contains(out, "token_malformed") {
+	if out, _ := tollgate(t, exitFound, "explain", "--config", scopes, "-r", "GET https://api/orders/7", "--token-file",
+		write(t, "token", strings.Repeat("x", 200)+"\n")); !strings.Contains(out, "token_malformed") {
 		t.Errorf("%s", out)
 	}
-	if _, progress := tollgate(t, exitFound, "explain", "--config", scopes, "--filter", "rate-limit", "-r", "GET https://api/"); !strings.Contains(progress, "providers: unknown key") {
+	if _, progress := tollgate(t, exitFound, "explain", "--config", scopes, "--filter", "rate-limit", "-r",
+		"GET https://api/"); !strings.Contains(progress, "providers: unknown key") {
 		t.Errorf("%s", progress)
 	}
 	// Of many rules those are told that nearly fit.
@@ -241,10 +276,12 @@ func TestExplainIn(t *testing.T) {
 		many.WriteString("- {name: a" + strings.Repeat("x", i) + ", match: [{paths: [/y]}], rate: {requests: 1, per: 1s}}\n")
 	}
 	file := write(t, "many.yaml", many.String())
-	if out, _ := tollgate(t, 0, "explain", "--config", file, "-r", "GET https://a/x"); strings.Count(out, "does not fit") != 1 || !strings.Contains(out, "40 other limits") {
+	if out, _ := tollgate(t, 0, "explain", "--config", file, "-r", "GET https://a/x"); strings.Count(out,
+		"does not fit") != 1 || !strings.Contains(out, "40 other limits") {
 		t.Errorf("%s", out)
 	}
-	if out, _ := tollgate(t, 0, "explain", "--config", file, "-r", "GET https://a/x", "--all"); strings.Count(out, "does not fit") != 41 {
+	if out, _ := tollgate(t, 0, "explain", "--config", file, "-r", "GET https://a/x", "--all"); strings.Count(out,
+		"does not fit") != 41 {
 		t.Errorf("%s", out)
 	}
 }

@@ -26,7 +26,8 @@ import (
 )
 
 func stampCommand() *cobra.Command {
-	return group("stamp", "Make, check and read the stamps of edge-stamp", stampSignCommand(), stampVerifyCommand(), stampInspectCommand())
+	return group("stamp", "Make, check and read the stamps of edge-stamp", stampSignCommand(), stampVerifyCommand(),
+		stampInspectCommand())
 }
 
 // outside is what a decision needs of a proxy, as a command has it.
@@ -73,7 +74,8 @@ func decideStamp(config string, headers [][2]string, at time.Time, o outside) (*
 			_ = d.GlobalChecked(ratelimit.Response{}, errNoProxy)
 		default:
 			if remote := d.KeysWanted(); remote != nil {
-				return nil, nil, fmt.Errorf("the keys are at %s%s, which this command does not fetch: put the set into the configuration as jwks.inline", remote.Authority, remote.Path)
+				return nil, nil, fmt.Errorf("the keys are at %s%s, which this command does not fetch: put the set "+
+					"into the configuration as jwks.inline", remote.Authority, remote.Path)
 			}
 			return p, d, nil
 		}
@@ -91,8 +93,9 @@ func stampSignCommand() *cobra.Command {
 		Long: `Decide a request as edge-stamp with this configuration (role: sign) would, and print the headers that it sets. Keys are read as in the proxy: from the environment (env), or the configuration.
 
 For trying a mesh by hand: whoever has the key can sign anything.`,
-		Example: "  EDGE_KEY=$(cat edge.pem) tollgate stamp sign --config edge.json --request 'GET https://api.example.com/orders/7'",
-		Args:    exactly(0),
+		Example: "  EDGE_KEY=$(cat edge.pem) tollgate stamp sign --config edge.json --request 'GET " +
+			"https://api.example.com/orders/7'",
+		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			d, p, err := r.stamp(config, outside{}, claims)
 			if err != nil {
@@ -116,7 +119,8 @@ For trying a mesh by hand: whoever has the key can sign anything.`,
 	}
 	r.flags(c)
 	c.Flags().StringVar(&config, "config", "", "edge-stamp's configuration")
-	c.Flags().StringVar(&claims, "claims", "", "a file with the claims that jwt-scope has verified, as JSON, for copyClaims")
+	c.Flags().StringVar(&claims, "claims", "",
+		"a file with the claims that jwt-scope has verified, as JSON, for copyClaims")
 	return c
 }
 
@@ -161,8 +165,9 @@ func stampVerifyCommand() *cobra.Command {
 the request has, and in profile rfc9421 the signature base. A signature does not say what it covered; where changing one part of the request, as proxies do it, makes the signature fit, that part is named.
 
 Whether the stamp has been used before only a proxy knows: here it counts as new. Keys have to stand in the configuration (jwks.inline).`,
-		Example: "  tollgate stamp verify --config mesh.json --request 'GET https://api.example.com/orders/7' --header \"$(cat stamp.txt)\"",
-		Args:    exactly(0),
+		Example: "  tollgate stamp verify --config mesh.json --request 'GET https://api.example.com/orders/7' " +
+			"--header \"$(cat stamp.txt)\"",
+		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			d, p, err := r.stamp(config, outside{peer: peer}, "")
 			if err != nil {
@@ -189,7 +194,8 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 	return c
 }
 
-// differences are the parts for which the stamp of a request does not do. Where it does not say, other requests are tried.
+// differences are the parts for which the stamp of a request does not do. Where it does not say,
+// other requests are tried.
 func (r *request) differences(config string, d *stamp.Decision, o outside) ([]stamp.Difference, error) {
 	list := d.Differences()
 	if len(list) > 0 || d.Verdict().Reason() != stamp.StampSignature || d.SignatureBase() == "" {
@@ -211,7 +217,8 @@ func (r *request) differences(config string, d *stamp.Decision, o outside) ([]st
 		return nil, err
 	}
 	for _, other := range stamp.OtherRequests(headers) {
-		if _, d, err := decideStamp(text, other.Headers, at, o); err == nil && d.Verdict().Reason() != stamp.StampSignature && d.SignatureBase() != "" {
+		if _, d, err := decideStamp(text, other.Headers, at, o); err == nil &&
+			d.Verdict().Reason() != stamp.StampSignature && d.SignatureBase() != "" {
 			return []stamp.Difference{other.Difference}, nil
 		}
 	}
@@ -244,7 +251,8 @@ func stampInspectCommand() *cobra.Command {
 (Signature-Input, Signature, and that of the claims): what each label covers is printed, with its parameters. Without an argument the text is read from standard input.
 
 Nothing is verified: whoever made it may have written anything into it.`,
-		Example: "  tollgate stamp inspect eyJhbGciOiJFUzI1NiIsInR5cCI6ImVkZ2Utc3RhbXArand0In0.e30.c2ln\n  tollgate stamp sign --config edge.json -r 'GET https://a/' | tollgate stamp inspect",
+		Example: "  tollgate stamp inspect eyJhbGciOiJFUzI1NiIsInR5cCI6ImVkZ2Utc3RhbXArand0In0.e30.c2ln\n  tollgate " +
+			"stamp sign --config edge.json -r 'GET https://a/' | tollgate stamp inspect",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage{errors.New("want one stamp")}

@@ -30,8 +30,9 @@ func tokenMintCommand() *cobra.Command {
 		Long: `Make a JSON Web Token with any claims, signed by a key of yours, to try a configuration with. FOR DEVELOPMENT ONLY: in production tokens come from an identity provider, which knows whom it gives them to.
 
 Claims of --claims take the place of those of the other flags; null takes one away.`,
-		Example: "  tollgate keys new --kid dev --output dev.pem > jwks.json\n  tollgate token mint --key dev:ES256:dev.pem --issuer https://idp.example.com --audience orders-api --scope 'orders:read'",
-		Args:    exactly(0),
+		Example: "  tollgate keys new --kid dev --output dev.pem > jwks.json\n  tollgate token mint --key " +
+			"dev:ES256:dev.pem --issuer https://idp.example.com --audience orders-api --scope 'orders:read'",
+		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if key == "" {
 				return usage{errors.New("--key is required: KID:ALG:FILE")}

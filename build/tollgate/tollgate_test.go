@@ -54,8 +54,10 @@ func TestHelp(t *testing.T) {
 	}
 	visit(command())
 	for line, want := range map[string]string{
-		"nope": `there is no command "nope"`, "image nope": `tollgate image has no command "nope"`, "build nope": `there is no filter "nope"`, "build --nope": "unknown flag: --nope",
-		"image build": "accepts 1 arg(s), received 0", "image build jwt-scope": "--output is required", "image push jwt-scope ::": "could not parse reference",
+		"nope": `there is no command "nope"`, "image nope": `tollgate image has no command "nope"`,
+		"build nope": `there is no filter "nope"`, "build --nope": "unknown flag: --nope",
+		"image build": "accepts 1 arg(s), received 0", "image build jwt-scope": "--output is required",
+		"image push jwt-scope ::": "could not parse reference",
 	} {
 		if _, progress := tollgate(t, exitUsage, strings.Fields(line)...); !strings.Contains(progress, want) {
 			t.Errorf("%s: %s", line, progress)
@@ -67,14 +69,17 @@ func TestHelp(t *testing.T) {
 }
 
 func TestBuild(t *testing.T) {
-	if out, _ := tollgate(t, 0, "build", "rate-limit"); !strings.HasPrefix(out, harness.Module(t, "rate-limit")+"\t") || !strings.Contains(out, "\tsha256:") {
+	if out, _ := tollgate(t, 0, "build", "rate-limit"); !strings.HasPrefix(out, harness.Module(t, "rate-limit")+"\t") ||
+		!strings.Contains(out, "\tsha256:") {
 		t.Errorf("%s", out)
 	}
 }
 
-// An image is pushed and pulled, in each form, with what refers to it; it is the one that is written to a file, and it is always the same.
+// An image is pushed and pulled, in each form, with what refers to it; it is the one that is
+// written to a file, and it is always the same.
 func TestImages(t *testing.T) {
-	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))
+	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(true),
+		registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	repository := strings.TrimPrefix(server.URL, "http://") + "/tollgate/edge-stamp"
 	module, err := os.ReadFile(harness.Module(t, "edge-stamp"))
@@ -83,7 +88,8 @@ func TestImages(t *testing.T) {
 	}
 	for _, form := range image.Forms {
 		tag := repository + ":" + string(form)
-		flags := []string{"--form", string(form), "--module", harness.Module(t, "edge-stamp"), "--version", "v1.2.0", "--revision", "abc", "--created", "2026-11-21T00:00:00Z"}
+		flags := []string{"--form", string(form), "--module", harness.Module(t, "edge-stamp"), "--version", "v1.2.0",
+			"--revision", "abc", "--created", "2026-11-21T00:00:00Z"}
 		out, progress := tollgate(t, 0, append([]string{"image", "push", "edge-stamp", "oci://" + tag}, flags...)...)
 		pinned, ok := strings.CutPrefix(strings.TrimSpace(out), "oci://")
 		if !ok || !strings.HasPrefix(pinned, repository+"@sha256:") || !strings.Contains(progress, "pushing "+tag) {
@@ -121,14 +127,16 @@ func TestImages(t *testing.T) {
 			}
 			kinds = append(kinds, m.ArtifactType)
 		}
-		if len(kinds) != 2 || !strings.Contains(strings.Join(kinds, " "), image.SPDX) || !strings.Contains(strings.Join(kinds, " "), image.InToto) {
+		if len(kinds) != 2 || !strings.Contains(strings.Join(kinds, " "), image.SPDX) ||
+			!strings.Contains(strings.Join(kinds, " "), image.InToto) {
 			t.Errorf("%s: referrers %v", form, kinds)
 		}
 		dir := t.TempDir()
 		var archives [][]byte
 		for _, file := range []string{"a.tar", "b.tar"} {
 			path := filepath.Join(dir, file)
-			if out, _ := tollgate(t, 0, append([]string{"image", "build", "edge-stamp", "-o", path}, flags...)...); "@"+strings.TrimSpace(out) != strings.TrimPrefix(pinned, repository) {
+			if out, _ := tollgate(t, 0, append([]string{"image", "build", "edge-stamp", "-o", path}, flags...)...); "@"+
+				strings.TrimSpace(out) != strings.TrimPrefix(pinned, repository) {
 				t.Errorf("%s: the file has %s, the registry %s", form, out, pinned)
 			}
 			b, err := os.ReadFile(path)
@@ -153,32 +161,41 @@ func TestImages(t *testing.T) {
 		if _, err := written.Image(h); err != nil {
 			t.Errorf("%s: %v", form, err)
 		}
-		if _, progress := tollgate(t, exitFound, append([]string{"image", "build", "edge-stamp", "-o", folder}, flags...)...); !strings.Contains(progress, "is there already") {
+		if _, progress := tollgate(t, exitFound,
+			append([]string{"image", "build", "edge-stamp", "-o", folder}, flags...)...); !strings.Contains(progress,
+			"is there already") {
 			t.Errorf("%s", progress)
 		}
 	}
 	tollgate(t, exitFound, "image", "push", "edge-stamp", "127.0.0.1:1/x:y", "--module", harness.Module(t, "edge-stamp"))
-	if _, progress := tollgate(t, exitFound, "image", "build", "edge-stamp", "-o", filepath.Join(t.TempDir(), "x"), "--module", "main.go"); !strings.Contains(progress, "no WebAssembly module") {
+	if _, progress := tollgate(t, exitFound, "image", "build", "edge-stamp", "-o", filepath.Join(t.TempDir(), "x"),
+		"--module", "main.go"); !strings.Contains(progress, "no WebAssembly module") {
 		t.Errorf("%s", progress)
 	}
 }
 
 // What is found is told as text and as JSON, and the exit code says whether it matters.
 func TestCheck(t *testing.T) {
-	good, bad := write(t, "good.yaml", "limits: [{name: a, key: [{header: x}], rate: {requests: 1, per: 1s}}]\n"), write(t, "bad.yaml", "limits: [{name: a}]\n")
-	if out, progress := tollgate(t, 0, "check", good); !strings.HasPrefix(out, good+":1:20: warning: ") || progress != "no errors, 1 warnings; 1 looked at, 0 passed over\n" {
+	good, bad := write(t, "good.yaml", "limits: [{name: a, key: [{header: x}], rate: {requests: 1, per: 1s}}]\n"),
+		write(t, "bad.yaml", "limits: [{name: a}]\n")
+	if out, progress := tollgate(t, 0, "check", good); !strings.HasPrefix(out, good+":1:20: warning: ") ||
+		progress != "no errors, 1 warnings; 1 looked at, 0 passed over\n" {
 		t.Errorf("%s%s", out, progress)
 	}
 	out, progress := tollgate(t, exitFound, "check", good, bad, "--output", "json")
 	var findings []check.Finding
-	if err := json.Unmarshal([]byte(out), &findings); err != nil || len(findings) != 2 || findings[1].Severity != check.Error || findings[1].File != bad || findings[1].Path != "limits[0].rate" || !strings.Contains(progress, "1 errors, 1 warnings") {
+	if err := json.Unmarshal([]byte(out), &findings); err != nil || len(findings) != 2 ||
+		findings[1].Severity != check.Error || findings[1].File != bad || findings[1].Path != "limits[0].rate" ||
+		!strings.Contains(progress, "1 errors, 1 warnings") {
 		t.Errorf("%v %s%s", err, out, progress)
 	}
 	var o, p bytes.Buffer
-	if code := run(context.Background(), []string{"check", "-", "--output", "json", "--filter", "jwt-scope"}, strings.NewReader(`{}`), &o, &p); code != exitFound || !strings.Contains(o.String(), `"problem": "is required"`) {
+	if code := run(context.Background(), []string{"check", "-", "--output", "json", "--filter", "jwt-scope"},
+		strings.NewReader(`{}`), &o, &p); code != exitFound || !strings.Contains(o.String(), `"problem": "is required"`) {
 		t.Errorf("standard input: %d\n%s%s", code, &o, &p)
 	}
-	if out, _ := tollgate(t, 0, "check", "--output", "json", write(t, "service.yaml", "kind: Service\nmetadata: {name: a}\n")); out != "[]\n" {
+	if out, _ := tollgate(t, 0, "check", "--output", "json",
+		write(t, "service.yaml", "kind: Service\nmetadata: {name: a}\n")); out != "[]\n" {
 		t.Errorf("%s", out)
 	}
 	for _, line := range [][]string{{"check"}, {"check", good, "--output", "xml"}, {"check", good, "--filter", "x"}} {
@@ -190,17 +207,24 @@ func TestCheck(t *testing.T) {
 // What the service needs is written, or said to be more than it can count.
 func TestDescriptors(t *testing.T) {
 	const config = `{"limits":[{"name":"a","scope":"global","rate":{"requests":5,"per":"1m"}}],"global":{"cluster":"c","authority":"a","domain":"d"}}`
-	if out, _ := tollgate(t, 0, "descriptors", write(t, "limits.json", config)); !strings.Contains(out, "rate_limit: {unit: minute, requests_per_unit: 5}") {
+	if out, _ := tollgate(t, 0, "descriptors", write(t, "limits.json", config)); !strings.Contains(out,
+		"rate_limit: {unit: minute, requests_per_unit: 5}") {
 		t.Errorf("%s", out)
 	}
-	if _, progress := tollgate(t, exitFound, "descriptors", write(t, "limits.json", strings.Replace(config, "1m", "5m", 1))); !strings.Contains(progress, "limits[0].rate.per: is 5m, but") {
+	if _, progress := tollgate(t, exitFound, "descriptors",
+		write(t, "limits.json", strings.Replace(config, "1m", "5m", 1))); !strings.Contains(progress,
+		"limits[0].rate.per: is 5m, but") {
 		t.Errorf("%s", progress)
 	}
-	for kind, spec := range map[string]string{"WasmPlugin": `{"pluginConfig": %s}`, "TrafficExtension": `{"wasm": {"pluginConfig": %s}}`} {
-		if out, _ := tollgate(t, 0, "descriptors", write(t, "plugin.yaml", fmt.Sprintf("kind: %s\nspec: "+spec, kind, config))); !strings.Contains(out, "rate_limit: {unit: minute, requests_per_unit: 5}") {
+	for kind, spec := range map[string]string{"WasmPlugin": `{"pluginConfig": %s}`,
+		"TrafficExtension": `{"wasm": {"pluginConfig": %s}}`} {
+		if out, _ := tollgate(t, 0, "descriptors",
+			write(t, "plugin.yaml", fmt.Sprintf("kind: %s\nspec: "+spec, kind, config))); !strings.Contains(out,
+			"rate_limit: {unit: minute, requests_per_unit: 5}") {
 			t.Errorf("%s: %s", kind, out)
 		}
-		if _, progress := tollgate(t, exitFound, "descriptors", write(t, "plugin.yaml", "kind: "+kind)); !strings.Contains(progress, "pluginConfig") {
+		if _, progress := tollgate(t, exitFound, "descriptors",
+			write(t, "plugin.yaml", "kind: "+kind)); !strings.Contains(progress, "pluginConfig") {
 			t.Errorf("%s without a configuration: %s", kind, progress)
 		}
 	}

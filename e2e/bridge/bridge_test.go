@@ -20,7 +20,8 @@ import (
 func start(t *testing.T, version, configuration string) (*harness.Envoy, *harness.Upstream) {
 	t.Helper()
 	up := harness.StartUpstream(t)
-	filter := bootstrap.Wasm{Name: "probe", Module: probetest.Build(t, "shared/guest/probe"), Configuration: configuration}.Filter()
+	filter := bootstrap.Wasm{Name: "probe", Module: probetest.Build(t, "shared/guest/probe"),
+		Configuration: configuration}.Filter()
 	return harness.Start(t, harness.Config{Version: version, Upstream: up.Port(), Filters: []bootstrap.M{filter}}), up
 }
 
@@ -59,11 +60,13 @@ func TestReply(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		envoy, up := start(t, version, "x")
 		answer := harness.HTTP1(t, envoy.Main(), order("reply"))
-		if answer.Status() != 418 || answer.Body != "body \x00 \xff" || !slices.Equal(answer.Values("x-a"), []string{"1", "2"}) || len(answer.Values("x-empty")) != 1 {
+		if answer.Status() != 418 || answer.Body != "body \x00 \xff" ||
+			!slices.Equal(answer.Values("x-a"), []string{"1", "2"}) || len(answer.Values("x-empty")) != 1 {
 			t.Errorf("%+v", answer)
 		}
 		rpc := harness.GRPC(t, envoy.Main(), "/a/b", [2]string{"x-probe", "reply-grpc"})
-		if rpc.Status() != 200 || rpc.Header("grpc-status") != "7" || rpc.Header("grpc-message") != "why not" || rpc.Header("x-a") != "1" {
+		if rpc.Status() != 200 || rpc.Header("grpc-status") != "7" || rpc.Header("grpc-message") != "why not" ||
+			rpc.Header("x-a") != "1" {
 			t.Errorf("%+v", rpc)
 		}
 		if n := len(up.Take()); n != 0 {
@@ -77,11 +80,13 @@ func TestStreams(t *testing.T) {
 		envoy, up := start(t, version, "x")
 		harness.HTTP1(t, envoy.Main(), "POST / HTTP/1.1\r\nHost: a\r\nx-probe: body\r\nContent-Length: 7\r\n\r\n0123456")
 		got := up.Take()
-		if want := "before|replaced \x00|after 7 \"234\" \"6\" error error status returned by host: not found"; len(got) != 1 || got[0].Body != want {
+		if want := "before|replaced \x00|after 7 \"234\" \"6\" error error status returned by host: not found"; len(
+			got) != 1 || got[0].Body != want {
 			t.Errorf("the upstream has %d requests, the first with the body %q", len(got), got[0].Body)
 		}
 		answer := harness.HTTP1(t, envoy.Main(), order("response"))
-		if answer.Body != "[answered by the upstream\n]" || answer.Header("x-code") != `"200"` || !strings.HasPrefix(answer.Header("x-request-still-there"), "error") {
+		if answer.Body != "[answered by the upstream\n]" || answer.Header("x-code") != `"200"` ||
+			!strings.HasPrefix(answer.Header("x-request-still-there"), "error") {
 			t.Errorf("%+v", answer)
 		}
 		answer = harness.HTTP1(t, envoy.Main(), "POST / HTTP/1.1\r\nHost: a\r\nx-probe: counts\r\nContent-Length: 1\r\n\r\nx")
@@ -94,9 +99,11 @@ func TestStreams(t *testing.T) {
 func TestCalls(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		envoy, up := start(t, version, "x")
-		get(t, envoy, `:status: 200, body of 25 "answered", 0 trailers error error status returned by host: not found`, "call")
+		get(t, envoy, `:status: 200, body of 25 "answered", 0 trailers error error status returned by host: not found`,
+			"call")
 		got := up.Take()
-		if len(got) != 1 || got[0].Start != "POST /called HTTP/1.1" || got[0].Header("host") != "callee" || got[0].Header("x-bin") != "€" || got[0].Body != "body of the call" {
+		if len(got) != 1 || got[0].Start != "POST /called HTTP/1.1" || got[0].Header("host") != "callee" ||
+			got[0].Header("x-bin") != "€" || got[0].Body != "body of the call" {
 			t.Errorf("the call: %+v", got)
 		}
 		answer := harness.HTTP1(t, envoy.Main(), order("call-fails"))
@@ -113,7 +120,8 @@ func TestCalls(t *testing.T) {
 func TestTicks(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		envoy, _ := start(t, version, "tick")
-		if err := envoy.Await(func() bool { return harness.HTTP1(t, envoy.Main(), order("ticked")).Body == "yes" }, 10*time.Second); err != nil {
+		if err := envoy.Await(func() bool { return harness.HTTP1(t, envoy.Main(), order("ticked")).Body == "yes" },
+			10*time.Second); err != nil {
 			t.Error(err)
 		}
 	})
@@ -124,7 +132,8 @@ func TestPanics(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		envoy, _ := start(t, version, "x")
 		served := 0
-		for _, where := range []string{"request_headers", "request_body", "response_headers", "http_call_response", "create"} {
+		for _, where := range []string{"request_headers", "request_body", "response_headers", "http_call_response",
+			"create"} {
 			request := order("panic", [2]string{"x-where", where})
 			switch where {
 			case "request_body":
@@ -161,7 +170,8 @@ func TestTraps(t *testing.T) {
 			if answer := harness.HTTP1(t, envoy.Main(), order(name)); answer.Status() != 503 {
 				t.Errorf("%s: %+v", name, answer)
 			}
-			if err := envoy.Await(func() bool { return harness.HTTP1(t, envoy.Main(), order("served")).Body == "1" }, 10*time.Second); err != nil {
+			if err := envoy.Await(func() bool { return harness.HTTP1(t, envoy.Main(), order("served")).Body == "1" },
+				10*time.Second); err != nil {
 				t.Errorf("%s: no new VM: %v", name, err)
 			}
 		}
@@ -188,15 +198,17 @@ func TestCrowds(t *testing.T) {
 					answered++
 				}
 			}
-			if trapped := strings.Contains(envoy.Log(), "Maximum call stack size exceeded"); trapped != c.Traps || !trapped && answered != c.Streams {
+			if trapped := strings.Contains(envoy.Log(), "Maximum call stack size exceeded"); trapped != c.Traps ||
+				!trapped && answered != c.Streams {
 				t.Errorf("of %d streams %d were answered; trapped: %v", c.Streams, answered, trapped)
 			}
 		}
 	})
 }
 
-// W2: a VM that traps while it takes a call's answer takes neither Envoy nor the next request along. The request that waited for the call is never let through: nobody is left to answer
-// it, and Envoy keeps it until one of its own timeouts.
+// W2: a VM that traps while it takes a call's answer takes neither Envoy nor the next request
+// along. The request that waited for the call is never let through: nobody is left to answer it,
+// and Envoy keeps it until one of its own timeouts.
 func TestTrapInCall(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		envoy, up := start(t, version, "x")
@@ -209,7 +221,8 @@ func TestTrapInCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		envoy.WaitLog("proxy_on_http_call_response failed")
-		if err := envoy.Await(func() bool { return harness.HTTP1(t, envoy.Main(), order("served")).Body == "1" }, 10*time.Second); err != nil {
+		if err := envoy.Await(func() bool { return harness.HTTP1(t, envoy.Main(), order("served")).Body == "1" },
+			10*time.Second); err != nil {
 			t.Errorf("no new VM: %v", err)
 		}
 		for _, m := range up.Take() {
@@ -227,7 +240,8 @@ func TestTrapInCall(t *testing.T) {
 	})
 }
 
-// W5 W7: a megabyte of garbage a request, over many collections, in every Envoy that is tested: before 1.39 its poll_oneoff answers ENOSYS, on which Go's runtime gives up should it ever ask.
+// W5 W7: a megabyte of garbage a request, over many collections, in every Envoy that is tested:
+// before 1.39 its poll_oneoff answers ENOSYS, on which Go's runtime gives up should it ever ask.
 func TestGarbage(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		envoy, _ := start(t, version, "x")
@@ -246,7 +260,8 @@ func TestGarbage(t *testing.T) {
 
 func TestRefusedConfigurations(t *testing.T) {
 	for _, configuration := range []string{"panic", "refuse", ""} {
-		filter := bootstrap.Wasm{Name: "probe", Module: probetest.Build(t, "shared/guest/probe"), Configuration: configuration}.Filter()
+		filter := bootstrap.Wasm{Name: "probe", Module: probetest.Build(t, "shared/guest/probe"),
+			Configuration: configuration}.Filter()
 		harness.StartRefused(t, harness.Config{Version: "1.40.0", Filters: []bootstrap.M{filter}})
 	}
 }

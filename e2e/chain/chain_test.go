@@ -42,10 +42,13 @@ type step struct {
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// limits is a rate-limit step whose limits few requests reach; their names are the step's, so that counters are told apart.
+// limits is a rate-limit step whose limits few requests reach; their names are the step's, so that
+// counters are told apart.
 func limits(r *rand.Rand, name string) step {
-	key := pick(r, []M{{"sourceAddress": M{}}}, []M{{"header": "x-client"}}, []M{{"claim": []string{"sub"}}}, []M{{"claim": []string{"plan"}}, {"pathTemplate": true}}, nil)
-	limit := M{"name": name, "rate": M{"requests": 3 + r.IntN(40), "per": "1h"}, "onMissingKey": pick(r, "skip", "deny", "shared"), "match": []M{{"paths": []string{"/a/{**}", "/b/{id}"}}}}
+	key := pick(r, []M{{"sourceAddress": M{}}}, []M{{"header": "x-client"}}, []M{{"claim": []string{"sub"}}},
+		[]M{{"claim": []string{"plan"}}, {"pathTemplate": true}}, nil)
+	limit := M{"name": name, "rate": M{"requests": 3 + r.IntN(40), "per": "1h"},
+		"onMissingKey": pick(r, "skip", "deny", "shared"), "match": []M{{"paths": []string{"/a/{**}", "/b/{id}"}}}}
 	if key != nil {
 		limit["key"] = key
 	}
@@ -61,7 +64,9 @@ func tokens(r *rand.Rand) step {
 		claims = append(claims, M{"path": []string{"plan"}, "header": "x-plan"})
 	}
 	return step{"who", "jwt-scope", M{
-		"providers": []M{{"name": "idp", "issuer": "https://idp", "audiences": []string{"api"}, "jwks": M{"inline": mint.Set(idp)}, "token": []M{{"header": "authorization", "scheme": "Bearer"}, {"cookie": "session"}}}},
+		"providers": []M{{"name": "idp", "issuer": "https://idp", "audiences": []string{"api"},
+			"jwks": M{"inline": mint.Set(idp)}, "token": []M{{"header": "authorization", "scheme": "Bearer"},
+				{"cookie": "session"}}}},
 		"rules": []M{
 			{"name": "open", "match": []M{{"paths": []string{"/open"}}}, "access": "public"},
 			{"name": "read", "match": []M{{"methods": []string{"GET"}}}, "access": pick(r, "required", "optional")},
@@ -73,8 +78,11 @@ func tokens(r *rand.Rand) step {
 
 func stamps(r *rand.Rand) step {
 	return step{"stamp", "edge-stamp", M{
-		"role": "sign", "issuer": "https://edge", "audience": "mesh", "keys": []M{{"kid": "edge", "alg": "RS256", "env": "EDGE"}}, "copyClaims": []string{"sub", "plan"},
-		"rules": []M{{"name": "unsigned", "match": []M{{"paths": []string{"/open"}}}, "sign": false}, {"name": "all", "sign": true, "bind": pick(r, []string{"method", "path"}, []string{"method", "authority", "path", "query"})}},
+		"role": "sign", "issuer": "https://edge", "audience": "mesh",
+		"keys": []M{{"kid": "edge", "alg": "RS256", "env": "EDGE"}}, "copyClaims": []string{"sub", "plan"},
+		"rules": []M{{"name": "unsigned", "match": []M{{"paths": []string{"/open"}}}, "sign": false},
+			{"name": "all", "sign": true,
+				"bind": pick(r, []string{"method", "path"}, []string{"method", "authority", "path", "query"})}},
 	}}
 }
 
@@ -101,12 +109,17 @@ func request(r *rand.Rand) string {
 	path := pick(r, "/a/x", "/b/7", "/open", "/a/../b", "/c?x=1&y=2", "/a/x;v=1", "/b/%2e")
 	var headers [][2]string
 	token := func() string {
-		return pick(r, idp, idp, idp, forger).Token(M{"iss": "https://idp", "aud": pick(r, "api", "api", "other"), "sub": pick(r, "ann", "bob"), "plan": pick(r, any("gold"), any(7), any(nil), any([]string{"b", "a"})),
+		return pick(r, idp, idp, idp,
+			forger).Token(M{"iss": "https://idp", "aud": pick(r, "api", "api", "other"), "sub": pick(r, "ann", "bob"),
+			"plan":  pick(r, any("gold"), any(7), any(nil), any([]string{"b", "a"})),
 			"scope": pick(r, "read", "read write"), "exp": time.Now().Unix() + int64(pick(r, 300, 300, -300))})
 	}
 	for range r.IntN(5) {
-		headers = append(headers, pick(r, [2]string{"authorization", "Bearer " + token()}, [2]string{"authorization", "Bearer " + token()}, [2]string{"cookie", "a=b; session=" + token()}, [2]string{"x-client", pick(r, "1", "2", "")},
-			[2]string{"x-user", "forged"}, [2]string{"x_user", "forged"}, [2]string{"x-edge-stamp", "forged"}, [2]string{"x-plan", "gold"}, [2]string{"x-other", "1"}, [2]string{"content-type", "application/grpc"}))
+		headers = append(headers,
+			pick(r, [2]string{"authorization", "Bearer " + token()}, [2]string{"authorization", "Bearer " + token()},
+				[2]string{"cookie", "a=b; session=" + token()}, [2]string{"x-client", pick(r, "1", "2", "")},
+				[2]string{"x-user", "forged"}, [2]string{"x_user", "forged"}, [2]string{"x-edge-stamp", "forged"},
+				[2]string{"x-plan", "gold"}, [2]string{"x-other", "1"}, [2]string{"content-type", "application/grpc"}))
 	}
 	return harness.Request(method, path, headers...)
 }
@@ -165,7 +178,8 @@ func TestSameAsApart(t *testing.T) {
 					t.Fatal(err)
 				}
 				name := fmt.Sprintf("apart-%d-%s", i, s.name)
-				w := bootstrap.Wasm{Name: s.filter, Module: harness.Module(t, s.filter), Configuration: string(text), Env: environment}.Filter()
+				w := bootstrap.Wasm{Name: s.filter, Module: harness.Module(t, s.filter), Configuration: string(text),
+					Env: environment}.Filter()
 				w["typed_config"].(M)["config"].(M)["name"] = name
 				apart = append(apart, w)
 				parts = append(parts, M{"name": fmt.Sprintf("chain-%d-%s", i, s.name), "filter": s.filter, "config": s.config})
@@ -174,13 +188,18 @@ func TestSameAsApart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			whole := bootstrap.Wasm{Name: "tollgate", Module: harness.Module(t, "tollgate"), Configuration: string(text), Env: environment}.Filter()
-			listeners = append(listeners, bootstrap.Listener(fmt.Sprint("apart-", i), 0, apart, bootstrap.To("upstream"), nil), bootstrap.Listener(fmt.Sprint("chain-", i), 0, []M{whole}, bootstrap.To("upstream"), nil))
+			whole := bootstrap.Wasm{Name: "tollgate", Module: harness.Module(t, "tollgate"),
+				Configuration: string(text), Env: environment}.Filter()
+			listeners = append(listeners,
+				bootstrap.Listener(fmt.Sprint("apart-", i), 0, apart, bootstrap.To("upstream"), nil),
+				bootstrap.Listener(fmt.Sprint("chain-", i), 0, []M{whole}, bootstrap.To("upstream"), nil))
 		}
-		e := harness.Start(t, harness.Config{Version: version, Listeners: listeners, Clusters: []M{bootstrap.Cluster("upstream", up.Port(), false)}})
+		e := harness.Start(t, harness.Config{Version: version, Listeners: listeners,
+			Clusters: []M{bootstrap.Cluster("upstream", up.Port(), false)}})
 		statuses, upstream := map[int]int{}, 0
 		for i := range configurations {
-			apart, whole := harness.NewClient1(t, e.Address(fmt.Sprint("apart-", i))), harness.NewClient1(t, e.Address(fmt.Sprint("chain-", i)))
+			apart, whole := harness.NewClient1(t, e.Address(fmt.Sprint("apart-", i))), harness.NewClient1(t,
+				e.Address(fmt.Sprint("chain-", i)))
 			var list []string
 			for range requests {
 				list = append(list, request(r))
@@ -206,14 +225,16 @@ func TestSameAsApart(t *testing.T) {
 			counted[1] = e.Change(func() { answers[1], passed[1] = send(whole) })
 			for n, text := range list {
 				if !reflect.DeepEqual(answers[0][n], answers[1][n]) || !reflect.DeepEqual(passed[0][n], passed[1][n]) {
-					t.Fatalf("of %v, request %q:\napart %q\n   to %q\nchain %q\n   to %q", names(chains[i]), text, answers[0][n], passed[0][n], answers[1][n], passed[1][n])
+					t.Fatalf("of %v, request %q:\napart %q\n   to %q\nchain %q\n   to %q", names(chains[i]), text,
+						answers[0][n], passed[0][n], answers[1][n], passed[1][n])
 				}
 			}
 			if !maps.Equal(counted[0], counted[1]) {
 				t.Errorf("of %v:\napart %v\nchain %v", names(chains[i]), counted[0], counted[1])
 			}
 		}
-		t.Logf("measured: %d requests to %d chains, and as many to their filters apart: %v; %d went upstream", configurations*requests, configurations, statuses, upstream)
+		t.Logf("measured: %d requests to %d chains, and as many to their filters apart: %v; %d went upstream",
+			configurations*requests, configurations, statuses, upstream)
 		for _, status := range []int{200, 400, 401, 403, 429} {
 			if statuses[status] < 20 {
 				t.Errorf("%d answers are %d", statuses[status], status)

@@ -66,7 +66,9 @@ func (s *silent) breakOff() {
 // W1 R11: a crowd waits for the rate-limit service, each request with a call of its own.
 func TestService(t *testing.T) {
 	redis := harness.StartRedis(t)
-	service := harness.StartRateLimit(t, redis, map[string]string{"crowd": "domain: crowd\ndescriptors:\n- key: limit\n  value: all\n  descriptors:\n  - key: key\n    rate_limit: {unit: hour, requests_per_unit: 1000000}\n"})
+	service := harness.StartRateLimit(t, redis,
+		map[string]string{"crowd": "domain: crowd\ndescriptors:\n- key: limit\n  value: all\n  descriptors:\n  - " +
+			"key: key\n    rate_limit: {unit: hour, requests_per_unit: 1000000}\n"})
 	each(t, func(t *testing.T, s shape) {
 		if s.http2 != (s.workers == 1) {
 			return // how they come is tried with keys
@@ -90,7 +92,8 @@ func TestService(t *testing.T) {
 					port = service.Port()
 				}
 				cluster := bootstrap.Cluster("ratelimit", port, true)
-				cluster["circuit_breakers"] = bootstrap.M{"thresholds": []bootstrap.M{{"max_requests": 2 * size, "max_pending_requests": 2 * size}}}
+				cluster["circuit_breakers"] =
+					bootstrap.M{"thresholds": []bootstrap.M{{"max_requests": 2 * size, "max_pending_requests": 2 * size}}}
 				config := fmt.Sprintf(`{"limits":[{"name":"all","scope":"global","match":[{"paths":["/"]}],"key":[{"header":"x-client"}],"rate":{"requests":1000000,"per":"1h"}}],
 				 "global":{"cluster":"ratelimit","authority":"ratelimit","domain":"crowd","timeout":"%dms","onError":"deny"}}`, c.timeout.Milliseconds())
 				s.run(t, crowd{
@@ -108,7 +111,8 @@ func TestService(t *testing.T) {
 	})
 }
 
-// W1 S8: a crowd of requests whose bodies are bound, and do not come; a crowd of stamps that the rate-limit service is asked for.
+// W1 S8: a crowd of requests whose bodies are bound, and do not come; a crowd of stamps that the
+// rate-limit service is asked for.
 func TestStamps(t *testing.T) {
 	rsa := mint.New("edge", jose.RS256)
 	each(t, func(t *testing.T, s shape) {
@@ -116,13 +120,15 @@ func TestStamps(t *testing.T) {
 			return // how they come is tried with keys
 		}
 		filter := func(config string) bootstrap.M {
-			return bootstrap.Wasm{Name: "edge-stamp", Module: harness.Module(t, "edge-stamp"), Configuration: config, Env: map[string]string{"EDGE": rsa.PrivateJWK()}, StopIteration: true}.Filter()
+			return bootstrap.Wasm{Name: "edge-stamp", Module: harness.Module(t, "edge-stamp"), Configuration: config,
+				Env: map[string]string{"EDGE": rsa.PrivateJWK()}, StopIteration: true}.Filter()
 		}
 		body := `{"role":"sign","issuer":"https://edge.example","audience":"mesh","keys":[{"kid":"edge","alg":"RS256","env":"EDGE"}],"bodyTimeout":"2s",
 		 "rules":[{"name":"bystander","match":[{"paths":["/bystander","/control"]}],"sign":false},{"name":"all","sign":true,"bind":["method","path","body"]}]}`
 		post := func(int) [][2]string { return harness.Pseudo("POST", "/") }
 		t.Run("bodies that do not come", func(t *testing.T) {
-			s.run(t, crowd{filters: []bootstrap.M{filter(body)}, headers: post, open: true, want: 408, deadline: 2 * time.Second})
+			s.run(t, crowd{filters: []bootstrap.M{filter(body)}, headers: post, open: true, want: 408,
+				deadline: 2 * time.Second})
 		})
 		t.Run("bodies that do not come of clients that go away", func(t *testing.T) {
 			s.run(t, crowd{filters: []bootstrap.M{filter(body)}, headers: post, open: true, want: 0, deadline: 2 * time.Second})
@@ -130,14 +136,17 @@ func TestStamps(t *testing.T) {
 		t.Run("a service that hangs", func(t *testing.T) {
 			quiet := startSilent(t)
 			cluster := bootstrap.Cluster("ratelimit", quiet.port, true)
-			cluster["circuit_breakers"] = bootstrap.M{"thresholds": []bootstrap.M{{"max_requests": 2 * size, "max_pending_requests": 2 * size}}}
+			cluster["circuit_breakers"] =
+				bootstrap.M{"thresholds": []bootstrap.M{{"max_requests": 2 * size, "max_pending_requests": 2 * size}}}
 			config := fmt.Sprintf(`{"role":"verify","trust":[{"name":"edge","issuer":"https://edge.example","audiences":["mesh"],"algorithms":["RS256"],"jwks":{"inline":%s}}],
 			 "require":{"bind":["method","path"],"replay":"onceGlobal"},"replay":{"global":{"cluster":"ratelimit","authority":"ratelimit","domain":"crowd","timeout":"1s","onError":"deny"}},
 			 "rules":[{"name":"bystander","match":[{"paths":["/bystander","/control"]}],"access":"public"},{"name":"all"}]}`, mint.Set(rsa))
 			stamps := make([]string, size)
 			now := time.Now().Unix()
 			for i := range stamps {
-				stamps[i] = rsa.Typed("edge-stamp+jwt", map[string]any{"iss": "https://edge.example", "aud": "mesh", "iat": now, "exp": now + 30, "jti": fmt.Sprint("crowd-", i), "htm": "GET", "htp": "/"})
+				stamps[i] = rsa.Typed("edge-stamp+jwt",
+					map[string]any{"iss": "https://edge.example", "aud": "mesh", "iat": now, "exp": now + 30,
+						"jti": fmt.Sprint("crowd-", i), "htm": "GET", "htp": "/"})
 			}
 			s.run(t, crowd{
 				filters: []bootstrap.M{filter(config)}, clusters: []bootstrap.M{cluster}, want: 503, deadline: time.Second,

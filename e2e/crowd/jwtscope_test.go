@@ -21,7 +21,8 @@ var (
 )
 
 func bearer(k *mint.Key) [2]string {
-	return [2]string{"authorization", "Bearer " + k.Token(map[string]any{"iss": "https://idp.example", "aud": "api", "exp": time.Now().Unix() + 300})}
+	return [2]string{"authorization",
+		"Bearer " + k.Token(map[string]any{"iss": "https://idp.example", "aud": "api", "exp": time.Now().Unix() + 300})}
 }
 
 // keyTimeout is how long a request waits for keys at most.
@@ -46,25 +47,29 @@ func TestKeys(t *testing.T) {
 			before func(idp *harness.Issuer) (release func())
 			hold   func(t *testing.T, e *harness.Envoy, idp *harness.Issuer) (release func())
 		}{
-			{name: "for a set that comes", key: known, want: 200, before: func(idp *harness.Issuer) func() { return idp.Hold() }},
+			{name: "for a set that comes", key: known, want: 200,
+				before: func(idp *harness.Issuer) func() { return idp.Hold() }},
 			{name: "for a set that does not come", key: known, want: 503, before: func(idp *harness.Issuer) func() {
 				idp.Set(500, "")
 				return idp.Hold()
 			}},
-			{name: "for a kid that does not exist", key: madeUp, want: 401, hold: func(t *testing.T, e *harness.Envoy, idp *harness.Issuer) func() {
-				awaitKeys(t, e)
-				return idp.Hold()
-			}},
-			{name: "and goes away", key: madeUp, want: 0, hold: func(t *testing.T, e *harness.Envoy, idp *harness.Issuer) func() {
-				awaitKeys(t, e)
-				t.Cleanup(idp.Hold())
-				return func() {}
-			}},
-			{name: "for an issuer that hangs", key: madeUp, want: 401, hold: func(t *testing.T, e *harness.Envoy, idp *harness.Issuer) func() {
-				awaitKeys(t, e)
-				t.Cleanup(idp.Hold())
-				return func() {}
-			}},
+			{name: "for a kid that does not exist", key: madeUp, want: 401,
+				hold: func(t *testing.T, e *harness.Envoy, idp *harness.Issuer) func() {
+					awaitKeys(t, e)
+					return idp.Hold()
+				}},
+			{name: "and goes away", key: madeUp, want: 0,
+				hold: func(t *testing.T, e *harness.Envoy, idp *harness.Issuer) func() {
+					awaitKeys(t, e)
+					t.Cleanup(idp.Hold())
+					return func() {}
+				}},
+			{name: "for an issuer that hangs", key: madeUp, want: 401,
+				hold: func(t *testing.T, e *harness.Envoy, idp *harness.Issuer) func() {
+					awaitKeys(t, e)
+					t.Cleanup(idp.Hold())
+					return func() {}
+				}},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				idp := harness.StartIssuer(t, set)

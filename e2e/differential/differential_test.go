@@ -15,7 +15,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.PS256, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256}
+var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.PS256, jose.ES256, jose.ES384, jose.ES512,
+	jose.EdDSA, jose.HS256}
 
 // least is how many different requests each Envoy is asked about.
 const least = 20_000
@@ -105,9 +106,11 @@ func report(t *testing.T, version string, verdicts []class, all []request) {
 		case v.agreed():
 			agreed[v.native] += n
 		case v.ours == "ok" && !v.native && !v.library:
-			t.Errorf("ACCEPTED BY jwt-scope ALONE, %d times: %s\nfor example, by a key for %s: %q", n, v, example[v].alg, example[v].headers)
+			t.Errorf("ACCEPTED BY jwt-scope ALONE, %d times: %s\nfor example, by a key for %s: %q", n, v,
+				example[v].alg, example[v].headers)
 		case row == nil:
-			t.Errorf("a difference that differences.json does not explain, %d times: %s\nfor example, by a key for %s: %q", n, v, example[v].alg, example[v].headers)
+			t.Errorf("a difference that differences.json does not explain, %d times: %s\nfor example, by a "+
+				"key for %s: %q", n, v, example[v].alg, example[v].headers)
 		default:
 			perRow[row] += n
 			delete(table, v)
@@ -123,8 +126,10 @@ func report(t *testing.T, version string, verdicts []class, all []request) {
 	slices.SortFunc(lines, func(a, b string) int {
 		return strings.Compare(strings.TrimLeft(a, " 0123456789"), strings.TrimLeft(b, " 0123456789"))
 	})
-	t.Logf("%d requests of %d classes in Envoy %s: all accept %d, all refuse %d, and they differ about\n%s", len(all), len(counts), version, agreed[true], agreed[false], strings.Join(lines, "\n"))
+	t.Logf("%d requests of %d classes in Envoy %s: all accept %d, all refuse %d, and they differ about\n%s", len(all),
+		len(counts), version, agreed[true], agreed[false], strings.Join(lines, "\n"))
 	if agreed[true] < 1000 || agreed[false] < 10_000 {
-		t.Errorf("%d requests were accepted by all and %d refused by all: one of the three does not do its work", agreed[true], agreed[false])
+		t.Errorf("%d requests were accepted by all and %d refused by all: one of the three does not do its work",
+			agreed[true], agreed[false])
 	}
 }

@@ -18,7 +18,8 @@ const (
 	issuer   = "https://idp.example/realms/shop"
 	audience = "orders-api"
 
-	// The dates are fixed and far from any clock, so that no verdict depends on when the test runs: the year 2100, and 2023.
+	// The dates are fixed and far from any clock, so that no verdict depends on when the test runs:
+	// the year 2100, and 2023.
 	future, past = 4102444800, 1700000000
 )
 
@@ -57,7 +58,8 @@ func (id *identity) token(header, payload string) string {
 	return id.signed(encode([]byte(header)), encode([]byte(payload)))
 }
 
-// members are the members of a JSON object in their order; the values, and the names between their quotes, stand as they will be written.
+// members are the members of a JSON object in their order; the values, and the names between their
+// quotes, stand as they will be written.
 type members [][2]string
 
 func (m members) String() string {
@@ -120,5 +122,6 @@ func (id *identity) header() members {
 
 // claims are good ones; the number makes every token another.
 func claims(number int) members {
-	return members{{"iss", quote(issuer)}, {"aud", quote(audience)}, {"sub", `"ann"`}, {"exp", fmt.Sprint(future)}, {"iat", fmt.Sprint(past)}, {"scope", `"orders:read"`}, {"jti", quote(fmt.Sprintf("jti-%05d", number))}}
+	return members{{"iss", quote(issuer)}, {"aud", quote(audience)}, {"sub", `"ann"`}, {"exp", fmt.Sprint(future)},
+		{"iat", fmt.Sprint(past)}, {"scope", `"orders:read"`}, {"jti", quote(fmt.Sprintf("jti-%05d", number))}}
 }

@@ -30,26 +30,30 @@ func keys(ids []*identity) (keys []*mint.Key, algorithms []string) {
 	return keys, algorithms
 }
 
-// start runs one Envoy with two listeners: "ours" with jwt-scope, "native" with Envoy's own jwt_authn. What neither refuses is answered 200.
+// start runs one Envoy with two listeners: "ours" with jwt-scope, "native" with Envoy's own
+// jwt_authn. What neither refuses is answered 200.
 func start(t *testing.T, version string, ids []*identity) *harness.Envoy {
 	t.Helper()
 	keys, algorithms := keys(ids)
 	config, err := json.Marshal(bootstrap.M{
-		"providers": []bootstrap.M{{"name": "idp", "issuer": issuer, "audiences": []string{audience}, "algorithms": algorithms, "clockSkew": skew.String(), "jwks": bootstrap.M{"inline": mint.Set(keys...)}}},
-		"rules":     []bootstrap.M{{"name": "all"}},
+		"providers": []bootstrap.M{{"name": "idp", "issuer": issuer, "audiences": []string{audience},
+			"algorithms": algorithms, "clockSkew": skew.String(), "jwks": bootstrap.M{"inline": mint.Set(keys...)}}},
+		"rules": []bootstrap.M{{"name": "all"}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	jwtAuthn := bootstrap.Filter("envoy.filters.http.jwt_authn", "extensions.filters.http.jwt_authn.v3.JwtAuthentication", bootstrap.M{
-		"providers": bootstrap.M{"idp": bootstrap.M{
-			"issuer": issuer, "audiences": []string{audience}, "forward": true, "clock_skew_seconds": int(skew.Seconds()), "require_expiration": true,
-			// Its default looks at the query as well.
-			"from_headers": []bootstrap.M{{"name": "Authorization", "value_prefix": "Bearer "}},
-			"local_jwks":   bootstrap.M{"inline_string": string(mint.Set(keys...))},
-		}},
-		"rules": []bootstrap.M{{"match": bootstrap.M{"prefix": "/"}, "requires": bootstrap.M{"provider_name": "idp"}}},
-	})
+	jwtAuthn := bootstrap.Filter("envoy.filters.http.jwt_authn",
+		"extensions.filters.http.jwt_authn.v3.JwtAuthentication", bootstrap.M{
+			"providers": bootstrap.M{"idp": bootstrap.M{
+				"issuer": issuer, "audiences": []string{audience}, "forward": true,
+				"clock_skew_seconds": int(skew.Seconds()), "require_expiration": true,
+				// Its default looks at the query as well.
+				"from_headers": []bootstrap.M{{"name": "Authorization", "value_prefix": "Bearer "}},
+				"local_jwks":   bootstrap.M{"inline_string": string(mint.Set(keys...))},
+			}},
+			"rules": []bootstrap.M{{"match": bootstrap.M{"prefix": "/"}, "requires": bootstrap.M{"provider_name": "idp"}}},
+		})
 	routes := bootstrap.Answer(200, "let through\n")
 	return harness.Start(t, harness.Config{Version: version, Concurrency: 2, Listeners: []bootstrap.M{
 		bootstrap.Listener("ours", 0, []bootstrap.M{harness.Filter(t, "jwt-scope", string(config))}, routes, nil),
@@ -87,8 +91,9 @@ type library struct {
 func newLibrary(ids []*identity) *library {
 	_, algorithms := keys(ids)
 	l := &library{
-		parser: jwt.NewParser(jwt.WithIssuer(issuer), jwt.WithAudience(audience), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(skew), jwt.WithValidMethods(algorithms)),
-		byKID:  map[string]*identity{}, ids: ids,
+		parser: jwt.NewParser(jwt.WithIssuer(issuer), jwt.WithAudience(audience), jwt.WithExpirationRequired(),
+			jwt.WithIssuedAt(), jwt.WithLeeway(skew), jwt.WithValidMethods(algorithms)),
+		byKID: map[string]*identity{}, ids: ids,
 	}
 	for _, id := range ids {
 		l.byKID[id.ID] = id
@@ -121,6 +126,7 @@ func (l *library) accepts(r *request) bool {
 	for _, pair := range r.headers {
 		h.Add(pair[0], trim(pair[1]))
 	}
-	token, err := httprequest.ParseFromRequest(&http.Request{Header: h}, httprequest.BearerExtractor{}, l.key, httprequest.WithParser(l.parser))
+	token, err := httprequest.ParseFromRequest(&http.Request{Header: h}, httprequest.BearerExtractor{}, l.key,
+		httprequest.WithParser(l.parser))
 	return err == nil && token.Valid
 }

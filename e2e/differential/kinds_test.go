@@ -92,7 +92,8 @@ func (g *generator) base64(round int) {
 	at := len(payload) / (2 + round)
 	g.sendToken("signed, claims: a space inside the part", g.signed(header, payload[:at]+" "+payload[at:]))
 	g.sendToken("signed, header: a space inside the part", g.signed(header[:8]+" "+header[8:], payload))
-	g.sendToken("signed, claims: not encoded", g.signed(header, strings.ReplaceAll(g.claims().with("iss", `"i"`).String(), ".", "")))
+	g.sendToken("signed, claims: not encoded",
+		g.signed(header, strings.ReplaceAll(g.claims().with("iss", `"i"`).String(), ".", "")))
 	g.sendToken("signed, header: empty part", g.signed("", payload))
 	g.sendToken("signed, claims: empty part", g.signed(header, ""))
 }
@@ -103,24 +104,27 @@ func (g *generator) parts() {
 	p := strings.Split(token, ".")
 	enc := encode([]byte(`{"alg":"dir","enc":"A128GCM","kid":"` + g.ID + `"}`))
 	for kind, token := range map[string]string{
-		"one part":                                p[0],
-		"two parts":                               p[0] + "." + p[1],
-		"four parts":                              token + "." + p[2],
-		"four parts, the last empty":              token + ".",
-		"four parts, the first empty":             "." + token,
-		"five parts":                              token + "." + p[0] + "." + p[1],
-		"two dots together":                       p[0] + ".." + p[2],
-		"a JWE":                                   enc + ".." + encode([]byte("nonce 12 byt")) + "." + p[1] + "." + encode([]byte("sixteen byte tag")),
-		"a JWE of three parts":                    enc + "." + p[1] + "." + p[2],
-		"five parts, the claims in the JWE's":     p[0] + "." + p[1] + "." + p[2] + ".." + p[2],
-		"the JSON serialisation":                  fmt.Sprintf(`{"protected":"%s","payload":"%s","signature":"%s"}`, p[0], p[1], p[2]),
-		"the JSON serialisation with a signature": fmt.Sprintf(`{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}],"x":"%s"}`, p[1], p[0], p[2], token),
-		"many dots":                               strings.Repeat(".", 200+g.number%5000),
-		"a token and many dots":                   token + strings.Repeat(".", 1+g.number%500),
-		"header and payload exchanged":            p[1] + "." + p[0] + "." + p[2],
-		"payload and signature exchanged":         p[0] + "." + p[2] + "." + p[1],
-		"a nested token":                          g.token(g.header().with("cty", `"JWT"`).String(), token),
-		"a nested token as a JSON string":         g.token(g.header().with("cty", `"JWT"`).String(), quote(token)),
+		"one part":                    p[0],
+		"two parts":                   p[0] + "." + p[1],
+		"four parts":                  token + "." + p[2],
+		"four parts, the last empty":  token + ".",
+		"four parts, the first empty": "." + token,
+		"five parts":                  token + "." + p[0] + "." + p[1],
+		"two dots together":           p[0] + ".." + p[2],
+		"a JWE": enc + ".." + encode([]byte("nonce 12 byt")) + "." + p[1] + "." +
+			encode([]byte("sixteen byte tag")),
+		"a JWE of three parts":                enc + "." + p[1] + "." + p[2],
+		"five parts, the claims in the JWE's": p[0] + "." + p[1] + "." + p[2] + ".." + p[2],
+		"the JSON serialisation": fmt.Sprintf(`{"protected":"%s","payload":"%s","signature":"%s"}`,
+			p[0], p[1], p[2]),
+		"the JSON serialisation with a signature": fmt.Sprintf(
+			`{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}],"x":"%s"}`, p[1], p[0], p[2], token),
+		"many dots":                       strings.Repeat(".", 200+g.number%5000),
+		"a token and many dots":           token + strings.Repeat(".", 1+g.number%500),
+		"header and payload exchanged":    p[1] + "." + p[0] + "." + p[2],
+		"payload and signature exchanged": p[0] + "." + p[2] + "." + p[1],
+		"a nested token":                  g.token(g.header().with("cty", `"JWT"`).String(), token),
+		"a nested token as a JSON string": g.token(g.header().with("cty", `"JWT"`).String(), quote(token)),
 	} {
 		g.sendToken("shape: "+kind, token)
 	}
@@ -148,15 +152,16 @@ func (g *generator) transport() {
 	}
 	token := g.good
 	for kind, values := range map[string][]string{
-		"lower case":                   {"bearer " + token()},
-		"upper case":                   {"BEARER " + token(), "BeArEr " + token()},
-		"two spaces":                   {"Bearer  " + token(), "Bearer    " + token()},
-		"a tab":                        {"Bearer\t" + token()},
-		"a tab behind the space":       {"Bearer \t" + token()},
-		"nothing between":              {"Bearer" + token()},
-		"without token":                {"Bearer", "Bearer  ", "bearer"},
-		"none":                         {token()},
-		"another":                      {"Basic " + token(), "JWT " + token(), "Token " + token(), "BearerX " + token(), "XBearer " + token(), "DPoP " + token(), "Negotiate " + token()},
+		"lower case":             {"bearer " + token()},
+		"upper case":             {"BEARER " + token(), "BeArEr " + token()},
+		"two spaces":             {"Bearer  " + token(), "Bearer    " + token()},
+		"a tab":                  {"Bearer\t" + token()},
+		"a tab behind the space": {"Bearer \t" + token()},
+		"nothing between":        {"Bearer" + token()},
+		"without token":          {"Bearer", "Bearer  ", "bearer"},
+		"none":                   {token()},
+		"another": {"Basic " + token(), "JWT " + token(), "Token " + token(), "BearerX " + token(),
+			"XBearer " + token(), "DPoP " + token(), "Negotiate " + token()},
 		"another separator":            {"Bearer=" + token(), "Bearer:" + token(), "Bearer: " + token(), "Bearer," + token()},
 		"twice":                        {"Bearer Bearer " + token()},
 		"another one behind":           {"Bearer " + token() + ", Basic eA==", "Basic eA==, Bearer " + token()},
@@ -167,7 +172,8 @@ func (g *generator) transport() {
 		"text before it":               {"x Bearer " + token(), "Basic Bearer " + token()},
 		"percent-encoded":              {"Bearer%20" + token(), "Bearer " + strings.ReplaceAll(token(), ".", "%2e")},
 		"the token in the wrong place": {"Bearer x " + token()},
-		"a character before the token": {"Bearer =" + token(), "Bearer +" + token(), "Bearer /" + token(), "Bearer ~" + token(), "Bearer \xa0" + token()},
+		"a character before the token": {"Bearer =" + token(), "Bearer +" + token(), "Bearer /" + token(),
+			"Bearer ~" + token(), "Bearer \xa0" + token()},
 	} {
 		for _, v := range values {
 			g.send("scheme: "+kind, [2]string{name, v})
@@ -226,7 +232,8 @@ func jsonForms(m members) []variant {
 		list = append(list, variant{"an extra member that is " + v.kind, m.with("x", v.text).String()})
 	}
 	for _, n := range []struct{ kind, name string }{
-		{"an empty name", ""}, {"NUL in a name", `x\u0000`}, {"a raw line break in a name", "x\n"}, {"a name that is not UTF-8", "x\xff"}, {"a name with half a surrogate pair", `\ud800`},
+		{"an empty name", ""}, {"NUL in a name", `x\u0000`}, {"a raw line break in a name", "x\n"},
+		{"a name that is not UTF-8", "x\xff"}, {"a name with half a surrogate pair", `\ud800`},
 		{"a name with an unknown escape", `\x`}, {"a name with a dot", "a.b"}, {"a name called __proto__", "__proto__"},
 	} {
 		list = append(list, variant{n.kind, m.with(n.name, "1").String()})
@@ -245,17 +252,28 @@ func utf16(s string) string {
 
 // valueForms are values that readers of JSON disagree about, or that weigh much (J10, J11).
 var valueForms = []variant{
-	{"text", `"y"`}, {"an escaped text", `"\u0079\/\n"`}, {"beyond ASCII", `"é€😀"`}, {"an escaped pair", `"\ud83d\ude00"`}, {"null", "null"}, {"true", "true"}, {"an object", `{"a":{"b":[1,2]}}`},
-	{"not UTF-8", "\"\xff\""}, {"overlong UTF-8", "\"\xc0\xaf\""}, {"an encoded surrogate", "\"\xed\xa0\x80\""}, {"cut UTF-8", "\"\xe2\x82\""},
-	{"NUL", `"a\u0000b"`}, {"a raw NUL", "\"a\x00b\""}, {"half a surrogate pair", `"\ud800"`}, {"the wrong half", `"\udc00"`}, {"two first halves", `"\ud800\ud800"`},
-	{"a raw line break", "\"a\nb\""}, {"a raw tab", "\"a\tb\""}, {"DEL", "\"a\x7fb\""}, {"an unknown escape", `"\x41"`}, {"a short escape", `"\u41"`}, {"a cut escape", `"\u004"`},
-	{"NaN", "NaN"}, {"Infinity", "Infinity"}, {"-Infinity", "-Infinity"}, {"True", "True"}, {"undefined", "undefined"}, {"nil", "nil"},
-	{"01", "01"}, {"+1", "+1"}, {".5", ".5"}, {"5.", "5."}, {"1e", "1e"}, {"0x10", "0x10"}, {"1_000", "1_000"}, {"--1", "--1"}, {"-0", "-0"}, {"1E+2", "1E+2"},
-	{"1e400", "1e400"}, {"a whole number beyond 64 bits", "18446744073709551617"}, {"a number of 40 digits", strings.Repeat("7", 40)}, {"a number of 400 digits", strings.Repeat("7", 400)},
-	{"a list of depth 10", strings.Repeat("[", 10) + strings.Repeat("]", 10)}, {"a list of depth 20", strings.Repeat("[", 20) + strings.Repeat("]", 20)},
-	{"a list of depth 200", strings.Repeat("[", 200) + strings.Repeat("]", 200)}, {"an object of depth 20", strings.Repeat(`{"a":`, 20) + "1" + strings.Repeat("}", 20)},
-	{"1100 members", manyMembers(1100)}, {"200 members", manyMembers(200)}, {"a list of 1000", "[" + strings.Repeat("1,", 999) + "1]"},
-	{"an object that names a member twice", `{"a":1,"a":2}`}, {"an object that names a member twice, once escaped", `{"a":1,"\u0061":2}`}, {"a list with two commas", "[1,,2]"}, {"a list with a comma at its end", "[1,]"},
+	{"text", `"y"`}, {"an escaped text", `"\u0079\/\n"`}, {"beyond ASCII", `"é€😀"`}, {"an escaped pair",
+		`"\ud83d\ude00"`}, {"null", "null"}, {"true", "true"}, {"an object", `{"a":{"b":[1,2]}}`},
+	{"not UTF-8", "\"\xff\""}, {"overlong UTF-8", "\"\xc0\xaf\""}, {"an encoded surrogate", "\"\xed\xa0\x80\""},
+	{"cut UTF-8", "\"\xe2\x82\""},
+	{"NUL", `"a\u0000b"`}, {"a raw NUL", "\"a\x00b\""}, {"half a surrogate pair", `"\ud800"`}, {"the wrong half",
+		`"\udc00"`}, {"two first halves", `"\ud800\ud800"`},
+	{"a raw line break", "\"a\nb\""}, {"a raw tab", "\"a\tb\""}, {"DEL", "\"a\x7fb\""}, {"an unknown escape", `"\x41"`},
+	{"a short escape", `"\u41"`}, {"a cut escape", `"\u004"`},
+	{"NaN", "NaN"}, {"Infinity", "Infinity"}, {"-Infinity", "-Infinity"}, {"True", "True"}, {"undefined", "undefined"},
+	{"nil", "nil"},
+	{"01", "01"}, {"+1", "+1"}, {".5", ".5"}, {"5.", "5."}, {"1e", "1e"}, {"0x10", "0x10"}, {"1_000", "1_000"}, {"--1",
+		"--1"}, {"-0", "-0"}, {"1E+2", "1E+2"},
+	{"1e400", "1e400"}, {"a whole number beyond 64 bits", "18446744073709551617"}, {"a number of 40 digits",
+		strings.Repeat("7", 40)}, {"a number of 400 digits", strings.Repeat("7", 400)},
+	{"a list of depth 10", strings.Repeat("[", 10) + strings.Repeat("]", 10)}, {"a list of depth 20",
+		strings.Repeat("[", 20) + strings.Repeat("]", 20)},
+	{"a list of depth 200", strings.Repeat("[", 200) + strings.Repeat("]", 200)}, {"an object of depth 20",
+		strings.Repeat(`{"a":`, 20) + "1" + strings.Repeat("}", 20)},
+	{"1100 members", manyMembers(1100)}, {"200 members", manyMembers(200)}, {"a list of 1000",
+		"[" + strings.Repeat("1,", 999) + "1]"},
+	{"an object that names a member twice", `{"a":1,"a":2}`}, {"an object that names a member twice, once escaped",
+		`{"a":1,"\u0061":2}`}, {"a list with two commas", "[1,,2]"}, {"a list with a comma at its end", "[1,]"},
 	{"3000 bytes", quote(strings.Repeat("y", 3000))}, {"17000 bytes", quote(strings.Repeat("y", 17000))},
 }
 
@@ -370,7 +388,8 @@ func (g *generator) headers() {
 		}
 	}
 	for _, other := range g.others {
-		g.sendToken("alg of another key: not signed again", encode([]byte(h.with("alg", quote(other.alg())).String()))+"."+payload+"."+signature)
+		g.sendToken("alg of another key: not signed again", encode([]byte(h.with("alg", quote(other.alg())).String()))+
+			"."+payload+"."+signature)
 		signed("alg of another key", h.with("alg", quote(other.alg())).String())
 		signed("alg of another key, no kid", h.with("alg", quote(other.alg())).without("kid").String())
 		// The other key signs, and the token names this one.
@@ -406,7 +425,9 @@ func (g *generator) headers() {
 		if err := json.Unmarshal(mint.Set(g.Key), &set); err != nil {
 			panic(err)
 		}
-		for _, secret := range [][]byte{der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), bytes.TrimSpace(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), set.Keys[0], []byte(encode(der)), {}} {
+		for _, secret := range [][]byte{der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
+			bytes.TrimSpace(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), set.Keys[0],
+			[]byte(encode(der)), {}} {
 			for _, header := range []members{h.with("alg", `"HS256"`), h.with("alg", `"HS256"`).without("kid")} {
 				text := encode([]byte(header.String())) + "." + encode([]byte(g.claims().String()))
 				mac := hmac.New(sha256.New, secret)
@@ -420,7 +441,8 @@ func (g *generator) headers() {
 			panic(err)
 		}
 		for _, header := range []members{
-			h.with("jwk", string(forger.Keys[0])), h.with("jwk", string(forger.Keys[0])).without("kid"), h.with("jku", `"https://evil.example/jwks.json"`), h.with("x5c", `["MIIB"]`), h.with("kid", `"https://evil.example/k"`),
+			h.with("jwk", string(forger.Keys[0])), h.with("jwk", string(forger.Keys[0])).without("kid"), h.with("jku",
+				`"https://evil.example/jwks.json"`), h.with("x5c", `["MIIB"]`), h.with("kid", `"https://evil.example/k"`),
 		} {
 			text := encode([]byte(header.String())) + "." + encode([]byte(g.claims().String()))
 			g.sendToken("a key in the header: signed by it", text+"."+encode(sign(g.forger, g.alg(), text)))
@@ -458,32 +480,54 @@ func (g *generator) payloads() {
 		signed(date.name+" bad", g.claims().with(date.name, fmt.Sprint(date.bad)).String())
 		signed(date.name+" missing", g.claims().without(date.name).String())
 		for _, v := range []variant{
-			{"with a fraction", fmt.Sprintf("%d.5", date.good)}, {"bad, with a fraction", fmt.Sprintf("%d.5", date.bad)}, {"with a fraction of zeros", fmt.Sprintf("%d.000", date.good)},
-			{"with an exponent", fmt.Sprintf("%d.%09de9", date.good/1e9, date.good%1e9)}, {"bad, with an exponent", fmt.Sprintf("%d.%09dE+9", date.bad/1e9, date.bad%1e9)},
-			{"a text", quote(fmt.Sprint(date.good))}, {"bad, a text", quote(fmt.Sprint(date.bad))}, {"a text of no number", `"never"`}, {"an empty text", `""`}, {"a text of a date", `"2100-01-01T00:00:00Z"`},
-			{"negative", "-1"}, {"minus zero", "-0"}, {"zero", "0"}, {"one", "1"}, {"a very small fraction", "1e-300"}, {"in milliseconds", fmt.Sprint(date.good * 1000)}, {"bad, in milliseconds", fmt.Sprint(date.bad * 1000)},
-			{"the last second of the year 9999", "253402300799"}, {"after the year 9999", "253402300800"}, {"2^53 + 1", "9007199254740993"}, {"2^63", "9223372036854775808"}, {"2^64 + 1", "18446744073709551617"}, {"-2^63", "-9223372036854775808"},
-			{"1e18", "1e18"}, {"1e30", "1e30"}, {"1e400", "1e400"}, {"-1e400", "-1e400"}, {"null", "null"}, {"true", "true"}, {"false", "false"}, {"a list", fmt.Sprintf("[%d]", date.good)}, {"an object", "{}"},
-			{"NaN", "NaN"}, {"Infinity", "Infinity"}, {"of 40 digits", strings.Repeat("9", 40)}, {"of zeros before it", fmt.Sprintf("0%d", date.good)}, {"with a plus", fmt.Sprintf("+%d", date.good)},
+			{"with a fraction", fmt.Sprintf("%d.5", date.good)}, {"bad, with a fraction",
+				fmt.Sprintf("%d.5", date.bad)}, {"with a fraction of zeros", fmt.Sprintf("%d.000", date.good)},
+			{"with an exponent", fmt.Sprintf("%d.%09de9", date.good/1e9, date.good%1e9)}, {"bad, with an exponent",
+				fmt.Sprintf("%d.%09dE+9", date.bad/1e9, date.bad%1e9)},
+			{"a text", quote(fmt.Sprint(date.good))}, {"bad, a text", quote(fmt.Sprint(date.bad))},
+			{"a text of no number", `"never"`}, {"an empty text", `""`}, {"a text of a date", `"2100-01-01T00:00:00Z"`},
+			{"negative", "-1"}, {"minus zero", "-0"}, {"zero", "0"}, {"one", "1"}, {"a very small fraction", "1e-300"},
+			{"in milliseconds", fmt.Sprint(date.good * 1000)}, {"bad, in milliseconds", fmt.Sprint(date.bad * 1000)},
+			{"the last second of the year 9999", "253402300799"}, {"after the year 9999", "253402300800"}, {"2^53 + 1",
+				"9007199254740993"}, {"2^63", "9223372036854775808"}, {"2^64 + 1", "18446744073709551617"},
+			{"-2^63", "-9223372036854775808"},
+			{"1e18", "1e18"}, {"1e30", "1e30"}, {"1e400", "1e400"}, {"-1e400", "-1e400"}, {"null", "null"}, {"true",
+				"true"}, {"false", "false"}, {"a list", fmt.Sprintf("[%d]", date.good)}, {"an object", "{}"},
+			{"NaN", "NaN"}, {"Infinity", "Infinity"}, {"of 40 digits", strings.Repeat("9", 40)}, {"of zeros before it",
+				fmt.Sprintf("0%d", date.good)}, {"with a plus", fmt.Sprintf("+%d", date.good)},
 		} {
 			signed(date.name+" "+v.kind, g.claims().with(date.name, v.text).String())
 		}
-		signed(date.name+" twice, the same", g.claims().with(date.name, fmt.Sprint(date.good)).behind(date.name, fmt.Sprint(date.good)).String())
-		signed(date.name+" twice, the bad first", g.claims().with(date.name, fmt.Sprint(date.good)).before(date.name, fmt.Sprint(date.bad)).String())
-		signed(date.name+" twice, the bad last", g.claims().with(date.name, fmt.Sprint(date.good)).behind(date.name, fmt.Sprint(date.bad)).String())
+		signed(date.name+" twice, the same",
+			g.claims().with(date.name, fmt.Sprint(date.good)).behind(date.name, fmt.Sprint(date.good)).String())
+		signed(date.name+" twice, the bad first",
+			g.claims().with(date.name, fmt.Sprint(date.good)).before(date.name, fmt.Sprint(date.bad)).String())
+		signed(date.name+" twice, the bad last",
+			g.claims().with(date.name, fmt.Sprint(date.good)).behind(date.name, fmt.Sprint(date.bad)).String())
 		signed(date.name+" bad in another case", g.claims().with(strings.ToUpper(date.name), fmt.Sprint(date.bad)).String())
-		signed(date.name+" in another case only", g.claims().without(date.name).with(strings.ToUpper(date.name), fmt.Sprint(date.good)).String())
+		signed(date.name+" in another case only",
+			g.claims().without(date.name).with(strings.ToUpper(date.name), fmt.Sprint(date.good)).String())
 		signed(date.name+" escaped", g.claims().without(date.name).with(escaped(date.name), fmt.Sprint(date.good)).String())
-		signed(date.name+" bad, escaped", g.claims().without(date.name).with(escaped(date.name), fmt.Sprint(date.bad)).String())
-		signed(date.name+" twice, the bad escaped", g.claims().with(date.name, fmt.Sprint(date.good)).behind(escaped(date.name), fmt.Sprint(date.bad)).String())
+		signed(date.name+" bad, escaped",
+			g.claims().without(date.name).with(escaped(date.name), fmt.Sprint(date.bad)).String())
+		signed(date.name+" twice, the bad escaped",
+			g.claims().with(date.name, fmt.Sprint(date.good)).behind(escaped(date.name), fmt.Sprint(date.bad)).String())
 	}
 	good, evil := quote(audience), `"x"`
 	for _, v := range []variant{
-		{"in a list", "[" + good + "]"}, {"in a list of two", "[" + evil + "," + good + "]"}, {"twice in a list", "[" + good + "," + good + "]"}, {"in a list with a number", "[1," + good + "]"}, {"in a list with null", "[null," + good + "]"},
-		{"in a list of lists", "[[" + good + "]]"}, {"as a name", "{" + good + ":true}"}, {"in an object", `{"aud":` + good + "}"}, {"of another", evil}, {"of others", "[" + evil + `,"y"]`}, {"an empty list", "[]"}, {"empty", `""`},
-		{"null", "null"}, {"a number", "1"}, {"true", "true"}, {"an object", "{}"}, {"in another case", quote(strings.ToUpper(audience))}, {"with a slash", quote(audience + "/")}, {"with a space", quote(audience + " ")},
-		{"longer", quote(audience + "x")}, {"shorter", quote(audience[:len(audience)-1])}, {"with NUL", quote(audience + `\u0000`)}, {"escaped", quote(escaped(audience))}, {"a list in a text", quote(`[\"` + audience + `\"]`)},
-		{"two in a text", quote(audience + " x")}, {"two in a text with a comma", quote("x," + audience)}, {"with http", quote("http://" + audience)}, {"with https and a slash", quote("https://" + audience + "/")},
+		{"in a list", "[" + good + "]"}, {"in a list of two", "[" + evil + "," + good + "]"}, {"twice in a list",
+			"[" + good + "," + good + "]"}, {"in a list with a number", "[1," + good + "]"},
+		{"in a list with null", "[null," + good + "]"},
+		{"in a list of lists", "[[" + good + "]]"}, {"as a name", "{" + good + ":true}"}, {"in an object",
+			`{"aud":` + good + "}"}, {"of another", evil}, {"of others", "[" + evil + `,"y"]`}, {"an empty list", "[]"},
+		{"empty", `""`},
+		{"null", "null"}, {"a number", "1"}, {"true", "true"}, {"an object", "{}"}, {"in another case",
+			quote(strings.ToUpper(audience))}, {"with a slash", quote(audience + "/")}, {"with a space", quote(audience + " ")},
+		{"longer", quote(audience + "x")}, {"shorter", quote(audience[:len(audience)-1])}, {"with NUL",
+			quote(audience + `\u0000`)}, {"escaped", quote(escaped(audience))},
+		{"a list in a text", quote(`[\"` + audience + `\"]`)},
+		{"two in a text", quote(audience + " x")}, {"two in a text with a comma", quote("x," + audience)}, {"with http",
+			quote("http://" + audience)}, {"with https and a slash", quote("https://" + audience + "/")},
 	} {
 		signed("aud "+v.kind, g.claims().with("aud", v.text).String())
 	}
@@ -496,9 +540,15 @@ func (g *generator) payloads() {
 
 	good = quote(issuer)
 	for _, v := range []variant{
-		{"with a slash", quote(issuer + "/")}, {"in another case", quote(strings.ToUpper(issuer))}, {"with another scheme", quote(strings.Replace(issuer, "https", "http", 1))}, {"with a port", quote(strings.Replace(issuer, "example", "example:443", 1))},
-		{"of another", `"https://evil.example"`}, {"longer", quote(issuer + "x")}, {"shorter", quote(issuer[:len(issuer)-1])}, {"with a space", quote(issuer + " ")}, {"with a space before", quote(" " + issuer)}, {"with NUL", quote(issuer + `\u0000`)},
-		{"escaped", quote(escaped(issuer))}, {"with escaped slashes", quote(strings.ReplaceAll(issuer, "/", `\/`))}, {"in a list", "[" + good + "]"}, {"in an object", `{"iss":` + good + "}"}, {"empty", `""`}, {"null", "null"}, {"a number", "1"}, {"true", "true"},
+		{"with a slash", quote(issuer + "/")}, {"in another case", quote(strings.ToUpper(issuer))},
+		{"with another scheme", quote(strings.Replace(issuer, "https", "http", 1))}, {"with a port",
+			quote(strings.Replace(issuer, "example", "example:443", 1))},
+		{"of another", `"https://evil.example"`}, {"longer", quote(issuer + "x")}, {"shorter",
+			quote(issuer[:len(issuer)-1])}, {"with a space", quote(issuer + " ")},
+		{"with a space before", quote(" " + issuer)}, {"with NUL", quote(issuer + `\u0000`)},
+		{"escaped", quote(escaped(issuer))}, {"with escaped slashes", quote(strings.ReplaceAll(issuer, "/", `\/`))},
+		{"in a list", "[" + good + "]"}, {"in an object", `{"iss":` + good + "}"}, {"empty", `""`}, {"null", "null"},
+		{"a number", "1"}, {"true", "true"},
 	} {
 		signed("iss "+v.kind, g.claims().with("iss", v.text).String())
 	}
@@ -578,7 +628,8 @@ func (g *generator) signatures() {
 			panic(err)
 		}
 		send("ECDSA, in ASN.1", der)
-		send("ECDSA, a zero before each half", append(append([]byte{0}, signature[:size]...), append([]byte{0}, signature[size:]...)...))
+		send("ECDSA, a zero before each half",
+			append(append([]byte{0}, signature[:size]...), append([]byte{0}, signature[size:]...)...))
 	case ed25519.PrivateKey:
 		// S plus the group's order: RFC 8032 §5.1.7 has it refused.
 		order, _ := new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// seed of everything that is chosen by chance: the same places on every run, for each kind by itself. Keys are fresh ones.
+// seed of everything that is chosen by chance: the same places on every run, for each kind by
+// itself. Keys are fresh ones.
 const seed = 20261121
 
 // request is one token on its way, as a client sends it.
@@ -111,7 +112,8 @@ func (g *generator) damage(times int) {
 			for n := range times {
 				token := base[n%len(base)]
 				parts := strings.Split(token, ".")
-				// What chance makes of a signature's last characters depends on the key; base64 and signatures have kinds for what can be made of them.
+				// What chance makes of a signature's last characters depends on the key; base64 and
+				// signatures have kinds for what can be made of them.
 				body, end := parts[i], ""
 				if i == 2 {
 					body, end = body[:len(body)-4], body[len(body)-4:]
@@ -163,7 +165,8 @@ func (g *generator) generate() []request {
 		g.sendToken("as minted", g.good())
 		// With a header and an order of members of go-jose's own.
 		g.number++
-		g.sendToken("as minted", g.Token(map[string]any{"iss": issuer, "aud": []string{"x", audience}, "exp": future, "jti": fmt.Sprint(g.number)}))
+		g.sendToken("as minted",
+			g.Token(map[string]any{"iss": issuer, "aud": []string{"x", audience}, "exp": future, "jti": fmt.Sprint(g.number)}))
 	}
 	g.damage(60)
 	g.rewrite(80)

@@ -71,7 +71,8 @@ func sample(t *testing.T, file string) string {
 	return m[1]
 }
 
-// filterOf is the filter whose configurations a document has: those of a filter's own folder, and everywhere else jwt-scope's.
+// filterOf is the filter whose configurations a document has: those of a filter's own folder, and
+// everywhere else jwt-scope's.
 func filterOf(t *testing.T, file string) filters.Filter {
 	t.Helper()
 	name := "jwt-scope"
@@ -109,7 +110,8 @@ func TestSnippets(t *testing.T) {
 		case "yaml":
 			switch {
 			case s.file == migration.File: // TestMigration
-			case s.file == stampReadme && strings.HasPrefix(s.text, "domain:"): // e2e/edge-stamp-global has the service run with it
+			// e2e/edge-stamp-global has the service run with it
+			case s.file == stampReadme && strings.HasPrefix(s.text, "domain:"):
 			case s.file == stampReadme:
 				checkStampFilter(t, s)
 			case s.file == limitReadme && strings.HasPrefix(s.text, "#"):
@@ -149,7 +151,8 @@ func TestSnippets(t *testing.T) {
 				case "kubectl":
 					checkKubectl(t, s.file, rest)
 				case "helm": // e2e/istio and e2e/istio/resources render what it sets
-					if _, err := os.Stat(filepath.Join(checkout.Root(t), "WasmPlugin", "Chart.yaml")); err != nil || !slices.Contains(strings.Fields(rest), "WasmPlugin") {
+					if _, err := os.Stat(filepath.Join(checkout.Root(t), "WasmPlugin", "Chart.yaml")); err != nil ||
+						!slices.Contains(strings.Fields(rest), "WasmPlugin") {
 						t.Errorf("%s: %q: %v", s.file, line, err)
 					}
 				case "WasmPlugin/trust/make-ca.sh": // e2e/istio makes its authorities with it
@@ -176,7 +179,8 @@ func TestSnippets(t *testing.T) {
 	}
 }
 
-// The filter accepts every sample of the notes on migration, completed as the notes say. What the samples decide is tried in e2e/migration.
+// The filter accepts every sample of the notes on migration, completed as the notes say. What the
+// samples decide is tried in e2e/migration.
 func TestMigration(t *testing.T) {
 	notes, err := migration.Read(documents(t)[migration.File])
 	if err != nil {
@@ -224,7 +228,8 @@ var edgeKey = sync.OnceValue(mint.New("edge-2026-11", jose.ES256).PrivateJWK)
 
 func environment(name string) (string, bool) { return edgeKey(), name == "EDGE_STAMP_KEY" }
 
-// checkStampFilter runs Envoy with the filter of the snippet and the first sample of the document, with bodies that are bound.
+// checkStampFilter runs Envoy with the filter of the snippet and the first sample of the document,
+// with bodies that are bound.
 func checkStampFilter(t *testing.T, s snippet) {
 	t.Setenv("EDGE_STAMP_KEY", edgeKey())
 	text := strings.Replace(s.text, "/etc/envoy/edge-stamp.wasm", harness.Module(t, "edge-stamp"), 1)
@@ -234,7 +239,8 @@ func checkStampFilter(t *testing.T, s snippet) {
 		t.Fatalf("%s: %v", s.file, err)
 	}
 	upstream := harness.StartUpstream(t)
-	envoy := harness.Start(t, harness.Config{Version: envoybin.Default, Filters: []bootstrap.M{filter}, Upstream: upstream.Port()})
+	envoy := harness.Start(t,
+		harness.Config{Version: envoybin.Default, Filters: []bootstrap.M{filter}, Upstream: upstream.Port()})
 	for request, stamps := range map[string]int{
 		harness.Request("GET", "/healthz"): 0, harness.Request("GET", "/orders"): 1,
 		"PUT /uploads/7 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello": 1,
@@ -273,7 +279,8 @@ func checkDescriptors(t *testing.T, program string, s snippet) {
 	}
 }
 
-// checkLimitFilters runs Envoy with the filters of the snippet, with jwt-scope and the policy of the project's README between them.
+// checkLimitFilters runs Envoy with the filters of the snippet, with jwt-scope and the policy of
+// the project's README between them.
 func checkLimitFilters(t *testing.T, s snippet) {
 	var chain struct {
 		Filters []bootstrap.M `json:"http_filters"`

@@ -17,7 +17,8 @@ import (
 
 const stampedPath = "/orders/7?a=1&b=2"
 
-// pair is an edge whose upstream keeps what it stamps, and a mesh that is asked directly, both with a listener for each profile.
+// pair is an edge whose upstream keeps what it stamps, and a mesh that is asked directly, both with
+// a listener for each profile.
 type pair struct {
 	profile    string
 	up         *harness.Upstream
@@ -32,10 +33,14 @@ func startPairs(t *testing.T, version string) []*pair {
 	mesh.Concurrency = 4
 	k := signers(version)[0]
 	for _, profile := range profiles {
-		client := tokenFilter(t, M{"issuer": idpIssuer, "aud": "shop", "jwks": M{"inline": mint.Set(idp)}}, M{"name": "anyone"})
-		signing, verifying := sign(k, M{"profile": profile, "ttl": "5m", "copyClaims": []string{"sub", "scope"}}), verify(M{"profile": profile})
-		edge.Listeners = append(edge.Listeners, bootstrap.Listener(profile, 0, []M{client, stampFilter(t, signing)}, bootstrap.To("upstream"), nil))
-		mesh.Listeners = append(mesh.Listeners, bootstrap.Listener(profile, 0, []M{stampFilter(t, verifying)}, bootstrap.To("upstream"), nil))
+		client := tokenFilter(t, M{"issuer": idpIssuer, "aud": "shop", "jwks": M{"inline": mint.Set(idp)}},
+			M{"name": "anyone"})
+		signing, verifying := sign(k, M{"profile": profile, "ttl": "5m", "copyClaims": []string{"sub", "scope"}}),
+			verify(M{"profile": profile})
+		edge.Listeners = append(edge.Listeners,
+			bootstrap.Listener(profile, 0, []M{client, stampFilter(t, signing)}, bootstrap.To("upstream"), nil))
+		mesh.Listeners = append(mesh.Listeners,
+			bootstrap.Listener(profile, 0, []M{stampFilter(t, verifying)}, bootstrap.To("upstream"), nil))
 	}
 	signer, verifier := harness.Start(t, edge), harness.Start(t, mesh)
 	var pairs []*pair
@@ -117,7 +122,8 @@ func (p *pair) otherRequests(t *testing.T) {
 		}
 		wantChange(t, c.name, p.mesh.Change(func() {
 			answer := harness.NewClient1(t, p.mesh.Address(p.profile)).Do(harness.Request(c.method, c.path, c.headers...))
-			if c.code == "" && answer.Status() != 200 || c.code != "" && (answer.Status() != 401 || answer.Body != refusal && c.method != "HEAD") {
+			if c.code == "" && answer.Status() != 200 || c.code != "" &&
+				(answer.Status() != 401 || answer.Body != refusal && c.method != "HEAD") {
 				t.Errorf("%s: %s %s", c.name, answer.Start, answer.Body)
 			}
 		}), want)
@@ -139,7 +145,8 @@ func (p *pair) everyByte(t *testing.T) {
 				altered[at] ^= 1
 				answer := client.Do(harness.Request("GET", stampedPath, replace(stamp, i, string(altered))...))
 				if tried++; answer.Status() != 401 || answer.Body != refusal {
-					t.Errorf("%s with byte %d changed from %q to %q: %s %s", h[0], at, h[1][at], altered[at], answer.Start, answer.Body)
+					t.Errorf("%s with byte %d changed from %q to %q: %s %s", h[0], at, h[1][at], altered[at],
+						answer.Start, answer.Body)
 				}
 			}
 		}
@@ -155,7 +162,8 @@ func (p *pair) everyByte(t *testing.T) {
 		t.Errorf("%d requests were refused, %d were sent", refused, tried)
 	}
 	t.Logf("%d altered stamps: %v", tried, added)
-	if answer := client.Do(harness.Request("GET", stampedPath, stamp...)); answer.Status() != 200 || len(p.up.Take()) != 1 {
+	if answer := client.Do(harness.Request("GET", stampedPath, stamp...)); answer.Status() != 200 ||
+		len(p.up.Take()) != 1 {
 		t.Errorf("the stamp itself: %+v", answer)
 	}
 }
@@ -204,7 +212,8 @@ func (p *pair) replays(t *testing.T) {
 	if n := len(p.up.Take()); n != stamps || admitted.Load() != stamps || refused.Load() != stamps*(times-1) {
 		t.Errorf("%d admitted, %d refused, %d reached the upstream", admitted.Load(), refused.Load(), n)
 	}
-	wantChange(t, "replays", added, map[string]uint64{allowed("all"): stamps, denied("all", "stamp_replayed"): stamps * (times - 1)})
+	wantChange(t, "replays", added,
+		map[string]uint64{allowed("all"): stamps, denied("all", "stamp_replayed"): stamps * (times - 1)})
 	if workers := p.workers(t); workers < 2 {
 		t.Errorf("only %d workers have had connections", workers)
 	}

@@ -19,20 +19,24 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// bodyBytes is smaller than what Envoy itself holds back for one request (per_connection_buffer_limit_bytes, 1 MiB where nothing else is said).
+// bodyBytes is smaller than what Envoy itself holds back for one request
+// (per_connection_buffer_limit_bytes, 1 MiB where nothing else is said).
 const bodyBytes = 4096
 
 var (
 	line     = []string{"method", "authority", "path", "query"}
 	withBody = append(line[:4:4], "body")
 
-	// soon makes a configuration another one, too (W22): in Envoy 1.36 filters that differ in allow_on_headers_stop_iteration only are one plugin, with what the first of them says.
+	// soon makes a configuration another one, too (W22): in Envoy 1.36 filters that differ in
+	// allow_on_headers_stop_iteration only are one plugin, with what the first of them says.
 	soon = M{"bodyTimeout": "1s"}
 
-	trailers = M{"http_protocol_options": M{"enable_trailers": true}, "upgrade_configs": []M{{"upgrade_type": "websocket"}}}
+	trailers = M{"http_protocol_options": M{"enable_trailers": true},
+		"upgrade_configs": []M{{"upgrade_type": "websocket"}}}
 )
 
-// streamed is an upstream for HTTP/1.1 and HTTP/2 that keeps what it got of each request, and sends back each part of a gRPC request as it comes.
+// streamed is an upstream for HTTP/1.1 and HTTP/2 that keeps what it got of each request, and sends
+// back each part of a gRPC request as it comes.
 type streamed struct {
 	port int
 	mu   sync.Mutex
@@ -100,7 +104,8 @@ func goClient(http2 bool) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 15 * time.Second}
 }
 
-// bodies is an edge that binds bodies, a mesh that demands it, and what stands between: nothing, a tamperer, something that unpacks bodies.
+// bodies is an edge that binds bodies, a mesh that demands it, and what stands between: nothing, a
+// tamperer, something that unpacks bodies.
 type bodies struct {
 	profile    string
 	up         *streamed
@@ -124,12 +129,14 @@ func startBodies(t *testing.T, version string) (all []*bodies) {
 		{"match": M{"prefix": "/", "headers": []M{{"name": "upgrade", "present_match": true}}}, "route": M{"cluster": "raw"}},
 		{"match": M{"prefix": "/"}, "route": M{"cluster": "upstream-false"}},
 	}
-	unpack := bootstrap.Filter("envoy.filters.http.decompressor", "extensions.filters.http.decompressor.v3.Decompressor", M{"decompressor_library": M{
-		"name": "gzip", "typed_config": bootstrap.Typed("extensions.compression.gzip.decompressor.v3.Gzip", nil)}})
+	unpack := bootstrap.Filter("envoy.filters.http.decompressor",
+		"extensions.filters.http.decompressor.v3.Decompressor", M{"decompressor_library": M{
+			"name": "gzip", "typed_config": bootstrap.Typed("extensions.compression.gzip.decompressor.v3.Gzip", nil)}})
 	mesh := harness.Config{Version: version, Concurrency: 2, Clusters: clusters}
 	for _, profile := range profiles {
 		more := M{"profile": profile, "bodyBytes": bodyBytes, "require": M{"bind": withBody}, "rules": []M{
-			{"name": "open", "match": []M{{"paths": []string{"/open/{**}", "/shop.Open/{*}"}}}, "require": M{"bind": line}}, {"name": "all"},
+			{"name": "open", "match": []M{{"paths": []string{"/open/{**}", "/shop.Open/{*}"}}},
+				"require": M{"bind": line}}, {"name": "all"},
 		}}
 		verifier := stampFilter(t, verify(more))
 		deaf := stamper(t, verify(more, soon))
@@ -175,7 +182,8 @@ func startBodies(t *testing.T, version string) (all []*bodies) {
 		for _, name := range []string{"unpacked-before", "unpacked-behind"} {
 			add(name, to(name, portOf(t, verifying, profile+"-"+name), false), signer)
 		}
-		tamperer := harness.StartRelay(t, func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("amount=1"), []byte("amount=9")) })
+		tamperer := harness.StartRelay(t,
+			func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("amount=1"), []byte("amount=9")) })
 		tamperer.To(verifying.Address(profile + "-main"))
 		add("tampered", to("tampered", tamperer.Port(), false), signer)
 		add("capture", "raw", signer)
@@ -247,7 +255,8 @@ func (b *bodies) framings(t *testing.T) {
 					}
 				}), map[string]uint64{allowed("all"): 1})
 				got := b.up.take()
-				if want := fmt.Sprintf("%s /orders/7 %d %s %s", c.method, len(c.body), sha([]byte(c.body)), want); len(got) != 1 || got[0] != want {
+				if want := fmt.Sprintf("%s /orders/7 %d %s %s", c.method, len(c.body), sha([]byte(c.body)),
+					want); len(got) != 1 || got[0] != want {
 					t.Errorf("%s: the upstream has %q, want %q", name, got, want)
 				}
 			}
@@ -287,7 +296,8 @@ func (b *bodies) sizes(t *testing.T) {
 		{"more than Envoy's buffer", "small", 3000, true, ""},
 		{"more than Envoy's buffer, content-length", "small", 3000, false, ""},
 	} {
-		req, err := http.NewRequest("POST", "http://"+b.enter(c.listener)+"/orders/7", strings.NewReader(strings.Repeat("x", c.size)))
+		req, err := http.NewRequest("POST", "http://"+b.enter(c.listener)+"/orders/7",
+			strings.NewReader(strings.Repeat("x", c.size)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +310,8 @@ func (b *bodies) sizes(t *testing.T) {
 		}
 		wantChange(t, c.name, b.edge.Change(func() {
 			status, body := do(t, goClient(false), req)
-			if status != 413 || strings.Contains(body, "tollgate") || c.code != "" && !strings.Contains(body, `"code":"`+c.code+`"`) || c.code == "" && body != "Payload Too Large" {
+			if status != 413 || strings.Contains(body, "tollgate") || c.code != "" &&
+				!strings.Contains(body, `"code":"`+c.code+`"`) || c.code == "" && body != "Payload Too Large" {
 				t.Errorf("%s: %d %s", c.name, status, body)
 			}
 		}), want)
@@ -335,7 +346,8 @@ func (b *bodies) tampering(t *testing.T) {
 // otherBodies sends a stamp with other bodies than it was made for, straight to the mesh.
 func (b *bodies) otherBodies(t *testing.T) {
 	const body = "amount=7"
-	if answer := harness.HTTP1(t, b.enter("capture"), "POST /orders/7 HTTP/1.1\r\nHost: api.example\r\nContent-Length: 8\r\n\r\n"+body); answer.Status() != 200 {
+	if answer := harness.HTTP1(t, b.enter("capture"),
+		"POST /orders/7 HTTP/1.1\r\nHost: api.example\r\nContent-Length: 8\r\n\r\n"+body); answer.Status() != 200 {
 		t.Fatalf("%+v", answer)
 	}
 	stamp := pick(b.raw.Take()[0])
@@ -356,7 +368,9 @@ func (b *bodies) otherBodies(t *testing.T) {
 				want, code = map[string]uint64{allowed("all"): 1}, 200
 			}
 			wantChange(t, other, b.mesh.Change(func() {
-				if answer := harness.HTTP1(t, b.mesh.Address(b.profile+"-main"), harness.Request("POST", "/orders/7", append(stamp[:len(stamp):len(stamp)], framing)...)+sent); answer.Status() != code {
+				if answer := harness.HTTP1(t, b.mesh.Address(b.profile+"-main"),
+					harness.Request("POST", "/orders/7", append(stamp[:len(stamp):len(stamp)], framing)...)+
+						sent); answer.Status() != code {
 					t.Errorf("%q: %+v", other, answer)
 				}
 			}), want)
@@ -367,7 +381,8 @@ func (b *bodies) otherBodies(t *testing.T) {
 	}
 }
 
-// encodings: what is bound are the bytes that were sent, packed or not. Who unpacks them before the mesh verifies makes another body of them.
+// encodings: what is bound are the bytes that were sent, packed or not. Who unpacks them before the
+// mesh verifies makes another body of them.
 func (b *bodies) encodings(t *testing.T) {
 	plain := strings.Repeat("amount=7&", 50)
 	var packed bytes.Buffer
@@ -398,7 +413,8 @@ func (b *bodies) encodings(t *testing.T) {
 			}
 		}), want)
 		got := b.up.take()
-		if c.code != "" && len(got) != 0 || c.code == "" && (len(got) != 1 || !strings.Contains(got[0], sha([]byte(c.upstream)))) {
+		if c.code != "" && len(got) != 0 || c.code == "" &&
+			(len(got) != 1 || !strings.Contains(got[0], sha([]byte(c.upstream)))) {
 			t.Errorf("%s: the upstream has %q", c.listener, got)
 		}
 	}
@@ -431,12 +447,17 @@ func (b *bodies) upgrades(t *testing.T) {
 	if got := b.raw.Take(); len(got) != 1 || got[0].Header("upgrade") != "websocket" {
 		t.Errorf("P17: the upstream has %+v", got)
 	}
-	// P15: an upgrade that Envoy does not know is none, and never a way past the filters: it takes h2c for a plain request, and refuses the others.
+	// P15: an upgrade that Envoy does not know is none, and never a way past the filters: it takes
+	// h2c for a plain request, and refuses the others.
 	for protocol, status := range map[string]int{"h2c": 200, "unknown": 403} {
 		for _, path := range []string{"/chat", "/open/chat"} {
-			answer := harness.HTTP1(t, b.enter("h1"), harness.Request("GET", path, [2]string{"Connection", "Upgrade, HTTP2-Settings"}, [2]string{"Upgrade", protocol}, [2]string{"HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"}))
-			if tunnels, requests := len(b.raw.Take()), len(b.up.take()); answer.Status() != status || tunnels != 0 || status != 200 && requests != 0 {
-				t.Errorf("P15 %s %s: %+v; %d tunnels and %d requests reached the upstream", protocol, path, answer, tunnels, requests)
+			answer := harness.HTTP1(t, b.enter("h1"),
+				harness.Request("GET", path, [2]string{"Connection", "Upgrade, HTTP2-Settings"},
+					[2]string{"Upgrade", protocol}, [2]string{"HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"}))
+			if tunnels, requests := len(b.raw.Take()), len(b.up.take()); answer.Status() != status || tunnels != 0 ||
+				status != 200 && requests != 0 {
+				t.Errorf("P15 %s %s: %+v; %d tunnels and %d requests reached the upstream", protocol, path, answer,
+					tunnels, requests)
 			}
 		}
 	}
@@ -447,7 +468,8 @@ func (b *bodies) streams(t *testing.T) {
 	message := "\x00\x00\x00\x00\x04ping"
 	wantChange(t, "P18 demanded", b.mesh.Change(func() {
 		answer := harness.GRPC(t, b.enter("h2"), "/shop.Orders/Chat")
-		if answer.Status() != 200 || answer.Header("grpc-status") != "16" || answer.Header("grpc-message") != "stamp_rejected" || answer.Body != "" {
+		if answer.Status() != 200 || answer.Header("grpc-status") != "16" ||
+			answer.Header("grpc-message") != "stamp_rejected" || answer.Body != "" {
 			t.Errorf("P18 demanded: %+v", answer)
 		}
 	}), map[string]uint64{denied("all", "stamp_unbound"): 1})
@@ -504,7 +526,8 @@ func (b *bodies) deaf(t *testing.T) {
 			}
 			began := time.Now()
 			wantChange(t, c.listener, c.envoy.Change(func() {
-				if status, text := do(t, goClient(false), req); status != code || code == 408 && !strings.Contains(text, `"code":"body_timeout"`) {
+				if status, text := do(t, goClient(false), req); status != code || code == 408 &&
+					!strings.Contains(text, `"code":"body_timeout"`) {
 					t.Errorf("%s %q: %d %s", c.listener, body, status, text)
 				}
 			}), want)
@@ -515,7 +538,8 @@ func (b *bodies) deaf(t *testing.T) {
 				t.Errorf("%s %q: the upstream has %q", c.listener, body, got)
 			}
 		}
-		c.envoy.WaitLog("edge_stamp: nothing has come of a body that is bound: does the plugin's configuration have allow_on_headers_stop_iteration: true?")
+		c.envoy.WaitLog("edge_stamp: nothing has come of a body that is bound: does the plugin's configuration have " +
+			"allow_on_headers_stop_iteration: true?")
 	}
 }
 

@@ -41,10 +41,12 @@ var (
 	hops        = []string{"h1", "h2"}
 )
 
-// startChain starts one for each profile, in one pair of Envoys. In profile rfc9421 the claims have no exp of their own: the signature has.
+// startChain starts one for each profile, in one pair of Envoys. In profile rfc9421 the claims have
+// no exp of their own: the signature has.
 func startChain(t *testing.T, version string) (chains []*chain) {
 	t.Helper()
-	up, root, stranger, keys := harness.StartUpstream(t), harness.NewAuthority(t), harness.NewAuthority(t), harness.StartRelay(t, nil)
+	up, root, stranger, keys := harness.StartUpstream(t), harness.NewAuthority(t), harness.NewAuthority(t),
+		harness.StartRelay(t, nil)
 	edgeCA, meshCA := root.Intermediate(), root.Intermediate()
 	edge, server := edgeCA.Issue(edgeID), meshCA.Issue(meshID)
 	upstream := bootstrap.Cluster("upstream", up.Port(), false)
@@ -55,7 +57,8 @@ func startChain(t *testing.T, version string) (chains []*chain) {
 	for _, profile := range profiles {
 		admit := stampFilter(t, verify(M{
 			"profile": profile,
-			"trust":   []M{trust(M{"remote": M{"cluster": "edge", "authority": "edge.example", "path": keysPath, "timeout": "30s"}})},
+			"trust": []M{trust(M{"remote": M{"cluster": "edge", "authority": "edge.example", "path": keysPath,
+				"timeout": "30s"}})},
 			"rules":   []M{{"name": "everything", "access": "stamped", "peers": []string{edgeID}}},
 			"forward": M{"payloadHeader": "x-jwt-payload", "stamp": "strip"},
 		}))
@@ -63,12 +66,17 @@ func startChain(t *testing.T, version string) (chains []*chain) {
 			"payload": {"issuer": edgeIssuer, "aud": "mesh.internal", "trustedPayload": M{"header": "x-jwt-payload"}},
 			"token":   {"issuer": idpIssuer, "aud": "shop", "jwks": M{"inline": mint.Set(idp)}},
 		} {
-			listeners = append(listeners, server.Listen(bootstrap.Listener(profile+"-"+how, 0, []M{admit, tokenFilter(t, provider, M{"name": "orders", "require": scopes})}, bootstrap.To("upstream"), nil)))
+			listeners = append(listeners,
+				server.Listen(bootstrap.Listener(profile+"-"+how, 0,
+					[]M{admit, tokenFilter(t, provider, M{"name": "orders", "require": scopes})}, bootstrap.To("upstream"), nil)))
 		}
 	}
-	mesh := harness.Start(t, harness.Config{Version: version, Clusters: []M{upstream, bootstrap.Cluster("edge", keys.Port(), false)}, Listeners: listeners})
+	mesh := harness.Start(t,
+		harness.Config{Version: version, Clusters: []M{upstream, bootstrap.Cluster("edge", keys.Port(), false)},
+			Listeners: listeners})
 
-	failures := M{"access_log": bootstrap.AccessLog(map[string]string{"flags": "%RESPONSE_FLAGS%", "to": "%UPSTREAM_CLUSTER%", "reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%"})}
+	failures := M{"access_log": bootstrap.AccessLog(map[string]string{"flags": "%RESPONSE_FLAGS%",
+		"to": "%UPSTREAM_CLUSTER%", "reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%"})}
 	var variables []string
 	for _, k := range k {
 		t.Setenv(variable(k), k.PrivateJWK())
@@ -81,11 +89,13 @@ func startChain(t *testing.T, version string) (chains []*chain) {
 		own, other := k[profile], k[profiles[1-i]]
 		stamp := stamper(t, sign(own, M{
 			"profile": profile, "copyClaims": []string{"sub", "scope"}, "publish": keysPath,
-			"keys":  []M{key(own), {"kid": other.ID, "alg": other.Algorithm, "publicOnly": json.RawMessage(other.PublicJWK())}},
-			"rules": []M{{"name": "plain", "match": []M{{"paths": []string{"/unsigned/{**}"}}}, "sign": false}, {"name": "all", "sign": true}},
+			"keys": []M{key(own), {"kid": other.ID, "alg": other.Algorithm, "publicOnly": json.RawMessage(other.PublicJWK())}},
+			"rules": []M{{"name": "plain", "match": []M{{"paths": []string{"/unsigned/{**}"}}}, "sign": false},
+				{"name": "all", "sign": true}},
 		}))
 		stamp.Env, stamp.HostEnv = nil, variables
-		front := []M{tokenFilter(t, M{"issuer": idpIssuer, "aud": "shop", "jwks": M{"inline": mint.Set(idp)}}, M{"name": "keys", "match": []M{{"paths": []string{keysPath}}}, "access": "public"}, M{"name": "anyone"}),
+		front := []M{tokenFilter(t, M{"issuer": idpIssuer, "aud": "shop", "jwks": M{"inline": mint.Set(idp)}},
+			M{"name": "keys", "match": []M{{"paths": []string{keysPath}}}, "access": "public"}, M{"name": "anyone"}),
 			stamp.Filter()}
 		listeners = append(listeners, bootstrap.Listener(profile+"-capture", 0, front, bootstrap.To("upstream"), nil))
 		to := func(name, listener string, http2 bool, servers *harness.Authority) {
@@ -100,7 +110,8 @@ func startChain(t *testing.T, version string) (chains []*chain) {
 		}
 		to("stranger-mesh", profile+"-payload", false, stranger) // the edge does not know the mesh's root
 		to("stranger-edge", "stranger", false, root)             // the mesh does not know the edge's
-		chains = append(chains, &chain{profile: profile, key: own, up: up, mesh: mesh, root: root, edgeCA: edgeCA, edgeCertificate: edge})
+		chains = append(chains, &chain{profile: profile, key: own, up: up, mesh: mesh, root: root, edgeCA: edgeCA,
+			edgeCertificate: edge})
 	}
 	front := harness.Start(t, harness.Config{Version: version, Listeners: listeners, Clusters: clusters})
 	keys.To(front.Address("jws-capture"))
@@ -122,7 +133,8 @@ func startChain(t *testing.T, version string) (chains []*chain) {
 func (c *chain) enter(name string) string { return c.edge.Address(c.profile + "-" + name) }
 
 // direct goes around the edge, straight to the mesh.
-func (c *chain) direct(t *testing.T, certificate *harness.Certificate, listener string, headers ...[2]string) (answer *http.Response, body string) {
+func (c *chain) direct(t *testing.T, certificate *harness.Certificate, listener string,
+	headers ...[2]string) (answer *http.Response, body string) {
 	t.Helper()
 	req, err := http.NewRequest("GET", "https://"+c.mesh.Address(c.profile+"-"+listener)+"/orders/7?a=1", nil)
 	if err != nil {
@@ -153,7 +165,8 @@ func exchange(t *testing.T, protocol, address, method, path string, headers ...[
 	return harness.HTTP1(t, address, harness.Request(method, path, headers...))
 }
 
-// What the project is for: the edge authenticates and signs, the mesh admits by the stamp and authorizes by what it says.
+// What the project is for: the edge authenticates and signs, the mesh admits by the stamp and
+// authorizes by what it says.
 func TestChain(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		for _, c := range startChain(t, version) {
@@ -165,11 +178,13 @@ func TestChain(t *testing.T) {
 				t.Run("around the edge", c.around)
 				t.Run("unrelated roots", c.unrelated)
 				for _, envoy := range []*harness.Envoy{c.edge, c.mesh} {
-					if log := envoy.Log(); strings.Contains(log, "PRIVATE KEY") || strings.Contains(log, k.PrivateJWK()) || strings.Contains(log, "ann@example.com") {
+					if log := envoy.Log(); strings.Contains(log, "PRIVATE KEY") ||
+						strings.Contains(log, k.PrivateJWK()) || strings.Contains(log, "ann@example.com") {
 						t.Error("S14: a key or a claim is in the log")
 					}
 				}
-				// S14: config_dump has variables that the configuration itself sets, as the mesh's does here, but of Envoy's own only the names, as the edge's has it.
+				// S14: config_dump has variables that the configuration itself sets, as the mesh's
+				// does here, but of Envoy's own only the names, as the edge's has it.
 				for name, x := range map[string]struct {
 					envoy *harness.Envoy
 					shown bool
@@ -196,7 +211,8 @@ func (c *chain) good(t *testing.T) {
 				forged := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"` + edgeIssuer + `","sub":"root"}`))
 				added := c.mesh.Change(func() {
 					answer = exchange(t, client, c.enter(how+"-"+hop), "GET", "/orders/7?a=1", bearer(token()),
-						[2]string{"x-jwt-payload", forged}, [2]string{"x_jwt_payload", forged}, [2]string{"x-edge-stamp", "forged"}, [2]string{"x_edge_stamp", "forged"})
+						[2]string{"x-jwt-payload", forged}, [2]string{"x_jwt_payload", forged},
+						[2]string{"x-edge-stamp", "forged"}, [2]string{"x_edge_stamp", "forged"})
 				})
 				reached := c.up.Take()
 				if answer.Status() != 200 || len(reached) != 1 || reached[0].Start != "GET /orders/7?a=1 HTTP/1.1" {
@@ -209,11 +225,13 @@ func (c *chain) good(t *testing.T) {
 				if err == nil {
 					err = json.Unmarshal(payload, &claims)
 				}
-				if err != nil || claims["iss"] != edgeIssuer || claims["sub"] != "ann" || claims["scope"] != "orders:read" || claims["email"] != nil {
+				if err != nil || claims["iss"] != edgeIssuer || claims["sub"] != "ann" ||
+					claims["scope"] != "orders:read" || claims["email"] != nil {
 					t.Errorf("P9 %s: the upstream's claims: %s %v", name, payload, err)
 				}
 				for _, h := range reached[0].Headers {
-					if strings.Contains(h[1], "forged") || h[1] == forged || h[0] == "x-edge-stamp" || h[0] == "signature" || h[0] == "signature-input" {
+					if strings.Contains(h[1], "forged") || h[1] == forged || h[0] == "x-edge-stamp" ||
+						h[0] == "signature" || h[0] == "signature-input" {
 						t.Errorf("S11 P9 %s: the upstream got %s", name, h[0])
 					}
 				}
@@ -236,7 +254,8 @@ func (c *chain) good(t *testing.T) {
 				t.Errorf("another scope, by %s: %s %s", how, answer.Start, answer.Body)
 			}
 		})
-		wantChange(t, "another scope", added, map[string]uint64{allowed("everything"): 1, scopeNo("orders", "insufficient_scope"): 1})
+		wantChange(t, "another scope", added,
+			map[string]uint64{allowed("everything"): 1, scopeNo("orders", "insufficient_scope"): 1})
 	}
 	if n := len(c.up.Take()); n != 0 {
 		t.Errorf("%d refused requests reached the upstream", n)
@@ -273,7 +292,9 @@ func (c *chain) unsigned(t *testing.T) {
 				}
 			}
 			rpc := harness.GRPC(t, address, "/unsigned/Service/Method", bearer(token()))
-			if rpc.Status() != 200 || rpc.Header("grpc-status") != "16" || rpc.Header("grpc-message") != "stamp_rejected" || rpc.Body != "" || rpc.Header("content-type") != "application/grpc" {
+			if rpc.Status() != 200 || rpc.Header("grpc-status") != "16" ||
+				rpc.Header("grpc-message") != "stamp_rejected" || rpc.Body != "" ||
+				rpc.Header("content-type") != "application/grpc" {
 				t.Errorf("P18 gRPC: %+v", rpc)
 			}
 		}
@@ -292,7 +313,9 @@ func (c *chain) around(t *testing.T) {
 		t.Fatalf("capturing a stamp: %+v", answer)
 	}
 	stamp := pick(c.up.Take()[0])
-	claims := [2]string{"x-jwt-payload", base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"iss":%q,"aud":"mesh.internal","sub":"root","scope":"orders:read","exp":%d}`, edgeIssuer, time.Now().Unix()+300))}
+	claims := [2]string{"x-jwt-payload",
+		base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil,
+			`{"iss":%q,"aud":"mesh.internal","sub":"root","scope":"orders:read","exp":%d}`, edgeIssuer, time.Now().Unix()+300))}
 	for _, x := range []struct {
 		name        string
 		certificate *harness.Certificate
@@ -330,7 +353,8 @@ func (c *chain) around(t *testing.T) {
 						t.Errorf("%s: %s %s", x.name, answer.Status, body)
 					}
 				case grpc:
-					if answer.StatusCode != 200 || answer.Header.Get("grpc-status") != "16" || answer.Header.Get("grpc-message") != "stamp_rejected" || body != "" {
+					if answer.StatusCode != 200 || answer.Header.Get("grpc-status") != "16" ||
+						answer.Header.Get("grpc-message") != "stamp_rejected" || body != "" {
 						t.Errorf("P18 %s, gRPC: %s %v %s", x.name, answer.Status, answer.Header, body)
 					}
 				case answer.StatusCode != 401 || body != refusal:
@@ -348,7 +372,8 @@ func (c *chain) around(t *testing.T) {
 	}
 }
 
-// unrelated: two roots that do not know each other. Whichever side does not know the other, the edge's access log has it, and on the other side a counter.
+// unrelated: two roots that do not know each other. Whichever side does not know the other, the
+// edge's access log has it, and on the other side a counter.
 func (c *chain) unrelated(t *testing.T) {
 	for _, x := range []struct{ name, reason, counter string }{
 		{"stranger-mesh", "CERTIFICATE_VERIFY_FAILED", "ssl.fail_verify_error"},
@@ -356,14 +381,18 @@ func (c *chain) unrelated(t *testing.T) {
 	} {
 		name := c.profile + "-" + x.name
 		answer := exchange(t, "h1", c.edge.Address(name), "GET", "/orders/7", bearer(token()))
-		if answer.Status() != 503 || !strings.HasPrefix(answer.Body, "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure") {
+		if answer.Status() != 503 ||
+			!strings.HasPrefix(answer.Body,
+				"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure") {
 			t.Errorf("%s: %s %s", x.name, answer.Start, answer.Body)
 		}
 		// Envoy 1.36 tells the client, too; 1.40 does not.
 		t.Logf("%s: %s", x.name, answer.Body)
 		c.edge.WaitLog(`"to":"` + name + `"`)
 		for line := range strings.Lines(c.edge.Log()) {
-			if strings.Contains(line, `"to":"`+name+`"`) && (!strings.Contains(line, `"flags":"UF"`) || !strings.Contains(line, `"reason":"TLS_error:|`) || !strings.Contains(line, ":OPENSSL_internal:"+x.reason+":")) {
+			if strings.Contains(line, `"to":"`+name+`"`) &&
+				(!strings.Contains(line, `"flags":"UF"`) || !strings.Contains(line, `"reason":"TLS_error:|`) ||
+					!strings.Contains(line, ":OPENSSL_internal:"+x.reason+":")) {
 				t.Errorf("%s: the edge's access log: %s", x.name, line)
 			}
 		}

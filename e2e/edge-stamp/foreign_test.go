@@ -36,7 +36,8 @@ func startOthers(t *testing.T, version string) *others {
 	for _, profile := range profiles {
 		listen := func(name string, fields M, more ...M) {
 			filter := stampFilter(t, verify(append([]M{strip, {"profile": profile}}, more...)...))
-			mesh.Listeners = append(mesh.Listeners, bootstrap.Listener(profile+name, 0, []M{filter}, bootstrap.To("upstream"), fields))
+			mesh.Listeners = append(mesh.Listeners,
+				bootstrap.Listener(profile+name, 0, []M{filter}, bootstrap.To("upstream"), fields))
 		}
 		listen("", nil)
 		listen("-body", nil, M{"require": M{"bind": everyPart}})
@@ -49,11 +50,15 @@ func startOthers(t *testing.T, version string) *others {
 	k := signers(version)[0]
 	for _, listener := range []string{"", "-body", "-plain", "-stripped"} {
 		for _, profile := range profiles {
-			edge.Clusters = append(edge.Clusters, bootstrap.Cluster(profile+listener, portOf(t, w.mesh, profile+listener), false))
+			edge.Clusters = append(edge.Clusters,
+				bootstrap.Cluster(profile+listener, portOf(t, w.mesh, profile+listener), false))
 		}
 	}
 	unsigned := M{"rules": []M{{"name": "all", "sign": false}}}
-	tokens := harness.Filter(t, "jwt-scope", text(M{"limits": M{"tokenBytes": 65536}, "providers": []M{{"name": "idp", "issuer": idpIssuer, "audiences": []string{"shop"}, "jwks": M{"inline": mint.Set(idp)}}}, "rules": []M{{"name": "anyone"}}}))
+	tokens := harness.Filter(t, "jwt-scope",
+		text(M{"limits": M{"tokenBytes": 65536},
+			"providers": []M{{"name": "idp", "issuer": idpIssuer, "audiences": []string{"shop"},
+				"jwks": M{"inline": mint.Set(idp)}}}, "rules": []M{{"name": "anyone"}}}))
 	for _, profile := range profiles {
 		listen := func(name, cluster string, config M, before ...M) M {
 			filter := stampFilter(t, with(config, M{"profile": profile}))
@@ -83,7 +88,8 @@ func TestOthersSignatures(t *testing.T) {
 	})
 }
 
-// kept: what others sign goes through edge and mesh byte for byte, in as many fields as it came, in both profiles, with a stamp and without; and the request is admitted by the stamp beside it.
+// kept: what others sign goes through edge and mesh byte for byte, in as many fields as it came, in
+// both profiles, with a stamp and without; and the request is admitted by the stamp beside it.
 func (w *others) kept(t *testing.T) {
 	sha512 := "sha-512=:" + strings.Repeat("A", 85) + "w==:"
 	for _, c := range []struct {
@@ -96,10 +102,15 @@ func (w *others) kept(t *testing.T) {
 		{"a webhook", [][2]string{{"signature", "t=1,v1=ab"}}, false},
 		{"another webhook", [][2]string{{"signature", "sha256=0123456789abcdef"}}, true},
 		{"base64", [][2]string{{"signature", "dGV4dA=="}}, true},
-		{"a label that does not parse", [][2]string{{"signature-input", `sig1=("@method");created="161";keyid=k`}, {"signature", ":AAAA:;v=1"}}, true},
-		{"two fields", [][2]string{{"signature-input", `sig1=( "@method"   "@path" );created=1`}, {"signature-input", `sig2=("@authority"),  sig3=()`}, {"signature", "sig1=:AAAA:"}, {"signature", "sig2=:AAAB:, sig3=:AAAC:"}}, false},
-		{"our tag", [][2]string{{"signature-input", `sig1=("@method");tag="edge-stamp"`}, {"signature", "sig1=:AAAA:"}}, false},
-		{"a digest", [][2]string{{"content-digest", sha512}, {"signature-input", `sig1=("content-digest";key="sha-512")`}, {"signature", "sig1=:AAAA:"}}, false},
+		{"a label that does not parse",
+			[][2]string{{"signature-input", `sig1=("@method");created="161";keyid=k`}, {"signature", ":AAAA:;v=1"}}, true},
+		{"two fields", [][2]string{{"signature-input", `sig1=( "@method"   "@path" );created=1`},
+			{"signature-input", `sig2=("@authority"),  sig3=()`}, {"signature", "sig1=:AAAA:"}, {"signature",
+				"sig2=:AAAB:, sig3=:AAAC:"}}, false},
+		{"our tag", [][2]string{{"signature-input", `sig1=("@method");tag="edge-stamp"`}, {"signature", "sig1=:AAAA:"}},
+			false},
+		{"a digest", [][2]string{{"content-digest", sha512},
+			{"signature-input", `sig1=("content-digest";key="sha-512")`}, {"signature", "sig1=:AAAA:"}}, false},
 	} {
 		for _, listener := range []string{"jws", "jws-unsigned", "jws-body", "rfc9421", "rfc9421-unsigned", "rfc9421-body"} {
 			what := c.name + ", " + listener
@@ -107,7 +118,8 @@ func (w *others) kept(t *testing.T) {
 			var edge map[string]uint64
 			mesh := w.mesh.Change(func() {
 				edge = w.edge.Change(func() {
-					answer = harness.HTTP1(t, w.edge.Address(listener), harness.Request("POST", "/orders/7", append([][2]string{{"content-length", "4"}}, c.fields...)...)+"text")
+					answer = harness.HTTP1(t, w.edge.Address(listener),
+						harness.Request("POST", "/orders/7", append([][2]string{{"content-length", "4"}}, c.fields...)...)+"text")
 				})
 			})
 			got := w.up.Take()
@@ -132,7 +144,8 @@ func (w *others) kept(t *testing.T) {
 			}
 			left := pick(got[0])
 			if listener == "rfc9421-body" { // our digest stays: somebody else may have covered the field since
-				i := slices.IndexFunc(left, func(h [2]string) bool { return h[0] == "content-digest" && strings.HasPrefix(h[1], "sha-256=:") })
+				i := slices.IndexFunc(left,
+					func(h [2]string) bool { return h[0] == "content-digest" && strings.HasPrefix(h[1], "sha-256=:") })
 				if i < 0 {
 					t.Errorf("%s: no digest of ours: %q", what, left)
 					continue
@@ -156,7 +169,8 @@ func (w *others) kept(t *testing.T) {
 	}
 }
 
-// smuggled: S11: a stamp that a client has from elsewhere, still good and not used, does not get through the edge, however it is wrapped.
+// smuggled: S11: a stamp that a client has from elsewhere, still good and not used, does not get
+// through the edge, however it is wrapped.
 func (w *others) smuggled(t *testing.T) {
 	for name, wrap := range map[string]func(member string) []string{
 		"as it is":                                    func(m string) []string { return []string{m} },
@@ -167,7 +181,9 @@ func (w *others) smuggled(t *testing.T) {
 		"beside a line that cannot be read":           func(m string) []string { return []string{`keyId="a`, m} },
 		"behind a String that does not end":           func(m string) []string { return []string{`a="x, ` + m} },
 		"where a String ends that another line began": func(m string) []string { return []string{`a="x`, `y", ` + m} },
-		"in many members":                             func(m string) []string { return []string{strings.Repeat("a=1,", 1000) + m} },
+		"in many members": func(m string) []string {
+			return []string{strings.Repeat("a=1,", 1000) + m}
+		},
 	} {
 		harness.HTTP1(t, w.edge.Address("rfc9421-raw"), harness.Request("GET", "/orders/7"))
 		stolen := w.raw.Take()
@@ -181,7 +197,8 @@ func (w *others) smuggled(t *testing.T) {
 			}
 		}
 		counts := w.mesh.Change(func() {
-			if m := harness.HTTP1(t, w.edge.Address("rfc9421-unsigned"), harness.Request("GET", "/orders/7", headers...)); m.Status() != 401 {
+			if m := harness.HTTP1(t, w.edge.Address("rfc9421-unsigned"),
+				harness.Request("GET", "/orders/7", headers...)); m.Status() != 401 {
 				t.Errorf("%s: %s", name, m.Start)
 			}
 		})
@@ -190,7 +207,8 @@ func (w *others) smuggled(t *testing.T) {
 			t.Errorf("%s: it has reached the upstream", name)
 		}
 		// Beside a stamp of the edge's own, theirs is gone, too.
-		if m := harness.HTTP1(t, w.edge.Address("rfc9421"), harness.Request("GET", "/orders/7", headers...)); m.Status() != 200 {
+		if m := harness.HTTP1(t, w.edge.Address("rfc9421"),
+			harness.Request("GET", "/orders/7", headers...)); m.Status() != 200 {
 			t.Errorf("%s, on a route that is signed: %s", name, m.Start)
 		}
 		if got := w.up.Take(); len(got) != 1 || strings.Contains(fmt.Sprint(pick(got[0])), "edge=") {
@@ -199,12 +217,14 @@ func (w *others) smuggled(t *testing.T) {
 	}
 }
 
-// authorities: a client that writes the default port, or a trailing dot, is admitted, although the edge has the request by TLS and the mesh without, and although the mesh takes both off.
+// authorities: a client that writes the default port, or a trailing dot, is admitted, although the
+// edge has the request by TLS and the mesh without, and although the mesh takes both off.
 func (w *others) authorities(t *testing.T) {
 	client := w.root.Client(nil)
 	for _, profile := range profiles {
 		for _, listener := range []string{"-plain", "-stripped"} {
-			for _, host := range []string{"api.example", "api.example:443", "API.example:80", "api.example.", "api.example.:443"} {
+			for _, host := range []string{"api.example", "api.example:443", "API.example:80", "api.example.",
+				"api.example.:443"} {
 				what := profile + listener + ", " + host
 				wantChange(t, what, w.mesh.Change(func() {
 					request, err := http.NewRequest("GET", "https://"+w.edge.Address(profile+listener)+"/orders/7?a=1", nil)
@@ -240,14 +260,16 @@ func (w *others) sizes(t *testing.T) {
 	}
 	for _, profile := range profiles {
 		get := func(n int) *harness.Message {
-			token := idp.Token(M{"iss": idpIssuer, "aud": "shop", "sub": "ann", "exp": time.Now().Unix() + 300, "groups": groups(n)})
+			token := idp.Token(M{"iss": idpIssuer, "aud": "shop", "sub": "ann", "exp": time.Now().Unix() + 300,
+				"groups": groups(n)})
 			return harness.HTTP1(t, w.edge.Address(profile+"-groups"), harness.Request("GET", "/orders/7", bearer(token)))
 		}
 		if m := get(150); m.Status() != 200 || len(w.up.Take()) != 1 {
 			t.Errorf("%s: 150 groups: %s %s", profile, m.Start, m.Body)
 		}
 		wantChange(t, profile, w.edge.Change(func() {
-			if m := get(400); m.Status() != 500 || m.Body != `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"stamp_too_large"}` {
+			if m := get(400); m.Status() != 500 ||
+				m.Body != `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"stamp_too_large"}` {
 				t.Errorf("%s: 400 groups: %s %s", profile, m.Start, m.Body)
 			}
 		}), map[string]uint64{"edge_stamp.rule.all.outcome.error.code.stamp_too_large": 1, scopeOK("anyone"): 1})
@@ -259,7 +281,8 @@ func (w *others) sizes(t *testing.T) {
 	w.edge.WaitLog("; it may have 16384 bytes")
 }
 
-// A route that mirrors sends the stamp of what was signed as it arrived twice, and the mesh admits whichever comes first. Signed as it leaves, the copy has a stamp of its own.
+// A route that mirrors sends the stamp of what was signed as it arrived twice, and the mesh admits
+// whichever comes first. Signed as it leaves, the copy has a stamp of its own.
 func TestMirror(t *testing.T) {
 	const requests = 40
 	harness.Each(t, func(t *testing.T, version string) {
@@ -267,7 +290,9 @@ func TestMirror(t *testing.T) {
 		mesh := harness.Config{Version: version, Clusters: []M{bootstrap.Cluster("upstream", up.Port(), false)}}
 		k := signers(version)[0]
 		for _, where := range []string{arriving, leaving} {
-			mesh.Listeners = append(mesh.Listeners, bootstrap.Listener(where, 0, []M{stampFilter(t, verify(M{"rules": []M{{"name": where}}}))}, bootstrap.To("upstream"), nil))
+			mesh.Listeners = append(mesh.Listeners,
+				bootstrap.Listener(where, 0, []M{stampFilter(t, verify(M{"rules": []M{{"name": where}}}))},
+					bootstrap.To("upstream"), nil))
 		}
 		behind := harness.Start(t, mesh)
 		edge := harness.Config{Version: version}
@@ -283,7 +308,9 @@ func TestMirror(t *testing.T) {
 			if where == arriving {
 				filters = append(filters, signer)
 			}
-			routes := []M{{"match": M{"prefix": "/"}, "route": M{"cluster": where, "request_mirror_policies": []M{{"cluster": where + "-copies", "disable_shadow_host_suffix_append": true}}}}}
+			routes := []M{{"match": M{"prefix": "/"},
+				"route": M{"cluster": where,
+					"request_mirror_policies": []M{{"cluster": where + "-copies", "disable_shadow_host_suffix_append": true}}}}}
 			edge.Listeners = append(edge.Listeners, bootstrap.Listener(where, 0, filters, routes, nil))
 		}
 		front := harness.Start(t, edge)

@@ -28,8 +28,9 @@ var update = flag.Bool("update", false, "write the table of filters/edge-stamp/R
 
 // Where the edge signs.
 const (
-	arriving = "arriving" // as an HTTP filter of the listener: what the client sent, after the connection manager has read it
-	leaving  = "leaving"  // as an upstream HTTP filter of the cluster: each attempt as it leaves, after routing
+	// as an HTTP filter of the listener: what the client sent, after the connection manager has read it
+	arriving = "arriving"
+	leaving  = "leaving" // as an upstream HTTP filter of the cluster: each attempt as it leaves, after routing
 )
 
 var bound = []struct {
@@ -54,18 +55,27 @@ type rewrite struct {
 
 var rewrites = []rewrite{
 	{name: "nothing", client: "h1", path: "/none/7?a=1&b=2", reaches: "/none/7?a=1&b=2 api.example", way: "h1"},
-	{name: "HTTP/2 from the client, HTTP/1.1 to the mesh", client: "h2", path: "/none/7?a=1&b=2", reaches: "/none/7?a=1&b=2 api.example", way: "h1"},
-	{name: "HTTP/1.1 from the client, HTTP/2 to the mesh", client: "h1", path: "/two/7?a=1&b=2", reaches: "/two/7?a=1&b=2 api.example", way: "h2"},
-	{name: "`prefix_rewrite`", client: "h1", path: "/prefix/7?a=1", reaches: "/orders/7?a=1 api.example", way: "h1", route: M{"prefix_rewrite": "/orders"}},
-	{name: "`regex_rewrite`", client: "h1", path: "/regex/7?a=1", reaches: "/orders/7?a=1 api.example", way: "h1", route: M{"regex_rewrite": M{"pattern": M{"regex": "^/regex/([0-9]+)"}, "substitution": `/orders/\1`}}},
-	{name: "`host_rewrite_literal`", client: "h1", path: "/host/7", reaches: "/host/7 orders.internal", way: "h1", route: M{"host_rewrite_literal": "orders.internal"}},
-	{name: "`normalize_path` at the edge: `/none/x/../7`", client: "h1", path: "/none/x/../7", normalising: true, reaches: "/none/7 api.example", way: "h1"},
+	{name: "HTTP/2 from the client, HTTP/1.1 to the mesh", client: "h2", path: "/none/7?a=1&b=2",
+		reaches: "/none/7?a=1&b=2 api.example", way: "h1"},
+	{name: "HTTP/1.1 from the client, HTTP/2 to the mesh", client: "h1", path: "/two/7?a=1&b=2",
+		reaches: "/two/7?a=1&b=2 api.example", way: "h2"},
+	{name: "`prefix_rewrite`", client: "h1", path: "/prefix/7?a=1", reaches: "/orders/7?a=1 api.example", way: "h1",
+		route: M{"prefix_rewrite": "/orders"}},
+	{name: "`regex_rewrite`", client: "h1", path: "/regex/7?a=1", reaches: "/orders/7?a=1 api.example", way: "h1",
+		route: M{"regex_rewrite": M{"pattern": M{"regex": "^/regex/([0-9]+)"}, "substitution": `/orders/\1`}}},
+	{name: "`host_rewrite_literal`", client: "h1", path: "/host/7", reaches: "/host/7 orders.internal", way: "h1",
+		route: M{"host_rewrite_literal": "orders.internal"}},
+	{name: "`normalize_path` at the edge: `/none/x/../7`", client: "h1", path: "/none/x/../7", normalising: true,
+		reaches: "/none/7 api.example", way: "h1"},
 	{name: "the same path, not normalised", client: "h1", path: "/none/x/../7", way: "h1"},
-	{name: "`merge_slashes` at the edge: `/none//7`", client: "h1", path: "/none//7", normalising: true, reaches: "/none/7 api.example", way: "h1"},
+	{name: "`merge_slashes` at the edge: `/none//7`", client: "h1", path: "/none//7", normalising: true,
+		reaches: "/none/7 api.example", way: "h1"},
 	{name: "the same path, not merged", client: "h1", path: "/none//7", way: "h1"},
 	{name: "`x-forwarded-*` added", client: "h1", path: "/forwarded/7", reaches: "/forwarded/7 api.example", way: "h1"},
-	{name: "the query put into another order on the way", client: "h1", path: "/reordered/7?a=1&b=2", reaches: "/reordered/7?b=2&a=1 api.example", way: "reordered"},
-	{name: "a retry on 503, the first attempt admitted (S15)", client: "h1", path: "/retry/7", reaches: "/retry/7 api.example", way: "h1", route: M{"retry_policy": M{"retry_on": "5xx", "num_retries": 1}}},
+	{name: "the query put into another order on the way", client: "h1", path: "/reordered/7?a=1&b=2",
+		reaches: "/reordered/7?b=2&a=1 api.example", way: "reordered"},
+	{name: "a retry on 503, the first attempt admitted (S15)", client: "h1", path: "/retry/7",
+		reaches: "/retry/7 api.example", way: "h1", route: M{"retry_policy": M{"retry_on": "5xx", "num_retries": 1}}},
 }
 
 // stubborn is an upstream that answers 503 to the first attempt of what is asked below /retry/.
@@ -118,7 +128,8 @@ func startRewriting(t *testing.T, version string) *rewriting {
 	for _, profile := range profiles {
 		for _, b := range bound {
 			filter := stampFilter(t, verify(M{"profile": profile, "require": M{"bind": b.parts}}))
-			mesh.Listeners = append(mesh.Listeners, bootstrap.Listener(profile+"-"+b.name, 0, []M{filter}, bootstrap.To("upstream"), nil))
+			mesh.Listeners = append(mesh.Listeners,
+				bootstrap.Listener(profile+"-"+b.name, 0, []M{filter}, bootstrap.To("upstream"), nil))
 		}
 	}
 	w.mesh = harness.Start(t, mesh)
@@ -135,7 +146,8 @@ func startRewriting(t *testing.T, version string) *rewriting {
 			signer := stampFilter(t, sign(k, M{"profile": profile, "bind": b.parts}))
 			for _, where := range []string{arriving, leaving} {
 				name := strings.Join([]string{profile, b.name, where}, "-")
-				for _, c := range []M{bootstrap.Cluster(name+"-h1", to, false), bootstrap.Cluster(name+"-h2", to, true), bootstrap.Cluster(name+"-reordered", reorder.Port(), false)} {
+				for _, c := range []M{bootstrap.Cluster(name+"-h1", to, false), bootstrap.Cluster(name+"-h2", to, true),
+					bootstrap.Cluster(name+"-reordered", reorder.Port(), false)} {
 					if where == leaving {
 						bootstrap.Leaving(c, signer)
 					}
@@ -151,7 +163,10 @@ func startRewriting(t *testing.T, version string) *rewriting {
 					prefix := r.path[:1+strings.Index(r.path[1:], "/")]
 					routes = append(routes, M{"match": M{"prefix": prefix}, "route": action})
 					if prefix == "/forwarded" {
-						routes[len(routes)-1]["request_headers_to_add"] = []M{{"header": M{"key": "x-forwarded-host", "value": "api.example"}}, {"header": M{"key": "x-forwarded-prefix", "value": "/"}}, {"header": M{"key": "x-forwarded-for", "value": "192.0.2.1"}}}
+						routes[len(routes)-1]["request_headers_to_add"] =
+							[]M{{"header": M{"key": "x-forwarded-host", "value": "api.example"}},
+								{"header": M{"key": "x-forwarded-prefix", "value": "/"}},
+								{"header": M{"key": "x-forwarded-for", "value": "192.0.2.1"}}}
 					}
 				}
 				edge.Listeners = append(edge.Listeners, bootstrap.Listener(name, 0, filters, routes, nil),
@@ -160,7 +175,8 @@ func startRewriting(t *testing.T, version string) *rewriting {
 		}
 	}
 	for _, where := range []string{arriving, leaving} {
-		filters := []M{tokenFilter(t, M{"issuer": idpIssuer, "aud": "shop", "jwks": M{"inline": mint.Set(idp)}}, M{"name": "anyone"})}
+		filters := []M{tokenFilter(t, M{"issuer": idpIssuer, "aud": "shop", "jwks": M{"inline": mint.Set(idp)}},
+			M{"name": "anyone"})}
 		signer := stampFilter(t, sign(k, M{"copyClaims": []string{"sub", "scope"}}))
 		cluster := bootstrap.Cluster("claims-"+where, w.raw.Port(), false)
 		if where == arriving {
@@ -169,7 +185,8 @@ func startRewriting(t *testing.T, version string) *rewriting {
 			bootstrap.Leaving(cluster, signer)
 		}
 		edge.Clusters = append(edge.Clusters, cluster)
-		edge.Listeners = append(edge.Listeners, bootstrap.Listener("claims-"+where, 0, filters, bootstrap.To("claims-"+where), nil))
+		edge.Listeners = append(edge.Listeners,
+			bootstrap.Listener("claims-"+where, 0, filters, bootstrap.To("claims-"+where), nil))
 	}
 	w.edge = harness.Start(t, edge)
 	return w
@@ -223,7 +240,8 @@ func (w *rewriting) try(t *testing.T, profile, parts, where string, r rewrite) s
 // table measures all combinations.
 func (w *rewriting) table(t *testing.T) string {
 	var b strings.Builder
-	b.WriteString("| what is done to the request | signed | method, authority, path, query | without authority | without path |\n|---|---|---|---|---|\n")
+	b.WriteString("| what is done to the request | signed | method, authority, path, query | without authority | " +
+		"without path |\n|---|---|---|---|---|\n")
 	for _, r := range rewrites {
 		for _, where := range []string{arriving, leaving} {
 			fmt.Fprintf(&b, "| %s | %s |", r.name, where)

@@ -22,8 +22,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// S13: the edge's key is exchanged by the script that operators have, while requests run: the new key is published, then it signs, then the old one goes. No request is refused, and a stamp of the old
-// key is good until its key is gone and no longer.
+// S13: the edge's key is exchanged by the script that operators have, while requests run: the new
+// key is published, then it signs, then the old one goes. No request is refused, and a stamp of the
+// old key is good until its key is gone and no longer.
 func TestRotation(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		up, front := harness.StartUpstream(t), harness.NewWatched(t, "edge-stamp")
@@ -33,14 +34,21 @@ func TestRotation(t *testing.T) {
 		}
 		push(key(a))
 		relay := harness.StartRelay(t, nil)
-		remote := trust(M{"remote": M{"cluster": "edge", "authority": "edge.example", "path": keysPath, "timeout": "30s", "refresh": "1s"}})
-		mesh := harness.Start(t, harness.Config{Version: version, Concurrency: 4, Upstream: up.Port(), Filters: []M{stampFilter(t, verify(M{"trust": []M{remote}}))},
-			Clusters: []M{bootstrap.Cluster("edge", relay.Port(), false)}})
-		edge := harness.Start(t, harness.Config{Version: version, Concurrency: 2, Clusters: []M{bootstrap.Cluster("mesh", portOf(t, mesh, "main"), false), bootstrap.Cluster("upstream", up.Port(), false)},
-			Listeners: []M{bootstrap.Listener("main", 0, []M{front.Filter()}, []M{
-				{"match": M{"prefix": "/capture"}, "route": M{"cluster": "upstream", "prefix_rewrite": "/capture"}}, // past the mesh
-				{"match": M{"prefix": "/"}, "route": M{"cluster": "mesh"}},
-			}, nil)}})
+		remote := trust(M{"remote": M{"cluster": "edge", "authority": "edge.example", "path": keysPath,
+			"timeout": "30s", "refresh": "1s"}})
+		mesh := harness.Start(t,
+			harness.Config{Version: version, Concurrency: 4, Upstream: up.Port(),
+				Filters:  []M{stampFilter(t, verify(M{"trust": []M{remote}}))},
+				Clusters: []M{bootstrap.Cluster("edge", relay.Port(), false)}})
+		edge := harness.Start(t,
+			harness.Config{Version: version, Concurrency: 2,
+				Clusters: []M{bootstrap.Cluster("mesh", portOf(t, mesh, "main"), false),
+					bootstrap.Cluster("upstream", up.Port(), false)},
+				Listeners: []M{bootstrap.Listener("main", 0, []M{front.Filter()}, []M{
+					// past the mesh
+					{"match": M{"prefix": "/capture"}, "route": M{"cluster": "upstream", "prefix_rewrite": "/capture"}},
+					{"match": M{"prefix": "/"}, "route": M{"cluster": "mesh"}},
+				}, nil)}})
 		relay.To(edge.Main())
 		if err := edge.Await(func() bool {
 			return harness.HTTP1(t, edge.Main(), harness.Request("GET", "/orders/7")).Status() == 200
@@ -49,7 +57,8 @@ func TestRotation(t *testing.T) {
 		}
 		up.Take()
 
-		// published waits until the mesh has fetched what the edge publishes now, and again so often that each worker has taken it over: they look every second, as the fetches come.
+		// published waits until the mesh has fetched what the edge publishes now, and again so
+		// often that each worker has taken it over: they look every second, as the fetches come.
 		published := func(kids ...string) {
 			t.Helper()
 			if err := mesh.Await(func() bool {
@@ -66,7 +75,8 @@ func TestRotation(t *testing.T) {
 				t.Fatalf("the edge never published %v: %v", kids, err)
 			}
 			fetched := mesh.Counter("cluster.edge.upstream_rq_completed")
-			if err := mesh.Await(func() bool { return mesh.Counter("cluster.edge.upstream_rq_completed") >= fetched+4 }, 20*time.Second); err != nil {
+			if err := mesh.Await(func() bool { return mesh.Counter("cluster.edge.upstream_rq_completed") >= fetched+4 },
+				20*time.Second); err != nil {
 				t.Fatalf("the mesh never fetched %v: %v", kids, err)
 			}
 		}

@@ -19,7 +19,8 @@ func TestStartWithoutSign(t *testing.T) {
 			harness.Start(t, harness.Config{Version: version, Filters: filters})
 			return
 		}
-		if log := harness.StartRefused(t, harness.Config{Version: version, Filters: filters}); !strings.Contains(log, "edge_stamp:   keys[0]: ES256: this proxy cannot sign: the foreign function sign came with Envoy 1.37") {
+		if log := harness.StartRefused(t, harness.Config{Version: version, Filters: filters}); !strings.Contains(log,
+			"edge_stamp:   keys[0]: ES256: this proxy cannot sign: the foreign function sign came with Envoy 1.37") {
 			t.Errorf("the log does not say why:\n%s", log)
 		}
 	})
@@ -56,12 +57,19 @@ func TestRefusedWithEveryFault(t *testing.T) {
 	const config = `{"role":"verify","mode":"off","trust":[{"name":"Edge","issuer":"","audiences":[],"algorithms":["ES257"],"jwks":{},"maxTtl":"1h","clockskew":"5s"}],
 	 "require":{"bind":["path","path","host"],"replay":"twice"},"replay":{"entries":0},"rules":[{"name":"a","access":"private","peers":["edge"]},{"name":"a","sign":true}],"forward":{"stamp":"drop"}}`
 	harness.Each(t, func(t *testing.T, version string) {
-		log := harness.StartRefused(t, harness.Config{Version: version, Filters: []M{bootstrap.Wasm{Name: "edge-stamp", Module: harness.Module(t, "edge-stamp"), Configuration: config}.Filter()}})
+		log := harness.StartRefused(t,
+			harness.Config{Version: version,
+				Filters: []M{bootstrap.Wasm{Name: "edge-stamp", Module: harness.Module(t, "edge-stamp"),
+					Configuration: config}.Filter()}})
 		for _, fault := range []string{
-			"mode: want enforce or shadow", "trust[0].name: want 1 to 63 lower-case letters", "trust[0].issuer: must not be empty", "trust[0].audiences: the list is empty", "trust[0].algorithms[0]: want RS256",
-			"trust[0].jwks: want one of inline and remote", "trust[0].maxTtl: must be from 1s to 10m", "trust[0].clockskew: unknown key; did you mean clockSkew?",
-			"require.bind[2]: want method, authority, path, query or body", "require.replay: want once, onceGlobal or off", "replay.entries: must be from 1 to 1048576", "rules[0].access: want stamped or public",
-			"rules[0].peers: want SPIFFE IDs", "rules[1].name: is in use already", "rules[1].sign: unknown key", "forward.stamp: want keep or strip",
+			"mode: want enforce or shadow", "trust[0].name: want 1 to 63 lower-case letters",
+			"trust[0].issuer: must not be empty", "trust[0].audiences: the list is empty", "trust[0].algorithms[0]: want RS256",
+			"trust[0].jwks: want one of inline and remote", "trust[0].maxTtl: must be from 1s to 10m",
+			"trust[0].clockskew: unknown key; did you mean clockSkew?",
+			"require.bind[2]: want method, authority, path, query or body", "require.replay: want once, " +
+				"onceGlobal or off", "replay.entries: must be from 1 to 1048576", "rules[0].access: want stamped or public",
+			"rules[0].peers: want SPIFFE IDs", "rules[1].name: is in use already", "rules[1].sign: unknown key",
+			"forward.stamp: want keep or strip",
 		} {
 			if !strings.Contains(log, "edge_stamp:   "+fault) {
 				t.Errorf("the log does not have %q", fault)

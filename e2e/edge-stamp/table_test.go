@@ -17,7 +17,8 @@ import (
 // stampFor GET /orders/7 on any host, by go-jose, with other claims; nil takes one away.
 func stampFor(k *mint.Key, typ string, more ...M) string {
 	now := time.Now().Unix()
-	c := with(M{"iss": edgeIssuer, "aud": "mesh.internal", "iat": now, "exp": now + 30, "jti": time.Now().String(), "htm": "GET", "htp": "/orders/7"}, more...)
+	c := with(M{"iss": edgeIssuer, "aud": "mesh.internal", "iat": now, "exp": now + 30, "jti": time.Now().String(),
+		"htm": "GET", "htp": "/orders/7"}, more...)
 	for name, v := range c {
 		if v == nil {
 			delete(c, name)
@@ -26,19 +27,25 @@ func stampFor(k *mint.Key, typ string, more ...M) string {
 	return k.Typed(typ, c)
 }
 
-// What the keys of the mesh's configuration and the table of reasons promise, one by one: the status that the client sees, and the reason that only the counters have.
+// What the keys of the mesh's configuration and the table of reasons promise, one by one: the
+// status that the client sees, and the reason that only the counters have.
 func TestEveryReason(t *testing.T) {
 	const typ = "edge-stamp+jwt"
 	parts := M{"require": M{"bind": []string{"method", "path"}}}
 	forger := mint.New(edgeEC.ID, jose.ES256)
-	tokens := M{"name": "idp", "issuer": idpIssuer, "audiences": []string{"shop"}, "forwardIdp": true, "require": M{"bind": []string{}, "replay": "off"}, "jwks": M{"inline": mint.Set(idp)}}
+	tokens := M{"name": "idp", "issuer": idpIssuer, "audiences": []string{"shop"}, "forwardIdp": true,
+		"require": M{"bind": []string{}, "replay": "off"}, "jwks": M{"inline": mint.Set(idp)}}
 	configs := map[string]M{
 		"plain":  verify(parts),
 		"shadow": verify(parts, M{"mode": "shadow"}),
 		"idp":    verify(parts, M{"trust": []M{trust(M{"inline": mint.Set(edgeEC)}), tokens}}),
-		"short":  verify(parts, M{"trust": []M{with(trust(M{"inline": mint.Set(edgeEC)}), M{"maxTtl": "30s", "clockSkew": "0s"})}}),
-		"ES256":  verify(parts, M{"trust": []M{with(trust(M{"inline": mint.Set(edgeEC, edgeRSA)}), M{"algorithms": []string{"ES256"}})}}),
-		"routes": verify(parts, M{"rules": []M{{"name": "open", "match": []M{{"paths": []string{"/healthz"}}}, "access": "public"}, {"name": "all", "match": []M{{"paths": []string{"/orders/{**}"}}}}}}),
+		"short": verify(parts, M{
+			"trust": []M{with(trust(M{"inline": mint.Set(edgeEC)}), M{"maxTtl": "30s", "clockSkew": "0s"})}}),
+		"ES256": verify(parts, M{
+			"trust": []M{with(trust(M{"inline": mint.Set(edgeEC, edgeRSA)}), M{"algorithms": []string{"ES256"}})}}),
+		"routes": verify(parts, M{
+			"rules": []M{{"name": "open", "match": []M{{"paths": []string{"/healthz"}}}, "access": "public"},
+				{"name": "all", "match": []M{{"paths": []string{"/orders/{**}"}}}}}}),
 	}
 	s := func(stamp string) [][2]string { return [][2]string{{"x-edge-stamp", stamp}} }
 	now := func(seconds int64) int64 { return time.Now().Unix() + seconds }
@@ -68,7 +75,8 @@ func TestEveryReason(t *testing.T) {
 			{"plain", "/orders/7", s(stampFor(edgeEC, typ, M{"iss": "x"})), 401, "all", "stamp_issuer"},
 			{"plain", "/orders/7", s(stampFor(edgeEC, typ, M{"aud": "x"})), 401, "all", "stamp_audience"},
 			{"plain", "/orders/7", s(stampFor(edgeEC, typ, M{"exp": now(-10), "iat": now(-20)})), 401, "all", "stamp_expired"},
-			{"plain", "/orders/7", s(stampFor(edgeEC, typ, M{"iat": now(60), "exp": now(90)})), 401, "all", "stamp_not_yet_valid"},
+			{"plain", "/orders/7", s(stampFor(edgeEC, typ, M{"iat": now(60), "exp": now(90)})), 401, "all",
+				"stamp_not_yet_valid"},
 			{"short", "/orders/7", s(stampFor(edgeEC, typ, M{"iat": now(-10), "exp": now(30)})), 401, "all", "stamp_lifetime"},
 			{"plain", "/orders/7", s(stampFor(edgeEC, typ, M{"htp": nil})), 401, "all", "stamp_unbound"},
 			{"plain", "/orders/8", s(stampFor(edgeEC, typ)), 401, "all", "stamp_mismatch"},
@@ -87,7 +95,8 @@ func TestEveryReason(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		var listeners []M
 		for name, config := range configs {
-			listeners = append(listeners, bootstrap.Listener(name, 0, []M{stampFilter(t, config)}, bootstrap.Answer(200, "upstream"), nil))
+			listeners = append(listeners,
+				bootstrap.Listener(name, 0, []M{stampFilter(t, config)}, bootstrap.Answer(200, "upstream"), nil))
 		}
 		envoy := harness.Start(t, harness.Config{Version: version, Listeners: listeners})
 		for i, r := range rows() {

@@ -23,7 +23,8 @@ const (
 	edgeIssuer = "https://edge.example"
 	idpIssuer  = "https://idp.example/realms/shop"
 	keysPath   = "/.well-known/edge-stamp/jwks.json"
-	refusal    = `{"type":"about:blank","title":"Unauthorized","status":401,"code":"stamp_rejected"}` // S18: for every reason
+	// S18: for every reason
+	refusal = `{"type":"about:blank","title":"Unauthorized","status":401,"code":"stamp_rejected"}`
 )
 
 var (
@@ -33,7 +34,8 @@ var (
 	idp     = mint.New("idp", jose.ES256)
 
 	// environment is that of every VM here: filters of the same environment share one.
-	environment = map[string]string{"EDGE_EC": edgeEC.PrivateJWK(), "EDGE_RSA": edgeRSA.PrivateJWK(), "EDGE_ED": edgeEd.PrivateJWK()}
+	environment = map[string]string{"EDGE_EC": edgeEC.PrivateJWK(), "EDGE_RSA": edgeRSA.PrivateJWK(),
+		"EDGE_ED": edgeEd.PrivateJWK()}
 
 	profiles = []string{"jws", "rfc9421"}
 )
@@ -72,15 +74,18 @@ func with(config M, more ...M) M {
 
 // sign is the edge's configuration, verify the mesh's with the keys in it.
 func sign(k *mint.Key, more ...M) M {
-	return with(M{"role": "sign", "issuer": edgeIssuer, "audience": "mesh.internal", "ttl": "1m", "keys": []M{key(k)}, "rules": []M{{"name": "all", "sign": true}}}, more...)
+	return with(M{"role": "sign", "issuer": edgeIssuer, "audience": "mesh.internal", "ttl": "1m", "keys": []M{key(k)},
+		"rules": []M{{"name": "all", "sign": true}}}, more...)
 }
 
 func verify(more ...M) M {
-	return with(M{"role": "verify", "trust": []M{trust(M{"inline": mint.Set(edgeEC, edgeRSA, edgeEd)})}, "rules": []M{{"name": "all"}}}, more...)
+	return with(M{"role": "verify", "trust": []M{trust(M{"inline": mint.Set(edgeEC, edgeRSA, edgeEd)})},
+		"rules": []M{{"name": "all"}}}, more...)
 }
 
 func trust(keys M) M {
-	return M{"name": "edge", "issuer": edgeIssuer, "audiences": []string{"mesh.internal"}, "algorithms": []string{"ES256", "RS256", "EdDSA"}, "jwks": keys, "maxTtl": "10m"}
+	return M{"name": "edge", "issuer": edgeIssuer, "audiences": []string{"mesh.internal"},
+		"algorithms": []string{"ES256", "RS256", "EdDSA"}, "jwks": keys, "maxTtl": "10m"}
 }
 
 func text(config M) string {
@@ -93,7 +98,8 @@ func text(config M) string {
 
 func stamper(t testing.TB, config M) bootstrap.Wasm {
 	t.Helper()
-	return bootstrap.Wasm{Name: "edge-stamp", Module: harness.Module(t, "edge-stamp"), Configuration: text(config), Env: environment, StopIteration: true}
+	return bootstrap.Wasm{Name: "edge-stamp", Module: harness.Module(t, "edge-stamp"), Configuration: text(config),
+		Env: environment, StopIteration: true}
 }
 
 func stampFilter(t testing.TB, config M) M {
@@ -110,7 +116,8 @@ func tokenFilter(t testing.TB, provider M, rules ...M) M {
 
 // token is a client's.
 func token(more ...M) string {
-	return idp.Token(with(M{"iss": idpIssuer, "aud": "shop", "sub": "ann", "scope": "orders:read", "exp": time.Now().Unix() + 300, "email": "ann@example.com"}, more...))
+	return idp.Token(with(M{"iss": idpIssuer, "aud": "shop", "sub": "ann", "scope": "orders:read",
+		"exp": time.Now().Unix() + 300, "email": "ann@example.com"}, more...))
 }
 
 func bearer(token string) [2]string { return [2]string{"authorization", "Bearer " + token} }

@@ -19,12 +19,14 @@ import (
 
 // lists are the files with what is too much each filter's own to stand in build/filters, and why.
 var lists = map[string]string{
-	"build/tollgate/explain.go":     "each filter's decision has its own steps; TestExplainsAll holds it against build/filters",
-	"build/tollgate/check/chain.go": "what of a request each filter decides by; one without a case is blinded by others, and nobody tells",
+	"build/tollgate/explain.go": "each filter's decision has its own steps; TestExplainsAll holds it against " +
+		"build/filters",
+	"build/tollgate/check/chain.go": "what of a request each filter decides by; one without a case is blinded by " +
+		"others, and nobody tells",
 }
 
-// No list, map or switch has all filters but that of build/filters, where a new one would be forgotten, and those that must have all
-// do.
+// No list, map or switch has all filters but that of build/filters, where a new one would be
+// forgotten, and those that must have all do.
 func TestOneListOfFilters(t *testing.T) {
 	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.go")
 	list.Dir = checkout.Root(t)
@@ -51,7 +53,8 @@ func TestOneListOfFilters(t *testing.T) {
 	}
 	for name := range lists {
 		if !listed[name] {
-			t.Errorf("%s has not all filters: a new one wants its case there (%s), or the file is not to be named here any more", name, lists[name])
+			t.Errorf("%s has not all filters: a new one wants its case there (%s), or the file is not to be named "+
+				"here any more", name, lists[name])
 		}
 	}
 }
@@ -84,8 +87,8 @@ func TestNamesAll(t *testing.T) {
 	}
 }
 
-// namesAll reports whether a node is a list, a map or a switch that has the names of all filters: as its elements, what they begin
-// with, its keys or its cases.
+// namesAll reports whether a node is a list, a map or a switch that has the names of all filters:
+// as its elements, what they begin with, its keys or its cases.
 func namesAll(n ast.Node) bool {
 	var entries []ast.Expr
 	switch n := n.(type) {

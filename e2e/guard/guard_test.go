@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package guard has the tests of the project's own rules: what may import what, what a module may weigh, which tests may skip.
+// Package guard has the tests of the project's own rules: what may import what, what a module may
+// weigh, which tests may skip.
 package guard
 
 import (
@@ -24,8 +25,10 @@ const module = "github.com/tollgate-wasm/tollgate/"
 
 // pure are the packages that decide: they know neither the SDK, nor the clock, nor the network.
 func pure() []string {
-	list := []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose", "shared/jwks",
-		"shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward", "shared/gcra", "filters/tollgate/chain"}
+	list := []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose",
+		"shared/jwks",
+		"shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward",
+		"shared/gcra", "filters/tollgate/chain"}
 	for _, f := range filters.All {
 		list = append(list, "filters/"+f.Name+"/"+f.Core)
 	}
@@ -47,7 +50,8 @@ func goList(t *testing.T, args ...string) []string {
 func TestPurePackages(t *testing.T) {
 	for _, p := range pure() {
 		for _, dep := range goList(t, "-deps", "./"+p) {
-			if strings.Contains(dep, "proxywasm") || strings.HasPrefix(dep, "net") || strings.HasPrefix(dep, module+"shared/host") || strings.HasPrefix(dep, module+"shared/guest") {
+			if strings.Contains(dep, "proxywasm") || strings.HasPrefix(dep, "net") ||
+				strings.HasPrefix(dep, module+"shared/host") || strings.HasPrefix(dep, module+"shared/guest") {
 				t.Errorf("%s depends on %s", p, dep)
 			}
 		}
@@ -72,12 +76,14 @@ func TestPurePackages(t *testing.T) {
 	}
 }
 
-// What must stay out of the modules: each of these costs size, and so start-up time, or an import that Envoy does not have.
+// What must stay out of the modules: each of these costs size, and so start-up time, or an import
+// that Envoy does not have.
 func TestGuestDependencies(t *testing.T) {
 	for _, name := range filters.Names() {
 		for _, dep := range goList(t, "-deps", "./filters/"+name) {
 			switch dep {
-			case "encoding/json", "crypto/x509", "crypto/ecdsa", "crypto/sha256", "crypto/sha512", "crypto/hmac", "crypto/ed25519", "regexp", "crypto/rsa", "net", "net/http", "encoding/asn1", "text/template":
+			case "encoding/json", "crypto/x509", "crypto/ecdsa", "crypto/sha256", "crypto/sha512", "crypto/hmac",
+				"crypto/ed25519", "regexp", "crypto/rsa", "net", "net/http", "encoding/asn1", "text/template":
 				t.Errorf("%s depends on %s", name, dep)
 			}
 		}
@@ -86,7 +92,8 @@ func TestGuestDependencies(t *testing.T) {
 
 // W4 W6: no goroutine, timer, sleep or exit in what runs inside the proxy.
 func TestGuestCode(t *testing.T) {
-	forbidden := regexp.MustCompile(`(?m)^\s*go (func|\w+[.(])|time\.(Sleep|After|NewTimer|NewTicker|Tick)\(|os\.Exit\(|log\.Fatal|\bselect \{`)
+	forbidden := regexp.MustCompile(
+		`(?m)^\s*go (func|\w+[.(])|time\.(Sleep|After|NewTimer|NewTicker|Tick)\(|os\.Exit\(|log\.Fatal|\bselect \{`)
 	for _, pkg := range goList(t, "-deps", "-f", `{{if not .Standard}}{{.ImportPath}}{{end}}`, "./filters/...") {
 		dir, ok := strings.CutPrefix(pkg, module)
 		if !ok {
@@ -108,7 +115,10 @@ func TestGuestCode(t *testing.T) {
 	}
 }
 
-// W9 W10 W11 W17 W19 W24 (no response, log, done or queue callbacks, so nothing runs after a reply or when maps are gone; of a filter that adds headers to responses, package response does so for streams that are owed some, and a refused one is not): what a module imports, weighs and asks for.
+// W9 W10 W11 W17 W19 W24 (no response, log, done or queue callbacks, so nothing runs after a reply
+// or when maps are gone; of a filter that adds headers to responses, package response does so for
+// streams that are owed some, and a refused one is not): what a module imports, weighs and asks
+// for.
 func TestModules(t *testing.T) {
 	const maxPages = 64
 	all := filters.Filter{Name: filters.Module, Code: filters.ModuleCode, OfResponses: true}
@@ -123,7 +133,8 @@ func TestModules(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if m.CodeSection() > maxCode {
-			t.Errorf("%s has %d bytes of code, more than %d: V8 compiles them before Envoy is ready", name, m.CodeSection(), maxCode)
+			t.Errorf("%s has %d bytes of code, more than %d: V8 compiles them before Envoy is ready", name,
+				m.CodeSection(), maxCode)
 		}
 		t.Logf("measured: %s has %d bytes of code, %d in all", name, m.CodeSection(), len(b))
 		if pages := m.InitialPages(); pages > maxPages {
@@ -134,12 +145,15 @@ func TestModules(t *testing.T) {
 				t.Errorf("%s exports %s: %t", name, export, m.Exports(export))
 			}
 		}
-		for _, export := range []string{"proxy_abi_version_0_2_1", "proxy_on_memory_allocate", "proxy_on_context_create", "proxy_on_configure", "proxy_on_request_headers", "proxy_on_request_body", "proxy_on_request_trailers", "proxy_on_delete"} {
+		for _, export := range []string{"proxy_abi_version_0_2_1", "proxy_on_memory_allocate",
+			"proxy_on_context_create", "proxy_on_configure", "proxy_on_request_headers", "proxy_on_request_body",
+			"proxy_on_request_trailers", "proxy_on_delete"} {
 			if !m.Exports(export) {
 				t.Errorf("%s does not export %s", name, export)
 			}
 		}
-		for _, export := range []string{"proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers", "proxy_on_log", "proxy_on_done", "proxy_on_queue_ready"} {
+		for _, export := range []string{"proxy_on_response_headers", "proxy_on_response_body",
+			"proxy_on_response_trailers", "proxy_on_log", "proxy_on_done", "proxy_on_queue_ready"} {
 			if m.Exports(export) && !(f.OfResponses && export == "proxy_on_response_headers") {
 				t.Errorf("%s exports %s, which it does not need: every call of it costs", name, export)
 			}
@@ -147,9 +161,11 @@ func TestModules(t *testing.T) {
 	}
 }
 
-// A module is the same bytes wherever and however often it is built: here from a copy of the sources in another folder, with an empty build cache.
+// A module is the same bytes wherever and however often it is built: here from a copy of the
+// sources in another folder, with an empty build cache.
 func TestReproducible(t *testing.T) {
-	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.go", "*.s", "*.pgo", "go.mod", "go.sum", "Makefile", "build/tools/pretty")
+	list := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.go", "*.s", "*.pgo",
+		"go.mod", "go.sum", "Makefile", "build/tools/pretty")
 	list.Dir = checkout.Root(t)
 	files, err := list.Output()
 	if err != nil {
@@ -207,7 +223,8 @@ func TestAttacksHaveTests(t *testing.T) {
 			t.Errorf("%s follows %c%d", name, name[0], last[name[0]])
 		}
 		last[name[0]]++
-		list := exec.Command("git", "grep", "--untracked", "-lw", "-e", name, "--", "*_test.go", "shared/guest/probetest/*.go")
+		list := exec.Command("git", "grep", "--untracked", "-lw", "-e", name, "--", "*_test.go",
+			"shared/guest/probetest/*.go")
 		list.Dir = checkout.Root(t)
 		if out, err := list.Output(); err != nil || len(bytes.TrimSpace(out)) == 0 {
 			t.Errorf("%s has no test: %v", name, err)
@@ -246,7 +263,8 @@ func TestNothingPrecompiled(t *testing.T) {
 	}
 }
 
-// A test that skips proves nothing. The only one that may is the one for vectors that people elsewhere do not have, and it fails under CI=true.
+// A test that skips proves nothing. The only one that may is the one for vectors that people
+// elsewhere do not have, and it fails under CI=true.
 func TestNothingSkips(t *testing.T) {
 	list := exec.Command("git", "grep", "-lE", `\.Skip(f|Now)?\(`, "--", "*.go")
 	list.Dir = checkout.Root(t)
@@ -261,7 +279,8 @@ func TestNothingSkips(t *testing.T) {
 	}
 }
 
-// Whoever compiles: the modules are compiled with the same settings, whatever stands in the environment or was written by go env -w. Where Go's modules come from stays as it is set.
+// Whoever compiles: the modules are compiled with the same settings, whatever stands in the
+// environment or was written by go env -w. Where Go's modules come from stays as it is set.
 func TestSameBytes(t *testing.T) {
 	root := checkout.Root(t)
 	settings := func(env ...string) string {
@@ -282,7 +301,8 @@ func TestSameBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	usual := settings("GOENV=off", "GOPROXY=https://proxy.golang.org")
-	for _, env := range [][]string{{"GOWASM=satconv,signext"}, {"GOEXPERIMENT=newinliner"}, {"GOFIPS140=v1.0.0"}, {"GOFLAGS=-tags=x"}, {"CGO_ENABLED=1"}, {"GOENV=" + file}, {"GOWORK=" + work}, {"GO111MODULE=auto"}} {
+	for _, env := range [][]string{{"GOWASM=satconv,signext"}, {"GOEXPERIMENT=newinliner"}, {"GOFIPS140=v1.0.0"},
+		{"GOFLAGS=-tags=x"}, {"CGO_ENABLED=1"}, {"GOENV=" + file}, {"GOWORK=" + work}, {"GO111MODULE=auto"}} {
 		if got := settings(append([]string{"GOENV=off", "GOPROXY=https://proxy.golang.org"}, env...)...); got != usual {
 			t.Errorf("%v: compiled with\n%s, and else with\n%s", env, got, usual)
 		}

@@ -9,8 +9,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/loop/backends"
 )
 
-// Redis is a running one that belongs to a test. It keeps its port over Stop and Restart; Freeze has it hang. The service
-// keeps ten connections to it: after a Restart each of them fails once, with the call that happens to use it.
+// Redis is a running one that belongs to a test. It keeps its port over Stop and Restart; Freeze
+// has it hang. The service keeps ten connections to it: after a Restart each of them fails once,
+// with the call that happens to use it.
 type Redis struct {
 	*backends.Redis
 	t testing.TB
@@ -60,13 +61,15 @@ func (r *Redis) DBSize() int {
 	return n
 }
 
-// RateLimit is a running rate-limit service that belongs to a test. As a cluster: bootstrap.Cluster("ratelimit", s.Port(), true).
+// RateLimit is a running rate-limit service that belongs to a test. As a cluster:
+// bootstrap.Cluster("ratelimit", s.Port(), true).
 type RateLimit struct {
 	*backends.RateLimit
 	t testing.TB
 }
 
-// StartRateLimit runs one with its configurations, in YAML by any name, until the test ends. env are more variables of its own, "NAME=value".
+// StartRateLimit runs one with its configurations, in YAML by any name, until the test ends. env
+// are more variables of its own, "NAME=value".
 func StartRateLimit(t testing.TB, redis *Redis, configs map[string]string, env ...string) *RateLimit {
 	t.Helper()
 	s, err := backends.RunRateLimit(configs, redis.Address(), backends.Options{Dir: t.TempDir(), Env: env})

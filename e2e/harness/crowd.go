@@ -33,7 +33,8 @@ type Crowd struct {
 	Abandon bool
 }
 
-// Answered is what one request of a crowd got, and how long after it was sent. A status of 0 means that there was no answer.
+// Answered is what one request of a crowd got, and how long after it was sent. A status of 0 means
+// that there was no answer.
 type Answered struct {
 	Status int
 	Took   time.Duration

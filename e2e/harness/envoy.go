@@ -16,7 +16,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
-// Versions of Envoy that this run covers: those in $TOLLGATE_ENVOY (a comma list, or all), by default the newest and the oldest.
+// Versions of Envoy that this run covers: those in $TOLLGATE_ENVOY (a comma list, or all), by
+// default the newest and the oldest.
 func Versions(t testing.TB) []string {
 	t.Helper()
 	versions := []string{envoybin.Default, envoybin.Oldest}
@@ -76,11 +77,13 @@ func (e *Envoy) Log() string { return e.Envoy.Log()[e.begin:] }
 // Counters are the values of all counters, as this test has brought them about.
 func (e *Envoy) Counters() (map[string]uint64, error) { return e.matching("") }
 
-// matching are the counters whose names match a pattern: a hundred clusters have twenty thousand counters, and a test that asks before and after each request would spend its time on those.
+// matching are the counters whose names match a pattern: a hundred clusters have twenty thousand
+// counters, and a test that asks before and after each request would spend its time on those.
 func (e *Envoy) matching(pattern string) (map[string]uint64, error) {
 	counters, err := e.CountersMatching(pattern)
 	for name, n := range counters {
-		if before := e.before[name]; before <= n { // else the counter is a new one: the old has gone with its listener or cluster
+		// else the counter is a new one: the old has gone with its listener or cluster
+		if before := e.before[name]; before <= n {
 			counters[name] = n - before
 		}
 	}
@@ -142,7 +145,8 @@ func StartRefused(t testing.TB, c Config) string {
 }
 
 func (c *Config) run(t testing.TB) (*envoybin.Envoy, error) {
-	return envoybin.Run(bootstrap.Bootstrap(c.resources()), envoybin.Options{Version: c.Version, Concurrency: c.Concurrency, LogLevel: c.LogLevel, Dir: t.TempDir()})
+	return envoybin.Run(bootstrap.Bootstrap(c.resources()),
+		envoybin.Options{Version: c.Version, Concurrency: c.Concurrency, LogLevel: c.LogLevel, Dir: t.TempDir()})
 }
 
 // Main is the address of the listener "main".
@@ -166,8 +170,9 @@ func (e *Envoy) Counter(name string) uint64 {
 	return counters[name]
 }
 
-// Tollgate are the counters of our filters that are not 0, by their names without "wasmcustom.tollgate.". In Envoy 1.36 that has "cluster.<name>." before it where the VM was first made for
-// an upstream filter.
+// Tollgate are the counters of our filters that are not 0, by their names without
+// "wasmcustom.tollgate.". In Envoy 1.36 that has "cluster.<name>." before it where the VM was first
+// made for an upstream filter.
 func (e *Envoy) Tollgate() map[string]uint64 {
 	e.t.Helper()
 	counters, err := e.matching(`wasmcustom\.tollgate\.`)

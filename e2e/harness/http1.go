@@ -285,7 +285,8 @@ func (c *Client1) Do(request string) *Message {
 	}
 }
 
-// Request writes a request for HTTP1: the path and the headers stand in it exactly as given. Host is api.example unless the headers have one.
+// Request writes a request for HTTP1: the path and the headers stand in it exactly as given. Host
+// is api.example unless the headers have one.
 func Request(method, path string, headers ...[2]string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", method, path)

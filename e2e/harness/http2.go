@@ -27,7 +27,8 @@ func HTTP2(t testing.TB, address string, headers [][2]string, body string) *Mess
 	return m
 }
 
-// Client2 sends any number of requests in HTTP/2 without TLS, one after the other, over one connection as long as the proxy keeps it.
+// Client2 sends any number of requests in HTTP/2 without TLS, one after the other, over one
+// connection as long as the proxy keeps it.
 type Client2 struct {
 	t       testing.TB
 	address string
@@ -76,14 +77,16 @@ func (c *Client2) dial() error {
 // maxFrame is the largest frame that a peer takes without being asked (RFC 9113 §4.2).
 const maxFrame = 16384
 
-// Do sends one request with exactly these header fields (pseudo-headers first) and returns the response with its trailers among the headers. A stream that is reset gives a
-// message with the start line "RST_STREAM code", a connection that ends "GOAWAY code" or Closed.
+// Do sends one request with exactly these header fields (pseudo-headers first) and returns the
+// response with its trailers among the headers. A stream that is reset gives a message with the
+// start line "RST_STREAM code", a connection that ends "GOAWAY code" or Closed.
 func (c *Client2) Do(headers [][2]string, body string) *Message {
 	c.t.Helper()
 	return c.do(headers, body, true)
 }
 
-// Open is Do for a stream that stays open on our side, as tunnels and handshakes do: it returns with the response's header fields where the stream goes on.
+// Open is Do for a stream that stays open on our side, as tunnels and handshakes do: it returns
+// with the response's header fields where the stream goes on.
 func (c *Client2) Open(headers [][2]string) *Message {
 	c.t.Helper()
 	return c.do(headers, "", false)
@@ -171,7 +174,8 @@ func (c *Client2) exchange(headers [][2]string, body string, end bool) (*Message
 func writeHeaders(framer *http2.Framer, stream uint32, block []byte, end bool) error {
 	first := block[:min(len(block), maxFrame)]
 	block = block[len(first):]
-	err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: len(block) == 0, EndStream: end})
+	err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first,
+		EndHeaders: len(block) == 0, EndStream: end})
 	for err == nil && len(block) > 0 {
 		next := block[:min(len(block), maxFrame)]
 		block = block[len(next):]
@@ -182,11 +186,14 @@ func writeHeaders(framer *http2.Framer, stream uint32, block []byte, end bool) e
 
 // Pseudo are the header fields that begin every request in HTTP/2.
 func Pseudo(method, path string, headers ...[2]string) [][2]string {
-	return append([][2]string{{":method", method}, {":scheme", "http"}, {":authority", "api.example"}, {":path", path}}, headers...)
+	return append([][2]string{{":method", method}, {":scheme", "http"}, {":authority", "api.example"}, {":path", path}},
+		headers...)
 }
 
 // GRPC sends a request that has the shape of a gRPC call.
 func GRPC(t testing.TB, address, path string, headers ...[2]string) *Message {
 	t.Helper()
-	return HTTP2(t, address, Pseudo("POST", path, append([][2]string{{"content-type", "application/grpc"}, {"te", "trailers"}}, headers...)...), "\x00\x00\x00\x00\x00")
+	return HTTP2(t, address,
+		Pseudo("POST", path, append([][2]string{{"content-type", "application/grpc"}, {"te", "trailers"}},
+			headers...)...), "\x00\x00\x00\x00\x00")
 }

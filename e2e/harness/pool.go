@@ -23,10 +23,14 @@ import (
 
 // Main runs a package's tests with a pool of Envoys; it is what the package's TestMain calls.
 //
-// A module costs V8 six seconds of processor time to compile, in each process anew, and next to nothing where another VM of that process has the same bytes. With a pool Start therefore takes an
-// Envoy that no test has at the time, and hands it listeners and clusters by discovery (LDS, CDS, from files) instead of a bootstrap. To the test it is one of its own: two that run at the same time
-// are two processes, the VMs, ports and connections are new, the counters begin at 0, the log begins with Start. When the test ends, its listeners, clusters and VMs go, which is awaited, and only
-// then may the next test have the process. What a test does to the process itself — Stop, its memory, its environment — needs Config.Own.
+// A module costs V8 six seconds of processor time to compile, in each process anew, and next to
+// nothing where another VM of that process has the same bytes. With a pool Start therefore takes an
+// Envoy that no test has at the time, and hands it listeners and clusters by discovery (LDS, CDS,
+// from files) instead of a bootstrap. To the test it is one of its own: two that run at the same
+// time are two processes, the VMs, ports and connections are new, the counters begin at 0, the log
+// begins with Start. When the test ends, its listeners, clusters and VMs go, which is awaited, and
+// only then may the next test have the process. What a test does to the process itself — Stop, its
+// memory, its environment — needs Config.Own.
 func Main(m *testing.M) {
 	dir, err := os.MkdirTemp("", "tollgate-envoys-")
 	if err != nil {
@@ -120,12 +124,14 @@ func take(c Config) (*pooled, error) {
 	if err := os.Mkdir(p.dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(p.write("cds", "cluster.v3.Cluster", nil), p.write("lds", "listener.v3.Listener", nil)); err != nil {
+	if err := errors.Join(p.write("cds", "cluster.v3.Cluster", nil),
+		p.write("lds", "listener.v3.Listener", nil)); err != nil {
 		return nil, err
 	}
 	var err error
-	p.Envoy, err = envoybin.Run(bootstrap.Discovered(p.dir), envoybin.Options{Version: c.Version, Concurrency: c.Concurrency, LogLevel: c.LogLevel, Dir: p.dir,
-		Arguments: []string{"--drain-time-s", "0", "--drain-strategy", "immediate"}}) // a test that ends waits for nobody
+	p.Envoy, err = envoybin.Run(bootstrap.Discovered(p.dir),
+		envoybin.Options{Version: c.Version, Concurrency: c.Concurrency, LogLevel: c.LogLevel, Dir: p.dir,
+			Arguments: []string{"--drain-time-s", "0", "--drain-strategy", "immediate"}}) // a test that ends waits for nobody
 	return p, err
 }
 
@@ -138,7 +144,8 @@ func (p *pooled) alive() bool {
 	}
 }
 
-// giveBack takes the test's listeners and clusters from the process and returns it to the pool. One that does not let go of them is ended.
+// giveBack takes the test's listeners and clusters from the process and returns it to the pool. One
+// that does not let go of them is ended.
 func (p *pooled) giveBack() error {
 	err := p.discoverListeners(nil)
 	if err == nil {
@@ -163,7 +170,8 @@ func (p *pooled) giveBack() error {
 
 const activeVMs = "wasm.envoy.wasm.runtime.v8.active"
 
-// keep makes a VM of each of our filters' modules that the listeners have: it lives as long as the process, and the compiled code with it.
+// keep makes a VM of each of our filters' modules that the listeners have: it lives as long as the
+// process, and the compiled code with it.
 func (p *pooled) keep(listeners []bootstrap.M) error {
 	text, err := json.Marshal(listeners)
 	if err != nil {
@@ -172,7 +180,8 @@ func (p *pooled) keep(listeners []bootstrap.M) error {
 	before := len(p.keepers)
 	for _, filter := range filters.All {
 		name, module := "keeper-"+filter.Name, filepath.Join("build", "out", filter.Module())
-		if !strings.Contains(string(text), module) || slices.ContainsFunc(p.keepers, func(l bootstrap.M) bool { return l["name"] == name }) {
+		if !strings.Contains(string(text), module) ||
+			slices.ContainsFunc(p.keepers, func(l bootstrap.M) bool { return l["name"] == name }) {
 			continue
 		}
 		root, err := envoybin.Root()

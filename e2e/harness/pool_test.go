@@ -20,9 +20,11 @@ func TestMain(m *testing.M) { Main(m) }
 // A test that has an Envoy after another finds nothing of it: no counts, no log, no listener, no VM.
 func TestPool(t *testing.T) {
 	const code = "jwt_scope.rule.all.outcome.denied.code.token_missing"
-	config := `{"providers": [{"name": "corp", "issuer": "i", "audiences": ["a"], "jwks": {"inline": ` + string(mint.Set(mint.New("k", jose.ES256))) + `}}], "rules": [{"name": "all"}]}`
+	config := `{"providers": [{"name": "corp", "issuer": "i", "audiences": ["a"], "jwks": {"inline": ` +
+		string(mint.Set(mint.New("k", jose.ES256))) + `}}], "rules": [{"name": "all"}]}`
 	Each(t, func(t *testing.T, version string) {
-		c := Config{Version: version, Filters: []bootstrap.M{Filter(t, "jwt-scope", config)}, HTTP: bootstrap.M{"access_log": bootstrap.AccessLog(map[string]string{"seen": "%REQ(:PATH)%"})}}
+		c := Config{Version: version, Filters: []bootstrap.M{Filter(t, "jwt-scope", config)},
+			HTTP: bootstrap.M{"access_log": bootstrap.AccessLog(map[string]string{"seen": "%REQ(:PATH)%"})}}
 		var pids []int
 		var last, old string
 		for _, path := range []string{"/first", "/second"} {

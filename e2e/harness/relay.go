@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// Relay passes connections on to an address that may be named later, and keeps them waiting until then: two proxies that each want the other's port are started one after the
-// other. It may change the requests.
+// Relay passes connections on to an address that may be named later, and keeps them waiting until
+// then: two proxies that each want the other's port are started one after the other. It may change
+// the requests.
 type Relay struct {
 	listener net.Listener
 	target   string
@@ -20,7 +21,8 @@ type Relay struct {
 	change   func(request []byte) []byte // nil: nothing is changed
 }
 
-// StartRelay runs one until the test ends. change, where not nil, gets what clients send as it comes: a small request in one piece.
+// StartRelay runs one until the test ends. change, where not nil, gets what clients send as it
+// comes: a small request in one piece.
 func StartRelay(t testing.TB, change func([]byte) []byte) *Relay {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

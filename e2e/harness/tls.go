@@ -45,7 +45,8 @@ func NewAuthority(t testing.TB) *Authority {
 	return newAuthority(t, nil)
 }
 
-// Intermediate makes an authority whose own certificate a has issued. Its certificates are shown together with that, and whoever trusts a's root trusts them.
+// Intermediate makes an authority whose own certificate a has issued. Its certificates are shown
+// together with that, and whoever trusts a's root trusts them.
 func (a *Authority) Intermediate() *Authority {
 	a.t.Helper()
 	return newAuthority(a.t, a)
@@ -55,7 +56,8 @@ func newAuthority(t testing.TB, parent *Authority) *Authority {
 	t.Helper()
 	a := &Authority{t: t, parent: parent}
 	template := &x509.Certificate{
-		SerialNumber: serial(t), Subject: pkix.Name{CommonName: "an authority of one test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: serial(t), Subject: pkix.Name{CommonName: "an authority of one test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	a.key = newKey(t)
@@ -79,8 +81,10 @@ func newAuthority(t testing.TB, parent *Authority) *Authority {
 func (a *Authority) Issue(id string) *Certificate {
 	a.t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: serial(a.t), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		SerialNumber: serial(a.t), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage:    x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth,
+			x509.ExtKeyUsageClientAuth},
 	}
 	if id != "" {
 		uri, err := url.Parse(id)
@@ -98,7 +102,8 @@ func (a *Authority) Issue(id string) *Certificate {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	c := &Certificate{TLS: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, DER: der, Chain: toPEM("CERTIFICATE", der), KeyPEM: toPEM("PRIVATE KEY", pkcs8), authority: a}
+	c := &Certificate{TLS: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, DER: der,
+		Chain: toPEM("CERTIFICATE", der), KeyPEM: toPEM("PRIVATE KEY", pkcs8), authority: a}
 	for between := a; between.parent != nil; between = between.parent {
 		c.TLS.Certificate = append(c.TLS.Certificate, between.cert.Raw)
 		c.Chain += between.PEM
@@ -120,29 +125,33 @@ func (c *Certificate) Listen(listener bootstrap.M) bootstrap.M {
 
 // ListenTo is Listen for clients with certificates of another root.
 func (c *Certificate) ListenTo(listener bootstrap.M, clients *Authority) bootstrap.M {
-	socket := bootstrap.Filter("envoy.transport_sockets.tls", "extensions.transport_sockets.tls.v3.DownstreamTlsContext", bootstrap.M{
-		"common_tls_context": c.context(bootstrap.M{"trusted_ca": bootstrap.M{"inline_string": clients.root().PEM}}),
-	})
+	socket := bootstrap.Filter("envoy.transport_sockets.tls",
+		"extensions.transport_sockets.tls.v3.DownstreamTlsContext", bootstrap.M{
+			"common_tls_context": c.context(bootstrap.M{"trusted_ca": bootstrap.M{"inline_string": clients.root().PEM}}),
+		})
 	for _, chain := range listener["filter_chains"].([]bootstrap.M) {
 		chain["transport_socket"] = socket
 	}
 	return listener
 }
 
-// Connect has a cluster speak TLS: it shows this certificate, and takes a server with that SPIFFE ID in a certificate of that root.
+// Connect has a cluster speak TLS: it shows this certificate, and takes a server with that SPIFFE
+// ID in a certificate of that root.
 func (c *Certificate) Connect(cluster bootstrap.M, servers *Authority, id string) bootstrap.M {
-	cluster["transport_socket"] = bootstrap.Filter("envoy.transport_sockets.tls", "extensions.transport_sockets.tls.v3.UpstreamTlsContext", bootstrap.M{
-		"common_tls_context": c.context(bootstrap.M{
-			"trusted_ca":                    bootstrap.M{"inline_string": servers.root().PEM},
-			"match_typed_subject_alt_names": []bootstrap.M{{"san_type": "URI", "matcher": bootstrap.M{"exact": id}}},
-		}),
-	})
+	cluster["transport_socket"] = bootstrap.Filter("envoy.transport_sockets.tls",
+		"extensions.transport_sockets.tls.v3.UpstreamTlsContext", bootstrap.M{
+			"common_tls_context": c.context(bootstrap.M{
+				"trusted_ca":                    bootstrap.M{"inline_string": servers.root().PEM},
+				"match_typed_subject_alt_names": []bootstrap.M{{"san_type": "URI", "matcher": bootstrap.M{"exact": id}}},
+			}),
+		})
 	return cluster
 }
 
 func (c *Certificate) context(validation bootstrap.M) bootstrap.M {
 	return bootstrap.M{
-		"tls_certificates":   []bootstrap.M{{"certificate_chain": bootstrap.M{"inline_string": c.Chain}, "private_key": bootstrap.M{"inline_string": c.KeyPEM}}},
+		"tls_certificates": []bootstrap.M{{"certificate_chain": bootstrap.M{"inline_string": c.Chain},
+			"private_key": bootstrap.M{"inline_string": c.KeyPEM}}},
 		"validation_context": validation,
 	}
 }

@@ -13,8 +13,9 @@ import (
 	"testing"
 )
 
-// Upstream is a server behind the proxy that keeps what reaches it and answers 200; the path /close makes it close the
-// connection instead. It takes every upgrade and every CONNECT, with an echo: whatever it is asked for, only the proxy refuses.
+// Upstream is a server behind the proxy that keeps what reaches it and answers 200; the path /close
+// makes it close the connection instead. It takes every upgrade and every CONNECT, with an echo:
+// whatever it is asked for, only the proxy refuses.
 type Upstream struct {
 	listener net.Listener
 	mu       sync.Mutex
@@ -64,7 +65,8 @@ func (u *Upstream) serve(c net.Conn) {
 			return
 		}
 		const body = "answered by the upstream\n"
-		if _, err := io.WriteString(c, fmt.Sprintf("HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s", len(body), body)); err != nil {
+		if _, err := io.WriteString(c,
+			fmt.Sprintf("HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s", len(body), body)); err != nil {
 			return
 		}
 	}

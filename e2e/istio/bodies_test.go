@@ -17,13 +17,15 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
-// Bound bodies need a field of Envoy's that a WasmPlugin has not: with one they run into bodyTimeout, and with the EnvoyFilter that is shipped for this they are bound.
+// Bound bodies need a field of Envoy's that a WasmPlugin has not: with one they run into
+// bodyTimeout, and with the EnvoyFilter that is shipped for this they are bound.
 func TestBoundBodies(t *testing.T) {
 	key := mint.New("edge-1", jose.ES256)
 	l := newLab(t, "EDGE_STAMP_KEY="+key.PrivateJWK())
 	stamp := push(t, l.registry, "edge-stamp")
 	upload := func() answer {
-		r, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/uploads/7", l.port), "text/plain", strings.NewReader("what is uploaded"))
+		r, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/uploads/7", l.port), "text/plain",
+			strings.NewReader("what is uploaded"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,13 +58,16 @@ func TestBoundBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	shipped := string(read(t, filepath.Join(root, "WasmPlugin", "istio", "bound-bodies", "envoyfilter.yaml")))
-	l.Apply("filter", strings.NewReplacer("namespace: istio-ingress", "namespace: edge", "{istio: ingressgateway}", "{app: gateway}", "oci://ghcr.io/tollgate-wasm/edge-stamp:0.1.0", stamp.URL, strings.Repeat("0", 64), stamp.Digest).Replace(shipped))
+	l.Apply("filter", strings.NewReplacer("namespace: istio-ingress", "namespace: edge", "{istio: ingressgateway}",
+		"{app: gateway}", "oci://ghcr.io/tollgate-wasm/edge-stamp:0.1.0", stamp.URL, strings.Repeat("0", 64),
+		stamp.Digest).Replace(shipped))
 	l.until("the filter signs", func(answer) bool { return stamped() }, "GET", "/orders/7")
 	l.up.Take()
 	if a := upload(); !a.is(200) {
 		t.Errorf("with the EnvoyFilter it is answered %d %s", a.status, a.body)
 	}
-	if passed := l.up.Take(); len(passed) != 1 || !strings.Contains(claimsOf(t, passed[0].Header("x-edge-stamp")), `"bdh"`) {
+	if passed := l.up.Take(); len(passed) != 1 ||
+		!strings.Contains(claimsOf(t, passed[0].Header("x-edge-stamp")), `"bdh"`) {
 		t.Errorf("the upstream has got %+v, want one request with a stamp that binds the body", passed)
 	}
 }

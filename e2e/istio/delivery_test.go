@@ -23,7 +23,8 @@ func measured(t *testing.T, format string, args ...any) {
 	t.Logf("measured: "+format, args...)
 }
 
-// Every form that tollgate image packs is pulled and decides, by its tag, by its digest, and by a tag that spec.sha256 pins.
+// Every form that tollgate image packs is pulled and decides, by its tag, by its digest, and by a
+// tag that spec.sha256 pins.
 func TestForms(t *testing.T) {
 	l := newLab(t)
 	var tried []string
@@ -43,14 +44,17 @@ func TestForms(t *testing.T) {
 			url, more := by.spec(pushed)
 			l.registry.Requests()
 			began := time.Now()
-			// And a path of its own: until the new one is there, Envoy goes on with the last one of that name, even where that was deleted in between.
+			// And a path of its own: until the new one is there, Envoy goes on with the last one of
+			// that name, even where that was deleted in between.
 			path := fmt.Sprintf("/%d", len(tried))
 			l.Apply("plugin", plugin("jwt-scope", "edge", "gateway", url, policy(path), "phase: AUTHN", more))
 			l.until("without a token it refuses", isStatus(401), "GET", "/orders/7")
 			l.until(what+" decides", isStatus(200), "GET", path, bearer(idp.Token(claims())))
-			measured(t, "%s: pulled, compiled and deciding %d ms after the resource was written", what, time.Since(began).Milliseconds())
+			measured(t, "%s: pulled, compiled and deciding %d ms after the resource was written", what,
+				time.Since(began).Milliseconds())
 			l.decides(what)
-			if pulled := strings.Join(l.registry.Requests(), " "); !strings.Contains(pulled, "/manifests/") || !strings.Contains(pulled, "/blobs/") {
+			if pulled := strings.Join(l.registry.Requests(), " "); !strings.Contains(pulled, "/manifests/") ||
+				!strings.Contains(pulled, "/blobs/") {
 				t.Errorf("%s: the registry was asked for %q, want a manifest and blobs", what, pulled)
 			}
 			l.Delete("plugin")
@@ -59,7 +63,8 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// W21: a changed configuration counts within seconds, and no request fails meanwhile; one with a mistake in it leaves the last good one in force.
+// W21: a changed configuration counts within seconds, and no request fails meanwhile; one with a
+// mistake in it leaves the last good one in force.
 func TestConfiguration(t *testing.T) {
 	l := newLab(t)
 	pushed := push(t, l.registry, "jwt-scope")
@@ -87,7 +92,8 @@ func TestConfiguration(t *testing.T) {
 
 	rejected := l.proxy.Stat("listener_manager.lds.update_rejected")
 	apply(`{"rules": 1}`)
-	mesh.Eventually(t, "the filter says what is wrong", func() bool { return strings.Contains(l.proxy.Log(), "rules: want a list") })
+	mesh.Eventually(t, "the filter says what is wrong",
+		func() bool { return strings.Contains(l.proxy.Log(), "rules: want a list") })
 	l.decides("after a refused configuration")
 	if a := l.ask("GET", "/new-4", token); a.status != 200 {
 		t.Errorf("the last good configuration no longer counts: %d", a.status)
@@ -99,7 +105,8 @@ func TestConfiguration(t *testing.T) {
 	l.until("a mended configuration counts", isStatus(200), "GET", "/mended", token)
 }
 
-// W21: what cannot be pulled refuses everything: a registry that is not there, a tag that is not, a digest that is another's, an image in a form that Istio does not know.
+// W21: what cannot be pulled refuses everything: a registry that is not there, a tag that is not, a
+// digest that is another's, an image in a form that Istio does not know.
 func TestPullFails(t *testing.T) {
 	l := newLab(t)
 	pushed := push(t, l.registry, "jwt-scope")
@@ -147,10 +154,12 @@ func TestUpgrade(t *testing.T) {
 		}
 		before := background.served.Load()
 		began := time.Now()
-		// The path tells that the new resource counts: it has the new digest and the new path, and Envoy takes both or neither.
+		// The path tells that the new resource counts: it has the new digest and the new path, and
+		// Envoy takes both or neither.
 		l.Apply("plugin", plugin("jwt-scope", "edge", "gateway", next.Pinned(), policy("/"+release)))
 		l.until(release+" decides", isStatus(200), "GET", "/"+release, token)
-		measured(t, "an upgrade to another digest counts %d ms after the resource was written, %d requests meanwhile", time.Since(began).Milliseconds(), background.served.Load()-before)
+		measured(t, "an upgrade to another digest counts %d ms after the resource was written, %d requests meanwhile",
+			time.Since(began).Milliseconds(), background.served.Load()-before)
 		if pulled := l.registry.Requests(); !strings.Contains(strings.Join(pulled, " "), next.Digest) {
 			t.Errorf("nobody has pulled %s: %v", next.Digest, pulled)
 		}
@@ -161,7 +170,9 @@ func TestUpgrade(t *testing.T) {
 	l.decides("after the upgrades")
 }
 
-// W1: a VM that traps under load: requests are refused until there is a new one, and none gets through. By FAIL_RELOAD a request makes it, no sooner than a second after the last one that was made so (Envoy's backoff).
+// W1: a VM that traps under load: requests are refused until there is a new one, and none gets
+// through. By FAIL_RELOAD a request makes it, no sooner than a second after the last one that was
+// made so (Envoy's backoff).
 func TestCrash(t *testing.T) {
 	l := newLab(t)
 	probe := l.registry.Push(t, "probe", "v1", image.OCI, read(t, probetest.Build(t, "shared/guest/probe")))
@@ -200,20 +211,26 @@ func TestCrash(t *testing.T) {
 	took := time.Since(began)
 	stop.Store(true)
 	wg.Wait()
-	measured(t, "%d VMs that trapped under load and were made anew: %d requests answered and %d refused within %d ms", crashes, answered.Load(), refused.Load(), took.Milliseconds())
+	measured(t, "%d VMs that trapped under load and were made anew: %d requests answered and %d refused within %d ms",
+		crashes, answered.Load(), refused.Load(), took.Milliseconds())
 	if passed := l.up.Take(); len(passed) > 0 {
 		t.Errorf("%d requests got through", len(passed))
 	}
 }
 
-// A registry that wants a password, with imagePullSecret: istiod hands the credentials to the proxies of that namespace, and to no others.
+// A registry that wants a password, with imagePullSecret: istiod hands the credentials to the
+// proxies of that namespace, and to no others.
 func TestPullSecret(t *testing.T) {
 	locked := mesh.StartRegistry(t)
 	pushed := push(t, locked, "jwt-scope")
 	locked.Lock("reader", "password")
-	credentials := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"auths": {%q: {"auth": %q}}}`, locked.Host, base64.StdEncoding.EncodeToString([]byte("reader:password"))))
-	l := newLabWith(t, mesh.Options{Secrets: []string{"apiVersion: v1\nkind: Secret\nmetadata: {name: registry, namespace: edge}\ntype: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: " + credentials + "}\n"}})
-	l.Apply("plugin", plugin("jwt-scope", "edge", "gateway", pushed.Pinned(), policy("/"), "phase: AUTHN", "imagePullSecret: registry"))
+	credentials := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"auths": {%q: {"auth": %q}}}`, locked.Host,
+		base64.StdEncoding.EncodeToString([]byte("reader:password"))))
+	l := newLabWith(t, mesh.Options{
+		Secrets: []string{"apiVersion: v1\nkind: Secret\nmetadata: {name: registry, namespace: edge}\ntype: " +
+			"kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: " + credentials + "}\n"}})
+	l.Apply("plugin", plugin("jwt-scope", "edge", "gateway", pushed.Pinned(), policy("/"), "phase: AUTHN",
+		"imagePullSecret: registry"))
 	l.until("it decides", isStatus(401), "GET", "/orders/7")
 	l.decides("with credentials")
 }

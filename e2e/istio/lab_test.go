@@ -32,7 +32,8 @@ var (
 
 // claims of a good token, with changes.
 func claims(changes ...any) map[string]any {
-	c := map[string]any{"iss": issuer, "aud": "orders-api", "sub": "alice", "scope": "orders:read", "exp": time.Now().Add(time.Hour).Unix()}
+	c := map[string]any{"iss": issuer, "aud": "orders-api", "sub": "alice", "scope": "orders:read",
+		"exp": time.Now().Add(time.Hour).Unix()}
 	for i := 0; i < len(changes); i += 2 {
 		c[changes[i].(string)] = changes[i+1]
 	}
@@ -47,7 +48,8 @@ func module(t testing.TB, filter string) []byte {
 	return read(t, harness.Module(t, filter))
 }
 
-// released is the filter as another release would have it: the same code, other bytes, by a custom section with its name.
+// released is the filter as another release would have it: the same code, other bytes, by a custom
+// section with its name.
 func released(t testing.TB, filter, release string) []byte {
 	section := append([]byte{byte(len(release))}, release...)
 	return append(module(t, filter), append([]byte{0, byte(len(section))}, section...)...)
@@ -86,7 +88,8 @@ func indent(text string, n int) string {
 
 // gateway are the resources of a gateway with the label app on a port, and of what it routes to.
 func gateway(app string, port, destinationPort int) string {
-	return gatewayTo(app, fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", port), "", "upstream.shop.internal") + external(destinationPort)
+	return gatewayTo(app, fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", port), "", "upstream.shop.internal") +
+		external(destinationPort)
 }
 
 // external is what a gateway routes to: a server outside of the mesh, here on a port of this machine.
@@ -147,7 +150,8 @@ func newLabWith(t *testing.T, o mesh.Options, env ...string) *lab {
 	l := &lab{t: t, up: harness.StartUpstream(t), registry: mesh.StartRegistry(t), port: mesh.FreePorts(t, 1)[0]}
 	o.Resources = map[string]string{"gateway": gateway("gateway", l.port, l.up.Port())}
 	l.Mesh = mesh.Start(t, o)
-	l.proxy = l.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true, Labels: map[string]string{"app": "gateway"}, Env: env})
+	l.proxy = l.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true,
+		Labels: map[string]string{"app": "gateway"}, Env: env})
 	mesh.Eventually(t, "the gateway routes", func() bool { return l.ask("GET", "/orders/7").status == 200 })
 	l.up.Take()
 	return l
@@ -159,7 +163,8 @@ func (l *lab) until(what string, is func(answer) bool, method, path string, head
 	return mesh.Eventually(l.t, what, func() bool { return is(l.ask(method, path, headers...)) })
 }
 
-// decides checks jwt-scope's verdicts on a token that may read, one that may write, and none: and that what is refused does not get through.
+// decides checks jwt-scope's verdicts on a token that may read, one that may write, and none: and
+// that what is refused does not get through.
 func (l *lab) decides(what string) {
 	l.t.Helper()
 	l.up.Take()

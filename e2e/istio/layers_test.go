@@ -18,7 +18,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
 )
 
-// sidecar are the resources of a workload with a sidecar, the service orders in namespace shop: what is inside of its pod listens on inner, its sidecar on port.
+// sidecar are the resources of a workload with a sidecar, the service orders in namespace shop:
+// what is inside of its pod listens on inner, its sidecar on port.
 func sidecar(ip string, port, inner int, tls string) string {
 	protocol := "HTTP"
 	if tls != "" {
@@ -76,14 +77,18 @@ type shop struct {
 
 func newShop(t *testing.T, gatewayEnv ...string) *shop {
 	ports := mesh.FreePorts(t, 2)
-	s := &shop{lab: lab{t: t, up: harness.StartUpstream(t), registry: mesh.StartRegistry(t), port: ports[0]}, sidecarPort: ports[1]}
+	s := &shop{lab: lab{t: t, up: harness.StartUpstream(t), registry: mesh.StartRegistry(t), port: ports[0]},
+		sidecarPort: ports[1]}
 	ip := mesh.NewIP()
 	s.Mesh = mesh.Start(t, mesh.Options{Resources: map[string]string{
-		"gateway": gatewayTo("gateway", fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", s.port), "", "orders.shop.internal") + orders(ip, s.sidecarPort, "spiffe://cluster.local/ns/shop/sa/orders"),
+		"gateway": gatewayTo("gateway", fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", s.port), "",
+			"orders.shop.internal") + orders(ip, s.sidecarPort, "spiffe://cluster.local/ns/shop/sa/orders"),
 		"sidecar": sidecar(ip, s.sidecarPort, s.up.Port(), "") + strict,
 	}})
-	s.proxy = s.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true, Labels: map[string]string{"app": "gateway"}, Env: gatewayEnv})
-	s.sidecar = s.Proxy(mesh.Workload{Name: "orders", Namespace: "shop", IP: ip, Labels: map[string]string{"app": "orders", "security.istio.io/tlsMode": "istio"}})
+	s.proxy = s.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true,
+		Labels: map[string]string{"app": "gateway"}, Env: gatewayEnv})
+	s.sidecar = s.Proxy(mesh.Workload{Name: "orders", Namespace: "shop", IP: ip,
+		Labels: map[string]string{"app": "orders", "security.istio.io/tlsMode": "istio"}})
 	mesh.Eventually(t, "the gateway reaches the service", func() bool { return s.ask("GET", "/orders/7").status == 200 })
 	s.up.Take()
 	return s
@@ -98,7 +103,8 @@ func (s *shop) around() answer {
 func TestSidecar(t *testing.T) {
 	s := newShop(t)
 	pushed := push(t, s.registry, "jwt-scope")
-	s.Apply("plugin", plugin("jwt-scope", "shop", "orders", pushed.Pinned(), policy("/"), "phase: AUTHN", "match: [{mode: SERVER}]"))
+	s.Apply("plugin", plugin("jwt-scope", "shop", "orders", pushed.Pinned(), policy("/"), "phase: AUTHN",
+		"match: [{mode: SERVER}]"))
 	s.until("the sidecar decides", isStatus(401), "GET", "/orders/7")
 	s.decides("through the gateway")
 	if a := s.around(); a.status != 0 {
@@ -129,7 +135,8 @@ func trusting() string {
         {"name": "write-orders", "match": [{"paths": ["/orders/{**}"]}], "require": {"providers": ["corp"], "scopes": {"all": ["orders:write"]}}}]}`, issuer)
 }
 
-// Istio verifies the token once, and jwt-scope decides on the claims that it has verified; those that a client writes itself get nobody in.
+// Istio verifies the token once, and jwt-scope decides on the claims that it has verified; those
+// that a client writes itself get nobody in.
 func TestTrustedPayload(t *testing.T) {
 	l := newLab(t)
 	pushed := push(t, l.registry, "jwt-scope")
@@ -152,9 +159,12 @@ func TestTrustedPayload(t *testing.T) {
 	}{
 		{"claims of one's own, no token", 401, [][2]string{{"x-jwt-payload", payload}}},
 		{"claims of one's own in capitals", 401, [][2]string{{"X-JWT-PAYLOAD", payload}}},
-		{"claims of one's own and a token with less", 403, [][2]string{{"x-jwt-payload", payload}, bearer(idp.Token(claims("scope", "")))}},
-		{"claims of one's own and a forged token", 401, [][2]string{{"x-jwt-payload", payload}, bearer(forger.Token(claims()))}},
-		{"claims of one's own and an expired token", 401, [][2]string{{"x-jwt-payload", payload}, bearer(idp.Token(claims("exp", 1)))}},
+		{"claims of one's own and a token with less", 403,
+			[][2]string{{"x-jwt-payload", payload}, bearer(idp.Token(claims("scope", "")))}},
+		{"claims of one's own and a forged token", 401,
+			[][2]string{{"x-jwt-payload", payload}, bearer(forger.Token(claims()))}},
+		{"claims of one's own and an expired token", 401,
+			[][2]string{{"x-jwt-payload", payload}, bearer(idp.Token(claims("exp", 1)))}},
 	} {
 		if a := l.ask("GET", "/orders/7", c.headers...); a.status != c.status {
 			t.Errorf("%s: %d %s, want %d", c.name, a.status, a.body, c.status)
@@ -175,30 +185,42 @@ func verifying(key *mint.Key, peer string) string {
       "rules": [{"name": "everything", "access": "stamped", "peers": [%q]}], "forward": {"stamp": "strip"}}`, mint.Set(key), peer)
 }
 
-// Three plugins of three owners on one workload, and one at the gateway: the platform's for the whole mesh, the application team's for its namespace, the service team's for its workload. Phase and priority say
-// which comes first, whatever they are called and whenever they were made: here they come in the wrong order.
+// Three plugins of three owners on one workload, and one at the gateway: the platform's for the
+// whole mesh, the application team's for its namespace, the service team's for its workload. Phase
+// and priority say which comes first, whatever they are called and whenever they were made: here
+// they come in the wrong order.
 func TestLayers(t *testing.T) {
 	key := mint.New("edge-1", jose.ES256)
 	s := newShop(t, "EDGE_STAMP_KEY="+key.PrivateJWK())
-	stamp, scope, limit := push(t, s.registry, "edge-stamp"), push(t, s.registry, "jwt-scope"), push(t, s.registry, "rate-limit")
+	stamp, scope, limit := push(t, s.registry, "edge-stamp"), push(t, s.registry, "jwt-scope"), push(t, s.registry,
+		"rate-limit")
 	const gatewayIdentity = "spiffe://cluster.local/ns/edge/sa/gateway"
 
 	// The service team: 5 requests an hour for each subject that has been verified.
-	s.Apply("a-service", plugin("a-limit", "shop", "orders", limit.Pinned(), `{"limits": [{"name": "per-subject", "scope": "local", "rate": {"requests": 5, "per": "1h"}, "key": [{"claim": ["sub"]}]}]}`,
+	s.Apply("a-service", plugin("a-limit", "shop", "orders", limit.Pinned(),
+		`{"limits": [{"name": "per-subject", "scope": "local", "rate": {"requests": 5, "per": "1h"}, "key": [{"claim": ["sub"]}]}]}`,
 		"phase: AUTHN", "priority: 10", "match: [{mode: SERVER}]"))
 	// The application team: the whole namespace.
-	s.Apply("b-application", strings.Replace(plugin("b-scope", "shop", "none", scope.Pinned(), policy("/"), "phase: AUTHN", "priority: 50", "match: [{mode: SERVER}]"), "  selector: {matchLabels: {app: none}}\n", "", 1))
+	s.Apply("b-application",
+		strings.Replace(plugin("b-scope", "shop", "none", scope.Pinned(), policy("/"), "phase: AUTHN", "priority: 50",
+			"match: [{mode: SERVER}]"), "  selector: {matchLabels: {app: none}}\n", "", 1))
 	// The platform team: the whole mesh. The gateway signs.
-	s.Apply("c-platform", plugin("c-stamp-sign", "edge", "gateway", stamp.Pinned(), signing, "phase: AUTHN", "priority: 100", "vmConfig: {env: [{name: EDGE_STAMP_KEY, valueFrom: HOST}]}")+"---\n"+
-		strings.Replace(plugin("c-stamp-verify", mesh.RootNamespace, "none", stamp.Pinned(), verifying(key, gatewayIdentity), "phase: AUTHN", "priority: 100", "match: [{mode: SERVER, ports: [{number: "+fmt.Sprint(s.sidecarPort)+"}]}]"), "  selector: {matchLabels: {app: none}}\n", "", 1))
+	s.Apply("c-platform", plugin("c-stamp-sign", "edge", "gateway", stamp.Pinned(), signing, "phase: AUTHN",
+		"priority: 100", "vmConfig: {env: [{name: EDGE_STAMP_KEY, valueFrom: HOST}]}")+"---\n"+
+		strings.Replace(plugin("c-stamp-verify", mesh.RootNamespace, "none", stamp.Pinned(),
+			verifying(key, gatewayIdentity), "phase: AUTHN", "priority: 100",
+			"match: [{mode: SERVER, ports: [{number: "+fmt.Sprint(s.sidecarPort)+"}]}]"), "  selector: {matchLabels: "+
+			"{app: none}}\n", "", 1))
 
 	token := func(sub string) [2]string { return bearer(idp.Token(claims("sub", sub))) }
-	s.until("all layers are there", func(a answer) bool { return a.status == 200 && len(s.sidecar.Plugins()) == 3 }, "GET", "/orders/7", token("carol"))
+	s.until("all layers are there", func(a answer) bool { return a.status == 200 && len(s.sidecar.Plugins()) == 3 },
+		"GET", "/orders/7", token("carol"))
 	s.until("the service team's limit counts", isStatus(429), "GET", "/orders/7", token("carol"))
 	s.decides("with all layers") // alice: two of her five
 	s.up.Take()
 
-	// Each layer answers what its own is about, and what comes first answers first: a request that offends several is answered by the first of them.
+	// Each layer answers what its own is about, and what comes first answers first: a request that
+	// offends several is answered by the first of them.
 	for range 3 {
 		s.ask("GET", "/orders/7", token("alice"))
 	}
@@ -212,12 +234,16 @@ func TestLayers(t *testing.T) {
 		t.Errorf("a request that both the application's and the service's layer refuse is answered %d %s", a.status, a.body)
 	}
 
-	// Without the gateway's plugin there are no stamps, and the platform's layer answers before the others, whatever the token is.
-	s.Apply("c-platform", strings.Replace(plugin("c-stamp-verify", mesh.RootNamespace, "none", stamp.Pinned(), verifying(key, gatewayIdentity), "phase: AUTHN", "priority: 100", "match: [{mode: SERVER}]"), "  selector: {matchLabels: {app: none}}\n", "", 1))
+	// Without the gateway's plugin there are no stamps, and the platform's layer answers before the
+	// others, whatever the token is.
+	s.Apply("c-platform", strings.Replace(plugin("c-stamp-verify", mesh.RootNamespace, "none", stamp.Pinned(),
+		verifying(key, gatewayIdentity), "phase: AUTHN", "priority: 100", "match: [{mode: SERVER}]"),
+		"  selector: {matchLabels: {app: none}}\n", "", 1))
 	stampless := func(a answer) bool { return a.status == 401 && strings.Contains(a.body, "stamp_rejected") }
 	s.until("the gateway no longer signs", stampless, "GET", "/orders/7", token("bob"))
 	s.up.Take()
-	for name, headers := range map[string][][2]string{"a good token": {token("dave")}, "no token": nil, "a limited subject": {token("alice")}} {
+	for name, headers := range map[string][][2]string{"a good token": {token("dave")}, "no token": nil,
+		"a limited subject": {token("alice")}} {
 		if a := s.ask("GET", "/orders/7", headers...); !stampless(a) {
 			t.Errorf("%s without a stamp: %d %s", name, a.status, a.body)
 		}

@@ -22,7 +22,10 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/migration"
 )
 
-// The policies of the migration notes, in a gateway that istiod has made filters of them for, and what tollgate migrate makes of them, in another: whatever is asked, both admit it, or neither does. e2e/migration holds the same against filters that were written by hand of what istiod does; here it is istiod that does it.
+// The policies of the migration notes, in a gateway that istiod has made filters of them for, and
+// what tollgate migrate makes of them, in another: whatever is asked, both admit it, or neither
+// does. e2e/migration holds the same against filters that were written by hand of what istiod does;
+// here it is istiod that does it.
 func TestMigrate(t *testing.T) {
 	root, err := envoybin.Root()
 	if err != nil {
@@ -50,11 +53,14 @@ func TestMigrate(t *testing.T) {
 		l := lab{t: t, up: up, registry: registry, port: mesh.FreePorts(t, 1)[0]}
 		lab := gateway("gateway", l.port, up.Port())
 		for _, host := range []string{"idp.example.com", "partner.example.net"} {
-			lab += fmt.Sprintf("---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: %s, namespace: edge}\nspec:\n  hosts: [%s]\n  location: MESH_EXTERNAL\n  resolution: STATIC\n"+
-				"  ports: [{number: 443, name: http, protocol: HTTP}]\n  endpoints: [{address: 127.0.0.1, ports: {http: %s}}]\n", strings.ReplaceAll(host, ".", "-"), host, keysPort)
+			lab += fmt.Sprintf("---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: %s, "+
+				"namespace: edge}\nspec:\n  hosts: [%s]\n  location: MESH_EXTERNAL\n  resolution: STATIC\n"+
+				"  ports: [{number: 443, name: http, protocol: HTTP}]\n  endpoints: [{address: 127.0.0.1, ports: "+
+				"{http: %s}}]\n", strings.ReplaceAll(host, ".", "-"), host, keysPort)
 		}
 		l.Mesh = mesh.Start(t, mesh.Options{Resources: map[string]string{"lab": lab}})
-		l.proxy = l.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true, Labels: map[string]string{"app": "gateway"}})
+		l.proxy = l.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true,
+			Labels: map[string]string{"app": "gateway"}})
 		sides[i] = l
 	}
 	forged := bearer(forger.Token(claims()))
@@ -75,12 +81,14 @@ func TestMigrate(t *testing.T) {
 		}
 		// A name of its own: until a new configuration is there, Envoy goes on with the last one of that name.
 		migrated = strings.Replace(migrated, "\n  name: ", fmt.Sprintf("\n  name: migrated-%d-", n), 1)
-		for i, text := range []string{strings.NewReplacer("https://idp.example.com/realms/shop/certs", keySets.URL+"/certs", "https://partner.example.net/keys", keySets.URL+"/keys").Replace(policies), migrated} {
+		for i, text := range []string{strings.NewReplacer("https://idp.example.com/realms/shop/certs",
+			keySets.URL+"/certs", "https://partner.example.net/keys", keySets.URL+"/keys").Replace(policies), migrated} {
 			sides[i].until(c.Name+": everything passes", isStatus(200), "GET", "/orders/7", forged)
 			sides[i].Apply("policies", text)
 			// In another place than the header no policy finds a token in it: then it is as if there were none.
 			sides[i].until(c.Name+": there are policies", func(answer) bool {
-				return !sides[i].ask("GET", "/admin", forged).is(200) || !sides[i].ask("GET", "/orders/7", forged, [2]string{"X-Assertion", forger.Token(claims())}).is(200)
+				return !sides[i].ask("GET", "/admin", forged).is(200) ||
+					!sides[i].ask("GET", "/orders/7", forged, [2]string{"X-Assertion", forger.Token(claims())}).is(200)
 			}, "GET", "/")
 		}
 		asked, both := 0, 0
@@ -138,11 +146,15 @@ func questions(partner *mint.Key) (list []question) {
 		{"no token", ""},
 		{"a reader", with()},
 		{"a writer", with("scope", "orders:read orders:write")},
-		{"an administrator", with("scope", "orders:admin", "realm_access", map[string]any{"roles": []string{"admin"}}, "account", "acct-7")},
-		{"a clerk", with("realm_access", map[string]any{"roles": []string{"clerk"}}, "account", "acct-7", "status", "active")},
-		{"a suspended clerk", with("realm_access", map[string]any{"roles": []string{"clerk"}}, "account", "acct-7", "status", "suspended")},
+		{"an administrator", with("scope", "orders:admin", "realm_access", map[string]any{"roles": []string{"admin"}},
+			"account", "acct-7")},
+		{"a clerk", with("realm_access", map[string]any{"roles": []string{"clerk"}}, "account", "acct-7", "status",
+			"active")},
+		{"a suspended clerk", with("realm_access", map[string]any{"roles": []string{"clerk"}}, "account", "acct-7",
+			"status", "suspended")},
 		{"a robot", with("client_kind", "robot")},
-		{"a token with an organisation", with("level", 3, "org", map[string]any{"name": "acme"}, "groups", []string{"finance"}, "department", "finance")},
+		{"a token with an organisation",
+			with("level", 3, "org", map[string]any{"name": "acme"}, "groups", []string{"finance"}, "department", "finance")},
 		{"a reader of reports", with("scope", "reports:read")},
 		{"the partner", partner.Token(claims("iss", "https://partner.example.net"))},
 		{"the partner's key for the other issuer", partner.Token(claims())},
@@ -152,7 +164,8 @@ func questions(partner *mint.Key) (list []question) {
 	}
 	for _, token := range tokens {
 		for _, method := range []string{"GET", "POST"} {
-			for _, path := range []string{"/", "/healthz", "/orders", "/orders/7", "/orders/7/items", "/ordersx", "/admin", "/admin/users", "/partner/7", "/reports", "/reports/7", "/tenants/acme/invoices", "/files/a/b"} {
+			for _, path := range []string{"/", "/healthz", "/orders", "/orders/7", "/orders/7/items", "/ordersx",
+				"/admin", "/admin/users", "/partner/7", "/reports", "/reports/7", "/tenants/acme/invoices", "/files/a/b"} {
 				q := question{token.name + ": " + method + " " + path, method, path, [][2]string{{"Host", "api.example.com"}}}
 				if token.token != "" {
 					q.headers = append(q.headers, bearer(token.token))
@@ -161,8 +174,10 @@ func questions(partner *mint.Key) (list []question) {
 			}
 		}
 		if token.token != "" {
-			for _, place := range [][2]string{{"X-Assertion", token.token}, {"Cookie", "session=" + token.token}, {"Authorization", "Token " + token.token}} {
-				list = append(list, question{token.name + " in " + place[0], "GET", "/orders/7", [][2]string{{"Host", "api.example.com"}, place}})
+			for _, place := range [][2]string{{"X-Assertion", token.token}, {"Cookie", "session=" + token.token},
+				{"Authorization", "Token " + token.token}} {
+				list = append(list, question{token.name + " in " + place[0], "GET", "/orders/7",
+					[][2]string{{"Host", "api.example.com"}, place}})
 			}
 		}
 	}

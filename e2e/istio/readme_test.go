@@ -44,8 +44,11 @@ func section(t *testing.T, root string) (values string, commands []string) {
 	return values, commands
 }
 
-// The README's section On Istio, line by line: what it pushes, looks at and applies, and then requests to a gateway and through it to a sidecar, with the shipped chart's resources as they are. Only addresses are this
-// machine's: of the registry, of the identity provider, of the edge, of the rate-limit service and of the service itself; and what starts TLS with the outside starts none.
+// The README's section On Istio, line by line: what it pushes, looks at and applies, and then
+// requests to a gateway and through it to a sidecar, with the shipped chart's resources as they
+// are. Only addresses are this machine's: of the registry, of the identity provider, of the edge,
+// of the rate-limit service and of the service itself; and what starts TLS with the outside starts
+// none.
 func TestReadme(t *testing.T) {
 	root, err := envoybin.Root()
 	if err != nil {
@@ -61,7 +64,10 @@ func TestReadme(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 
-	keySets := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(mint.Set(idp)) }))
+	keySets := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = w.Write(mint.Set(idp))
+	}))
 	defer keySets.Close()
 	up := harness.StartUpstream(t)
 	ports := mesh.FreePorts(t, 3)
@@ -123,10 +129,12 @@ func TestReadme(t *testing.T) {
 	}
 
 	key := mint.New("edge-2026-11", jose.ES256)
-	l.proxy = l.Proxy(mesh.Workload{Name: "edge-istio", Namespace: "istio-ingress", Gateway: true, Env: []string{"EDGE_STAMP_KEY=" + key.PrivatePEM()},
+	l.proxy = l.Proxy(mesh.Workload{Name: "edge-istio", Namespace: "istio-ingress", Gateway: true,
+		Env:    []string{"EDGE_STAMP_KEY=" + key.PrivatePEM()},
 		Labels: map[string]string{"istio": "ingressgateway", "gateway.networking.k8s.io/gateway-name": "edge"}})
 	l.Proxy(mesh.Workload{Name: "around", Namespace: "other", Gateway: true, Labels: map[string]string{"app": "around"}})
-	orders := l.Proxy(mesh.Workload{Name: "orders", Namespace: "shop", IP: ip, Labels: map[string]string{"app": "orders", "edge-stamp": "required"}})
+	orders := l.Proxy(mesh.Workload{Name: "orders", Namespace: "shop", IP: ip,
+		Labels: map[string]string{"app": "orders", "edge-stamp": "required"}})
 	around := l
 	around.port = ports[direct]
 
@@ -137,7 +145,8 @@ func TestReadme(t *testing.T) {
 	ask := func(l lab, method, path string, headers ...[2]string) answer {
 		return l.ask(method, path, append(headers, [2]string{"Host", host})...)
 	}
-	mesh.Eventually(t, "all plugins are there", func() bool { return len(l.proxy.Plugins()) == 3 && len(orders.Plugins()) == 6 })
+	mesh.Eventually(t, "all plugins are there",
+		func() bool { return len(l.proxy.Plugins()) == 3 && len(orders.Plugins()) == 6 })
 	mesh.Eventually(t, "a good request passes all of them", func() bool { return ask(l, "GET", path, token()).is(200) })
 	up.Take()
 	for _, c := range []struct {
@@ -150,14 +159,18 @@ func TestReadme(t *testing.T) {
 	}{
 		{"a good request", l, "GET", path, [][2]string{token()}, 200, ""},
 		{"no token: the gateway", l, "GET", path, nil, 401, "token_missing"},
-		{"a forged token: the gateway", l, "GET", path, [][2]string{bearer(forger.Token(claims("aud", "shop", "tenant", "acme")))}, 401, "token_signature"},
-		{"an ambiguous path: the gateway", l, "GET", "/tenants/acme%2f..%2fother/orders/7", [][2]string{token()}, 400, "path_ambiguous"},
+		{"a forged token: the gateway", l, "GET", path,
+			[][2]string{bearer(forger.Token(claims("aud", "shop", "tenant", "acme")))}, 401, "token_signature"},
+		{"an ambiguous path: the gateway", l, "GET", "/tenants/acme%2f..%2fother/orders/7", [][2]string{token()}, 400,
+			"path_ambiguous"},
 		{"the platform's layer", l, "GET", "/admin/users", [][2]string{token()}, 403, "insufficient_scope"},
 		{"the application's layer", l, "GET", "/tenants/other/orders/7", [][2]string{token()}, 403, "claim_mismatch"},
 		{"the service's layer", l, "POST", path, [][2]string{token()}, 403, "insufficient_scope"},
 		{"around the gateway", around, "GET", path, [][2]string{token()}, 401, "stamp_rejected"},
-		{"around the gateway with a stamp of one's own", around, "GET", path, [][2]string{token(), {"X-Edge-Stamp", forger.Typed("edge-stamp+jwt", claims())}}, 401, "stamp_rejected"},
-		{"a payload of one's own", l, "POST", path, [][2]string{token(), {"X-Jwt-Payload", "eyJzY29wZSI6Im9yZGVyczp3cml0ZSJ9"}}, 403, "insufficient_scope"},
+		{"around the gateway with a stamp of one's own", around, "GET", path,
+			[][2]string{token(), {"X-Edge-Stamp", forger.Typed("edge-stamp+jwt", claims())}}, 401, "stamp_rejected"},
+		{"a payload of one's own", l, "POST", path,
+			[][2]string{token(), {"X-Jwt-Payload", "eyJzY29wZSI6Im9yZGVyczp3cml0ZSJ9"}}, 403, "insufficient_scope"},
 	} {
 		a := ask(c.from, c.method, c.path, c.headers...)
 		if a.status != c.status || !strings.Contains(a.body, c.code) {
@@ -167,11 +180,13 @@ func TestReadme(t *testing.T) {
 		if want := map[bool]int{true: 1}[c.status == 200]; len(passed) != want {
 			t.Errorf("%s: %d requests reached the service, want %d", c.name, len(passed), want)
 		}
-		if c.status == 200 && (passed[0].Header("x-user-id") != "alice" || passed[0].Header("x-tenant") != "acme" || passed[0].Header("x-edge-stamp") != "") {
+		if c.status == 200 && (passed[0].Header("x-user-id") != "alice" || passed[0].Header("x-tenant") != "acme" ||
+			passed[0].Header("x-edge-stamp") != "") {
 			t.Errorf("%s: the service has got %+v", c.name, passed[0])
 		}
 	}
-	if a := ask(l, "GET", path, token()); a.headers.Get("Ratelimit-Policy") == "" || !strings.Contains(strings.Join(a.headers.Values("Ratelimit-Policy"), ","), `"orders-per-user"`) {
+	if a := ask(l, "GET", path, token()); a.headers.Get("Ratelimit-Policy") == "" ||
+		!strings.Contains(strings.Join(a.headers.Values("Ratelimit-Policy"), ","), `"orders-per-user"`) {
 		t.Errorf("the rate-limit service's limit is in no header: %v", a.headers)
 	}
 	limited := 0
@@ -185,7 +200,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// surroundings are the services and gateways of this machine: the edge, a gateway of somebody else, and the workload orders.
+// surroundings are the services and gateways of this machine: the edge, a gateway of somebody else,
+// and the workload orders.
 func surroundings(ip string, ports []int, upstream int) string {
 	const gateway = `apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -237,14 +253,17 @@ spec:
   endpoints: [{address: 127.0.0.1, ports: {%[4]s: %[6]s}}]
 ---
 `
-	return fmt.Sprintf(entry, "idp", "idp.example.com", 80, "http", "HTTP", idp[strings.LastIndex(idp, ":")+1:]) + fmt.Sprintf(entry, "edge", "edge.example.com", 80, "http", "HTTP", fmt.Sprint(edge)) +
+	return fmt.Sprintf(entry, "idp", "idp.example.com", 80, "http", "HTTP", idp[strings.LastIndex(idp, ":")+1:]) +
+		fmt.Sprintf(entry, "edge", "edge.example.com", 80, "http", "HTTP", fmt.Sprint(edge)) +
 		fmt.Sprintf(entry, "ratelimit", "ratelimit.tollgate.internal", 8081, "grpc", "GRPC", fmt.Sprint(rateLimit))
 }
 
-// rateLimit runs the rate-limit service with what tollgate descriptors makes of the shipped limits, and returns its port.
+// rateLimit runs the rate-limit service with what tollgate descriptors makes of the shipped limits,
+// and returns its port.
 func rateLimit(t *testing.T, tollgate, root string) int {
 	t.Helper()
-	text, err := exec.Command(tollgate, "descriptors", filepath.Join(root, "WasmPlugin", "rate-limit", "workload", "wasmplugin.yaml")).Output()
+	text, err := exec.Command(tollgate, "descriptors",
+		filepath.Join(root, "WasmPlugin", "rate-limit", "workload", "wasmplugin.yaml")).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

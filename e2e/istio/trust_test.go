@@ -29,7 +29,8 @@ const (
 	ingressIdentity = "spiffe://internal.example.com/ns/edge/sa/ingress"
 )
 
-// twoMeshes are the gateway's mesh and the internal one, each with an istiod of its own. The gateway calls the ingress of the internal mesh with the certificate of its workload.
+// twoMeshes are the gateway's mesh and the internal one, each with an istiod of its own. The
+// gateway calls the ingress of the internal mesh with the certificate of its workload.
 type twoMeshes struct {
 	edge, internal lab
 }
@@ -37,15 +38,21 @@ type twoMeshes struct {
 func newTwoMeshes(t *testing.T, edgeCA, internalCA string, env ...string) *twoMeshes {
 	ports := mesh.FreePorts(t, 2)
 	registry, up := mesh.StartRegistry(t), harness.StartUpstream(t)
-	m := &twoMeshes{edge: lab{t: t, up: up, registry: registry, port: ports[0]}, internal: lab{t: t, up: up, registry: registry, port: ports[1]}}
-	m.internal.Mesh = mesh.Start(t, mesh.Options{TrustDomain: internalDomain, Aliases: []string{edgeDomain}, CA: internalCA, Resources: map[string]string{
-		"ingress": gatewayTo("ingress", fmt.Sprintf("{number: %d, name: https, protocol: HTTPS}", ports[1]), "{mode: ISTIO_MUTUAL}", "upstream.shop.internal") + external(up.Port()),
-	}})
+	m := &twoMeshes{edge: lab{t: t, up: up, registry: registry, port: ports[0]},
+		internal: lab{t: t, up: up, registry: registry, port: ports[1]}}
+	m.internal.Mesh = mesh.Start(t,
+		mesh.Options{TrustDomain: internalDomain, Aliases: []string{edgeDomain}, CA: internalCA, Resources: map[string]string{
+			"ingress": gatewayTo("ingress", fmt.Sprintf("{number: %d, name: https, protocol: HTTPS}", ports[1]),
+				"{mode: ISTIO_MUTUAL}", "upstream.shop.internal") + external(up.Port()),
+		}})
 	m.edge.Mesh = mesh.Start(t, mesh.Options{TrustDomain: edgeDomain, CA: edgeCA, Resources: map[string]string{
-		"gateway": gatewayTo("gateway", fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", ports[0]), "", "orders.shop.internal") + orders("127.0.0.1", ports[1], ingressIdentity),
+		"gateway": gatewayTo("gateway", fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", ports[0]), "",
+			"orders.shop.internal") + orders("127.0.0.1", ports[1], ingressIdentity),
 	}})
-	m.internal.proxy = m.internal.Proxy(mesh.Workload{Name: "ingress", Namespace: "edge", Gateway: true, Labels: map[string]string{"app": "ingress"}})
-	m.edge.proxy = m.edge.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true, Labels: map[string]string{"app": "gateway"}, Env: env})
+	m.internal.proxy = m.internal.Proxy(mesh.Workload{Name: "ingress", Namespace: "edge", Gateway: true,
+		Labels: map[string]string{"app": "ingress"}})
+	m.edge.proxy = m.edge.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true,
+		Labels: map[string]string{"app": "gateway"}, Env: env})
 	return m
 }
 
@@ -111,20 +118,23 @@ func TestForeignMeshes(t *testing.T) {
 	}
 }
 
-// authorities makes one root and an intermediate for each mesh with the script that is shipped, and returns their folder.
+// authorities makes one root and an intermediate for each mesh with the script that is shipped, and
+// returns their folder.
 func authorities(t *testing.T, meshes ...string) string {
 	root, err := envoybin.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command(filepath.Join(root, "WasmPlugin", "trust", "make-ca.sh"), append([]string{dir}, meshes...)...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(filepath.Join(root, "WasmPlugin", "trust", "make-ca.sh"),
+		append([]string{dir}, meshes...)...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return dir
 }
 
-// One root with an intermediate for each mesh: the call passes, edge-stamp takes the gateway's stamps from nobody but the gateway, and jwt-scope decides behind it.
+// One root with an intermediate for each mesh: the call passes, edge-stamp takes the gateway's
+// stamps from nobody but the gateway, and jwt-scope decides behind it.
 func TestEnterpriseRoot(t *testing.T) {
 	ca := authorities(t, "edge", "internal")
 	key := mint.New("edge-1", jose.ES256)
@@ -138,18 +148,21 @@ func TestEnterpriseRoot(t *testing.T) {
 	if err := verify(chain, string(rootCertificate), ingressIdentity); err != nil {
 		t.Error(err)
 	}
-	if len(chain) < 2 || !strings.Contains(chain[0].Issuer.String(), "Intermediate of internal") || !strings.Contains(chain[1].Issuer.String(), "CN=Root") {
+	if len(chain) < 2 || !strings.Contains(chain[0].Issuer.String(), "Intermediate of internal") ||
+		!strings.Contains(chain[1].Issuer.String(), "CN=Root") {
 		t.Error("the chain does not go over the internal mesh's intermediate to the root")
 	}
 	m.edge.until("the call passes", isStatus(200), "GET", "/orders/7")
 
 	stamp, scope := push(t, m.edge.registry, "edge-stamp"), push(t, m.edge.registry, "jwt-scope")
-	m.internal.Apply("plugins", plugin("stamp", "edge", "ingress", stamp.Pinned(), verifying(key, gatewayIdentity), "phase: AUTHN", "priority: 100")+"---\n"+
+	m.internal.Apply("plugins", plugin("stamp", "edge", "ingress", stamp.Pinned(), verifying(key, gatewayIdentity),
+		"phase: AUTHN", "priority: 100")+"---\n"+
 		plugin("scope", "edge", "ingress", scope.Pinned(), policy("/"), "phase: AUTHN", "priority: 50"))
 	stampless := func(a answer) bool { return a.status == 401 && strings.Contains(a.body, "stamp_rejected") }
 	m.edge.until("the mesh wants stamps", stampless, "GET", "/orders/7", bearer(idp.Token(claims())))
 	signer := func(name string) string {
-		return plugin("stamp", "edge", name, stamp.Pinned(), signing, "phase: AUTHN", "vmConfig: {env: [{name: EDGE_STAMP_KEY, valueFrom: HOST}]}")
+		return plugin("stamp", "edge", name, stamp.Pinned(), signing, "phase: AUTHN",
+			"vmConfig: {env: [{name: EDGE_STAMP_KEY, valueFrom: HOST}]}")
 	}
 	m.edge.Apply("plugin", signer("gateway"))
 	m.edge.until("the gateway signs", isStatus(200), "GET", "/orders/7", bearer(idp.Token(claims())))
@@ -157,10 +170,12 @@ func TestEnterpriseRoot(t *testing.T) {
 
 	// Another workload of the gateway's mesh has the key, too, but not the gateway's identity.
 	port := mesh.FreePorts(t, 1)[0]
-	m.edge.Apply("other", gatewayTo("other", fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", port), "", "orders.shop.internal")+"---\n"+strings.Replace(signer("other"), "name: stamp", "name: other", 1))
+	m.edge.Apply("other", gatewayTo("other", fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", port), "",
+		"orders.shop.internal")+"---\n"+strings.Replace(signer("other"), "name: stamp", "name: other", 1))
 	other := m.edge
 	other.port = port
-	other.proxy = m.edge.Proxy(mesh.Workload{Name: "other", Namespace: "edge", Gateway: true, Labels: map[string]string{"app": "other"}, Env: []string{"EDGE_STAMP_KEY=" + key.PrivateJWK()}})
+	other.proxy = m.edge.Proxy(mesh.Workload{Name: "other", Namespace: "edge", Gateway: true,
+		Labels: map[string]string{"app": "other"}, Env: []string{"EDGE_STAMP_KEY=" + key.PrivateJWK()}})
 	const untrusted = "wasmcustom.tollgate.edge_stamp.rule.everything.outcome.denied.code.peer_untrusted"
 	before := m.internal.proxy.Stat(untrusted)
 	m.edge.up.Take()
@@ -173,18 +188,24 @@ func TestEnterpriseRoot(t *testing.T) {
 	}
 }
 
-// With one root, too, a sidecar takes no workload of another trust domain for one of its mesh, unless that is among the aliases of its own.
+// With one root, too, a sidecar takes no workload of another trust domain for one of its mesh,
+// unless that is among the aliases of its own.
 func TestTrustDomainAliases(t *testing.T) {
 	ca := authorities(t, "edge", "internal")
 	ports := mesh.FreePorts(t, 2)
 	ip := mesh.NewIP()
 	up := harness.StartUpstream(t)
-	internal := mesh.Start(t, mesh.Options{TrustDomain: internalDomain, CA: filepath.Join(ca, "internal"), Resources: map[string]string{"sidecar": sidecar(ip, ports[1], up.Port(), "") + strict}})
-	edge := lab{t: t, up: up, port: ports[0], Mesh: mesh.Start(t, mesh.Options{TrustDomain: edgeDomain, CA: filepath.Join(ca, "edge"), Resources: map[string]string{
-		"gateway": gatewayTo("gateway", fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", ports[0]), "", "orders.shop.internal") + orders(ip, ports[1], "spiffe://internal.example.com/ns/shop/sa/orders"),
-	}})}
+	internal := mesh.Start(t,
+		mesh.Options{TrustDomain: internalDomain, CA: filepath.Join(ca, "internal"),
+			Resources: map[string]string{"sidecar": sidecar(ip, ports[1], up.Port(), "") + strict}})
+	edge := lab{t: t, up: up, port: ports[0],
+		Mesh: mesh.Start(t, mesh.Options{TrustDomain: edgeDomain, CA: filepath.Join(ca, "edge"), Resources: map[string]string{
+			"gateway": gatewayTo("gateway", fmt.Sprintf("{number: %d, name: http, protocol: HTTP}", ports[0]), "",
+				"orders.shop.internal") + orders(ip, ports[1], "spiffe://internal.example.com/ns/shop/sa/orders"),
+		}})}
 	internal.Proxy(mesh.Workload{Name: "orders", Namespace: "shop", IP: ip, Labels: map[string]string{"app": "orders"}})
-	edge.proxy = edge.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true, Labels: map[string]string{"app": "gateway"}})
+	edge.proxy = edge.Proxy(mesh.Workload{Name: "gateway", Namespace: "edge", Gateway: true,
+		Labels: map[string]string{"app": "gateway"}})
 	edge.until("the gateway has its configuration", isStatus(503), "GET", "/orders/7")
 	edge.until("the sidecar takes the connection, and ends it", func(a answer) bool {
 		return a.status == 503 && strings.Contains(edge.proxy.Log(), "connection_termination")
@@ -196,8 +217,9 @@ func TestTrustDomainAliases(t *testing.T) {
 	edge.until("with the alias it takes it in", isStatus(200), "GET", "/orders/7")
 }
 
-// TLS ends at the sidecar of the API gateway's own pod (Sidecar ingress tls: SIMPLE, mTLS turned off for that port only), and the filters stand there: jwt-scope decides and edge-stamp signs before the API gateway
-// sees a request. The other ports of the mesh stay with mTLS.
+// TLS ends at the sidecar of the API gateway's own pod (Sidecar ingress tls: SIMPLE, mTLS turned
+// off for that port only), and the filters stand there: jwt-scope decides and edge-stamp signs
+// before the API gateway sees a request. The other ports of the mesh stay with mTLS.
 func TestGatewaysOwnSidecar(t *testing.T) {
 	ports := mesh.FreePorts(t, 2)
 	key := mint.New("edge-1", jose.ES256)
@@ -205,9 +227,11 @@ func TestGatewaysOwnSidecar(t *testing.T) {
 	authority := harness.NewAuthority(t)
 	files := serverFiles(t, authority.Issue("spiffe://public/api"))
 	l := lab{t: t, up: harness.StartUpstream(t), registry: mesh.StartRegistry(t), port: ports[0]}
-	resources := sidecar(ip, ports[0], l.up.Port(), fmt.Sprintf("{mode: SIMPLE, serverCertificate: %q, privateKey: %q}", files.certificate, files.key))
+	resources := sidecar(ip, ports[0], l.up.Port(),
+		fmt.Sprintf("{mode: SIMPLE, serverCertificate: %q, privateKey: %q}", files.certificate, files.key))
 	// A second port of the same pod, for the mesh.
-	resources += fmt.Sprintf("  - {port: {number: %d, name: http-mesh, protocol: HTTP}, bind: %s, captureMode: NONE, defaultEndpoint: \"127.0.0.1:%d\"}\n", ports[1], ip, l.up.Port())
+	resources += fmt.Sprintf("  - {port: {number: %d, name: http-mesh, protocol: HTTP}, bind: %s, captureMode: NONE, "+
+		"defaultEndpoint: \"127.0.0.1:%d\"}\n", ports[1], ip, l.up.Port())
 	resources += strict + fmt.Sprintf(`---
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
@@ -217,15 +241,19 @@ spec:
   mtls: {mode: STRICT}
   portLevelMtls: {%d: {mode: DISABLE}}
 `, ports[0])
-	l.Mesh = mesh.Start(t, mesh.Options{Env: []string{"ENABLE_TLS_ON_SIDECAR_INGRESS=true"}, Resources: map[string]string{"sidecar": resources}})
-	l.proxy = l.Proxy(mesh.Workload{Name: "orders", Namespace: "shop", IP: ip, Labels: map[string]string{"app": "orders"}, Env: []string{"EDGE_STAMP_KEY=" + key.PrivateJWK()}})
+	l.Mesh = mesh.Start(t, mesh.Options{Env: []string{"ENABLE_TLS_ON_SIDECAR_INGRESS=true"},
+		Resources: map[string]string{"sidecar": resources}})
+	l.proxy = l.Proxy(mesh.Workload{Name: "orders", Namespace: "shop", IP: ip,
+		Labels: map[string]string{"app": "orders"}, Env: []string{"EDGE_STAMP_KEY=" + key.PrivateJWK()}})
 
 	client := insecure()
 	public := fmt.Sprintf("https://%s:%d/orders/7", ip, ports[0])
 	mesh.Eventually(t, "the sidecar ends TLS", func() bool { return ask(client, "GET", public).status == 200 })
 	stamp, scope := push(t, l.registry, "edge-stamp"), push(t, l.registry, "jwt-scope")
-	l.Apply("plugins", plugin("scope", "shop", "orders", scope.Pinned(), policy("/"), "phase: AUTHN", "priority: 100", "match: [{mode: SERVER}]")+"---\n"+
-		plugin("stamp", "shop", "orders", stamp.Pinned(), signing, "phase: AUTHN", "priority: 50", "match: [{mode: SERVER}]", "vmConfig: {env: [{name: EDGE_STAMP_KEY, valueFrom: HOST}]}"))
+	l.Apply("plugins", plugin("scope", "shop", "orders", scope.Pinned(), policy("/"), "phase: AUTHN", "priority: 100",
+		"match: [{mode: SERVER}]")+"---\n"+
+		plugin("stamp", "shop", "orders", stamp.Pinned(), signing, "phase: AUTHN", "priority: 50",
+			"match: [{mode: SERVER}]", "vmConfig: {env: [{name: EDGE_STAMP_KEY, valueFrom: HOST}]}"))
 	mesh.Eventually(t, "jwt-scope decides", func() bool { return ask(client, "GET", public).status == 401 })
 	l.up.Take()
 	if a := ask(client, "GET", public, bearer(idp.Token(claims()))); !a.is(200) {

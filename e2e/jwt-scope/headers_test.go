@@ -30,7 +30,8 @@ func requestConfig(t *testing.T, more, rules string) string {
 }
 
 // exchange sends a request in one of the protocols, with header names in lower case where HTTP/2 asks for it.
-func exchange(protocol string, h1 *harness.Client1, h2 *harness.Client2, method, path string, headers [][2]string) *harness.Message {
+func exchange(protocol string, h1 *harness.Client1, h2 *harness.Client2, method, path string,
+	headers [][2]string) *harness.Message {
 	if protocol == "HTTP/1.1" {
 		return h1.Do(harness.Request(method, path, headers...))
 	}
@@ -41,7 +42,8 @@ func exchange(protocol string, h1 *harness.Client1, h2 *harness.Client2, method,
 	return h2.Do(harness.Pseudo(method, path, lower...), "")
 }
 
-// P9 P10: whatever became of the request, nothing that the client wrote under a name of ours, or one that folds to it, reaches the service behind.
+// P9 P10: whatever became of the request, nothing that the client wrote under a name of ours, or
+// one that folds to it, reaches the service behind.
 func TestHeaderLeaks(t *testing.T) {
 	const forged = "forged-by-the-client"
 	forward := `"forward": {"token": "strip", "payloadHeader": "x-jwt-payload", "claimHeaders": [{"path": ["sub"], "header": "x-user-id"}, {"path": ["realm", "roles"], "header": "x-user-roles"},
@@ -50,8 +52,10 @@ func TestHeaderLeaks(t *testing.T) {
 	  {"name": "trial", "match": [{"paths": ["/trial"]}], "mode": "shadow", "require": {"scopes": {"all": ["admin"]}}},
 	  {"name": "required", "match": [{"paths": ["/required"]}]}, {"name": "admin", "match": [{"paths": ["/admin"]}], "require": {"scopes": {"all": ["admin"]}}}`
 	token := ecKey.Token(good(claims{"realm": claims{"roles": []string{"clerk", "audit"}}, "odd": "line\nbreak"}))
-	verified := map[string]string{"x-jwt-payload": strings.Split(token, ".")[1], "x-user-id": "ann", "x-user-roles": "clerk,audit"}
-	preflight := [][2]string{{"Origin", "https://app.example"}, {"Access-Control-Request-Method", "GET"}, {"Access-Control-Request-Headers", "x-user-id"}}
+	verified := map[string]string{"x-jwt-payload": strings.Split(token, ".")[1], "x-user-id": "ann",
+		"x-user-roles": "clerk,audit"}
+	preflight := [][2]string{{"Origin", "https://app.example"}, {"Access-Control-Request-Method", "GET"},
+		{"Access-Control-Request-Headers", "x-user-id"}}
 	type outcome struct {
 		name, listener, method, path string
 		headers                      [][2]string
@@ -62,25 +66,34 @@ func TestHeaderLeaks(t *testing.T) {
 	outcomes := []outcome{
 		{name: "allowed", method: "GET", path: "/required", headers: [][2]string{bearer(token)}, status: 200, known: true},
 		{name: "public", method: "GET", path: "/public", status: 200, keepsToken: true},
-		{name: "public with a token", method: "GET", path: "/public", headers: [][2]string{bearer(token)}, status: 200, keepsToken: true},
+		{name: "public with a token", method: "GET", path: "/public", headers: [][2]string{bearer(token)}, status: 200,
+			keepsToken: true},
 		{name: "optional without token", method: "GET", path: "/optional", status: 200},
-		{name: "optional with a token", method: "GET", path: "/optional", headers: [][2]string{bearer(token)}, status: 200, known: true},
-		{name: "optional with another scheme", method: "GET", path: "/optional", headers: [][2]string{{"Authorization", "Basic YTpi"}}, status: 200},
+		{name: "optional with a token", method: "GET", path: "/optional", headers: [][2]string{bearer(token)},
+			status: 200, known: true},
+		{name: "optional with another scheme", method: "GET", path: "/optional",
+			headers: [][2]string{{"Authorization", "Basic YTpi"}}, status: 200},
 		{name: "would be denied without token", method: "GET", path: "/trial", status: 200},
-		{name: "would be denied for its scope", method: "GET", path: "/trial", headers: [][2]string{bearer(token)}, status: 200, known: true},
-		{name: "would be denied with a forged token", method: "GET", path: "/trial", headers: [][2]string{bearer(forger.Token(good()))}, status: 200},
-		{name: "would be denied with two tokens", method: "GET", path: "/trial", headers: [][2]string{bearer(token), bearer(token)}, status: 200},
+		{name: "would be denied for its scope", method: "GET", path: "/trial", headers: [][2]string{bearer(token)},
+			status: 200, known: true},
+		{name: "would be denied with a forged token", method: "GET", path: "/trial",
+			headers: [][2]string{bearer(forger.Token(good()))}, status: 200},
+		{name: "would be denied with two tokens", method: "GET", path: "/trial",
+			headers: [][2]string{bearer(token), bearer(token)}, status: 200},
 		{name: "would be ambiguous", listener: "shadow", method: "GET", path: "/a//b", status: 200, keepsToken: true},
 		{name: "would have no rule", listener: "shadow", method: "GET", path: "/nowhere", status: 200, keepsToken: true},
 		{name: "refused without token", method: "GET", path: "/required", status: 401},
 		{name: "refused for its scope", method: "GET", path: "/admin", headers: [][2]string{bearer(token)}, status: 403},
 		{name: "refused for its path", method: "GET", path: "/a//b", status: 400},
 		{name: "refused: no rule", method: "GET", path: "/nowhere", status: 403},
-		{name: "no rule, and the default allows", listener: "allow", method: "GET", path: "/nowhere", status: 200, keepsToken: true},
-		{name: "P12 a preflight to a public path", method: "OPTIONS", path: "/public", headers: preflight, status: 200, keepsToken: true},
+		{name: "no rule, and the default allows", listener: "allow", method: "GET", path: "/nowhere", status: 200,
+			keepsToken: true},
+		{name: "P12 a preflight to a public path", method: "OPTIONS", path: "/public", headers: preflight, status: 200,
+			keepsToken: true},
 		{name: "P12 a preflight with optional access", method: "OPTIONS", path: "/optional", headers: preflight, status: 200},
 		{name: "P12 a preflight that needs a token", method: "OPTIONS", path: "/required", headers: preflight, status: 401},
-		{name: "P12 a preflight that no rule fits", listener: "allow", method: "OPTIONS", path: "/nowhere", headers: preflight, status: 200, keepsToken: true},
+		{name: "P12 a preflight that no rule fits", listener: "allow", method: "OPTIONS", path: "/nowhere",
+			headers: preflight, status: 200, keepsToken: true},
 	}
 	// Every header that we write, and the plain one that a token may stand in.
 	names := []string{"x-jwt-payload", "x-user-id", "x-user-roles", "x-no-claim", "x-odd-claim", "x-token"}
@@ -92,20 +105,28 @@ func TestHeaderLeaks(t *testing.T) {
 		"P10 underscores in upper case": func(n string) []string {
 			return []string{strings.ToUpper(strings.ReplaceAll(n, "-", "_"))}
 		},
-		"P10 mixed":          func(n string) []string { return []string{"x_" + n[2:], n[:2] + strings.ReplaceAll(n[2:], "-", "_")} },
+		"P10 mixed": func(n string) []string {
+			return []string{"x_" + n[2:], n[:2] + strings.ReplaceAll(n[2:], "-", "_")}
+		},
 		"P10 mixed and case": func(n string) []string { return []string{"X_" + title(n[2:])} },
 		"twice":              func(n string) []string { return []string{n, n} },
 		"P10 in every spelling": func(n string) []string {
-			return []string{strings.ReplaceAll(n, "-", "_"), n, strings.ToUpper(n), "x_" + n[2:], n, strings.ReplaceAll(n, "-", "_")}
+			return []string{strings.ReplaceAll(n, "-", "_"), n, strings.ToUpper(n), "x_" + n[2:], n,
+				strings.ReplaceAll(n, "-", "_")}
 		},
 	}
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
 		var listeners []bootstrap.M
-		for name, more := range map[string]string{"main": forward, "allow": forward + `"default": "allow",`, "shadow": forward + `"mode": "shadow",`} {
-			listeners = append(listeners, bootstrap.Listener(name, 0, []bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, more, rules))}, bootstrap.To("upstream"), nil))
+		for name, more := range map[string]string{"main": forward, "allow": forward + `"default": "allow",`,
+			"shadow": forward + `"mode": "shadow",`} {
+			listeners = append(listeners,
+				bootstrap.Listener(name, 0,
+					[]bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, more, rules))}, bootstrap.To("upstream"), nil))
 		}
-		envoy := harness.Start(t, harness.Config{Version: version, Listeners: listeners, Clusters: []bootstrap.M{bootstrap.Cluster("upstream", up.Port(), false)}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Listeners: listeners,
+				Clusters: []bootstrap.M{bootstrap.Cluster("upstream", up.Port(), false)}})
 		admitted, refused := 0, 0
 		for _, protocol := range protocols {
 			for _, o := range outcomes {
@@ -129,7 +150,9 @@ func TestHeaderLeaks(t *testing.T) {
 							want.known = false
 							switch {
 							case o.path == "/trial", o.status != 200 && o.path != "/required" && o.path != "/admin":
-							case slices.ContainsFunc(o.headers, func(h [2]string) bool { return strings.HasPrefix(h[1], "Bearer ") }), strings.Contains(how, "twice"), strings.Contains(how, "every"):
+							case slices.ContainsFunc(o.headers,
+								func(h [2]string) bool { return strings.HasPrefix(h[1], "Bearer ") }),
+								strings.Contains(how, "twice"), strings.Contains(how, "every"):
 								want.status = 400
 							default:
 								want.status = 401
@@ -191,7 +214,9 @@ func TestHeaderLeaks(t *testing.T) {
 		}
 		// HTTP/2 has no upper case in names (RFC 9113 §8.2.1).
 		for _, name := range []string{"X-User-Id", "x-useR-id"} {
-			if answer := harness.NewClient2(t, envoy.Main()).Do(harness.Pseudo("GET", "/public", [2]string{name, forged}), ""); answer.Status() == 200 || len(up.Take()) != 0 {
+			if answer := harness.NewClient2(t,
+				envoy.Main()).Do(harness.Pseudo("GET", "/public", [2]string{name, forged}),
+				""); answer.Status() == 200 || len(up.Take()) != 0 {
 				t.Errorf("P10 %s in HTTP/2: %+v", name, answer)
 			}
 		}
@@ -223,19 +248,23 @@ func TestSpoofedRequest(t *testing.T) {
 	add := func(name, method, path string, status int, code string, headers ...[2]string) {
 		rows = append(rows, row{name, method, path, headers, status, code})
 	}
-	for _, h := range []string{"X-Envoy-Original-Path", "X-Forwarded-Uri", "X-Original-Url", "X-Rewrite-Url", "X-Original-Uri", "X-Forwarded-Path", "X-Forwarded-Prefix", "X-Replaced-Path", "X-Envoy-Original-Url", "X-HTTP-Path-Override", "Referer"} {
+	for _, h := range []string{"X-Envoy-Original-Path", "X-Forwarded-Uri", "X-Original-Url", "X-Rewrite-Url",
+		"X-Original-Uri", "X-Forwarded-Path", "X-Forwarded-Prefix", "X-Replaced-Path", "X-Envoy-Original-Url",
+		"X-HTTP-Path-Override", "Referer"} {
 		add("P7 "+h+" names a public path", "GET", "/orders/7", 401, "token_missing", [2]string{h, "/public/a"})
 		add("P7 "+h+" names a protected path", "GET", "/public/a", 200, "", [2]string{h, "/orders/7"})
 		add("P7 "+h+" names a path that cannot be", "GET", "/public/a", 200, "", [2]string{h, "/a//b"})
 	}
-	for _, h := range []string{"X-Forwarded-Host", "X-Host", "X-Original-Host", "X-Envoy-Original-Host", "X-HTTP-Host-Override", "Forwarded"} {
+	for _, h := range []string{"X-Forwarded-Host", "X-Host", "X-Original-Host", "X-Envoy-Original-Host",
+		"X-HTTP-Host-Override", "Forwarded"} {
 		value := "public.example"
 		if h == "Forwarded" {
 			value = "host=public.example"
 		}
 		add("P7 "+h+" names another host", "GET", "/orders/7", 401, "token_missing", [2]string{h, value})
 	}
-	for _, h := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Forwarded-Method", "X-Original-Method"} {
+	for _, h := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Forwarded-Method",
+		"X-Original-Method"} {
 		add("P13 "+h+" says GET", "POST", "/docs/1", 401, "token_missing", [2]string{h, "GET"})
 		add("P13 "+h+" says DELETE", "GET", "/docs/1", 200, "", [2]string{h, "DELETE"})
 	}
@@ -247,16 +276,21 @@ func TestSpoofedRequest(t *testing.T) {
 	for _, m := range []string{"get", "Get", "gET", "post", "query"} {
 		add("P14 "+m, m, "/docs/1", 400, "path_ambiguous")
 	}
-	for _, agent := range []string{"ELB-HealthChecker/2.0", "kube-probe/1.34", "GoogleHC/1.0", "Envoy/HC", "Consul Health Check", "Amazon-Route53-Health-Check-Service"} {
-		add("P21 "+agent, "GET", "/orders/7", 401, "token_missing", [2]string{"User-Agent", agent}, [2]string{"X-Envoy-Healthcheck", "1"})
+	for _, agent := range []string{"ELB-HealthChecker/2.0", "kube-probe/1.34", "GoogleHC/1.0", "Envoy/HC",
+		"Consul Health Check", "Amazon-Route53-Health-Check-Service"} {
+		add("P21 "+agent, "GET", "/orders/7", 401, "token_missing", [2]string{"User-Agent", agent},
+			[2]string{"X-Envoy-Healthcheck", "1"})
 		add("P21 "+agent+" asks for /healthz", "GET", "/healthz", 403, "no_rule", [2]string{"User-Agent", agent})
 	}
-	add("P12 a preflight", "OPTIONS", "/orders/7", 401, "token_missing", [2]string{"Origin", "https://app.example"}, [2]string{"Access-Control-Request-Method", "GET"})
+	add("P12 a preflight", "OPTIONS", "/orders/7", 401, "token_missing", [2]string{"Origin", "https://app.example"},
+		[2]string{"Access-Control-Request-Method", "GET"})
 	add("P12 OPTIONS", "OPTIONS", "/docs/1", 403, "no_rule")
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
-		envoy := harness.Start(t, harness.Config{Version: version, Upstream: up.Port(), Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, "", rules))},
-			HTTP: bootstrap.M{"delayed_close_timeout": "0.01s"}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Upstream: up.Port(),
+				Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, "", rules))},
+				HTTP:    bootstrap.M{"delayed_close_timeout": "0.01s"}})
 		h1, h2 := harness.NewClient1(t, envoy.Main()), harness.NewClient2(t, envoy.Main())
 		byFilter := 0
 		for _, protocol := range protocols {
@@ -268,7 +302,9 @@ func TestSpoofedRequest(t *testing.T) {
 					t.Errorf("%s: %d requests reached the upstream: %+v", label, len(reached), answer)
 				}
 				switch {
-				case strings.HasPrefix(c.name, "P14") && answer.Status() == 400 && answer.Header("content-type") != "application/problem+json", strings.HasPrefix(c.name, "P14") && answer.Status() == 0:
+				case strings.HasPrefix(c.name, "P14") && answer.Status() == 400 &&
+					answer.Header("content-type") != "application/problem+json", strings.HasPrefix(c.name, "P14") &&
+					answer.Status() == 0:
 					continue // a method that Envoy's codec does not know
 				case answer.Status() != c.status || c.method != "HEAD" && !strings.Contains(answer.Body, c.code):
 					t.Errorf("%s: %s %s, want %d %s", label, answer.Start, answer.Body, c.status, c.code)
@@ -280,7 +316,9 @@ func TestSpoofedRequest(t *testing.T) {
 			t.Errorf("only %d of %d requests came as far as the filter", byFilter, 2*len(rows))
 		}
 		t.Run("P13 a form that says another method", func(t *testing.T) {
-			answer := harness.HTTP1(t, envoy.Main(), harness.Request("POST", "/docs/1", [2]string{"Content-Type", "application/x-www-form-urlencoded"}, [2]string{"Content-Length", "11"})+"_method=GET")
+			answer := harness.HTTP1(t, envoy.Main(),
+				harness.Request("POST", "/docs/1", [2]string{"Content-Type", "application/x-www-form-urlencoded"},
+					[2]string{"Content-Length", "11"})+"_method=GET")
 			if answer.Status() != 401 || len(up.Take()) != 0 {
 				t.Errorf("%+v", answer)
 			}
@@ -293,17 +331,22 @@ func TestSpoofedRequest(t *testing.T) {
 			{"P19 the public host", "GET /x HTTP/1.1\r\nHost: public.example\r\n\r\n", true},
 			{"P19 another spelling of it", "GET /x HTTP/1.1\r\nHost: PUBLIC.Example.:80\r\n\r\n", true},
 			{"P19 the other host", "GET /x HTTP/1.1\r\nHost: api.example\r\n\r\n", false},
-			{"P19 absolute-form with the public host", "GET http://public.example/x HTTP/1.1\r\nHost: api.example\r\n\r\n", true},
-			{"P19 absolute-form with the other host", "GET http://api.example/x HTTP/1.1\r\nHost: public.example\r\n\r\n", false},
+			{"P19 absolute-form with the public host",
+				"GET http://public.example/x HTTP/1.1\r\nHost: api.example\r\n\r\n", true},
+			{"P19 absolute-form with the other host",
+				"GET http://api.example/x HTTP/1.1\r\nHost: public.example\r\n\r\n", false},
 			{"P19 absolute-form, protected", "GET http://api.example/orders/7 HTTP/1.1\r\nHost: public.example\r\n\r\n", false},
-			{"P19 absolute-form with userinfo", "GET http://public.example@api.example/x HTTP/1.1\r\nHost: public.example\r\n\r\n", false},
+			{"P19 absolute-form with userinfo",
+				"GET http://public.example@api.example/x HTTP/1.1\r\nHost: public.example\r\n\r\n", false},
 			{"P19 two hosts", "GET /x HTTP/1.1\r\nHost: public.example\r\nHost: api.example\r\n\r\n", false},
 			{"P19 two hosts, the other way", "GET /x HTTP/1.1\r\nHost: api.example\r\nHost: public.example\r\n\r\n", false},
 			{"P19 two hosts in one", "GET /x HTTP/1.1\r\nHost: public.example,api.example\r\n\r\n", false},
 			{"P19 userinfo", "GET /x HTTP/1.1\r\nHost: public.example@api.example\r\n\r\n", false},
 			{"P19 a path in the host", "GET /x HTTP/1.1\r\nHost: public.example/x\r\n\r\n", false},
-			{"P19 userinfo, where any host will do", "GET /public/a HTTP/1.1\r\nHost: public.example@api.example\r\n\r\n", false},
-			{"P19 two hosts in one, where any host will do", "GET /public/a HTTP/1.1\r\nHost: public.example,api.example\r\n\r\n", false},
+			{"P19 userinfo, where any host will do",
+				"GET /public/a HTTP/1.1\r\nHost: public.example@api.example\r\n\r\n", false},
+			{"P19 two hosts in one, where any host will do",
+				"GET /public/a HTTP/1.1\r\nHost: public.example,api.example\r\n\r\n", false},
 			{"P19 no host", "GET /x HTTP/1.1\r\n\r\n", false},
 			{"P19 an empty host", "GET /x HTTP/1.1\r\nHost:\r\n\r\n", false},
 		} {
@@ -318,18 +361,27 @@ func TestSpoofedRequest(t *testing.T) {
 			headers [][2]string
 			public  bool
 		}{
-			{"P19 :authority and another host", authority([2]string{":authority", "api.example"}, [2]string{"host", "public.example"}), false},
+			{"P19 :authority and another host",
+				authority([2]string{":authority", "api.example"}, [2]string{"host", "public.example"}), false},
 			{"P19 only a host", authority([2]string{"host", "api.example"}), false},
 			{"P19 two hosts", authority([2]string{"host", "api.example"}, [2]string{"host", "public.example"}), false},
-			{"P19 two :authority", authority([2]string{":authority", "public.example"}, [2]string{":authority", "api.example"}), false},
+			{"P19 two :authority", authority([2]string{":authority", "public.example"},
+				[2]string{":authority", "api.example"}), false},
 			{"P19 userinfo in :authority", authority([2]string{":authority", "public.example@api.example"}), false},
 			{"P19 none", authority(), false},
-			{"P19 an absolute :path", [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "api.example"}, {":path", "http://public.example/x"}}, false},
+			{"P19 an absolute :path",
+				[][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "api.example"},
+					{":path", "http://public.example/x"}}, false},
 			{"P19 no :path", [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "public.example"}}, false},
-			{"P19 an empty :path", [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "public.example"}, {":path", ""}}, false},
-			{"P19 two :path", [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "api.example"}, {":path", "/public/a"}, {":path", "/orders/7"}}, false},
-			{"P19 a :path after a header", [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "api.example"}, {"x", "y"}, {":path", "/orders/7"}}, false},
-			{"P19 * for GET", [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "public.example"}, {":path", "*"}}, false},
+			{"P19 an empty :path", [][2]string{{":method", "GET"}, {":scheme", "http"},
+				{":authority", "public.example"}, {":path", ""}}, false},
+			{"P19 two :path", [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "api.example"},
+				{":path", "/public/a"}, {":path", "/orders/7"}}, false},
+			{"P19 a :path after a header",
+				[][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "api.example"}, {"x", "y"},
+					{":path", "/orders/7"}}, false},
+			{"P19 * for GET", [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "public.example"},
+				{":path", "*"}}, false},
 		} {
 			answer := h2.Do(c.headers, "")
 			checkHost(t, "HTTP/2 "+c.name, answer, up.Take(), c.public)
@@ -357,20 +409,29 @@ func checkHost(t *testing.T, name string, answer *harness.Message, reached []*ha
 func TestTunnels(t *testing.T) {
 	rules := `{"name": "public", "match": [{"paths": ["/public/{**}"]}], "access": "public"}, {"name": "feed", "match": [{"paths": ["/feed/{**}"], "methods": ["GET"]}], "require": {"scopes": {"all": ["orders:read"]}}},
 	  {"name": "orders", "match": [{"paths": ["/orders/{**}"]}], "require": {"scopes": {"all": ["orders:read"]}}}`
-	connect := []bootstrap.M{{"match": bootstrap.M{"connect_matcher": bootstrap.M{}}, "route": bootstrap.M{"cluster": "upstream", "upgrade_configs": []bootstrap.M{{"upgrade_type": "CONNECT", "connect_config": bootstrap.M{}}}}}}
+	connect := []bootstrap.M{{"match": bootstrap.M{"connect_matcher": bootstrap.M{}},
+		"route": bootstrap.M{"cluster": "upstream",
+			"upgrade_configs": []bootstrap.M{{"upgrade_type": "CONNECT", "connect_config": bootstrap.M{}}}}}}
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
 		filters := []bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, "", rules))}
 		http2Options := bootstrap.M{"allow_connect": true}
-		envoy := harness.Start(t, harness.Config{Version: version, Clusters: []bootstrap.M{bootstrap.Cluster("upstream", up.Port(), false)}, Listeners: []bootstrap.M{
-			bootstrap.Listener("main", 0, filters, bootstrap.To("upstream"), bootstrap.M{"http2_protocol_options": http2Options, "delayed_close_timeout": "0.01s"}),
-			// A proxy that allows every tunnel it can: what is refused here is refused by the filter.
-			bootstrap.Listener("open", 0, filters, append(connect, bootstrap.To("upstream")...), bootstrap.M{"http2_protocol_options": http2Options, "delayed_close_timeout": "0.01s",
-				"upgrade_configs": []bootstrap.M{{"upgrade_type": "websocket"}, {"upgrade_type": "CONNECT"}, {"upgrade_type": "h2c"}, {"upgrade_type": "raw"}}}),
-		}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Clusters: []bootstrap.M{bootstrap.Cluster("upstream", up.Port(), false)},
+				Listeners: []bootstrap.M{
+					bootstrap.Listener("main", 0, filters, bootstrap.To("upstream"),
+						bootstrap.M{"http2_protocol_options": http2Options, "delayed_close_timeout": "0.01s"}),
+					// A proxy that allows every tunnel it can: what is refused here is refused by the filter.
+					bootstrap.Listener("open", 0, filters, append(connect, bootstrap.To("upstream")...),
+						bootstrap.M{"http2_protocol_options": http2Options, "delayed_close_timeout": "0.01s",
+							"upgrade_configs": []bootstrap.M{{"upgrade_type": "websocket"}, {"upgrade_type": "CONNECT"},
+								{"upgrade_type": "h2c"}, {"upgrade_type": "raw"}}}),
+				}})
 		token := bearer(ecKey.Token(good()))
 		handshake := func(protocol, path string, headers ...[2]string) string {
-			return harness.Request("GET", path, append([][2]string{{"Connection", "Upgrade"}, {"Upgrade", protocol}, {"Sec-WebSocket-Version", "13"}, {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}}, headers...)...)
+			return harness.Request("GET", path,
+				append([][2]string{{"Connection", "Upgrade"}, {"Upgrade", protocol}, {"Sec-WebSocket-Version", "13"},
+					{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}}, headers...)...)
 		}
 
 		t.Run("P17 a WebSocket with a token", func(t *testing.T) {
@@ -391,8 +452,10 @@ func TestTunnels(t *testing.T) {
 			code    string
 		}{
 			{"P17 a WebSocket without token", nil, 401, "token_missing"},
-			{"P17 a WebSocket with an expired token", [][2]string{bearer(ecKey.Token(good(claims{"exp": time.Now().Unix() - 100})))}, 401, "token_expired"},
-			{"P17 a WebSocket without the scope", [][2]string{bearer(ecKey.Token(good(claims{"scope": "x"})))}, 403, "insufficient_scope"},
+			{"P17 a WebSocket with an expired token",
+				[][2]string{bearer(ecKey.Token(good(claims{"exp": time.Now().Unix() - 100})))}, 401, "token_expired"},
+			{"P17 a WebSocket without the scope", [][2]string{bearer(ecKey.Token(good(claims{"scope": "x"})))}, 403,
+				"insufficient_scope"},
 			{"P17 a WebSocket with a forged token", [][2]string{bearer(forger.Token(good()))}, 401, "token_signature"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
@@ -402,7 +465,9 @@ func TestTunnels(t *testing.T) {
 				if answer.Status() != c.status || !strings.Contains(answer.Body, c.code) {
 					t.Errorf("%+v", answer)
 				}
-				answer = harness.NewClient2(t, envoy.Address("open")).Open(append([][2]string{{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "http"}, {":authority", "api.example"}, {":path", "/feed/1"},
+				answer = harness.NewClient2(t,
+					envoy.Address("open")).Open(append([][2]string{{":method", "CONNECT"}, {":protocol", "websocket"},
+					{":scheme", "http"}, {":authority", "api.example"}, {":path", "/feed/1"},
 					{"sec-websocket-version", "13"}}, lowerNames(c.headers)...))
 				if answer.Status() != c.status {
 					t.Errorf("over HTTP/2: %+v", answer)
@@ -413,27 +478,35 @@ func TestTunnels(t *testing.T) {
 			})
 		}
 		t.Run("P17 a WebSocket over HTTP/2 with a token", func(t *testing.T) {
-			answer := harness.NewClient2(t, envoy.Address("open")).Open([][2]string{{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "http"}, {":authority", "api.example"}, {":path", "/feed/1"},
+			answer := harness.NewClient2(t,
+				envoy.Address("open")).Open([][2]string{{":method", "CONNECT"}, {":protocol", "websocket"},
+				{":scheme", "http"}, {":authority", "api.example"}, {":path", "/feed/1"},
 				{"sec-websocket-version", "13"}, {"authorization", token[1]}})
 			if reached := up.Take(); answer.Status() != 200 || len(reached) != 1 || reached[0].Header("upgrade") != "websocket" {
 				t.Errorf("%+v, %+v", answer, reached)
 			}
 		})
 
-		// P15: whether the proxy refuses the upgrade, ignores it or passes it on, what follows on the connection is either a request that the filter decides or nothing.
+		// P15: whether the proxy refuses the upgrade, ignores it or passes it on, what follows on
+		// the connection is either a request that the filter decides or nothing.
 		for _, listener := range []string{"main", "open"} {
-			for _, protocol := range []string{"h2c", "h2c, websocket", "websocket, h2c", "H2C", "TLS/1.0", "HTTP/2.0", "raw", "websocket", "CONNECT", "connect-udp", ""} {
+			for _, protocol := range []string{"h2c", "h2c, websocket", "websocket, h2c", "H2C", "TLS/1.0", "HTTP/2.0",
+				"raw", "websocket", "CONNECT", "connect-udp", ""} {
 				t.Run(fmt.Sprintf("P15 Upgrade %q, %s", protocol, listener), func(t *testing.T) {
 					settings := [2]string{"HTTP2-Settings", "AAMAAABkAAQAAP__"}
-					answer := harness.HTTP1(t, envoy.Address(listener), strings.Replace(handshake(protocol, "/orders/7", settings), "Connection: Upgrade", "Connection: Upgrade, HTTP2-Settings", 1))
+					answer := harness.HTTP1(t, envoy.Address(listener),
+						strings.Replace(handshake(protocol, "/orders/7", settings), "Connection: Upgrade",
+							"Connection: Upgrade, HTTP2-Settings", 1))
 					if reached := up.Take(); len(reached) != 0 || answer.Status() < 400 {
 						t.Fatalf("a protected path: %+v, %+v", answer, reached)
 					}
-					if listener == "open" && !strings.EqualFold(protocol, "connect-udp") && answer.Status() != 401 && answer.Status() != 403 && answer.Status() != 400 {
+					if listener == "open" && !strings.EqualFold(protocol, "connect-udp") && answer.Status() != 401 &&
+						answer.Status() != 403 && answer.Status() != 400 {
 						t.Errorf("%+v", answer)
 					}
 					// On a public path, with a request behind it that is not public, in both protocols.
-					for _, next := range []string{harness.Request("GET", "/orders/7", [2]string{"Connection", "close"}), http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"} {
+					for _, next := range []string{harness.Request("GET", "/orders/7", [2]string{"Connection", "close"}),
+						http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"} {
 						conn := harness.Dial(t, envoy.Address(listener))
 						first := conn.Do(handshake(protocol, "/public/a", settings))
 						if first.Status() == 101 {
@@ -465,7 +538,8 @@ func TestTunnels(t *testing.T) {
 					early := "GET /orders/7 HTTP/1.1\r\nHost: api.example\r\n\r\n"
 					for _, target := range []string{"api.example:80", "api.example", "/orders/7", "http://api.example/orders/7"} {
 						conn := harness.Dial(t, envoy.Address(listener))
-						conn.Send(harness.Request("CONNECT", target, append(headers[:len(headers):len(headers)], [2]string{"Connection", "close"})...) + early)
+						conn.Send(harness.Request("CONNECT", target,
+							append(headers[:len(headers):len(headers)], [2]string{"Connection", "close"})...) + early)
 						if rest := conn.Rest(); strings.HasPrefix(rest, "HTTP/1.1 2") || strings.Contains(rest, "answered by") {
 							t.Errorf("%s: %q", target, rest)
 						} else if listener == "open" && target == "api.example:80" && !strings.Contains(rest, "path_ambiguous") {
@@ -475,7 +549,8 @@ func TestTunnels(t *testing.T) {
 					for _, pseudo := range [][][2]string{
 						{{":method", "CONNECT"}, {":authority", "api.example:80"}},
 						{{":method", "CONNECT"}, {":authority", "api.example:80"}, {":scheme", "http"}, {":path", "/orders/7"}},
-						{{":method", "CONNECT"}, {":protocol", "bytestream"}, {":scheme", "http"}, {":authority", "api.example"}, {":path", "/"}},
+						{{":method", "CONNECT"}, {":protocol", "bytestream"}, {":scheme", "http"},
+							{":authority", "api.example"}, {":path", "/"}},
 					} {
 						answer := harness.NewClient2(t, envoy.Address(listener)).Open(append(pseudo, lowerNames(headers)...))
 						if answer.Status() == 200 {
@@ -499,14 +574,17 @@ func lowerNames(headers [][2]string) [][2]string {
 	return lower
 }
 
-// P20 W27: headers up to what the proxy and its Wasm host take, and beyond: a request that cannot be read whole is never a pass.
+// P20 W27: headers up to what the proxy and its Wasm host take, and beyond: a request that cannot
+// be read whole is never a pass.
 func TestHugeHeaders(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
 		forward := `"forward": {"token": "keep", "claimHeaders": [{"path": ["sub"], "header": "x-user-id"}]},`
 		rules := `{"name": "public", "match": [{"paths": ["/public"]}], "access": "public"}, {"name": "orders", "match": [{"paths": ["/orders"]}]}`
-		envoy := harness.Start(t, harness.Config{Version: version, Upstream: up.Port(), Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, forward, rules))},
-			HTTP: bootstrap.M{"common_http_protocol_options": bootstrap.M{"max_headers_count": 4000}}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Upstream: up.Port(),
+				Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, forward, rules))},
+				HTTP:    bootstrap.M{"common_http_protocol_options": bootstrap.M{"max_headers_count": 4000}}})
 		h1, h2 := harness.NewClient1(t, envoy.Main()), harness.NewClient2(t, envoy.Main())
 		token := bearer(ecKey.Token(good()))
 		send := func(protocol, path string, headers ...[2]string) (*harness.Message, []*harness.Message) {
@@ -519,7 +597,9 @@ func TestHugeHeaders(t *testing.T) {
 				for _, c := range []struct {
 					name   string
 					header [2]string
-				}{{"a big header", [2]string{"x-big", strings.Repeat("a", size)}}, {"a big cookie", [2]string{"cookie", "a=" + strings.Repeat("b", size)}}, {"a big forged header", [2]string{"x_user_id", strings.Repeat("a", size)}}} {
+				}{{"a big header", [2]string{"x-big", strings.Repeat("a", size)}}, {"a big cookie",
+					[2]string{"cookie", "a=" + strings.Repeat("b", size)}},
+					{"a big forged header", [2]string{"x_user_id", strings.Repeat("a", size)}}} {
 					label := fmt.Sprintf("P20 %s %s of %d KiB", protocol, c.name, size>>10)
 					for _, path := range []string{"/public", "/orders"} {
 						answer, reached := send(protocol, path, c.header)
@@ -540,11 +620,15 @@ func TestHugeHeaders(t *testing.T) {
 						}
 					}
 				}
-				if answer, reached := send(protocol, "/orders", bearer(strings.Repeat("a", size))); answer.Status() != 401 && answer.Status() != 431 && protocol == "HTTP/1.1" || len(reached) != 0 {
+				if answer, reached := send(protocol, "/orders",
+					bearer(strings.Repeat("a", size))); answer.Status() != 401 && answer.Status() != 431 &&
+					protocol == "HTTP/1.1" || len(reached) != 0 {
 					t.Errorf("P20 %s a token of %d KiB: %s %s", protocol, size>>10, answer.Start, answer.Body)
 				}
 			}
-			// The Wasm host takes at most 1024 pairs from a filter (PROXY_WASM_HOST_PAIRS_MAX_COUNT), but hands over any number: the filter must see them all.
+			// The Wasm host takes at most 1024 pairs from a filter
+			// (PROXY_WASM_HOST_PAIRS_MAX_COUNT), but hands over any number: the filter must see
+			// them all.
 			for n := 1000; n <= 4200; n++ {
 				switch n {
 				case 1033:
@@ -562,24 +646,29 @@ func TestHugeHeaders(t *testing.T) {
 				}
 				headers = append(headers, [2]string{"x_user_id", "forged"})
 				answer, reached := send(protocol, "/public", headers...)
-				if n < 3900 && (answer.Status() != 200 || len(reached) != 1) || n > 4000 && (answer.Status() == 200 || len(reached) != 0) {
+				if n < 3900 && (answer.Status() != 200 || len(reached) != 1) || n > 4000 &&
+					(answer.Status() == 200 || len(reached) != 0) {
 					t.Errorf("P20 %s: %d headers: %s %s", protocol, n, answer.Start, answer.Body)
 				}
 				for _, m := range reached {
-					if len(m.Values("x-user-id")) != 0 || len(m.Values("x_user_id")) != 0 || m.Header("h1") != "v" || m.Header(fmt.Sprint("h", n-3)) != "v" {
+					if len(m.Values("x-user-id")) != 0 || len(m.Values("x_user_id")) != 0 || m.Header("h1") != "v" ||
+						m.Header(fmt.Sprint("h", n-3)) != "v" {
 						t.Errorf("P20 %s: of %d headers, what reached the upstream: %q", protocol, n, m.Values("x-user-id"))
 					}
 				}
-				if answer, reached := send(protocol, "/orders", headers...); n < 3900 && answer.Status() != 401 || len(reached) != 0 {
+				if answer, reached := send(protocol, "/orders", headers...); n < 3900 && answer.Status() != 401 ||
+					len(reached) != 0 {
 					t.Errorf("P20 %s: %d headers to a protected path: %s", protocol, n, answer.Start)
 				}
 				last := append(slices.Clone(headers), token)
-				if answer, reached := send(protocol, "/orders", last...); n < 3900 && (answer.Status() != 200 || len(reached) != 1 || reached[0].Header("x-user-id") != "ann") {
+				if answer, reached := send(protocol, "/orders", last...); n < 3900 &&
+					(answer.Status() != 200 || len(reached) != 1 || reached[0].Header("x-user-id") != "ann") {
 					t.Errorf("P20 %s: %d headers and a token behind them: %s", protocol, n, answer.Start)
 				}
 			}
 			// What was too much for one request is not for the next.
-			if answer, reached := send(protocol, "/orders", token); answer.Status() != 200 || len(reached) != 1 || reached[0].Header("x-user-id") != "ann" {
+			if answer, reached := send(protocol, "/orders", token); answer.Status() != 200 || len(reached) != 1 ||
+				reached[0].Header("x-user-id") != "ann" {
 				t.Errorf("P20 %s: afterwards: %+v", protocol, answer)
 			}
 		}

@@ -20,10 +20,11 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// The path matrix: hostile spellings of protected paths, sent by clients that may not go there, through every setting of Envoy's own path handling. Three things are held
-// against each other:
+// The path matrix: hostile spellings of protected paths, sent by clients that may not go there,
+// through every setting of Envoy's own path handling. Three things are held against each other:
 //
-//   - what the filter answered, with the definition of the filter's README (Paths) written down a second time (expect), for the path that Envoy handed to the filter;
+//   - what the filter answered, with the definition of the filter's README (Paths) written down a
+//     second time (expect), for the path that Envoy handed to the filter;
 //   - which of Envoy's own routes a request took that went on;
 //   - what upstreams of every kind would make of the path that reached them (readings).
 
@@ -70,18 +71,23 @@ type setting struct {
 	atLeast   counts
 }
 
-// counts of what became of requests. Envoy's versions differ in details of what they refuse themselves, so these are floors.
+// counts of what became of requests. Envoy's versions differ in details of what they refuse
+// themselves, so these are floors.
 type counts struct{ Admitted, Ambiguous, Denied, Envoy int }
 
 var settings = []setting{
 	{name: "as sent, default deny", escaped: "KEEP_UNCHANGED", atLeast: counts{120, 2200, 700, 200}},
 	{name: "as sent", allow: true, escaped: "KEEP_UNCHANGED", atLeast: counts{500, 2200, 320, 200}},
-	{name: "normalize_path", allow: true, normalize: true, escaped: "KEEP_UNCHANGED", atLeast: counts{620, 1500, 550, 240}},
+	{name: "normalize_path", allow: true, normalize: true, escaped: "KEEP_UNCHANGED",
+		atLeast: counts{620, 1500, 550, 240}},
 	{name: "merge_slashes", allow: true, merge: true, escaped: "KEEP_UNCHANGED", atLeast: counts{540, 2100, 360, 200}},
 	{name: "unescaped slashes", allow: true, escaped: "UNESCAPE_AND_FORWARD", atLeast: counts{520, 2100, 340, 200}},
-	{name: "unescaped, normal, merged", allow: true, normalize: true, merge: true, escaped: "UNESCAPE_AND_FORWARD", atLeast: counts{780, 1150, 740, 240}},
-	{name: "redirected, normal, merged", allow: true, normalize: true, merge: true, escaped: "UNESCAPE_AND_REDIRECT", atLeast: counts{780, 1150, 740, 400}},
-	{name: "Envoy's edge: refused, normal, merged", allow: true, normalize: true, merge: true, escaped: "REJECT_REQUEST", atLeast: counts{720, 1150, 640, 300}},
+	{name: "unescaped, normal, merged", allow: true, normalize: true, merge: true, escaped: "UNESCAPE_AND_FORWARD",
+		atLeast: counts{780, 1150, 740, 240}},
+	{name: "redirected, normal, merged", allow: true, normalize: true, merge: true, escaped: "UNESCAPE_AND_REDIRECT",
+		atLeast: counts{780, 1150, 740, 400}},
+	{name: "Envoy's edge: refused, normal, merged", allow: true, normalize: true, merge: true,
+		escaped: "REJECT_REQUEST", atLeast: counts{720, 1150, 640, 300}},
 }
 
 func TestPaths(t *testing.T) {
@@ -107,11 +113,15 @@ func TestPaths(t *testing.T) {
 				if s.allow {
 					access = "allow"
 				}
-				listeners = append(listeners, bootstrap.Listener(s.name+protocol, 0, []bootstrap.M{harness.Filter(t, "jwt-scope", pathConfig(access))}, areaRoutes(protocol), bootstrap.M{
-					"normalize_path": s.normalize, "merge_slashes": s.merge, "path_with_escaped_slashes_action": s.escaped, "local_reply_config": tellTales(),
-					// After a request that is no HTTP/2 Envoy closes the connection, and says so only by closing it: a second later, unless told otherwise.
-					"delayed_close_timeout": "0.001s",
-				}))
+				listeners = append(listeners,
+					bootstrap.Listener(s.name+protocol, 0,
+						[]bootstrap.M{harness.Filter(t, "jwt-scope", pathConfig(access))}, areaRoutes(protocol), bootstrap.M{
+							"normalize_path": s.normalize, "merge_slashes": s.merge,
+							"path_with_escaped_slashes_action": s.escaped, "local_reply_config": tellTales(),
+							// After a request that is no HTTP/2 Envoy closes the connection, and says so
+							// only by closing it: a second later, unless told otherwise.
+							"delayed_close_timeout": "0.001s",
+						}))
 			}
 		}
 		envoy := harness.Start(t, harness.Config{Version: version, Listeners: listeners, Clusters: clusters})
@@ -130,7 +140,8 @@ func TestPaths(t *testing.T) {
 						}
 						t.Logf("%+v", m.counts)
 						want := s.atLeast
-						if got := m.counts; got.Admitted < want.Admitted || got.Ambiguous < want.Ambiguous || got.Denied < want.Denied || got.Envoy < want.Envoy {
+						if got := m.counts; got.Admitted < want.Admitted || got.Ambiguous < want.Ambiguous ||
+							got.Denied < want.Denied || got.Envoy < want.Envoy {
 							t.Errorf("%+v; want at least %+v", got, want)
 						}
 					})
@@ -155,9 +166,11 @@ func areaRoutes(cluster string) []bootstrap.M {
 		{"admin", bootstrap.M{"path_separated_prefix": "/admin"}},
 		{"", bootstrap.M{"prefix": "/"}},
 	} {
-		routes = append(routes, bootstrap.M{"match": r.match, "route": bootstrap.M{"cluster": cluster}, "request_headers_to_add": []bootstrap.M{
-			{"header": bootstrap.M{"key": "x-route", "value": cmp.Or(r.name, "none")}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
-		}})
+		routes = append(routes, bootstrap.M{"match": r.match, "route": bootstrap.M{"cluster": cluster},
+			"request_headers_to_add": []bootstrap.M{
+				{"header": bootstrap.M{"key": "x-route", "value": cmp.Or(r.name, "none")},
+					"append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
+			}})
 	}
 	return routes
 }
@@ -168,7 +181,9 @@ func tellTales() bootstrap.M {
 		return bootstrap.M{"header": bootstrap.M{"key": name, "value": format}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 	}
 	return bootstrap.M{"mappers": []bootstrap.M{{
-		"filter":         bootstrap.M{"status_code_filter": bootstrap.M{"comparison": bootstrap.M{"op": "GE", "value": bootstrap.M{"default_value": 100, "runtime_key": "any"}}}},
+		"filter": bootstrap.M{
+			"status_code_filter": bootstrap.M{"comparison": bootstrap.M{"op": "GE",
+				"value": bootstrap.M{"default_value": 100, "runtime_key": "any"}}}},
 		"headers_to_add": []bootstrap.M{header("x-details", "%RESPONSE_CODE_DETAILS%"), header("x-seen", "%REQ(:PATH)%")},
 	}}}
 }
@@ -264,7 +279,8 @@ func (m *matrix) reached(name string, c caller, sent string, got *harness.Messag
 	if status, code := expect(c, path, m.setting.allow); status != 200 {
 		m.t.Errorf("%s: reached the upstream as %.120q; want %d %s", name, path, status, code)
 	}
-	if route := got.Header("x-route"); route != "none" && route != "tenant" && !c.mayGo(area{name: route}) || route == "tenant" && c.name != "acme" {
+	if route := got.Header("x-route"); route != "none" && route != "tenant" && !c.mayGo(area{name: route}) ||
+		route == "tenant" && c.name != "acme" {
 		m.t.Errorf("%s: took the route to %s as %.120q", name, route, path)
 	}
 	for a, how := range areasOf(path) {
@@ -331,15 +347,18 @@ func attackID(path string) string {
 		return "P4"
 	case strings.Contains(path, ";") || strings.Contains(lower, "%3b"):
 		return "P3"
-	case strings.Contains(lower, "%2e") || strings.Contains(lower, "%25") || strings.Contains(path, "/.") || strings.Contains(lower, "%c0%ae"):
+	case strings.Contains(lower, "%2e") || strings.Contains(lower, "%25") || strings.Contains(path, "/.") ||
+		strings.Contains(lower, "%c0%ae"):
 		return "P2"
-	case strings.Contains(path, "//") || strings.Contains(path, `\`) || strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c"):
+	case strings.Contains(path, "//") || strings.Contains(path, `\`) || strings.Contains(lower, "%2f") ||
+		strings.Contains(lower, "%5c"):
 		return "P1"
 	}
 	return "P5"
 }
 
-// expect says what the filter's README (Paths) says about a path in a request of GET: the answer's status and code, 200 where it goes on.
+// expect says what the filter's README (Paths) says about a path in a request of GET: the answer's
+// status and code, 200 where it goes on.
 func expect(c caller, path string, allow bool) (status int, code string) {
 	const ambiguous = "path_ambiguous"
 	if strings.Contains(path, "#") {
@@ -424,8 +443,9 @@ func areaOf(path string) area {
 	return area{}
 }
 
-// readings are what upstreams may make of a path: every order of every choice of what frameworks, servers and file systems are known to do to it, decoding at most twice. The
-// value says what was done.
+// readings are what upstreams may make of a path: every order of every choice of what frameworks,
+// servers and file systems are known to do to it, decoding at most twice. The value says what was
+// done.
 func readings(path string) map[string]string {
 	path, _, _ = strings.Cut(path, "?")
 	steps := []struct {
@@ -566,11 +586,14 @@ func spellings() []string {
 	}
 	targets := []string{"orders/7", "tenants/umbrella/7", "admin/users"}
 	dots := []string{
-		"..", "%2e%2e", "%2E%2e", ".%2e", "%2E.", "%252e%252e", "%25252e.", "..;", "..;x=y", "..;/x/..", "%2e%2e;", "%2e.;x", "..%3b", "..%3Bx=y", "..%00", ".%00.", "..%01", "..\x01", "..%20", "..%09",
-		"%c0%ae%c0%ae", "%e0%80%ae%e0%80%ae", "\xc0\xae\xc0\xae", "%u002e%u002e", "...", ".. ", "..?", "..%3f", "..%23", "..#", `..\`, "..%5c", "..%2f", "..%ef%bc%8f", "%ef%bc%8e%ef%bc%8e", "..%", "..%2", "..%zz",
+		"..", "%2e%2e", "%2E%2e", ".%2e", "%2E.", "%252e%252e", "%25252e.", "..;", "..;x=y", "..;/x/..", "%2e%2e;",
+		"%2e.;x", "..%3b", "..%3Bx=y", "..%00", ".%00.", "..%01", "..\x01", "..%20", "..%09",
+		"%c0%ae%c0%ae", "%e0%80%ae%e0%80%ae", "\xc0\xae\xc0\xae", "%u002e%u002e", "...", ".. ", "..?", "..%3f", "..%23",
+		"..#", `..\`, "..%5c", "..%2f", "..%ef%bc%8f", "%ef%bc%8e%ef%bc%8e", "..%", "..%2", "..%zz",
 	}
 	separators := []string{
-		"//", "/./", "/%2e/", "/%2E/", "%2f", "%2F", "%252f", "%25%32%66", "%5c", "%5C", "%255c", `\`, `/\`, `\/`, "/;/", "/;x=y/", ";/", ";x=y/", "/%3b/", "/.;/", "/%2e;x/", "%c0%af", "\xc0\xaf", "%e0%80%af", "%ef%bc%8f",
+		"//", "/./", "/%2e/", "/%2E/", "%2f", "%2F", "%252f", "%25%32%66", "%5c", "%5C", "%255c", `\`, `/\`, `\/`,
+		"/;/", "/;x=y/", ";/", ";x=y/", "/%3b/", "/.;/", "/%2e;x/", "%c0%af", "\xc0\xaf", "%e0%80%af", "%ef%bc%8f",
 		"///", "/%20/", "/%00/", "/\x01/", "%00/", "%0a/", "/%09/", "/%c2%85/",
 	}
 	for _, target := range targets {
@@ -583,30 +606,51 @@ func spellings() []string {
 			add(s+target, "/public"+s+".."+s+target, "/"+first+s+rest, "/public"+s+target)
 		}
 		for _, suffix := range []string{
-			"/", "//", "/.", "/..", "/%2e", "/..;/", ";", ";x", ";x=y", ";x=/", "%3b", "%3Bx", "?", "?x", "?/../public", "%3f", "%3Fx", "%23", "#", "#/public", ".", "%2e", "%20", " ", "\t", "%09", "%0a", "%0d%0a", "\r\n", "%00", "\x00", "\x01", "\x7f",
-			"%7f", "%", "%4", "%zz", "%u0041", "%80", "\x80", "%ff", "\xff", "%c2%80", "%c3%a9", "\u00e9", "%ed%a0%80", "%f4%90%80%80", "%c0%80", "%e2%80%ae", "~", "%7e", "*", "+", "&x", ",", "=",
+			"/", "//", "/.", "/..", "/%2e", "/..;/", ";", ";x", ";x=y", ";x=/", "%3b", "%3Bx", "?", "?x", "?/../public",
+			"%3f", "%3Fx", "%23", "#", "#/public", ".", "%2e", "%20", " ", "\t", "%09", "%0a", "%0d%0a", "\r\n", "%00",
+			"\x00", "\x01", "\x7f",
+			"%7f", "%", "%4", "%zz", "%u0041", "%80", "\x80", "%ff", "\xff", "%c2%80", "%c3%a9", "\u00e9", "%ed%a0%80",
+			"%f4%90%80%80", "%c0%80", "%e2%80%ae", "~", "%7e", "*", "+", "&x", ",", "=",
 		} {
 			add("/"+target+suffix, "/"+first+suffix, "/"+first+suffix+"/"+rest)
 		}
 		// Letters in escapes, in another case, and both.
-		add("/"+strings.ToUpper(target), "/"+strings.ToUpper(target[:1])+target[1:], fmt.Sprintf("/%%%02x%s", target[0], target[1:]), fmt.Sprintf("/%%%02X%s", target[0], target[1:]),
-			fmt.Sprintf("/%%25%02x%s", target[0], target[1:]), fmt.Sprintf("/%%%02x%s", target[0]&^0x20, target[1:]), "/"+escapeAll(target), "/"+escapeAll(first)+"/"+escapeAll(rest), "/"+escapeAll(escapeAll(first))+"/"+rest)
+		add("/"+strings.ToUpper(target), "/"+strings.ToUpper(target[:1])+target[1:],
+			fmt.Sprintf("/%%%02x%s", target[0], target[1:]), fmt.Sprintf("/%%%02X%s", target[0], target[1:]),
+			fmt.Sprintf("/%%25%02x%s", target[0], target[1:]), fmt.Sprintf("/%%%02x%s", target[0]&^0x20, target[1:]),
+			"/"+escapeAll(target), "/"+escapeAll(first)+"/"+escapeAll(rest), "/"+escapeAll(escapeAll(first))+"/"+rest)
 		// Other forms of the request target (RFC 9112 §3.2), and what is none.
 		for _, prefix := range []string{
-			"http://api.example/", "HTTP://api.example/", "https://api.example/", "http://evil.example/", "http://user@api.example/", "http://api.example//", "http://api.example/public/../", "http://api.example/%2e%2e/", "http:/", "http:///",
+			"http://api.example/", "HTTP://api.example/", "https://api.example/", "http://evil.example/",
+			"http://user@api.example/", "http://api.example//", "http://api.example/public/../",
+			"http://api.example/%2e%2e/", "http:/", "http:///",
 			"ftp://api.example/", "//api.example/", "", "?/", "#/", ";/", " /", "/ /", "./", "../", "*/", "api.example/",
 		} {
 			add(prefix + target)
 		}
-		add("/public/"+strings.Repeat("../", 2000)+target, "/public/"+strings.Repeat("%2e%2e/", 1000)+target, "/public"+strings.Repeat("/", 3000)+target, "/public/"+strings.Repeat("a/", 3000)+target,
-			"/"+target+strings.Repeat("/a", 3000), "/"+first+strings.Repeat(";x", 3000)+"/"+rest, "/"+target+"?"+strings.Repeat("/../", 2000), "/"+target+"/"+strings.Repeat("a", 61<<10))
+		add("/public/"+strings.Repeat("../", 2000)+target, "/public/"+strings.Repeat("%2e%2e/", 1000)+target,
+			"/public"+strings.Repeat("/", 3000)+target, "/public/"+strings.Repeat("a/", 3000)+target,
+			"/"+target+strings.Repeat("/a", 3000), "/"+first+strings.Repeat(";x", 3000)+"/"+rest, "/"+target+"?"+
+				strings.Repeat("/../", 2000), "/"+target+"/"+strings.Repeat("a", 61<<10))
 	}
-	add("", "*", "/", "/*", "?", "#", ".", "..", "/.", "/..", "/.;", "/;", "%2f", "http://api.example", "http://", "/public", "/public/", "/public/a", "/public/a;x=y", "/public/caf%c3%a9", "/public/a?b=//../", "/public/~a%20b", "/nowhere", "/PUBLIC/a",
-		"/public/..%2forders/7", "/public/;/../orders/7", "/tenants", "/tenants/", "/tenants/;x", "/tenants//7", "/tenants/acme", "/tenants/acme/", "/tenants/acme/7", "/tenants/%61cme/7", "/tenants/acm%65", "/tenants/Acme/7", "/tenants/ACME/7", "/tenants/acme%20/7",
-		"/tenants/acme;x/7", "/tenants/acme;umbrella/7", "/tenants/umbrella;acme/7", "/tenants/;acme/umbrella/7", "/tenants/acme;/umbrella/7", "/tenants/acme%3b/7", "/tenants/acme%00/7", "/tenants/acme%2fumbrella", "/tenants/acme/../umbrella/7",
-		"/tenants/acme/..;/umbrella/7", "/tenants/acme/%2e%2e/umbrella/7", "/tenants/acme%2f..%2fumbrella/7", `/tenants/acme\..\umbrella/7`, "/tenants/acme/..%5cumbrella/7", "/tenants/acme//../umbrella/7", "/tenants/acme,umbrella/7", "/tenants/acme%2cumbrella/7",
-		"/tenants/acme%3f/7", "/tenants/acme%23/7", "/tenants/acme?/../umbrella", "/tenants/acme#/../umbrella", "/tenants/.;acme/umbrella", "/tenants/*/7", "/tenants/{tenant}/7", "/tenants/%7btenant%7d/7", "/tenants/acme\u200b/7", "/tenants/%ef%bb%bfacme/7",
-		"/tenants/\uff41cme/7", "/tenants/acme%252fumbrella/7", "/orders/7/../../admin/users", "/orders/../tenants/umbrella/7", "/orders/..;/admin/users", "/orders;/../admin", "/orders/7;/../../admin", "/orders/%2e%2e/admin/users", "/orders%2f..%2fadmin/users",
+	add("", "*", "/", "/*", "?", "#", ".", "..", "/.", "/..", "/.;", "/;", "%2f", "http://api.example", "http://",
+		"/public", "/public/", "/public/a", "/public/a;x=y", "/public/caf%c3%a9", "/public/a?b=//../", "/public/~a%20b",
+		"/nowhere", "/PUBLIC/a",
+		"/public/..%2forders/7", "/public/;/../orders/7", "/tenants", "/tenants/", "/tenants/;x", "/tenants//7",
+		"/tenants/acme", "/tenants/acme/", "/tenants/acme/7", "/tenants/%61cme/7", "/tenants/acm%65", "/tenants/Acme/7",
+		"/tenants/ACME/7", "/tenants/acme%20/7",
+		"/tenants/acme;x/7", "/tenants/acme;umbrella/7", "/tenants/umbrella;acme/7", "/tenants/;acme/umbrella/7",
+		"/tenants/acme;/umbrella/7", "/tenants/acme%3b/7", "/tenants/acme%00/7", "/tenants/acme%2fumbrella",
+		"/tenants/acme/../umbrella/7",
+		"/tenants/acme/..;/umbrella/7", "/tenants/acme/%2e%2e/umbrella/7", "/tenants/acme%2f..%2fumbrella/7",
+		`/tenants/acme\..\umbrella/7`, "/tenants/acme/..%5cumbrella/7", "/tenants/acme//../umbrella/7",
+		"/tenants/acme,umbrella/7", "/tenants/acme%2cumbrella/7",
+		"/tenants/acme%3f/7", "/tenants/acme%23/7", "/tenants/acme?/../umbrella", "/tenants/acme#/../umbrella",
+		"/tenants/.;acme/umbrella", "/tenants/*/7", "/tenants/{tenant}/7", "/tenants/%7btenant%7d/7",
+		"/tenants/acme\u200b/7", "/tenants/%ef%bb%bfacme/7",
+		"/tenants/\uff41cme/7", "/tenants/acme%252fumbrella/7", "/orders/7/../../admin/users",
+		"/orders/../tenants/umbrella/7", "/orders/..;/admin/users", "/orders;/../admin", "/orders/7;/../../admin",
+		"/orders/%2e%2e/admin/users", "/orders%2f..%2fadmin/users",
 		"/admin/../orders/7", "/tenants/umbrella/../acme/7")
 	return slices.Sorted(maps.Keys(set))
 }

@@ -18,20 +18,24 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// P23: what Envoy answers itself, a redirect or a fixed response, is behind the filter, too; and a route that turns the filter off has none of it, which is the route's owner's decision.
+// P23: what Envoy answers itself, a redirect or a fixed response, is behind the filter, too; and a
+// route that turns the filter off has none of it, which is the route's owner's decision.
 func TestRoutes(t *testing.T) {
 	rules := `{"name": "all", "match": [{"paths": ["/{**}"]}]}`
 	routes := []bootstrap.M{
 		{"match": bootstrap.M{"prefix": "/redirect"}, "redirect": bootstrap.M{"path_redirect": "/elsewhere"}},
-		{"match": bootstrap.M{"prefix": "/fixed"}, "direct_response": bootstrap.M{"status": 200, "body": bootstrap.M{"inline_string": "fixed"}}},
+		{"match": bootstrap.M{"prefix": "/fixed"},
+			"direct_response": bootstrap.M{"status": 200, "body": bootstrap.M{"inline_string": "fixed"}}},
 		{"match": bootstrap.M{"prefix": "/off"}, "route": bootstrap.M{"cluster": "upstream"},
-			"typed_per_filter_config": bootstrap.M{"jwt-scope": bootstrap.M{"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true}}},
+			"typed_per_filter_config": bootstrap.M{
+				"jwt-scope": bootstrap.M{"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true}}},
 		{"match": bootstrap.M{"prefix": "/"}, "route": bootstrap.M{"cluster": "upstream"}},
 	}
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
 		envoy := harness.Start(t, harness.Config{Version: version, Upstream: up.Port(), Routes: routes,
-			Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, `"forward": {"claimHeaders": [{"path": ["sub"], "header": "x-user-id"}]},`, rules))}})
+			Filters: []bootstrap.M{harness.Filter(t, "jwt-scope",
+				requestConfig(t, `"forward": {"claimHeaders": [{"path": ["sub"], "header": "x-user-id"}]},`, rules))}})
 		token := bearer(ecKey.Token(good()))
 		for _, c := range []struct {
 			path            string
@@ -54,7 +58,8 @@ func TestRoutes(t *testing.T) {
 	})
 }
 
-// callable are the names of what the module imports and exports. They are read with wazero's interpreter, which does not turn the module into machine code first.
+// callable are the names of what the module imports and exports. They are read with wazero's
+// interpreter, which does not turn the module into machine code first.
 var callable = sync.OnceValues(func() (names []string, err error) {
 	root, err := envoybin.Root()
 	if err != nil {
@@ -81,7 +86,8 @@ var callable = sync.OnceValues(func() (names []string, err error) {
 	return names, nil
 })
 
-// capabilities are the names that a VM under capability restriction must be allowed for the module to work: what it imports and what it exports.
+// capabilities are the names that a VM under capability restriction must be allowed for the module
+// to work: what it imports and what it exports.
 func capabilities(t *testing.T, without ...string) bootstrap.M {
 	t.Helper()
 	names, err := callable()
@@ -106,14 +112,19 @@ func TestCapabilities(t *testing.T) {
 		cases := []struct {
 			without string
 			status  int
-		}{{"", 200}, {"proxy_set_property", 500}, {"proxy_get_header_map_pairs", 500}, {"proxy_get_current_time_nanoseconds", 500}, {"proxy_increment_metric", 500}, {"proxy_call_foreign_function", 500}}
-		var listeners []bootstrap.M // of one Envoy, which compiles the module once. Each has a VM of its own by its id: what a VM may do is settled when it is made
+		}{{"", 200}, {"proxy_set_property", 500}, {"proxy_get_header_map_pairs", 500},
+			{"proxy_get_current_time_nanoseconds", 500}, {"proxy_increment_metric", 500}, {"proxy_call_foreign_function", 500}}
+		// of one Envoy, which compiles the module once. Each has a VM of its own by its id: what a
+		// VM may do is settled when it is made
+		var listeners []bootstrap.M
 		for _, c := range cases {
 			filter := harness.Filter(t, "jwt-scope", requestConfig(t, "", rules))
-			filter["typed_config"].(bootstrap.M)["config"].(bootstrap.M)["capability_restriction_config"] = capabilities(t, c.without)
+			filter["typed_config"].(bootstrap.M)["config"].(bootstrap.M)["capability_restriction_config"] =
+				capabilities(t, c.without)
 			vm := filter["typed_config"].(bootstrap.M)["config"].(bootstrap.M)["vm_config"].(bootstrap.M)
 			vm["vm_id"] = "without " + c.without
-			listeners = append(listeners, bootstrap.Listener("without "+c.without, 0, []bootstrap.M{filter}, bootstrap.Answer(200, "admitted"), nil))
+			listeners = append(listeners,
+				bootstrap.Listener("without "+c.without, 0, []bootstrap.M{filter}, bootstrap.Answer(200, "admitted"), nil))
 		}
 		envoy := harness.Start(t, harness.Config{Version: version, Listeners: listeners})
 		for _, c := range cases {
@@ -131,25 +142,35 @@ func TestCapabilities(t *testing.T) {
 	})
 }
 
-// P8 P22: headers that proxies write for each other are nothing to go by: with any of them, in any spelling, a request is decided as without.
+// P8 P22: headers that proxies write for each other are nothing to go by: with any of them, in any
+// spelling, a request is decided as without.
 func TestProxyHeaders(t *testing.T) {
 	rules := `{"name": "public", "match": [{"paths": ["/public"]}], "access": "public"}, {"name": "internal", "match": [{"hosts": ["internal.example"], "paths": ["/internal"]}], "access": "public"}, {"name": "all", "match": [{"paths": ["/{**}"]}]}`
 	harness.Each(t, func(t *testing.T, version string) {
-		envoy := harness.Start(t, harness.Config{Version: version, Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, "", rules))}, HTTP: bootstrap.M{"use_remote_address": true}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version,
+				Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", requestConfig(t, "", rules))},
+				HTTP:    bootstrap.M{"use_remote_address": true}})
 		client := harness.NewClient1(t, envoy.Main())
 		for _, h := range [][2]string{
-			{"x-envoy-internal", "true"}, {"x-envoy-original-path", "/public"}, {"x-envoy-original-host", "internal.example"}, {"x-envoy-external-address", "127.0.0.1"}, {"x-envoy-force-trace", "true"},
-			{"x-envoy-decorator-operation", "public"}, {"x-envoy-peer-metadata", "e30"}, {"x-envoy-upstream-rq-timeout-ms", "1"}, {"x-forwarded-for", "127.0.0.1"}, {"x-forwarded-for", "10.0.0.1, 127.0.0.1"},
-			{"x-forwarded-host", "internal.example"}, {"x-forwarded-proto", "https"}, {"x-forwarded-client-cert", "By=spiffe://a;URI=spiffe://b"}, {"forwarded", "for=127.0.0.1;host=internal.example"}, {"x-real-ip", "127.0.0.1"},
+			{"x-envoy-internal", "true"}, {"x-envoy-original-path", "/public"}, {"x-envoy-original-host",
+				"internal.example"}, {"x-envoy-external-address", "127.0.0.1"}, {"x-envoy-force-trace", "true"},
+			{"x-envoy-decorator-operation", "public"}, {"x-envoy-peer-metadata", "e30"},
+			{"x-envoy-upstream-rq-timeout-ms", "1"}, {"x-forwarded-for", "127.0.0.1"}, {"x-forwarded-for",
+				"10.0.0.1, 127.0.0.1"},
+			{"x-forwarded-host", "internal.example"}, {"x-forwarded-proto", "https"}, {"x-forwarded-client-cert",
+				"By=spiffe://a;URI=spiffe://b"}, {"forwarded", "for=127.0.0.1;host=internal.example"}, {"x-real-ip", "127.0.0.1"},
 			{"x-original-url", "/public"}, {"x_forwarded_for", "127.0.0.1"},
 		} {
 			for _, path := range []string{"/orders/7", "/internal"} {
-				if a := client.Do(harness.Request("GET", path, h)); a.Status() != 401 || !strings.Contains(a.Body, "token_missing") {
+				if a := client.Do(harness.Request("GET", path, h)); a.Status() != 401 ||
+					!strings.Contains(a.Body, "token_missing") {
 					t.Errorf("%s with %s: %s: %s %s", path, h[0], h[1], a.Start, a.Body)
 				}
 			}
 		}
-		if a := client.Do(harness.Request("GET", "/orders/7", bearer(ecKey.Token(good())), [2]string{"x-forwarded-for", "1.2.3.4"})); a.Status() != 200 {
+		if a := client.Do(harness.Request("GET", "/orders/7", bearer(ecKey.Token(good())),
+			[2]string{"x-forwarded-for", "1.2.3.4"})); a.Status() != 200 {
 			t.Errorf("a good request through a proxy: %s", a.Start)
 		}
 	})

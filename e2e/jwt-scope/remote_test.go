@@ -28,7 +28,8 @@ func remoteConfig(more string) string {
 
 func startRemote(t *testing.T, version string, port int, more string) *harness.Envoy {
 	t.Helper()
-	return harness.Start(t, harness.Config{Version: version, Concurrency: 4, Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", remoteConfig(more))},
+	return harness.Start(t, harness.Config{Version: version, Concurrency: 4,
+		Filters:  []bootstrap.M{harness.Filter(t, "jwt-scope", remoteConfig(more))},
 		Clusters: []bootstrap.M{bootstrap.Cluster("idp", port, false)}})
 }
 
@@ -69,7 +70,8 @@ func TestRemoteKeys(t *testing.T) {
 	})
 }
 
-// J25 J26: a key is published while requests run, tokens of both keys are good, made-up kids do not hammer the issuer, and the issuer goes down.
+// J25 J26: a key is published while requests run, tokens of both keys are good, made-up kids do not
+// hammer the issuer, and the issuer goes down.
 func TestRemoteRotation(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		idp := startIssuer(t, ecKey)
@@ -98,7 +100,8 @@ func TestRemoteRotation(t *testing.T) {
 			t.Errorf("%d fetches, want the first and the one for the new kid", n)
 		}
 		for i := range 40 {
-			if code, body := status(t, envoy, mint.New(fmt.Sprint("made-up-", i), jose.ES256)); code != 401 || !strings.Contains(body, "token_key_unknown") {
+			if code, body := status(t, envoy, mint.New(fmt.Sprint("made-up-", i), jose.ES256)); code != 401 ||
+				!strings.Contains(body, "token_key_unknown") {
 				t.Errorf("a made-up kid: %d %s", code, body)
 			}
 		}
@@ -121,7 +124,8 @@ func TestRemoteLastGood(t *testing.T) {
 			body   string
 			log    string
 		}{
-			{302, string(mint.Set(forger)), "the answer has status 302"}, {500, string(mint.Set(forger)), "the answer has status 500"}, {200, "<html>", "not JSON"}, {200, `{"keys":[]}`, "no key for verifying signatures"},
+			{302, string(mint.Set(forger)), "the answer has status 302"}, {500, string(mint.Set(forger)),
+				"the answer has status 500"}, {200, "<html>", "not JSON"}, {200, `{"keys":[]}`, "no key for verifying signatures"},
 		} {
 			idp.Set(c.status, c.body)
 			envoy.WaitLog(c.log)
@@ -149,7 +153,8 @@ func TestRemoteUnavailable(t *testing.T) {
 		for range 20 {
 			began := time.Now()
 			answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/", bearer(ecKey.Token(good()))))
-			if answer.Status() != 503 || !strings.Contains(answer.Body, "keys_unavailable") || answer.Header("retry-after") != "5" || answer.Header("www-authenticate") != "" {
+			if answer.Status() != 503 || !strings.Contains(answer.Body, "keys_unavailable") ||
+				answer.Header("retry-after") != "5" || answer.Header("www-authenticate") != "" {
 				t.Errorf("%+v", answer)
 			}
 			if took := time.Since(began); took > 5*time.Second {
@@ -157,21 +162,26 @@ func TestRemoteUnavailable(t *testing.T) {
 			}
 		}
 		idp.Set(200, string(mint.Set(ecKey)))
-		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 200 }, 40*time.Second); err != nil {
+		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 200 },
+			40*time.Second); err != nil {
 			t.Errorf("the issuer is back: %v", err)
 		}
 	})
 }
 
-// A request that waits for keys is held back with its body, also where Envoy passes the body of held headers on to the filter (allow_on_headers_stop_iteration, which edge-stamp needs).
+// A request that waits for keys is held back with its body, also where Envoy passes the body of
+// held headers on to the filter (allow_on_headers_stop_iteration, which edge-stamp needs).
 func TestBodyOfWaitingRequest(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		idp := startIssuer(t, ecKey)
 		release := idp.Hold()
 		upstream := harness.StartUpstream(t)
-		filter := bootstrap.Wasm{Name: "jwt-scope", Module: harness.Module(t, "jwt-scope"), Configuration: remoteConfig(`,"timeout":"10s"`), StopIteration: true}.Filter()
-		envoy := harness.Start(t, harness.Config{Version: version, Filters: []bootstrap.M{filter}, Upstream: upstream.Port(), Clusters: []bootstrap.M{bootstrap.Cluster("idp", idp.Port, false)},
-			HTTP: bootstrap.M{"http_protocol_options": bootstrap.M{"enable_trailers": true}}})
+		filter := bootstrap.Wasm{Name: "jwt-scope", Module: harness.Module(t, "jwt-scope"),
+			Configuration: remoteConfig(`,"timeout":"10s"`), StopIteration: true}.Filter()
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Filters: []bootstrap.M{filter}, Upstream: upstream.Port(),
+				Clusters: []bootstrap.M{bootstrap.Cluster("idp", idp.Port, false)},
+				HTTP:     bootstrap.M{"http_protocol_options": bootstrap.M{"enable_trailers": true}}})
 		head := func(k *mint.Key, header string) string {
 			b := bearer(k.Token(good()))
 			return "POST /orders HTTP/1.1\r\nHost: a\r\n" + b[0] + ": " + b[1] + "\r\n" + header + "\r\n\r\n"
@@ -188,7 +198,10 @@ func TestBodyOfWaitingRequest(t *testing.T) {
 				waiting = append(waiting, c)
 			}
 		}
-		if err := envoy.Await(func() bool { return idp.Fetches.Load() > 0 && envoy.Counter("http.main.downstream_rq_total") >= 6 }, 10*time.Second); err != nil {
+		if err := envoy.Await(func() bool {
+			return idp.Fetches.Load() > 0 &&
+				envoy.Counter("http.main.downstream_rq_total") >= 6
+		}, 10*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if early := upstream.Take(); len(early) > 0 {

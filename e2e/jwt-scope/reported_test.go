@@ -31,7 +31,9 @@ func TestTokensOfTheWorld(t *testing.T) {
 	}
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
-		envoy := harness.Start(t, harness.Config{Version: version, Upstream: up.Port(), Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config)}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Upstream: up.Port(),
+				Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config)}})
 		for _, c := range []struct {
 			name    string
 			headers [][2]string
@@ -42,8 +44,10 @@ func TestTokensOfTheWorld(t *testing.T) {
 			{"a scheme, where the whole value may be a token", [][2]string{bearer(token)}, 200, ""},
 			{"no scheme", [][2]string{{"authorization", token}}, 200, ""},
 			{"a cookie with dots", [][2]string{{"cookie", "a=1; " + session + "=" + token}}, 200, ""},
-			{"the same token in a header and a cookie", [][2]string{bearer(token), {"cookie", "a=1; " + session + "=" + token}}, 200, ""},
-			{"J16 another token in the cookie", [][2]string{bearer(token), {"cookie", session + "=" + other}}, 400, "token_ambiguous"},
+			{"the same token in a header and a cookie",
+				[][2]string{bearer(token), {"cookie", "a=1; " + session + "=" + token}}, 200, ""},
+			{"J16 another token in the cookie", [][2]string{bearer(token), {"cookie", session + "=" + other}}, 400,
+				"token_ambiguous"},
 		} {
 			up.Take()
 			m := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/", c.headers...))

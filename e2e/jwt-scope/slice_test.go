@@ -63,7 +63,9 @@ func bearer(token string) [2]string { return [2]string{"Authorization", "Bearer 
 func TestDecisions(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
-		envoy := harness.Start(t, harness.Config{Version: version, Upstream: up.Port(), Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config(t, ""))}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Upstream: up.Port(),
+				Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config(t, ""))}})
 		now := time.Now().Unix()
 		token := ecKey.Token(good())
 		none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))
@@ -77,23 +79,37 @@ func TestDecisions(t *testing.T) {
 		}{
 			{"an ES256 token", "GET", "/orders/7", [][2]string{bearer(token)}, 200, "read-orders", "ok", ""},
 			{"an RS256 token", "GET", "/orders", [][2]string{bearer(rsaKey.Token(good()))}, 200, "read-orders", "ok", ""},
-			{"the scope as a list", "GET", "/orders/", [][2]string{bearer(ecKey.Token(good(claims{"scope": []string{"x", "orders:admin"}})))}, 200, "read-orders", "ok", ""},
+			{"the scope as a list", "GET", "/orders/",
+				[][2]string{bearer(ecKey.Token(good(claims{"scope": []string{"x", "orders:admin"}})))}, 200,
+				"read-orders", "ok", ""},
 			{"a public path", "GET", "/healthz", nil, 200, "health", "ok", ""},
 			{"a public path with a bad token", "GET", "/healthz", [][2]string{bearer("x")}, 200, "health", "ok", ""},
 			{"an optional path without token", "GET", "/maybe", nil, 200, "maybe", "ok", ""},
-			{"J20 an optional path with a bad token", "GET", "/maybe", [][2]string{bearer("x")}, 401, "maybe", "token_malformed", wrong},
+			{"J20 an optional path with a bad token", "GET", "/maybe", [][2]string{bearer("x")}, 401, "maybe",
+				"token_malformed", wrong},
 			{"no token", "GET", "/orders/7", nil, 401, "read-orders", "token_missing", `Bearer realm="orders"`},
-			{"no token, and a path with a query", "GET", "/orders/7?access_token=" + token, nil, 401, "read-orders", "token_missing", `Bearer realm="orders"`},
-			{"J16 two headers", "GET", "/orders/7", [][2]string{bearer(token), bearer(token)}, 400, "read-orders", "token_ambiguous", `Bearer realm="orders", error="invalid_request"`},
+			{"no token, and a path with a query", "GET", "/orders/7?access_token=" + token, nil, 401, "read-orders",
+				"token_missing", `Bearer realm="orders"`},
+			{"J16 two headers", "GET", "/orders/7", [][2]string{bearer(token), bearer(token)}, 400, "read-orders",
+				"token_ambiguous", `Bearer realm="orders", error="invalid_request"`},
 			{"J14 not a token", "GET", "/orders/7", [][2]string{bearer("abc")}, 401, "read-orders", "token_malformed", wrong},
-			{"expired", "GET", "/orders/7", [][2]string{bearer(ecKey.Token(good(claims{"exp": now - 1})))}, 401, "read-orders", "token_expired", wrong},
-			{"not yet valid", "GET", "/orders/7", [][2]string{bearer(ecKey.Token(good(claims{"nbf": now + 60})))}, 401, "read-orders", "token_not_yet_valid", wrong},
-			{"another audience", "GET", "/orders/7", [][2]string{bearer(ecKey.Token(good(claims{"aud": "billing"})))}, 401, "read-orders", "token_audience", wrong},
-			{"another issuer", "GET", "/orders/7", [][2]string{bearer(ecKey.Token(good(claims{"iss": "https://evil.example"})))}, 401, "read-orders", "token_issuer", wrong},
-			{"a forged signature", "GET", "/orders/7", [][2]string{bearer(forger.Token(good()))}, 401, "read-orders", "token_signature", wrong},
-			{"a kid that no key has", "GET", "/orders/7", [][2]string{bearer(mint.New("gone", jose.ES256).Token(good()))}, 401, "read-orders", "token_key_unknown", wrong},
-			{"J1 alg none", "GET", "/orders/7", [][2]string{bearer(none + "." + strings.Split(token, ".")[1] + ".")}, 401, "read-orders", "token_algorithm", wrong},
-			{"another scope", "POST", "/orders/7", [][2]string{bearer(token)}, 403, "write-orders", "insufficient_scope", `Bearer realm="orders", error="insufficient_scope", scope="orders:write"`},
+			{"expired", "GET", "/orders/7", [][2]string{bearer(ecKey.Token(good(claims{"exp": now - 1})))}, 401,
+				"read-orders", "token_expired", wrong},
+			{"not yet valid", "GET", "/orders/7", [][2]string{bearer(ecKey.Token(good(claims{"nbf": now + 60})))}, 401,
+				"read-orders", "token_not_yet_valid", wrong},
+			{"another audience", "GET", "/orders/7", [][2]string{bearer(ecKey.Token(good(claims{"aud": "billing"})))},
+				401, "read-orders", "token_audience", wrong},
+			{"another issuer", "GET", "/orders/7",
+				[][2]string{bearer(ecKey.Token(good(claims{"iss": "https://evil.example"})))}, 401, "read-orders",
+				"token_issuer", wrong},
+			{"a forged signature", "GET", "/orders/7", [][2]string{bearer(forger.Token(good()))}, 401, "read-orders",
+				"token_signature", wrong},
+			{"a kid that no key has", "GET", "/orders/7",
+				[][2]string{bearer(mint.New("gone", jose.ES256).Token(good()))}, 401, "read-orders", "token_key_unknown", wrong},
+			{"J1 alg none", "GET", "/orders/7", [][2]string{bearer(none + "." + strings.Split(token, ".")[1] + ".")},
+				401, "read-orders", "token_algorithm", wrong},
+			{"another scope", "POST", "/orders/7", [][2]string{bearer(token)}, 403, "write-orders",
+				"insufficient_scope", `Bearer realm="orders", error="insufficient_scope", scope="orders:write"`},
 			{"no rule for the method", "DELETE", "/orders/7", [][2]string{bearer(token)}, 403, "-", "no_rule", ""},
 			{"no rule for the path", "GET", "/", nil, 403, "-", "no_rule", ""},
 			{"P1 an empty segment", "GET", "//healthz", nil, 400, "-", "path_ambiguous", ""},
@@ -122,8 +138,10 @@ func TestDecisions(t *testing.T) {
 					}
 				} else {
 					want := fmt.Sprintf(`,"status":%d,"code":"%s"}`, c.status, c.code)
-					if len(reached) != 0 || answer.Header("content-type") != "application/problem+json" || !strings.HasSuffix(answer.Body, want) {
-						t.Errorf("refused, but the upstream has %d requests and the answer is %s %s", len(reached), answer.Header("content-type"), answer.Body)
+					if len(reached) != 0 || answer.Header("content-type") != "application/problem+json" ||
+						!strings.HasSuffix(answer.Body, want) {
+						t.Errorf("refused, but the upstream has %d requests and the answer is %s %s", len(reached),
+							answer.Header("content-type"), answer.Body)
 					}
 				}
 				name := "jwt_scope.rule." + c.rule + ".outcome." + outcome + ".code." + c.code
@@ -148,16 +166,21 @@ func TestDecisions(t *testing.T) {
 func TestHTTP2AndGRPC(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
-		envoy := harness.Start(t, harness.Config{Version: version, Upstream: up.Port(), Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config(t, ""))}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Upstream: up.Port(),
+				Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config(t, ""))}})
 		token := [2]string{"authorization", "Bearer " + ecKey.Token(good())}
 
-		if answer := harness.HTTP2(t, envoy.Main(), harness.Pseudo("GET", "/orders/7", token), ""); answer.Status() != 200 || len(up.Take()) != 1 {
+		if answer := harness.HTTP2(t, envoy.Main(), harness.Pseudo("GET", "/orders/7", token),
+			""); answer.Status() != 200 || len(up.Take()) != 1 {
 			t.Errorf("allowed: %+v", answer)
 		}
-		if answer := harness.HTTP2(t, envoy.Main(), harness.Pseudo("GET", "/orders/7"), ""); answer.Status() != 401 || !strings.Contains(answer.Body, `"code":"token_missing"`) {
+		if answer := harness.HTTP2(t, envoy.Main(), harness.Pseudo("GET", "/orders/7"), ""); answer.Status() != 401 ||
+			!strings.Contains(answer.Body, `"code":"token_missing"`) {
 			t.Errorf("no token: %+v", answer)
 		}
-		if answer := harness.HTTP2(t, envoy.Main(), harness.Pseudo("GET", "/orders/7", token, token), ""); answer.Status() != 400 {
+		if answer := harness.HTTP2(t, envoy.Main(), harness.Pseudo("GET", "/orders/7", token, token),
+			""); answer.Status() != 400 {
 			t.Errorf("J16 two headers: %+v", answer)
 		}
 		for _, c := range []struct {
@@ -170,11 +193,14 @@ func TestHTTP2AndGRPC(t *testing.T) {
 			{"P18 no rule", "/other/Put", "7", "no_rule", nil},
 		} {
 			answer := harness.GRPC(t, envoy.Main(), c.path, c.headers...)
-			if answer.Status() != 200 || answer.Header("grpc-status") != c.status || answer.Header("grpc-message") != c.message || answer.Body != "" || answer.Header("content-type") != "application/grpc" {
+			if answer.Status() != 200 || answer.Header("grpc-status") != c.status ||
+				answer.Header("grpc-message") != c.message || answer.Body != "" ||
+				answer.Header("content-type") != "application/grpc" {
 				t.Errorf("%s: %+v", c.name, answer)
 			}
 		}
-		web := harness.HTTP2(t, envoy.Main(), harness.Pseudo("POST", "/shop.Orders/Put", [2]string{"content-type", "application/grpc-web+proto"}), "")
+		web := harness.HTTP2(t, envoy.Main(),
+			harness.Pseudo("POST", "/shop.Orders/Put", [2]string{"content-type", "application/grpc-web+proto"}), "")
 		if web.Status() != 200 || web.Header("grpc-status") != "16" || web.Header("grpc-message") != "token_missing" {
 			t.Errorf("gRPC-Web: %+v", web)
 		}
@@ -192,12 +218,14 @@ func TestRefusedConfiguration(t *testing.T) {
 			want   []string
 		}{
 			"three faults": {`{"providers":[{"name":"corp","issuer":"i","audience":["a"],"jwks":{"inline":{"keys":[]}}}],"rules":[{"name":"a","require":{"scopes":{"any":[7]}}}]}`, []string{
-				"jwt_scope: the configuration is refused:", "providers[0].audience: unknown key; did you mean audiences?", "providers[0].jwks.inline: no key for verifying signatures",
+				"jwt_scope: the configuration is refused:", "providers[0].audience: unknown key; did you " +
+					"mean audiences?", "providers[0].jwks.inline: no key for verifying signatures",
 				"rules[0].require.scopes.any[0]: want a string, got a number",
 			}},
 			"none at all": {"", []string{"the configuration is empty"}},
 		} {
-			log := harness.StartRefused(t, harness.Config{Version: version, Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", c.config)}})
+			log := harness.StartRefused(t,
+				harness.Config{Version: version, Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", c.config)}})
 			for _, want := range c.want {
 				if !strings.Contains(log, want) {
 					t.Errorf("%s: the log does not say %q:\n%s", name, want, log)
@@ -207,16 +235,19 @@ func TestRefusedConfiguration(t *testing.T) {
 	})
 }
 
-// W1: a fault of the filter is a refusal of that request, counted, and the next one is served by the same VM. Not even a public path passes.
+// W1: a fault of the filter is a refusal of that request, counted, and the next one is served by
+// the same VM. Not even a public path passes.
 func TestFault(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
-		filter := bootstrap.Wasm{Name: "jwt-scope", Module: probetest.Build(t, "e2e/jwt-scope/faulty"), Configuration: config(t, "")}.Filter()
+		filter := bootstrap.Wasm{Name: "jwt-scope", Module: probetest.Build(t, "e2e/jwt-scope/faulty"),
+			Configuration: config(t, "")}.Filter()
 		envoy := harness.Start(t, harness.Config{Version: version, Upstream: up.Port(), Filters: []bootstrap.M{filter}})
 		fault := [2]string{"x-fault", "s3cr3t"}
 		for range 3 {
 			answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/healthz", fault))
-			if answer.Status() != 500 || answer.Body != `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal"}` {
+			if answer.Status() != 500 ||
+				answer.Body != `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal"}` {
 				t.Errorf("%+v", answer)
 			}
 			if answer := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/healthz")); answer.Status() != 200 {

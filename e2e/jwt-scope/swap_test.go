@@ -20,7 +20,8 @@ func swapConfig(paths string) string {
 		issuer, mint.Set(ecKey, rsaKey), paths)
 }
 
-// W21: a configuration is exchanged while requests run: none fails, the new one counts within seconds, and one with a mistake in it never opens anything.
+// W21: a configuration is exchanged while requests run: none fails, the new one counts within
+// seconds, and one with a mistake in it never opens anything.
 func TestSwap(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		watched := harness.NewWatched(t, "jwt-scope")
@@ -63,7 +64,8 @@ func TestSwap(t *testing.T) {
 			if err := envoy.Await(func() bool { return ask(path, token).Status() == 200 }, 20*time.Second); err != nil {
 				t.Fatalf("the new configuration never counted: %v", err)
 			}
-			t.Logf("round %d: the new configuration counts after %s, %d requests meanwhile", round, time.Since(began).Round(time.Millisecond), served.Load()-before)
+			t.Logf("round %d: the new configuration counts after %s, %d requests meanwhile", round,
+				time.Since(began).Round(time.Millisecond), served.Load()-before)
 		}
 		stop.Store(true)
 		wg.Wait()

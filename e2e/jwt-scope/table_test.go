@@ -27,7 +27,8 @@ func ruled(top, provider, rule string) string {
 	if rule != "" {
 		rule = ", " + rule
 	}
-	return fmt.Sprintf(`{%s "providers": [{"name": "corp", "issuer": %q, %s}], "rules": [{"name": "rule"%s}]}`, top, issuer, provider, rule)
+	return fmt.Sprintf(`{%s "providers": [{"name": "corp", "issuer": %q, %s}], "rules": [{"name": "rule"%s}]}`, top,
+		issuer, provider, rule)
 }
 
 type keyRequest struct {
@@ -42,8 +43,10 @@ type keySetting struct {
 	requests     []keyRequest
 }
 
-// keySettings are what the configuration's keys and the reasons' table promise, key by key and reason by reason, at both sides of each edge. What takes a fixture of its own stands elsewhere: remote
-// keys, bound tokens, forwarding, places of tokens, algorithms and Envoy's own part of a path. The tokens are made for now.
+// keySettings are what the configuration's keys and the reasons' table promise, key by key and
+// reason by reason, at both sides of each edge. What takes a fixture of its own stands elsewhere:
+// remote keys, bound tokens, forwarding, places of tokens, algorithms and Envoy's own part of a
+// path. The tokens are made for now.
 func keySettings(t *testing.T) []keySetting {
 	now := time.Now().Unix()
 	token := func(c claims) [][2]string { return [][2]string{bearer(ecKey.Token(c))} }
@@ -62,7 +65,8 @@ func keySettings(t *testing.T) []keySetting {
 	}
 	host := func(name string) [][2]string { return append(token(good()), [2]string{"Host", name}) }
 	condition := func(text string) string { return ruled("", "", `"require": {"claims": [`+text+`]}`) }
-	nested := good(claims{"tenant": "acme", "level": 3, "active": true, "realm_access": claims{"roles": []string{"clerk", "audit"}}, "a.b": "dotted", "host": "a", "nothing": nil})
+	nested := good(claims{"tenant": "acme", "level": 3, "active": true,
+		"realm_access": claims{"roles": []string{"clerk", "audit"}}, "a.b": "dotted", "host": "a", "nothing": nil})
 	const audience = `"audiences": ["orders-api"]`
 	return []keySetting{
 		{"as it comes", ruled("", "", ""), []keyRequest{
@@ -76,8 +80,10 @@ func keySettings(t *testing.T) []keySetting {
 			{"another audience", "", "", token(good(claims{"aud": "orders-api/"})), 401, "token_audience"},
 			{"no audience", "", "", token(without("aud")), 401, "token_audience"},
 			{"another issuer", "", "", token(good(claims{"iss": issuer + "/"})), 401, "token_issuer"},
-			{"an algorithm that is not the default's", "", "", [][2]string{bearer(mint.New("ec", "ES384").Token(good()))}, 401, "token_algorithm"},
-			{"a kid that no key has", "", "", [][2]string{bearer(mint.New("gone", "ES256").Token(good()))}, 401, "token_key_unknown"},
+			{"an algorithm that is not the default's", "", "",
+				[][2]string{bearer(mint.New("ec", "ES384").Token(good()))}, 401, "token_algorithm"},
+			{"a kid that no key has", "", "", [][2]string{bearer(mint.New("gone", "ES256").Token(good()))}, 401,
+				"token_key_unknown"},
 			{"a forged signature", "", "", [][2]string{bearer(forger.Token(good()))}, 401, "token_signature"},
 			{"no token", "", "", nil, 401, "token_missing"},
 			{"two tokens", "", "", append(token(good()), token(good())...), 400, "token_ambiguous"},
@@ -106,8 +112,10 @@ func keySettings(t *testing.T) []keySetting {
 			{"another audience", "", "", token(good(claims{"aud": "billing"})), 200, "ok"},
 			{"no audience", "", "", token(without("aud")), 200, "ok"},
 		}},
-		{"scopeClaims", ruled("", audience+`, "scopeClaims": ["permissions"]`, `"require": {"scopes": {"all": ["orders:read"]}}`), []keyRequest{
-			{"a list under that name", "", "", token(good(claims{"scope": "", "permissions": []string{"x", "orders:read"}})), 200, "ok"},
+		{"scopeClaims", ruled("", audience+`, "scopeClaims": ["permissions"]`,
+			`"require": {"scopes": {"all": ["orders:read"]}}`), []keyRequest{
+			{"a list under that name", "", "",
+				token(good(claims{"scope": "", "permissions": []string{"x", "orders:read"}})), 200, "ok"},
 			{"a text under that name", "", "", token(good(claims{"permissions": "x orders:read"})), 200, "ok"},
 			{"the usual name", "", "", token(good()), 403, "insufficient_scope"},
 		}},
@@ -122,11 +130,14 @@ func keySettings(t *testing.T) []keySetting {
 			{"the like again", "", "", token(good()), 200, "ok"},
 			{"a forged one", "", "", [][2]string{bearer(forger.Token(good()))}, 401, "token_signature"},
 		}},
-		{"default deny", ruled("", "", `"match": [{"paths": ["/a"]}]`), []keyRequest{{"no rule", "", "/b", token(good()), 403, "no_rule"}}},
+		{"default deny", ruled("", "", `"match": [{"paths": ["/a"]}]`),
+			[]keyRequest{{"no rule", "", "/b", token(good()), 403, "no_rule"}}},
 		{"default allow", ruled(`"default": "allow",`, "", `"match": [{"paths": ["/a"]}]`), []keyRequest{
-			{"no rule", "", "/b", nil, 200, "ok"}, {"a rule", "", "/a", nil, 401, "token_missing"}, {"a path that may mean another", "", "/b/..;/a", nil, 400, "path_ambiguous"},
+			{"no rule", "", "/b", nil, 200, "ok"}, {"a rule", "", "/a", nil, 401, "token_missing"},
+			{"a path that may mean another", "", "/b/..;/a", nil, 400, "path_ambiguous"},
 		}},
-		{"ambiguousPath", ruled(`"ambiguousPath": "literal",`, "", `"match": [{"paths": ["/files/{name}"]}], "require": {"claims": [{"path": ["file"], "equals": {"pathVariable": "name"}}]}`), []keyRequest{
+		{"ambiguousPath", ruled(`"ambiguousPath": "literal",`, "",
+			`"match": [{"paths": ["/files/{name}"]}], "require": {"claims": [{"path": ["file"], "equals": {"pathVariable": "name"}}]}`), []keyRequest{
 			{"an encoded slash", "", "/files/a%2fb", token(good(claims{"file": "a/b"})), 200, "ok"},
 			{"an encoded percent sign", "", "/files/a%252fb", token(good(claims{"file": "a%2fb"})), 200, "ok"},
 			{"an encoded backslash", "", "/files/a%5Cb", token(good(claims{"file": `a\b`})), 200, "ok"},
@@ -134,39 +145,61 @@ func keySettings(t *testing.T) []keySetting {
 			{"a dot segment is refused nevertheless", "", "/files/%2e%2e", token(good()), 400, "path_ambiguous"},
 		}},
 		{"match", ruled("", "", `"match": [{"hosts": ["*.shop.example", "shop.example"], "methods": ["GET", "PATCH"], "paths": ["/a/{*}/b", "/c/{**}"]}]`), []keyRequest{
-			{"all three", "", "/a/x/b", host("SHOP.example.:80"), 200, "ok"}, {"below a host", "PATCH", "/c", host("a.b.shop.example"), 200, "ok"}, {"below a path", "", "/c/d/e", host("shop.example"), 200, "ok"},
-			{"another host", "", "/c", host("notshop.example"), 403, "no_rule"}, {"another method", "POST", "/c", host("shop.example"), 403, "no_rule"}, {"two segments for one", "", "/a/x/y/b", host("shop.example"), 403, "no_rule"},
+			{"all three", "", "/a/x/b", host("SHOP.example.:80"), 200, "ok"}, {"below a host", "PATCH", "/c",
+				host("a.b.shop.example"), 200, "ok"}, {"below a path", "", "/c/d/e", host("shop.example"), 200, "ok"},
+			{"another host", "", "/c", host("notshop.example"), 403, "no_rule"}, {"another method", "POST", "/c",
+				host("shop.example"), 403, "no_rule"},
+			{"two segments for one", "", "/a/x/y/b", host("shop.example"), 403, "no_rule"},
 			{"another case", "", "/C", host("shop.example"), 403, "no_rule"},
 		}},
 		{"access optional", ruled("", "", `"access": "optional"`), []keyRequest{
-			{"no token", "", "", nil, 200, "ok"}, {"a good one", "", "", token(good()), 200, "ok"}, {"a bad one", "", "", [][2]string{bearer("x")}, 401, "token_malformed"},
+			{"no token", "", "", nil, 200, "ok"}, {"a good one", "", "", token(good()), 200, "ok"}, {"a bad one", "",
+				"", [][2]string{bearer("x")}, 401, "token_malformed"},
 		}},
-		{"access public", ruled("", "", `"access": "public"`), []keyRequest{{"a bad token", "", "", [][2]string{bearer("x")}, 200, "ok"}}},
+		{"access public", ruled("", "", `"access": "public"`),
+			[]keyRequest{{"a bad token", "", "", [][2]string{bearer("x")}, 200, "ok"}}},
 		{"scopes any", ruled("", "", `"require": {"scopes": {"any": ["orders:admin", "orders:read"]}}`), []keyRequest{
-			{"one of them", "", "", token(good()), 200, "ok"}, {"none of them", "", "", token(good(claims{"scope": "orders:reader"})), 403, "insufficient_scope"},
+			{"one of them", "", "", token(good()), 200, "ok"}, {"none of them", "", "",
+				token(good(claims{"scope": "orders:reader"})), 403, "insufficient_scope"},
 		}},
 		{"scopes all and none", ruled("", "", `"require": {"scopes": {"all": ["a", "b"], "none": ["guest"]}}`), []keyRequest{
-			{"all", "", "", token(good(claims{"scope": "b a"})), 200, "ok"}, {"not all", "", "", token(good(claims{"scope": "a"})), 403, "insufficient_scope"},
-			{"all, and a bad one", "", "", token(good(claims{"scope": "a b guest"})), 403, "insufficient_scope"}, {"separated by something else", "", "", token(good(claims{"scope": "a,b"})), 403, "insufficient_scope"},
+			{"all", "", "", token(good(claims{"scope": "b a"})), 200, "ok"}, {"not all", "", "",
+				token(good(claims{"scope": "a"})), 403, "insufficient_scope"},
+			{"all, and a bad one", "", "", token(good(claims{"scope": "a b guest"})), 403, "insufficient_scope"},
+			{"separated by something else", "", "", token(good(claims{"scope": "a,b"})), 403, "insufficient_scope"},
 		}},
-		{"claims any", condition(`{"path": ["realm_access", "roles"], "any": ["boss", "audit"]}, {"path": ["level"], "any": [3]}, {"path": ["active"], "any": [true]}`), []keyRequest{
-			{"all fit", "", "", token(nested), 200, "ok"}, {"a text for a number", "", "", token(good(claims{"realm_access": claims{"roles": "audit"}, "level": "3", "active": true})), 403, "claim_mismatch"},
+		{"claims any", condition(
+			`{"path": ["realm_access", "roles"], "any": ["boss", "audit"]}, {"path": ["level"], "any": [3]}, {"path": ["active"], "any": [true]}`), []keyRequest{
+			{"all fit", "", "", token(nested), 200, "ok"}, {"a text for a number", "", "",
+				token(good(claims{"realm_access": claims{"roles": "audit"}, "level": "3", "active": true})), 403, "claim_mismatch"},
 		}},
 		{"claims all", condition(`{"path": ["realm_access", "roles"], "all": ["clerk", "audit"]}`), []keyRequest{
-			{"both", "", "", token(nested), 200, "ok"}, {"one", "", "", token(good(claims{"realm_access": claims{"roles": []string{"clerk"}}})), 403, "claim_mismatch"},
+			{"both", "", "", token(nested), 200, "ok"}, {"one", "", "",
+				token(good(claims{"realm_access": claims{"roles": []string{"clerk"}}})), 403, "claim_mismatch"},
 		}},
-		{"claims none and exists", condition(`{"path": ["tenant"], "none": ["evil"]}, {"path": ["nothing"], "exists": false}, {"path": ["a.b"], "exists": true}`), []keyRequest{
-			{"they fit", "", "", token(nested), 200, "ok"}, {"a bad one", "", "", token(good(claims{"tenant": "evil", "a.b": 1})), 403, "claim_mismatch"},
-			{"nested is not dotted", "", "", token(good(claims{"a": claims{"b": 1}})), 403, "claim_mismatch"},
-		}},
-		{"claims glob and host", condition(`{"path": ["tenant"], "glob": "ac*e"}, {"path": ["host"], "equals": {"host": true}}, {"path": ["tenant"], "equals": {"header": "x-tenant"}}`), []keyRequest{
-			{"they fit", "", "", append(token(nested), [2]string{"x-tenant", "acme"}, [2]string{"Host", "a"}), 200, "ok"},
-			{"another header", "", "", append(token(nested), [2]string{"x-tenant", "acm"}, [2]string{"Host", "a"}), 403, "claim_mismatch"},
-			{"another host", "", "", append(token(good(claims{"tenant": "acme", "host": "b"})), [2]string{"x-tenant", "acme"}, [2]string{"Host", "a"}), 403, "claim_mismatch"},
-			{"another text", "", "", append(token(good(claims{"tenant": "acmee!", "host": "a"})), [2]string{"x-tenant", "acmee!"}, [2]string{"Host", "a"}), 403, "claim_mismatch"},
-		}},
-		{"shadow", ruled(`"mode": "shadow",`, "", ""), []keyRequest{{"no token", "", "", nil, 200, "ok"}, {"a forged one", "", "", [][2]string{bearer(forger.Token(good()))}, 200, "ok"}}},
-		{"trusted payload", ruled("", audience+`, "trustedPayload": {"header": "x-jwt-payload"}`, `"require": {"scopes": {"all": ["orders:read"]}}`), []keyRequest{
+		{"claims none and exists",
+			condition(`{"path": ["tenant"], "none": ["evil"]}, {"path": ["nothing"], "exists": false}, {"path": ["a.b"], "exists": true}`), []keyRequest{
+				{"they fit", "", "", token(nested), 200, "ok"}, {"a bad one", "", "",
+					token(good(claims{"tenant": "evil", "a.b": 1})), 403, "claim_mismatch"},
+				{"nested is not dotted", "", "", token(good(claims{"a": claims{"b": 1}})), 403, "claim_mismatch"},
+			}},
+		{"claims glob and host",
+			condition(`{"path": ["tenant"], "glob": "ac*e"}, {"path": ["host"], "equals": {"host": true}}, {"path": ["tenant"], "equals": {"header": "x-tenant"}}`), []keyRequest{
+				{"they fit", "", "", append(token(nested), [2]string{"x-tenant", "acme"}, [2]string{"Host", "a"}), 200, "ok"},
+				{"another header", "", "", append(token(nested), [2]string{"x-tenant", "acm"}, [2]string{"Host", "a"}), 403,
+					"claim_mismatch"},
+				{"another host", "", "",
+					append(token(good(claims{"tenant": "acme", "host": "b"})), [2]string{"x-tenant", "acme"},
+						[2]string{"Host", "a"}), 403, "claim_mismatch"},
+				{"another text", "", "",
+					append(token(good(claims{"tenant": "acmee!", "host": "a"})), [2]string{"x-tenant", "acmee!"},
+						[2]string{"Host", "a"}), 403, "claim_mismatch"},
+			}},
+		{"shadow", ruled(`"mode": "shadow",`, "", ""),
+			[]keyRequest{{"no token", "", "", nil, 200, "ok"},
+				{"a forged one", "", "", [][2]string{bearer(forger.Token(good()))}, 200, "ok"}}},
+		{"trusted payload", ruled("", audience+`, "trustedPayload": {"header": "x-jwt-payload"}`,
+			`"require": {"scopes": {"all": ["orders:read"]}}`), []keyRequest{
 			{"claims", "", "", [][2]string{payload(good())}, 200, "ok"},
 			{"none", "", "", nil, 401, "payload_missing"},
 			{"a token for a payload", "", "", token(good()), 401, "payload_missing"},
@@ -185,7 +218,9 @@ func TestEveryKeyAndReason(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		var listeners []bootstrap.M
 		for _, s := range keySettings(t) {
-			listeners = append(listeners, bootstrap.Listener(s.name, 0, []bootstrap.M{harness.Filter(t, "jwt-scope", s.config)}, bootstrap.Answer(200, "upstream"), nil))
+			listeners = append(listeners,
+				bootstrap.Listener(s.name, 0, []bootstrap.M{harness.Filter(t, "jwt-scope", s.config)},
+					bootstrap.Answer(200, "upstream"), nil))
 		}
 		envoy := harness.Start(t, harness.Config{Version: version, Listeners: listeners})
 		seen := map[string]bool{}
@@ -237,11 +272,13 @@ func TestMaxStale(t *testing.T) {
 				t.Fatalf("%s after the issuer went down: %d %s", time.Since(down), code, body)
 			}
 		}
-		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 503 }, 10*time.Second); err != nil {
+		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 503 },
+			10*time.Second); err != nil {
 			t.Errorf("keys that nobody has confirmed for %s still serve", time.Since(down))
 		}
 		idp.Set(200, string(mint.Set(ecKey)))
-		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 200 }, 40*time.Second); err != nil {
+		if err := envoy.Await(func() bool { code, _ := status(t, envoy, ecKey); return code == 200 },
+			40*time.Second); err != nil {
 			t.Error("the issuer is back, and nobody has noticed")
 		}
 	})

@@ -24,11 +24,13 @@ func TestAdmission(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encryption := slices.IndexFunc(published, func(k PublishedKey) bool { return k.Use == "enc" && k.Algorithm == "RSA-OAEP" })
+	encryption := slices.IndexFunc(published,
+		func(k PublishedKey) bool { return k.Use == "enc" && k.Algorithm == "RSA-OAEP" })
 	if encryption < 0 {
 		t.Fatalf("Keycloak publishes no encryption key, which this test is to show harmless: %+v", published)
 	}
-	read, write, guest, billing := issue(t, s, "shop-web"), issue(t, s, "shop-web", "orders:write"), issue(t, s, "shop-guest"), issue(t, s, "billing")
+	read, write, guest, billing := issue(t, s, "shop-web"), issue(t, s, "shop-web", "orders:write"), issue(t, s,
+		"shop-guest"), issue(t, s, "billing")
 	admin, err := s.AdminToken()
 	if err != nil {
 		t.Fatal(err)
@@ -51,24 +53,32 @@ func TestAdmission(t *testing.T) {
 			client                    string // as the upstream sees it; none where nothing may reach it
 		}{
 			{"a default scope", read, "GET", "/orders/7", "200", "read-orders", "", "shop-web"},
-			{"an optional scope that was not asked for", read, "POST", "/orders/7", "403 insufficient_scope", "write-orders", `Bearer realm="orders", error="insufficient_scope", scope="orders:write"`, ""},
+			{"an optional scope that was not asked for", read, "POST", "/orders/7", "403 insufficient_scope",
+				"write-orders", `Bearer realm="orders", error="insufficient_scope", scope="orders:write"`, ""},
 			{"an optional scope that was asked for", write, "POST", "/orders/7", "200", "write-orders", "", "shop-web"},
 			{"the default scope beside the optional one", write, "GET", "/orders/7", "200", "read-orders", "", "shop-web"},
 			{"a role of the resource", read, "GET", "/approvals/7", "200", "approve", "", "shop-web"},
-			{"a role of the resource that is missing", guest, "GET", "/approvals/7", "403 claim_mismatch", "approve", `Bearer realm="orders", error="insufficient_scope"`, ""},
+			{"a role of the resource that is missing", guest, "GET", "/approvals/7", "403 claim_mismatch", "approve",
+				`Bearer realm="orders", error="insufficient_scope"`, ""},
 			{"a role of the realm", read, "GET", "/cart", "200", "buy", "", "shop-web"},
-			{"a role of the realm that is missing", guest, "GET", "/cart", "403 claim_mismatch", "buy", `Bearer realm="orders", error="insufficient_scope"`, ""},
+			{"a role of the realm that is missing", guest, "GET", "/cart", "403 claim_mismatch", "buy",
+				`Bearer realm="orders", error="insufficient_scope"`, ""},
 			{"no roles, but the scope", guest, "GET", "/orders/7", "200", "read-orders", "", "shop-guest"},
 			{"a client without the audience", billing, "GET", "/orders/7", "401 token_audience", "read-orders", invalid, ""},
 			{"another realm of the same Keycloak", admin, "GET", "/orders/7", "401 token_issuer", "read-orders", invalid, ""},
-			{"a scope written into the claims", alter(t, read, 1, "scope", "orders:read orders:write"), "POST", "/orders/7", "401 token_signature", "write-orders", invalid, ""},
-			{"the signature of another token", read[:strings.LastIndex(read, ".")] + write[strings.LastIndex(write, "."):], "GET", "/orders/7", "401 token_signature", "read-orders", invalid, ""},
-			{"the public key as a secret", alter(t, read, 0, "alg", "HS256"), "GET", "/orders/7", "401 token_algorithm", "read-orders", invalid, ""},
-			{"the encryption key for verifying", alter(t, read, 0, "kid", published[encryption].ID), "GET", "/orders/7", "401 token_key_unknown", "read-orders", invalid, ""},
+			{"a scope written into the claims", alter(t, read, 1, "scope", "orders:read orders:write"), "POST",
+				"/orders/7", "401 token_signature", "write-orders", invalid, ""},
+			{"the signature of another token", read[:strings.LastIndex(read, ".")] +
+				write[strings.LastIndex(write, "."):], "GET", "/orders/7", "401 token_signature", "read-orders", invalid, ""},
+			{"the public key as a secret", alter(t, read, 0, "alg", "HS256"), "GET", "/orders/7", "401 token_algorithm",
+				"read-orders", invalid, ""},
+			{"the encryption key for verifying", alter(t, read, 0, "kid", published[encryption].ID), "GET", "/orders/7",
+				"401 token_key_unknown", "read-orders", invalid, ""},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				before := envoy.Tollgate()
-				answer := harness.HTTP1(t, envoy.Main(), harness.Request(c.method, c.path, [2]string{"Authorization", "Bearer " + c.token}))
+				answer := harness.HTTP1(t, envoy.Main(),
+					harness.Request(c.method, c.path, [2]string{"Authorization", "Bearer " + c.token}))
 				if got := outcome(answer); got != c.outcome || answer.Header("www-authenticate") != c.challenge {
 					t.Errorf("%s, challenge %q; want %s, %q", got, answer.Header("www-authenticate"), c.outcome, c.challenge)
 				}

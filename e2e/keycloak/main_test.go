@@ -16,7 +16,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// shared is the Keycloak of all tests; nil before the first one and after the test that ends it. Tests run one after the other.
+// shared is the Keycloak of all tests; nil before the first one and after the test that ends it.
+// Tests run one after the other.
 var shared *Server
 
 func TestMain(m *testing.M) {
@@ -27,7 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// running is a Keycloak that serves. It starts the first time, and again for whatever runs after the test that ends it, so that their order does not matter.
+// running is a Keycloak that serves. It starts the first time, and again for whatever runs after
+// the test that ends it, so that their order does not matter.
 func running(t *testing.T) *Server {
 	t.Helper()
 	if shared == nil {
@@ -67,7 +69,8 @@ func policy(t *testing.T, s *Server, remote string) string {
 // start runs an Envoy with four workers, whose filter has the realm's keys fetched.
 func start(t *testing.T, s *Server, version string, upstream int, remote string) *harness.Envoy {
 	t.Helper()
-	return harness.Start(t, harness.Config{Version: version, Concurrency: 4, Upstream: upstream, Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", policy(t, s, remote))},
+	return harness.Start(t, harness.Config{Version: version, Concurrency: 4, Upstream: upstream,
+		Filters:  []bootstrap.M{harness.Filter(t, "jwt-scope", policy(t, s, remote))},
 		Clusters: []bootstrap.M{bootstrap.Cluster("keycloak", s.Port(), false)}})
 }
 
@@ -85,7 +88,8 @@ func get(token string) string {
 	return harness.Request("GET", "/orders/7", [2]string{"Authorization", "Bearer " + token})
 }
 
-// connections is enough of them that each of four workers has some: that one has none happens once in two thousand times.
+// connections is enough of them that each of four workers has some: that one has none happens once
+// in two thousand times.
 const connections = 32
 
 // pool are kept connections to one Envoy.
@@ -100,7 +104,8 @@ func dial(t *testing.T, e *harness.Envoy) pool {
 	return p
 }
 
-// answers sends the request over every connection and returns what came, each outcome with how often: "200", "401 token_key_unknown".
+// answers sends the request over every connection and returns what came, each outcome with how
+// often: "200", "401 token_key_unknown".
 func (p pool) answers(request string) map[string]int {
 	counts := map[string]int{}
 	for _, c := range p {

@@ -14,10 +14,12 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// J25: the administrator rotates the signing key while clients ask for tokens and use them. Nobody is refused as long as the old key is published; once it is not, and the
-// proxy has fetched the set anew, the old tokens are.
+// J25: the administrator rotates the signing key while clients ask for tokens and use them. Nobody
+// is refused as long as the old key is published; once it is not, and the proxy has fetched the set
+// anew, the old tokens are.
 //
-// Two proxies see the same traffic. The one with the shortest refresh may learn of the new key by itself; the other one can only by fetching for the unknown kid.
+// Two proxies see the same traffic. The one with the shortest refresh may learn of the new key by
+// itself; the other one can only by fetching for the unknown kid.
 func TestRotation(t *testing.T) {
 	s := running(t)
 	harness.Each(t, func(t *testing.T, version string) {
@@ -47,7 +49,8 @@ func TestRotation(t *testing.T) {
 			t.Fatalf("the key was not rotated: %v", err)
 		}
 		before := traffic.total()
-		await("tokens of both keys", func() bool { return traffic.issued(newKey.ID) >= 100 && traffic.total() >= before+1000 })
+		await("tokens of both keys",
+			func() bool { return traffic.issued(newKey.ID) >= 100 && traffic.total() >= before+1000 })
 		traffic.stop()
 		t.Log(traffic)
 		if traffic.refusals() != 0 {
@@ -62,7 +65,8 @@ func TestRotation(t *testing.T) {
 		if err := s.DisableKey(oldKey); err != nil {
 			t.Fatal(err)
 		}
-		await("the old key is published no more, and its token still admitted", func() bool { return p.only(get(old), "401 token_key_unknown") })
+		await("the old key is published no more, and its token still admitted",
+			func() bool { return p.only(get(old), "401 token_key_unknown") })
 		if got := p.answers(get(fresh)); got["200"] != connections {
 			t.Errorf("a token of the new key, after the old one was taken away: %v", got)
 		}
@@ -73,7 +77,8 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// traffic are clients that use an old token over and over, and one that asks for a new token each time and uses it once on each proxy.
+// traffic are clients that use an old token over and over, and one that asks for a new token each
+// time and uses it once on each proxy.
 type traffic struct {
 	done chan struct{}
 	wg   sync.WaitGroup

@@ -1,10 +1,12 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package keycloak runs a Keycloak for tests: jwt-scope is to admit what a real identity provider issues, as it issues it.
+// Package keycloak runs a Keycloak for tests: jwt-scope is to admit what a real identity provider
+// issues, as it issues it.
 //
-// The distribution is fetched once into the project's cache and unpacked anew for every run, so that what Keycloak writes into its own folder stays with that run. The
-// tests themselves have the build tag keycloak, because they need Java and a minute more than the others: make test-keycloak.
+// The distribution is fetched once into the project's cache and unpacked anew for every run, so
+// that what Keycloak writes into its own folder stays with that run. The tests themselves have the
+// build tag keycloak, because they need Java and a minute more than the others: make test-keycloak.
 package keycloak
 
 import (
@@ -45,16 +47,19 @@ type Server struct {
 	client                        http.Client
 }
 
-// Start runs Keycloak with the realm in the file, and returns when it serves. Progress of what takes long goes to w. When it does not serve, its log is in the error.
+// Start runs Keycloak with the realm in the file, and returns when it serves. Progress of what
+// takes long goes to w. When it does not serve, its log is in the error.
 func Start(w io.Writer, realmFile string) (*Server, error) {
 	if _, err := exec.LookPath("java"); err != nil && os.Getenv("JAVA_HOME") == "" {
-		return nil, errors.New("no java here: install Java 17 or newer (on Debian and Ubuntu: apt-get install openjdk-17-jre-headless)")
+		return nil, errors.New("no java here: install Java 17 or newer (on Debian and Ubuntu: apt-get install " +
+			"openjdk-17-jre-headless)")
 	}
 	dir, err := os.MkdirTemp("", "tollgate-keycloak-")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, admin: "admin", password: rand.Text(), clientSecret: rand.Text(), client: http.Client{Timeout: 30 * time.Second}}
+	s := &Server{dir: dir, admin: "admin", password: rand.Text(), clientSecret: rand.Text(),
+		client: http.Client{Timeout: 30 * time.Second}}
 	if err := s.start(w, realmFile); err != nil {
 		if s.Process != nil {
 			err = fmt.Errorf("no Keycloak serves: %w; its log:\n%s", err, s.Log())
@@ -81,7 +86,8 @@ func (s *Server) start(w io.Writer, realmFile string) error {
 	if err := os.WriteFile(filepath.Join(imports, filepath.Base(realmFile)), text, 0o644); err != nil {
 		return err
 	}
-	// Keycloak must know its port beforehand, as part of its issuer's name; should another program take it meanwhile, it ends and says so.
+	// Keycloak must know its port beforehand, as part of its issuer's name; should another program
+	// take it meanwhile, it ends and says so.
 	free, err := process.FreePorts(1)
 	if err != nil {
 		return err
@@ -93,7 +99,8 @@ func (s *Server) start(w io.Writer, realmFile string) error {
 	// A Keycloak of the user's own may be configured by variables: none of that is for this one.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KC_") })
 	// The client secret stands in the realm's file as a variable, which the import replaces.
-	cmd.Env = append(cmd.Env, "KC_CACHE=local", "KC_BOOTSTRAP_ADMIN_USERNAME="+s.admin, "KC_BOOTSTRAP_ADMIN_PASSWORD="+s.password, "TOLLGATE_CLIENT_SECRET="+s.clientSecret)
+	cmd.Env = append(cmd.Env, "KC_CACHE=local", "KC_BOOTSTRAP_ADMIN_USERNAME="+s.admin, "KC_BOOTSTRAP_ADMIN_PASSWORD="+
+		s.password, "TOLLGATE_CLIENT_SECRET="+s.clientSecret)
 	fmt.Fprintf(w, "starting Keycloak %s (up to %s) …\n", backends.KeycloakVersion, startTimeout)
 	if s.Process, err = process.Start(cmd); err != nil {
 		return err
@@ -135,7 +142,8 @@ func (s *Server) Port() int {
 	return n
 }
 
-// Token asks for one with a client's own credentials (RFC 6749 §4.4). The scopes are those beyond the client's default ones.
+// Token asks for one with a client's own credentials (RFC 6749 §4.4). The scopes are those beyond
+// the client's default ones.
 func (s *Server) Token(client string, scopes ...string) (string, error) {
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {client}, "client_secret": {s.clientSecret}}
 	if len(scopes) > 0 {
@@ -146,7 +154,8 @@ func (s *Server) Token(client string, scopes ...string) (string, error) {
 
 // AdminToken is one of another realm, the administrator's.
 func (s *Server) AdminToken() (string, error) {
-	return s.token("master", url.Values{"grant_type": {"password"}, "client_id": {"admin-cli"}, "username": {s.admin}, "password": {s.password}})
+	return s.token("master", url.Values{"grant_type": {"password"}, "client_id": {"admin-cli"}, "username": {s.admin},
+		"password": {s.password}})
 }
 
 func (s *Server) token(realm string, form url.Values) (string, error) {
@@ -231,7 +240,8 @@ type component struct {
 	Config       map[string][]string `json:"config"`
 }
 
-// AddKey has a key made that tokens are signed with from now on, because it comes before the present one; that one stays published.
+// AddKey has a key made that tokens are signed with from now on, because it comes before the
+// present one; that one stays published.
 func (s *Server) AddKey(present SigningKey) error {
 	var r struct {
 		ID string `json:"id"`
@@ -242,7 +252,8 @@ func (s *Server) AddKey(present SigningKey) error {
 	priority := strconv.Itoa(present.Priority + 100)
 	return s.administer(http.MethodPost, "/components", component{
 		Name: "rsa-" + priority, ProviderID: "rsa-generated", ProviderType: "org.keycloak.keys.KeyProvider", ParentID: r.ID,
-		Config: map[string][]string{"priority": {priority}, "enabled": {"true"}, "active": {"true"}, "algorithm": {"RS256"}, "keySize": {"2048"}},
+		Config: map[string][]string{"priority": {priority}, "enabled": {"true"}, "active": {"true"},
+			"algorithm": {"RS256"}, "keySize": {"2048"}},
 	}, nil)
 }
 

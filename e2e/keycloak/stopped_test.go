@@ -29,7 +29,8 @@ func TestStopped(t *testing.T) {
 	s.Stop()
 	for _, e := range proxies {
 		// Two refreshes that failed: more than a period has passed since the set was fetched.
-		if err := e.Await(func() bool { return strings.Count(e.Log(), "; the keys in use stay") >= 2 }, 30*time.Second); err != nil {
+		if err := e.Await(func() bool { return strings.Count(e.Log(), "; the keys in use stay") >= 2 },
+			30*time.Second); err != nil {
 			t.Fatalf("Envoy %s has not tried to refresh the keys: %v", e.Version, err)
 		}
 		p := dial(t, e)

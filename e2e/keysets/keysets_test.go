@@ -100,19 +100,24 @@ func start(t *testing.T, version string, port, n int) *harness.Envoy {
 		name, path := fmt.Sprint("p", i), fmt.Sprintf("/d/%d/", i)
 		providers = append(providers, M{"name": name, "issuer": issuer(i), "audiences": []string{"api"},
 			"jwks": M{"remote": M{"cluster": "idp", "authority": "idp.example", "path": fmt.Sprint("/", i)}}})
-		rules = append(rules, M{"name": name, "match": []M{{"paths": []string{path + "{**}"}}}, "require": M{"providers": []string{name}}})
-		nativeProviders[name] = M{"issuer": issuer(i), "audiences": []string{"api"}, "remote_jwks": M{"http_uri": M{"uri": fmt.Sprint("http://idp.example/", i), "cluster": "idp", "timeout": "5s"}}}
+		rules = append(rules, M{"name": name, "match": []M{{"paths": []string{path + "{**}"}}},
+			"require": M{"providers": []string{name}}})
+		nativeProviders[name] = M{"issuer": issuer(i), "audiences": []string{"api"},
+			"remote_jwks": M{"http_uri": M{"uri": fmt.Sprint("http://idp.example/", i), "cluster": "idp", "timeout": "5s"}}}
 		nativeRules = append(nativeRules, M{"match": M{"prefix": path}, "requires": M{"provider_name": name}})
 	}
 	config, err := json.Marshal(M{"providers": providers, "rules": rules})
 	if err != nil {
 		t.Fatal(err)
 	}
-	native := bootstrap.Filter("envoy.filters.http.jwt_authn", "extensions.filters.http.jwt_authn.v3.JwtAuthentication", M{"providers": nativeProviders, "rules": nativeRules})
-	return harness.Start(t, harness.Config{Version: version, Clusters: []bootstrap.M{bootstrap.Cluster("idp", port, false)}, Listeners: []bootstrap.M{
-		bootstrap.Listener("ours", 0, []bootstrap.M{harness.Filter(t, "jwt-scope", string(config))}, bootstrap.Answer(200, ""), nil),
-		bootstrap.Listener("native", 0, []bootstrap.M{native}, bootstrap.Answer(200, ""), nil),
-	}})
+	native := bootstrap.Filter("envoy.filters.http.jwt_authn", "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+		M{"providers": nativeProviders, "rules": nativeRules})
+	return harness.Start(t, harness.Config{Version: version,
+		Clusters: []bootstrap.M{bootstrap.Cluster("idp", port, false)}, Listeners: []bootstrap.M{
+			bootstrap.Listener("ours", 0, []bootstrap.M{harness.Filter(t, "jwt-scope", string(config))},
+				bootstrap.Answer(200, ""), nil),
+			bootstrap.Listener("native", 0, []bootstrap.M{native}, bootstrap.Answer(200, ""), nil),
+		}})
 }
 
 // libraryAccepts asks go-jose.

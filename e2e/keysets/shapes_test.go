@@ -64,7 +64,8 @@ func certified(signer *mint.Key, more M, without ...string) key {
 		panic(err)
 	}
 	sum, sum256 := sha1.Sum(der), sha256.Sum256(der)
-	k := of(signer, M{"x5c": []string{base64.StdEncoding.EncodeToString(der)}, "x5t": encode(sum[:]), "x5t#S256": encode(sum256[:])})
+	k := of(signer, M{"x5c": []string{base64.StdEncoding.EncodeToString(der)}, "x5t": encode(sum[:]),
+		"x5t#S256": encode(sum256[:])})
 	maps.Copy(k.jwk, more)
 	for _, name := range without {
 		delete(k.jwk, name)
@@ -78,8 +79,10 @@ var shapes = []shape{
 		certified(rsaB, M{"kid": "rs-1", "alg": "RS256", "use": "sig"}),
 	}},
 	{"Entra", nil, []key{
-		certified(rsaA, M{"kid": "T1St-dLTvyWRgxB_676u8krXS-I", "use": "sig", "cloud_instance_name": "login.example", "issuer": "https://login.example/{tenantid}/v2.0"}, "x5t#S256"),
-		certified(rsaB, M{"kid": "X5eXk4xyojNFum1kl2Ytv8dlNP4", "use": "sig", "cloud_instance_name": "login.example", "issuer": "https://login.example/{tenantid}/v2.0"}, "x5t#S256"),
+		certified(rsaA, M{"kid": "T1St-dLTvyWRgxB_676u8krXS-I", "use": "sig", "cloud_instance_name": "login.example",
+			"issuer": "https://login.example/{tenantid}/v2.0"}, "x5t#S256"),
+		certified(rsaB, M{"kid": "X5eXk4xyojNFum1kl2Ytv8dlNP4", "use": "sig", "cloud_instance_name": "login.example",
+			"issuer": "https://login.example/{tenantid}/v2.0"}, "x5t#S256"),
 	}},
 	{"Okta", nil, []key{of(rsaA, M{"kid": "RGy2uFqGzLqv3gY1eJlS1PAVMGQtpnqRMLQYBRGjJdE", "alg": "RS256", "use": "sig"})}},
 	{"Auth0", nil, []key{
@@ -87,32 +90,44 @@ var shapes = []shape{
 		certified(rsaB, M{"kid": "OTU3MEU4", "alg": "RS256", "use": "sig"}, "x5t#S256"),
 	}},
 	{"Cognito", nil, []key{
-		of(rsaA, M{"kid": "1234example=", "alg": "RS256", "use": "sig"}), of(rsaB, M{"kid": "5678example=", "alg": "RS256", "use": "sig"}),
+		of(rsaA, M{"kid": "1234example=", "alg": "RS256", "use": "sig"}), of(rsaB,
+			M{"kid": "5678example=", "alg": "RS256", "use": "sig"}),
 	}},
 	{"Google", nil, []key{
-		of(rsaA, M{"kid": "85b6bd7d1a94ac9b8c3a7f7fbb3b2f62d0d9f0b1", "alg": "RS256", "use": "sig"}), of(rsaB, M{"kid": "e863fe292fa2a2967cd7551c42a1211bcac55071", "alg": "RS256", "use": "sig"}),
+		of(rsaA, M{"kid": "85b6bd7d1a94ac9b8c3a7f7fbb3b2f62d0d9f0b1", "alg": "RS256", "use": "sig"}), of(rsaB,
+			M{"kid": "e863fe292fa2a2967cd7551c42a1211bcac55071", "alg": "RS256", "use": "sig"}),
 	}},
 	{"Firebase", nil, []key{
-		of(rsaA, M{"kid": "a1", "alg": "RS256", "use": "sig"}), of(rsaA, M{"kid": "a2", "alg": "RS256", "use": "sig"}), of(rsaB, M{"kid": "a3", "alg": "RS256", "use": "sig"}),
+		of(rsaA, M{"kid": "a1", "alg": "RS256", "use": "sig"}), of(rsaA, M{"kid": "a2", "alg": "RS256", "use": "sig"}),
+		of(rsaB, M{"kid": "a3", "alg": "RS256", "use": "sig"}),
 	}},
 	{"GitHub Actions", nil, []key{
 		certified(rsaA, M{"kid": "38826b17-6a30-5f9b-b169-8beb8202f723", "alg": "RS256", "use": "sig"}, "x5t#S256"),
 		certified(rsaB, M{"kid": "1F2AB83404C08EC9EA0BB99DAED02186B091DBF4", "alg": "RS256", "use": "sig"}, "x5t#S256"),
 	}},
-	{"GitLab CI", nil, []key{of(rsaA, M{"kid": "kewiQq9jiC84CvSsJYOB-N6A8WFLSV20Mb-y7IlWDSQ", "alg": "RS256", "use": "sig"}), of(rsaB, M{"kid": "4i3sFE7sxqNPOT7FdvcGA1ZVGGI_r-tsDXnEuYT4ZqE", "alg": "RS256", "use": "sig"})}},
-	{"Kubernetes", nil, []key{of(rsaA, M{"kid": "ptRDqXhJdgvXjOVd3Yhy0LZ5_oIO2Sl1GhxoDvVgQ28", "alg": "RS256", "use": "sig"})}},
+	{"GitLab CI", nil, []key{
+		of(rsaA, M{"kid": "kewiQq9jiC84CvSsJYOB-N6A8WFLSV20Mb-y7IlWDSQ", "alg": "RS256", "use": "sig"}), of(rsaB,
+			M{"kid": "4i3sFE7sxqNPOT7FdvcGA1ZVGGI_r-tsDXnEuYT4ZqE", "alg": "RS256", "use": "sig"})}},
+	{"Kubernetes", nil, []key{
+		of(rsaA, M{"kid": "ptRDqXhJdgvXjOVd3Yhy0LZ5_oIO2Sl1GhxoDvVgQ28", "alg": "RS256", "use": "sig"})}},
 	{"SPIFFE", M{"spiffe_sequence": 12, "spiffe_refresh_hint": 300}, []key{
-		certified(ecA, M{"use": "x509-svid"}, "x5t", "x5t#S256"), of(ecB, M{"kid": "C6vs25welZOx6WksNYfbMfiw9l96pMnD", "use": "jwt-svid"}),
+		certified(ecA, M{"use": "x509-svid"}, "x5t", "x5t#S256"), of(ecB,
+			M{"kid": "C6vs25welZOx6WksNYfbMfiw9l96pMnD", "use": "jwt-svid"}),
 	}},
 	{"Apple", nil, []key{
-		of(rsaA, M{"kid": "Sf2lFqwkpX", "alg": "RS256", "use": "sig"}), of(rsaA, M{"kid": "T8tIJ1zSrO", "alg": "RS256", "use": "sig"}), of(rsaB, M{"kid": "FftONTxoEg", "alg": "RS256", "use": "sig"}),
+		of(rsaA, M{"kid": "Sf2lFqwkpX", "alg": "RS256", "use": "sig"}), of(rsaA,
+			M{"kid": "T8tIJ1zSrO", "alg": "RS256", "use": "sig"}),
+		of(rsaB, M{"kid": "FftONTxoEg", "alg": "RS256", "use": "sig"}),
 	}},
 	{"Ping", nil, []key{
-		certified(rsaA, M{"kid": "k1", "use": "sig"}, "x5t#S256"), certified(ecA, M{"kid": "k2", "use": "sig", "alg": "ES256"}, "x5c", "x5t#S256"),
+		certified(rsaA, M{"kid": "k1", "use": "sig"}, "x5t#S256"), certified(ecA,
+			M{"kid": "k2", "use": "sig", "alg": "ES256"}, "x5c", "x5t#S256"),
 	}},
-	{"Zitadel", nil, []key{of(rsaA, M{"kid": "251786742382067713", "alg": "RS256", "use": "sig"}), of(rsaB, M{"kid": "251823187641155585", "alg": "RS256", "use": "sig"})}},
+	{"Zitadel", nil, []key{of(rsaA, M{"kid": "251786742382067713", "alg": "RS256", "use": "sig"}),
+		of(rsaB, M{"kid": "251823187641155585", "alg": "RS256", "use": "sig"})}},
 	{"Hydra", nil, []key{
-		of(rsaA, M{"kid": "public:hydra.openid.id-token", "alg": "RS256", "use": "sig"}), of(ecA, M{"kid": "public:hydra.jwt.access-token", "alg": "ES256", "use": "sig"}),
+		of(rsaA, M{"kid": "public:hydra.openid.id-token", "alg": "RS256", "use": "sig"}), of(ecA,
+			M{"kid": "public:hydra.jwt.access-token", "alg": "ES256", "use": "sig"}),
 	}},
 }
 
@@ -123,8 +138,8 @@ type document struct {
 	kid        string
 }
 
-// variations are what one issuer or another does to a set. They change copies: the members of the document, its keys, the last
-// of which signs, and the kid of the token.
+// variations are what one issuer or another does to a set. They change copies: the members of the
+// document, its keys, the last of which signs, and the kid of the token.
 var variations = []struct {
 	name   string
 	change func(top M, keys []M, kid *string) (more []M)

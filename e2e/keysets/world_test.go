@@ -58,11 +58,14 @@ func single(t *testing.T, version string, cluster bootstrap.M, more M) *harness.
 	for name, value := range more {
 		remote[name] = value
 	}
-	config, err := json.Marshal(M{"providers": []M{{"name": "idp", "issuer": "https://idp.example", "audiences": []string{"api"}, "jwks": M{"remote": remote}}}, "rules": []M{{"name": "all"}}})
+	config, err := json.Marshal(
+		M{"providers": []M{{"name": "idp", "issuer": "https://idp.example", "audiences": []string{"api"},
+			"jwks": M{"remote": remote}}}, "rules": []M{{"name": "all"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return harness.Start(t, harness.Config{Version: version, Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", string(config))}, Clusters: []bootstrap.M{cluster}})
+	return harness.Start(t, harness.Config{Version: version,
+		Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", string(config))}, Clusters: []bootstrap.M{cluster}})
 }
 
 // ask sends a token of that key and returns the code of the refusal, or ok.
@@ -98,8 +101,8 @@ func TestMediaType(t *testing.T) {
 	})
 }
 
-// What is wrong with an issuer stands in the log: no connection, another certificate, an answer that is no key set, keys that
-// are not used.
+// What is wrong with an issuer stands in the log: no connection, another certificate, an answer
+// that is no key set, keys that are not used.
 func TestReasons(t *testing.T) {
 	ours, theirs := harness.NewAuthority(t), harness.NewAuthority(t)
 	answer := func(status int, body string, fields ...string) func(t *testing.T) bootstrap.M {
@@ -113,7 +116,8 @@ func TestReasons(t *testing.T) {
 			}), false)
 		}
 	}
-	odd := strings.Replace(string(mint.Set(good)), `{"keys":[`, `{"keys":[{"kty":"RSA","kid":"weak","n":"AQAB","e":"AQAB"},{"kty":"EC","crv":"secp256k1","kid":"coin","x":"AA","y":"AA"},`, 1)
+	odd := strings.Replace(string(mint.Set(good)), `{"keys":[`,
+		`{"keys":[{"kty":"RSA","kid":"weak","n":"AQAB","e":"AQAB"},{"kty":"EC","crv":"secp256k1","kid":"coin","x":"AA","y":"AA"},`, 1)
 	harness.Each(t, func(t *testing.T, version string) {
 		for _, c := range []struct {
 			name    string
@@ -121,18 +125,28 @@ func TestReasons(t *testing.T) {
 			code    string
 			log     []string
 		}{
-			{"nobody listens", func(t *testing.T) bootstrap.M { return bootstrap.Cluster("idp", closed(t), false) }, "keys_unavailable", []string{"cluster idp cannot be reached"}},
+			{"nobody listens", func(t *testing.T) bootstrap.M { return bootstrap.Cluster("idp", closed(t), false) },
+				"keys_unavailable", []string{"cluster idp cannot be reached"}},
 			{"a certificate of another authority", func(t *testing.T) bootstrap.M {
-				port := handle(t, &tls.Config{Certificates: []tls.Certificate{theirs.Issue("spiffe://idp").TLS}}, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, string(mint.Set(good))) })
+				port := handle(t, &tls.Config{Certificates: []tls.Certificate{theirs.Issue("spiffe://idp").TLS}},
+					func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, string(mint.Set(good))) })
 				return ours.Issue("spiffe://proxy").Connect(bootstrap.Cluster("idp", port, false), ours, "spiffe://idp")
 			}, "keys_unavailable", []string{"cluster idp cannot be reached", "ssl.fail_verify_error"}},
-			{"the issuer answers 503", answer(503, "busy"), "keys_unavailable", []string{"keys of idp.example: the answer has status 503;"}},
-			{"the issuer answers 503 as Envoy does", answer(503, "upstream connect error or disconnect/reset before headers"), "keys_unavailable", []string{"keys of idp.example: the answer has status 503;"}},
-			{"the issuer compresses", answer(200, "\x1f\x8b\x08\x00", "content-encoding", "gzip"), "keys_unavailable", []string{"is compressed (gzip)"}},
+			{"the issuer answers 503", answer(503, "busy"), "keys_unavailable",
+				[]string{"keys of idp.example: the answer has status 503;"}},
+			{"the issuer answers 503 as Envoy does",
+				answer(503, "upstream connect error or disconnect/reset before headers"), "keys_unavailable",
+				[]string{"keys of idp.example: the answer has status 503;"}},
+			{"the issuer compresses", answer(200, "\x1f\x8b\x08\x00", "content-encoding", "gzip"), "keys_unavailable",
+				[]string{"is compressed (gzip)"}},
 			{"HTML", answer(200, "<html>"), "keys_unavailable", []string{"cannot be read: not JSON at byte 0"}},
-			{"certificates by kid", answer(200, `{"a1": "-----BEGIN CERTIFICATE-----\n"}`), "keys_unavailable", []string{"want a JWK Set"}},
-			{"all keys are odd", answer(200, `{"keys":[{"kty":"RSA","kid":"weak","n":"AQAB","e":"AQAB"}]}`), "keys_unavailable", []string{`key 0, kid "weak", is passed over: the RSA modulus`, "no key for verifying signatures"}},
-			{"two odd keys and a good one", answer(200, odd), "ok", []string{`key 0, kid "weak", is passed over: the RSA modulus`, `key 1, kid "coin", is passed over: crv is not`}},
+			{"certificates by kid", answer(200, `{"a1": "-----BEGIN CERTIFICATE-----\n"}`), "keys_unavailable",
+				[]string{"want a JWK Set"}},
+			{"all keys are odd", answer(200, `{"keys":[{"kty":"RSA","kid":"weak","n":"AQAB","e":"AQAB"}]}`),
+				"keys_unavailable", []string{`key 0, kid "weak", is passed over: the RSA modulus`,
+					"no key for verifying signatures"}},
+			{"two odd keys and a good one", answer(200, odd), "ok",
+				[]string{`key 0, kid "weak", is passed over: the RSA modulus`, `key 1, kid "coin", is passed over: crv is not`}},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				e := single(t, version, c.cluster(t), M{"timeout": "1s"})
@@ -147,8 +161,8 @@ func TestReasons(t *testing.T) {
 	})
 }
 
-// J25: while strangers send made-up kids all the time, a key that is published counts within ten seconds, and the issuer is
-// asked no more than once in ten.
+// J25: while strangers send made-up kids all the time, a key that is published counts within ten
+// seconds, and the issuer is asked no more than once in ten.
 func TestRotation(t *testing.T) {
 	next := mint.New("next", jose.ES256)
 	var fetches atomic.Int64
@@ -182,7 +196,8 @@ func TestRotation(t *testing.T) {
 		t.Fatalf("the new key does not count: %v", err)
 	}
 	took := time.Since(began) - since
-	t.Logf("measured: the new key counts %v after it was published, among %d made-up kids, with %d fetches", took.Round(time.Millisecond), n, fetches.Load())
+	t.Logf("measured: the new key counts %v after it was published, among %d made-up kids, with %d fetches",
+		took.Round(time.Millisecond), n, fetches.Load())
 	if took > 11*time.Second {
 		t.Errorf("the new key counted %v after it was published", took)
 	}

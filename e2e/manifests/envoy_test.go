@@ -25,7 +25,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/guest/probetest"
 )
 
-// put has a sample find its modules and certificates here, its clusters on the loopback interface, and ports that are free.
+// put has a sample find its modules and certificates here, its clusters on the loopback interface,
+// and ports that are free.
 func put(t *testing.T, authority *harness.Authority, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,7 +46,8 @@ func put(t *testing.T, authority *harness.Authority, text string) string {
 		replacements = append(replacements, "address: "+host, "address: 127.0.0.1")
 	}
 	for _, port := range []string{"9901", "8443", "8080"} {
-		replacements = append(replacements, "0.0.0.0, port_value: "+port, "127.0.0.1, port_value: 0", "127.0.0.1, port_value: "+port, "127.0.0.1, port_value: 0")
+		replacements = append(replacements, "0.0.0.0, port_value: "+port, "127.0.0.1, port_value: 0",
+			"127.0.0.1, port_value: "+port, "127.0.0.1, port_value: 0")
 	}
 	return strings.NewReplacer(replacements...).Replace(text)
 }
@@ -67,7 +69,8 @@ func validate(t *testing.T, text string) string {
 	return ""
 }
 
-// Envoy takes every sample for it (TestEdgeRuns has one more), and what Envoy Gateway and Istio are to add to their own bootstraps.
+// Envoy takes every sample for it (TestEdgeRuns has one more), and what Envoy Gateway and Istio are
+// to add to their own bootstraps.
 func TestEnvoyValidates(t *testing.T) {
 	t.Setenv("EDGE_STAMP_KEY", mint.New("edge-2026-11", jose.ES256).PrivateJWK())
 	authority := harness.NewAuthority(t)
@@ -76,7 +79,8 @@ func TestEnvoyValidates(t *testing.T) {
 		t.Fatal(err)
 	}
 	override := member(load(t, "istio/stats/tollgate-stats.yaml"), "data", "custom_bootstrap.json").(string)
-	for name, text := range map[string]string{"envoy/mesh.yaml": read(t, "envoy/mesh.yaml"), "envoy-gateway/envoyproxy.yaml": string(gateway), "istio/stats": override} {
+	for name, text := range map[string]string{"envoy/mesh.yaml": read(t, "envoy/mesh.yaml"),
+		"envoy-gateway/envoyproxy.yaml": string(gateway), "istio/stats": override} {
 		if problem := validate(t, put(t, authority, text)); problem != "" {
 			t.Errorf("%s: %s", name, problem)
 		}
@@ -106,7 +110,8 @@ func TestEdgeRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		var keys jose.JSONWebKeySet
-		if err := json.NewDecoder(resp.Body).Decode(&keys); resp.StatusCode != want || want == 200 && (err != nil || len(keys.Keys) != 1 || !keys.Keys[0].IsPublic()) {
+		if err := json.NewDecoder(resp.Body).Decode(&keys); resp.StatusCode != want || want == 200 &&
+			(err != nil || len(keys.Keys) != 1 || !keys.Keys[0].IsPublic()) {
 			t.Errorf("%s: %s, %d keys (%v)", path, resp.Status, len(keys.Keys), err)
 		}
 		if resp.Header.Get("ratelimit") == "" {
@@ -130,7 +135,8 @@ func TestEdgeRuns(t *testing.T) {
 		}
 	}
 	// Nothing of what the filters have is left in a name that should be in a label.
-	labelled := regexp.MustCompile(`^(tollgate_\w+?\{rule="[a-z0-9-]+",outcome="[a-z_]+",code="[a-z_]+"\}|tollgate_rate_limit_service\{outcome="(answered|failed)"\}|tollgate_[a-z]+_[a-z]+_vm_memory_bytes\{\}|tollgate_[a-z]+_[a-z]+_keys_[a-z_]+\{provider="[a-z0-9-]+"\}) \d+\n$`)
+	labelled := regexp.MustCompile(
+		`^(tollgate_\w+?\{rule="[a-z0-9-]+",outcome="[a-z_]+",code="[a-z_]+"\}|tollgate_rate_limit_service\{outcome="(answered|failed)"\}|tollgate_[a-z]+_[a-z]+_vm_memory_bytes\{\}|tollgate_[a-z]+_[a-z]+_keys_[a-z_]+\{provider="[a-z0-9-]+"\}) \d+\n$`)
 	for line := range strings.Lines(tollgate(stats)) {
 		if !strings.HasPrefix(line, "#") && !labelled.MatchString(line) {
 			t.Errorf("not in labels: %s", line)
@@ -138,12 +144,15 @@ func TestEdgeRuns(t *testing.T) {
 	}
 }
 
-// What Envoy itself counts of a filter has the filter in a label, and a VM that traps and is made anew is counted: alerts watch that.
+// What Envoy itself counts of a filter has the filter in a label, and a VM that traps and is made
+// anew is counted: alerts watch that.
 func TestPluginLabels(t *testing.T) {
 	const name = "istio-ingress.probe" // as Istio calls a plugin
 	filter := bootstrap.Wasm{Name: name, Module: probetest.Build(t, "shared/guest/probe"), Configuration: "x"}.Filter()
 	var config object
-	if err := json.Unmarshal(bootstrap.Bootstrap([]bootstrap.M{bootstrap.Listener("main", 0, []bootstrap.M{filter}, bootstrap.Answer(200, ""), nil)}, nil), &config); err != nil {
+	if err := json.Unmarshal(
+		bootstrap.Bootstrap([]bootstrap.M{bootstrap.Listener("main", 0, []bootstrap.M{filter},
+			bootstrap.Answer(200, ""), nil)}, nil), &config); err != nil {
 		t.Fatal(err)
 	}
 	config["stats_config"] = object{"stats_tags": statsTags(t)}
@@ -174,7 +183,9 @@ func TestPluginLabels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`envoy_wasm_vm_reload_success{plugin="` + name + `"} 1`, `envoy_wasm_vm_reload_failure{plugin="` + name + `"} 0`, fmt.Sprintf(`envoy_wasm_vm_reload_backoff{plugin="%s"} %d`, name, refused)} {
+	for _, want := range []string{`envoy_wasm_vm_reload_success{plugin="` + name + `"} 1`,
+		`envoy_wasm_vm_reload_failure{plugin="` + name +
+			`"} 0`, fmt.Sprintf(`envoy_wasm_vm_reload_backoff{plugin="%s"} %d`, name, refused)} {
 		if !strings.Contains("\n"+stats, "\n"+want+"\n") {
 			t.Errorf("Prometheus is not told %s, but\n%s", want, stats)
 		}

@@ -23,7 +23,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// plugins are the filters that istiod makes of these places (istio/istio, pilot/pkg/model/extensions.go): the name is that of namespace and resource, and no plugin has a vm_id, so that all share their data.
+// plugins are the filters that istiod makes of these places (istio/istio,
+// pilot/pkg/model/extensions.go): the name is that of namespace and resource, and no plugin has a
+// vm_id, so that all share their data.
 func plugins(t *testing.T, list ...string) (filters []bootstrap.M) {
 	t.Helper()
 	for _, place := range list {
@@ -55,16 +57,23 @@ func authentication(t *testing.T, keys json.RawMessage) bootstrap.M {
 		t.Fatal(err)
 	}
 	rule := member(o, "spec", "jwtRules").([]any)[0].(object)
-	return bootstrap.Filter("envoy.filters.http.jwt_authn", "extensions.filters.http.jwt_authn.v3.JwtAuthentication", bootstrap.M{
-		"providers": bootstrap.M{"origins-0": bootstrap.M{
-			"issuer": rule["issuer"], "audiences": rule["audiences"], "forward": rule["forwardOriginalToken"], "forward_payload_header": rule["outputPayloadToHeader"],
-			"local_jwks": bootstrap.M{"inline_string": string(keys)},
-		}},
-		"rules": []bootstrap.M{{"match": bootstrap.M{"prefix": "/"}, "requires": bootstrap.M{"requires_any": bootstrap.M{"requirements": []bootstrap.M{{"provider_name": "origins-0"}, {"allow_missing": bootstrap.M{}}}}}}},
-	})
+	return bootstrap.Filter("envoy.filters.http.jwt_authn", "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+		bootstrap.M{
+			"providers": bootstrap.M{"origins-0": bootstrap.M{
+				"issuer": rule["issuer"], "audiences": rule["audiences"], "forward": rule["forwardOriginalToken"],
+				"forward_payload_header": rule["outputPayloadToHeader"],
+				"local_jwks":             bootstrap.M{"inline_string": string(keys)},
+			}},
+			"rules": []bootstrap.M{{"match": bootstrap.M{"prefix": "/"},
+				"requires": bootstrap.M{
+					"requires_any": bootstrap.M{"requirements": []bootstrap.M{{"provider_name": "origins-0"},
+						{"allow_missing": bootstrap.M{}}}}}}},
+		})
 }
 
-// A request passes the gateway and the layers of three teams on one workload, with the configurations of the files and in the order of TestChains; and each layer refuses what it is there to refuse.
+// A request passes the gateway and the layers of three teams on one workload, with the
+// configurations of the files and in the order of TestChains; and each layer refuses what it is
+// there to refuse.
 func TestLayers(t *testing.T) {
 	idp, edgeKey := mint.New("idp", jose.ES256), mint.New("edge-2026-11", jose.ES256)
 	t.Setenv("EDGE_STAMP_KEY", edgeKey.PrivateJWK())
@@ -86,21 +95,28 @@ func TestLayers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clusters := []bootstrap.M{bootstrap.Cluster("outbound|80||idp.example.com", port, false), bootstrap.Cluster("outbound|80||edge.example.com", port, false)}
+	clusters := []bootstrap.M{bootstrap.Cluster("outbound|80||idp.example.com", port, false),
+		bootstrap.Cluster("outbound|80||edge.example.com", port, false)}
 
 	upstream := harness.StartUpstream(t)
 	chain := plugins(t, "edge-stamp/mesh")
 	chain = append(chain, authentication(t, mint.Set(idp)))
-	chain = append(chain, plugins(t, "jwt-scope/mesh", "jwt-scope/namespace", "jwt-scope/workload", "rate-limit/namespace", "rate-limit/workload")...)
-	mesh := harness.Start(t, harness.Config{Version: envoybin.Default, Filters: chain, Upstream: upstream.Port(), Clusters: clusters})
+	chain = append(chain, plugins(t, "jwt-scope/mesh", "jwt-scope/namespace", "jwt-scope/workload",
+		"rate-limit/namespace", "rate-limit/workload")...)
+	mesh := harness.Start(t, harness.Config{Version: envoybin.Default, Filters: chain, Upstream: upstream.Port(),
+		Clusters: clusters})
 	_, meshPort, _ := strings.Cut(mesh.Main(), ":")
 	if port, err = strconv.Atoi(meshPort); err != nil {
 		t.Fatal(err)
 	}
-	edge := harness.Start(t, harness.Config{Version: envoybin.Default, Filters: plugins(t, "rate-limit/gateway", "jwt-scope/gateway", "edge-stamp/gateway"), Upstream: port, Clusters: clusters})
+	edge := harness.Start(t,
+		harness.Config{Version: envoybin.Default,
+			Filters: plugins(t, "rate-limit/gateway", "jwt-scope/gateway", "edge-stamp/gateway"), Upstream: port,
+			Clusters: clusters})
 
 	token := func(scope, tenant string) string {
-		claims := map[string]any{"iss": "https://idp.example.com/realms/shop", "aud": "shop", "sub": "ann", "scope": scope, "exp": time.Now().Add(time.Hour).Unix()}
+		claims := map[string]any{"iss": "https://idp.example.com/realms/shop", "aud": "shop", "sub": "ann",
+			"scope": scope, "exp": time.Now().Add(time.Hour).Unix()}
 		if tenant != "" {
 			claims["tenant"] = tenant
 		}
@@ -113,16 +129,25 @@ func TestLayers(t *testing.T) {
 		at                *harness.Envoy
 		counter           string // that decides
 	}{
-		{"all layers let it through", "/orders/7", token("orders:read", "acme"), edge, 200, mesh, "jwt_scope.rule.read-orders.outcome.allowed.code.ok"},
-		{"its own tenant", "/tenants/acme/orders/7", token("orders:read", "acme"), edge, 200, mesh, "jwt_scope.rule.tenant.outcome.allowed.code.ok"},
+		{"all layers let it through", "/orders/7", token("orders:read", "acme"), edge, 200, mesh,
+			"jwt_scope.rule.read-orders.outcome.allowed.code.ok"},
+		{"its own tenant", "/tenants/acme/orders/7", token("orders:read", "acme"), edge, 200, mesh,
+			"jwt_scope.rule.tenant.outcome.allowed.code.ok"},
 		{"a probe", "/healthz", "", edge, 200, mesh, "jwt_scope.rule.probes.outcome.allowed.code.ok"},
-		{"no token at the gateway", "/orders/7", "", edge, 401, edge, "jwt_scope.rule.shop.outcome.denied.code.token_missing"},
-		{"around the edge", "/orders/7", token("orders:read", "acme"), mesh, 401, mesh, "edge_stamp.rule.everything.outcome.denied.code.stamp_missing"},
-		{"the platform's layer", "/admin/users", token("orders:read", "acme"), edge, 403, mesh, "jwt_scope.rule.administration.outcome.denied.code.insufficient_scope"},
-		{"the application's layer", "/orders/7", token("orders:read", ""), edge, 403, mesh, "jwt_scope.rule.customers.outcome.denied.code.claim_mismatch"},
-		{"another tenant", "/tenants/other/orders/7", token("orders:read", "acme"), edge, 403, mesh, "jwt_scope.rule.tenant.outcome.denied.code.claim_mismatch"},
-		{"the microservice's layer", "/orders/7", token("orders:write", "acme"), edge, 403, mesh, "jwt_scope.rule.read-orders.outcome.denied.code.insufficient_scope"},
-		{"what the microservice does not have", "/admin/users", token("platform:admin", "acme"), edge, 403, mesh, "jwt_scope.rule.-.outcome.denied.code.no_rule"},
+		{"no token at the gateway", "/orders/7", "", edge, 401, edge,
+			"jwt_scope.rule.shop.outcome.denied.code.token_missing"},
+		{"around the edge", "/orders/7", token("orders:read", "acme"), mesh, 401, mesh,
+			"edge_stamp.rule.everything.outcome.denied.code.stamp_missing"},
+		{"the platform's layer", "/admin/users", token("orders:read", "acme"), edge, 403, mesh,
+			"jwt_scope.rule.administration.outcome.denied.code.insufficient_scope"},
+		{"the application's layer", "/orders/7", token("orders:read", ""), edge, 403, mesh,
+			"jwt_scope.rule.customers.outcome.denied.code.claim_mismatch"},
+		{"another tenant", "/tenants/other/orders/7", token("orders:read", "acme"), edge, 403, mesh,
+			"jwt_scope.rule.tenant.outcome.denied.code.claim_mismatch"},
+		{"the microservice's layer", "/orders/7", token("orders:write", "acme"), edge, 403, mesh,
+			"jwt_scope.rule.read-orders.outcome.denied.code.insufficient_scope"},
+		{"what the microservice does not have", "/admin/users", token("platform:admin", "acme"), edge, 403, mesh,
+			"jwt_scope.rule.-.outcome.denied.code.no_rule"},
 	} {
 		headers := [][2]string{{"x-jwt-payload", "eyJpc3MiOiJpIn0"}, {"x-user-id", "eve"}, {"x-tenant", "eve"}}
 		if c.token != "" {
@@ -138,7 +163,8 @@ func TestLayers(t *testing.T) {
 		case (len(got) == 1) != (c.status == 200):
 			t.Errorf("%s: %d requests reach the service", c.name, len(got))
 		case len(got) == 1 && c.token != "":
-			if m := got[0]; m.Header("x-user-id") != "ann" || m.Header("x-tenant") != "acme" || len(m.Values("x-user-id")) != 1 || len(m.Values("x-edge-stamp")) != 0 || m.Header("authorization") != c.token {
+			if m := got[0]; m.Header("x-user-id") != "ann" || m.Header("x-tenant") != "acme" ||
+				len(m.Values("x-user-id")) != 1 || len(m.Values("x-edge-stamp")) != 0 || m.Header("authorization") != c.token {
 				t.Errorf("%s: the service is told %+v", c.name, m)
 			}
 		}

@@ -1,7 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manifests holds the resources in WasmPlugin/ against the filters' own readers, against each other and against Envoy. What Istio and the API server say of them is in e2e/istio/resources.
+// Package manifests holds the resources in WasmPlugin/ against the filters' own readers, against
+// each other and against Envoy. What Istio and the API server say of them is in
+// e2e/istio/resources.
 package manifests
 
 import (
@@ -81,7 +83,8 @@ func TestPlaces(t *testing.T) {
 			if got := member(plugin, "spec", "failStrategy"); got != "FAIL_RELOAD" {
 				t.Errorf("%s: failStrategy is %v", place, got)
 			}
-			if !reflect.DeepEqual(member(load(t, filepath.Join(place, "kustomization.yaml")), "resources"), []any{"wasmplugin.yaml"}) {
+			if !reflect.DeepEqual(member(load(t, filepath.Join(place, "kustomization.yaml")), "resources"),
+				[]any{"wasmplugin.yaml"}) {
 				t.Errorf("%s: kustomization.yaml has not wasmplugin.yaml", place)
 			}
 		}
@@ -91,7 +94,8 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// A TrafficExtension is the WasmPlugin beside it, in its other form (istio/istio, pilot/pkg/config/kube/extensions/translate.go).
+// A TrafficExtension is the WasmPlugin beside it, in its other form (istio/istio,
+// pilot/pkg/config/kube/extensions/translate.go).
 func TestPairs(t *testing.T) {
 	for _, f := range filters.All {
 		filter, list := f.Name, f.Places
@@ -161,7 +165,8 @@ func sets(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string][]string{"envoy": envoy, "envoy-gateway": envoyGateway, "wasmplugin": slices.Clone(istio), "trafficextension": slices.Clone(istio)}
+	found := map[string][]string{"envoy": envoy, "envoy-gateway": envoyGateway, "wasmplugin": slices.Clone(istio),
+		"trafficextension": slices.Clone(istio)}
 	for _, f := range filters.All {
 		filter, list := f.Name, f.Places
 		for _, place := range list {
@@ -189,7 +194,8 @@ func TestCheck(t *testing.T) {
 			case strings.Contains(f.Problem, "decides by the header x-edge-stamp") && strings.HasPrefix(f.File, "edge-stamp/"):
 				alternatives++ // of which a pod has one: they say so, and check says why
 				continue
-			case strings.HasPrefix(f.Problem, "takes the place of EnvoyExtensionPolicy edge/tollgate") && f.Severity == check.Warning:
+			case strings.HasPrefix(f.Problem, "takes the place of EnvoyExtensionPolicy edge/tollgate") &&
+				f.Severity == check.Warning:
 				alternatives++
 				continue
 			}
@@ -211,8 +217,9 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// chain is in which order requests meet the plugins of these places: by phase, and within it by priority, the highest first (istio/istio, pilot/pkg/model/push_context.go, sortByPriority). Who owns a
-// plugin, and in which namespace it stands, does not count.
+// chain is in which order requests meet the plugins of these places: by phase, and within it by
+// priority, the highest first (istio/istio, pilot/pkg/model/push_context.go, sortByPriority). Who
+// owns a plugin, and in which namespace it stands, does not count.
 func chain(t *testing.T, list ...string) []string {
 	t.Helper()
 	type position struct {
@@ -228,7 +235,8 @@ func chain(t *testing.T, list ...string) []string {
 		if phase < 0 || !ok {
 			t.Errorf("%s has not both phase and priority", place)
 		}
-		chain = append(chain, position{phase, priority, fmt.Sprint(member(o, "metadata", "labels", "team"), " ", member(o, "metadata", "name"))})
+		chain = append(chain, position{phase, priority,
+			fmt.Sprint(member(o, "metadata", "labels", "team"), " ", member(o, "metadata", "name"))})
 	}
 	slices.SortFunc(chain, func(a, b position) int {
 		if a.phase != b.phase {
@@ -252,8 +260,10 @@ func TestChains(t *testing.T) {
 	for _, c := range []struct{ places, want []string }{
 		{[]string{"edge-stamp/gateway", "jwt-scope/gateway", "rate-limit/gateway"},
 			[]string{"platform rate-limit-addresses", "platform jwt-scope-gateway", "platform edge-stamp-sign"}},
-		{[]string{"rate-limit/workload", "rate-limit/namespace", "jwt-scope/workload", "jwt-scope/namespace", "jwt-scope/mesh", "edge-stamp/mesh"},
-			[]string{"platform edge-stamp-mesh", "platform jwt-scope-mesh", "application jwt-scope-shop", "microservice jwt-scope-orders", "application rate-limit-shop", "microservice rate-limit-orders"}},
+		{[]string{"rate-limit/workload", "rate-limit/namespace", "jwt-scope/workload", "jwt-scope/namespace",
+			"jwt-scope/mesh", "edge-stamp/mesh"},
+			[]string{"platform edge-stamp-mesh", "platform jwt-scope-mesh", "application jwt-scope-shop",
+				"microservice jwt-scope-orders", "application rate-limit-shop", "microservice rate-limit-orders"}},
 		{[]string{"rate-limit/waypoint", "jwt-scope/waypoint", "edge-stamp/waypoint"},
 			[]string{"application edge-stamp-waypoint", "application jwt-scope-waypoint", "application rate-limit-waypoint"}},
 	} {
@@ -273,14 +283,16 @@ func TestChains(t *testing.T) {
 	}
 }
 
-// Whatever makes labels of the counters' names makes the same ones: Envoy's bootstrap includes nothing, so each has a copy of those in istio/stats.
+// Whatever makes labels of the counters' names makes the same ones: Envoy's bootstrap includes
+// nothing, so each has a copy of those in istio/stats.
 func TestStatsTags(t *testing.T) {
 	want := statsTags(t)
 	if len(want) != 5 {
 		t.Fatalf("%d tags", len(want))
 	}
 	copies := map[string]object{"envoy-gateway/envoyproxy.yaml": gatewayBootstrap(t)}
-	for _, name := range []string{"envoy/edge.yaml", "envoy/mesh.yaml", "../envoy/edge/envoy.yaml", "../envoy/mesh/envoy.yaml"} {
+	for _, name := range []string{"envoy/edge.yaml", "envoy/mesh.yaml", "../envoy/edge/envoy.yaml",
+		"../envoy/mesh/envoy.yaml"} {
 		copies[name] = load(t, name)
 	}
 	for name, got := range copies {
@@ -311,7 +323,8 @@ func gatewayBootstrap(t *testing.T) (o object) {
 	return o
 }
 
-// extension are the members of Envoy Gateway's types, with true for those that have to be there (envoyproxy/gateway, api/v1alpha1/wasm_types.go).
+// extension are the members of Envoy Gateway's types, with true for those that have to be there
+// (envoyproxy/gateway, api/v1alpha1/wasm_types.go).
 var extension = map[string]map[string]bool{
 	"":            {"name": true, "rootID": true, "code": true, "config": true, "failOpen": true, "env": false},
 	".code":       {"type": true, "image": true, "pullPolicy": false},
@@ -319,7 +332,8 @@ var extension = map[string]map[string]bool{
 	".env":        {"hostKeys": true},
 }
 
-// The structure of what Envoy Gateway takes, of which there is no schema to be had here; what configures the filters is TestCheck's.
+// The structure of what Envoy Gateway takes, of which there is no schema to be had here; what
+// configures the filters is TestCheck's.
 func TestEnvoyGateway(t *testing.T) {
 	sampled := map[string]bool{}
 	for _, file := range []string{"envoy-gateway/edge.yaml", "envoy-gateway/route.yaml"} {

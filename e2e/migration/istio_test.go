@@ -14,11 +14,14 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 )
 
-// The filters that istiod makes of the notes' resources, written anew from what istio/istio does at commit 86c9f01fd735 (August 2026). A field that no sample uses is unknown here
-// and refused, so that no sample can say something that is not tried. Names of files are those of istio/istio.
+// The filters that istiod makes of the notes' resources, written anew from what istio/istio does at
+// commit 86c9f01fd735 (August 2026). A field that no sample uses is unknown here and refused, so
+// that no sample can say something that is not tried. Names of files are those of istio/istio.
 
-// filters are the HTTP filters of a workload with these resources, in istiod's order: jwt_authn, the RBAC filter of all DENY policies, that of all ALLOW policies
-// (pilot/pkg/networking/core/listener_builder.go, pilot/pkg/security/authz/builder/builder.go: build). keySets are JWK Sets by the URL where they are published.
+// filters are the HTTP filters of a workload with these resources, in istiod's order: jwt_authn,
+// the RBAC filter of all DENY policies, that of all ALLOW policies
+// (pilot/pkg/networking/core/listener_builder.go, pilot/pkg/security/authz/builder/builder.go:
+// build). keySets are JWK Sets by the URL where they are published.
 func filters(resources []Resource, keySets map[string]string) ([]bootstrap.M, error) {
 	var rules []jwtRule
 	policies := map[string]bootstrap.M{}
@@ -55,7 +58,8 @@ func filters(resources []Resource, keySets map[string]string) ([]bootstrap.M, er
 	list := []bootstrap.M{authn}
 	for _, action := range []string{"DENY", "ALLOW"} {
 		if policies[action] != nil {
-			list = append(list, bootstrap.Filter("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC", bootstrap.M{"rules": bootstrap.M{"action": action, "policies": policies[action]}}))
+			list = append(list, bootstrap.Filter("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC",
+				bootstrap.M{"rules": bootstrap.M{"action": action, "policies": policies[action]}}))
 		}
 	}
 	return list, nil
@@ -99,8 +103,9 @@ const (
 	jwtPayload = "payload" // pilot/pkg/xds/filters/filters.go: EnvoyJwtFilterPayload
 )
 
-// jwtAuthn is pilot/pkg/security/authn/policy_applier.go: convertToEnvoyJwtConfig. A token that is there must be valid, and none need be there. The key set is inline, as istiod
-// writes it after it has fetched it itself, which is the default (PILOT_JWT_ENABLE_REMOTE_JWKS unset).
+// jwtAuthn is pilot/pkg/security/authn/policy_applier.go: convertToEnvoyJwtConfig. A token that is
+// there must be valid, and none need be there. The key set is inline, as istiod writes it after it
+// has fetched it itself, which is the default (PILOT_JWT_ENABLE_REMOTE_JWKS unset).
 func jwtAuthn(rules []jwtRule, keySets map[string]string) (bootstrap.M, error) {
 	slices.SortStableFunc(rules, func(a, b jwtRule) int { return strings.Compare(a.Issuer, b.Issuer) })
 	providers := bootstrap.M{}
@@ -111,7 +116,8 @@ func jwtAuthn(rules []jwtRule, keySets map[string]string) (bootstrap.M, error) {
 			return nil, fmt.Errorf("no keys are published at %q", r.JWKSURI)
 		}
 		p := bootstrap.M{
-			"issuer": r.Issuer, "audiences": r.Audiences, "forward": r.ForwardOriginalToken, "forward_payload_header": r.OutputPayloadToHeader,
+			"issuer": r.Issuer, "audiences": r.Audiences, "forward": r.ForwardOriginalToken,
+			"forward_payload_header":        r.OutputPayloadToHeader,
 			"payload_in_metadata":           jwtPayload,
 			"normalize_payload_in_metadata": bootstrap.M{"space_delimited_claims": []string{"permission", "scope"}},
 			"from_params":                   r.FromParams, "from_cookies": r.FromCookies,
@@ -177,8 +183,10 @@ type authorizationPolicy struct {
 	} `json:"spec"`
 }
 
-// add is pilot/pkg/security/authz/builder/builder.go: build, with pilot/pkg/security/authz/model/model.go: New and Generate: each rule becomes a policy of the action's filter;
-// its to list becomes permissions, its from list principals, of which any fits; what stands within an entry must all fit, and the when list counts as part of each from.
+// add is pilot/pkg/security/authz/builder/builder.go: build, with
+// pilot/pkg/security/authz/model/model.go: New and Generate: each rule becomes a policy of the
+// action's filter; its to list becomes permissions, its from list principals, of which any fits;
+// what stands within an entry must all fit, and the when list counts as part of each from.
 func (p *authorizationPolicy) add(policies map[string]bootstrap.M) error {
 	action := p.Spec.Action
 	switch action {
@@ -277,8 +285,9 @@ func every(kind, list string, all []bootstrap.M) bootstrap.M {
 	return bootstrap.M{kind: bootstrap.M{list: all}}
 }
 
-// claimIs is pilot/pkg/security/authz/model/generator.go: requestClaimGenerator, with MetadataListValueMatcher in pilot/pkg/security/authz/matcher/metadata.go: the claim is one of
-// the values, or a list of which one is.
+// claimIs is pilot/pkg/security/authz/model/generator.go: requestClaimGenerator, with
+// MetadataListValueMatcher in pilot/pkg/security/authz/matcher/metadata.go: the claim is one of the
+// values, or a list of which one is.
 func claimIs(names, values []string) bootstrap.M {
 	value := text(values[0])
 	if len(values) > 1 {
@@ -288,12 +297,14 @@ func claimIs(names, values []string) bootstrap.M {
 		}
 		value = bootstrap.M{"or_match": bootstrap.M{"value_matchers": or}}
 	}
-	return metadata(names, bootstrap.M{"or_match": bootstrap.M{"value_matchers": []bootstrap.M{{"list_match": bootstrap.M{"one_of": value}}, value}}})
+	return metadata(names, bootstrap.M{
+		"or_match": bootstrap.M{"value_matchers": []bootstrap.M{{"list_match": bootstrap.M{"one_of": value}}, value}}})
 }
 
 func text(value string) bootstrap.M { return bootstrap.M{"string_match": stringMatcher(value, false)} }
 
-// metadata looks at the claims that jwt_authn has left: pilot/pkg/security/authz/model/util.go: MetadataValueMatcherForJWTClaim and MetadataListValueMatcherForJWTClaims.
+// metadata looks at the claims that jwt_authn has left: pilot/pkg/security/authz/model/util.go:
+// MetadataValueMatcherForJWTClaim and MetadataListValueMatcherForJWTClaims.
 func metadata(names []string, value bootstrap.M) bootstrap.M {
 	path := []bootstrap.M{{"key": jwtPayload}}
 	for _, name := range names {
@@ -302,7 +313,8 @@ func metadata(names []string, value bootstrap.M) bootstrap.M {
 	return bootstrap.M{"metadata": bootstrap.M{"filter": jwtFilter, "path": path, "value": value}}
 }
 
-// requestPrincipal is pilot/pkg/security/authz/model/generator.go: requestPrincipalGenerator, for "*", "issuer/*" and "issuer/subject": iss and sub are compared apart.
+// requestPrincipal is pilot/pkg/security/authz/model/generator.go: requestPrincipalGenerator, for
+// "*", "issuer/*" and "issuer/subject": iss and sub are compared apart.
 func requestPrincipal(values []string) bootstrap.M {
 	var or []bootstrap.M
 	for _, v := range values {
@@ -310,7 +322,9 @@ func requestPrincipal(values []string) bootstrap.M {
 		if i := strings.LastIndex(v, "/"); i >= 0 {
 			issuer, subject = v[:i], v[i+1:]
 		}
-		or = append(or, bootstrap.M{"and_ids": bootstrap.M{"ids": []bootstrap.M{metadata([]string{"iss"}, text(issuer)), metadata([]string{"sub"}, text(subject))}}})
+		or = append(or, bootstrap.M{
+			"and_ids": bootstrap.M{"ids": []bootstrap.M{metadata([]string{"iss"}, text(issuer)),
+				metadata([]string{"sub"}, text(subject))}}})
 	}
 	if len(or) == 1 {
 		return or[0]
@@ -345,11 +359,13 @@ func header(name, value string, ignoreCase bool) bootstrap.M {
 	return bootstrap.M{"header": h}
 }
 
-// path is pilot/pkg/security/authz/model/generator.go: pathGenerator, with PathTemplateMatcher in pilot/pkg/security/authz/matcher/template.go.
+// path is pilot/pkg/security/authz/model/generator.go: pathGenerator, with PathTemplateMatcher in
+// pilot/pkg/security/authz/matcher/template.go.
 func path(value string) bootstrap.M {
 	if strings.Contains(value, "{*}") || strings.Contains(value, "{**}") {
 		template := strings.NewReplacer("{*}", "*", "{**}", "**").Replace(value)
-		return bootstrap.M{"uri_template": bootstrap.Filter("uri-template", "extensions.path.match.uri_template.v3.UriTemplateMatchConfig", bootstrap.M{"path_template": template})}
+		return bootstrap.M{"uri_template": bootstrap.Filter("uri-template",
+			"extensions.path.match.uri_template.v3.UriTemplateMatchConfig", bootstrap.M{"path_template": template})}
 	}
 	return bootstrap.M{"url_path": bootstrap.M{"path": stringMatcher(value, false)}}
 }

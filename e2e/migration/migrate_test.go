@@ -18,13 +18,15 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// migrated are the configurations that are made of resources which all meet on one workload, in the order in which it has them.
+// migrated are the configurations that are made of resources which all meet on one workload, in the
+// order in which it has them.
 func migrated(t *testing.T, resources string) (configs []string, findings []check.Finding) {
 	t.Helper()
 	m := &migrate.Migrator{}
 	m.Add("policies.yaml", []byte(resources))
 	result := m.Result()
-	slices.SortStableFunc(result.Configurations, func(a, b migrate.Configuration) int { return b.Priority() - a.Priority() })
+	slices.SortStableFunc(result.Configurations,
+		func(a, b migrate.Configuration) int { return b.Priority() - a.Priority() })
 	for _, c := range result.Configurations {
 		configs = append(configs, c.JSON)
 	}
@@ -65,10 +67,12 @@ spec:
 
 // policy is an AuthorizationPolicy of that name and spec, in flow style.
 func policy(name, spec string) string {
-	return "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: " + name + ", namespace: shop}\nspec: " + spec + "\n---\n"
+	return "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: " + name +
+		", namespace: shop}\nspec: " + spec + "\n---\n"
 }
 
-// more are cases besides the notes'. Each names what is not carried over, in words of the findings, and the requests that are therefore refused.
+// more are cases besides the notes'. Each names what is not carried over, in words of the findings,
+// and the requests that are therefore refused.
 var more = []struct {
 	name      string
 	resources string
@@ -85,7 +89,8 @@ var more = []struct {
 			b := base(claim("scope", "read own"))
 			list := []request{b.ask("both scopes")}
 			for _, scope := range []string{"read", "own", "none"} {
-				for _, path := range []string{"/orders", "/orders/", "/orders/7", "/orders/7/mine", "/orders/8/mine", "/orders/8", "/bills/7/x", "/bills/8/x", "/orders/7/mine/x", "/bills/7", "/bills/7/"} {
+				for _, path := range []string{"/orders", "/orders/", "/orders/7", "/orders/7/mine", "/orders/8/mine",
+					"/orders/8", "/bills/7/x", "/bills/8/x", "/orders/7/mine/x", "/bills/7", "/bills/7/"} {
 					for _, method := range []string{"GET", "POST"} {
 						list = append(list, b.ask(scope+" "+method+" "+path, claim("scope", scope), onPath(path), withMethod(method)))
 					}
@@ -111,7 +116,8 @@ var more = []struct {
 						b.ask(method+" "+path+" without a token", onPath(path), withMethod(method), noToken),
 						b.ask(method+" "+path+" by a robot", onPath(path), withMethod(method), claim("client_kind", "robot")),
 						b.ask(method+" "+path+" by a writer", onPath(path), withMethod(method), roles),
-						b.ask(method+" "+path+" by a writing crawler", onPath(path), withMethod(method), roles, claim("client_kind", []string{"crawler"})))
+						b.ask(method+" "+path+" by a writing crawler", onPath(path), withMethod(method), roles,
+							claim("client_kind", []string{"crawler"})))
 				}
 			}
 			return list
@@ -167,7 +173,8 @@ var more = []struct {
 			policy("some", `{rules: [{to: [{operation: {paths: ["/api*", "/files/*"]}}]}, {to: [{operation: {paths: [/late]}}], when: [{key: "request.auth.claims[kind]", notValues: ["bot-*"]}]}]}`) +
 			policy("never", `{action: DENY, rules: [{to: [{operation: {paths: ["/files/secret*"]}}]}, {to: [{operation: {paths: [/files/a, /late]}}], when: [{key: "request.auth.claims[kind]", values: ["*-robot"]}]}]}`),
 		lost: []string{"has no counterpart among jwt-scope's path patterns", "must not begin or end so"},
-		stricter: []string{"/apis", "/apis a person's", "/apis without a token", "/files/b", "/files/b a person's", "/files/b without a token", "/files/a", "/files/a a person's", "/files/a without a token", "/late a person's",
+		stricter: []string{"/apis", "/apis a person's", "/apis without a token", "/files/b", "/files/b a person's",
+			"/files/b without a token", "/files/a", "/files/a a person's", "/files/a without a token", "/late a person's",
 			"/apis a bot's", "/apis a robot's", "/files/b a bot's", "/files/b a robot's", "/files/a a bot's"},
 		requests: func() []request {
 			b := base()
@@ -215,7 +222,8 @@ var more = []struct {
 			b := base()
 			return []request{
 				b.ask("ann"), b.ask("no token", noToken), b.ask("a forged token", by(forger)),
-				b.ask("a robot", claim("client_kind", "robot")), b.ask("a robot in a list", claim("client_kind", []string{"person", "robot"})), b.ask("a person", claim("client_kind", "person")),
+				b.ask("a robot", claim("client_kind", "robot")), b.ask("a robot in a list",
+					claim("client_kind", []string{"person", "robot"})), b.ask("a person", claim("client_kind", "person")),
 			}
 		},
 	},
@@ -224,8 +232,10 @@ var more = []struct {
 		resources: securityPolicy,
 		requests: func() []request {
 			b := base(claim("scope", "orders:read openid"))
-			list := []request{b.ask("the scope"), b.ask("no token", noToken), b.ask("a forged token", by(forger)), b.ask("an expired token", claim("exp", ago(3600e9)))}
-			for _, path := range []string{"/orders/7", "/orders/7;v=1", "/orders/7?a=b", "/orders", "/ordersx", "/orders/", "/admin", "/admin/x", "/x"} {
+			list := []request{b.ask("the scope"), b.ask("no token", noToken), b.ask("a forged token", by(forger)),
+				b.ask("an expired token", claim("exp", ago(3600e9)))}
+			for _, path := range []string{"/orders/7", "/orders/7;v=1", "/orders/7?a=b", "/orders", "/ordersx",
+				"/orders/", "/admin", "/admin/x", "/x"} {
 				for _, method := range []string{"GET", "POST", "DELETE"} {
 					name := method + " " + path
 					at := []change{onPath(path), withMethod(method)}
@@ -281,8 +291,9 @@ spec:
       principal: {jwt: {provider: shop, scopes: ["orders:read"]}}
 `
 
-// gatewayFilters are what Envoy Gateway makes of securityPolicy, written by hand from envoyproxy/gateway at commit d32f28294245: internal/xds/translator/jwt.go and authorization.go, with the per-route
-// configurations at the filters themselves.
+// gatewayFilters are what Envoy Gateway makes of securityPolicy, written by hand from
+// envoyproxy/gateway at commit d32f28294245: internal/xds/translator/jwt.go and authorization.go,
+// with the per-route configurations at the filters themselves.
 func gatewayFilters() []bootstrap.M {
 	const jwt, rbac = "extensions.filters.http.jwt_authn.v3.JwtAuthentication", "extensions.filters.http.rbac.v3.RBAC"
 	authn := bootstrap.Filter("envoy.filters.http.jwt_authn", jwt, bootstrap.M{
@@ -304,8 +315,10 @@ func gatewayFilters() []bootstrap.M {
 			keys = append(keys, bootstrap.M{"key": key})
 		}
 		return bootstrap.M{"single_predicate": bootstrap.M{
-			"input":        typed("claim", "extensions.matching.common_inputs.network.v3.DynamicMetadataInput", bootstrap.M{"filter": "envoy.filters.http.jwt_authn", "path": keys}),
-			"custom_match": typed("claim_matcher", "extensions.matching.input_matchers.metadata.v3.Metadata", bootstrap.M{"value": value}),
+			"input": typed("claim", "extensions.matching.common_inputs.network.v3.DynamicMetadataInput",
+				bootstrap.M{"filter": "envoy.filters.http.jwt_authn", "path": keys}),
+			"custom_match": typed("claim_matcher", "extensions.matching.input_matchers.metadata.v3.Metadata",
+				bootstrap.M{"value": value}),
 		}}
 	}
 	is := func(value string) bootstrap.M { return bootstrap.M{"string_match": bootstrap.M{"exact": value}} }
@@ -318,7 +331,9 @@ func gatewayFilters() []bootstrap.M {
 	}
 	scope := func(name string) bootstrap.M { return or(metadata(has(name), "scope"), metadata(has(name), "scp")) }
 	header := func(name string, value bootstrap.M) bootstrap.M {
-		return bootstrap.M{"single_predicate": bootstrap.M{"input": typed(name, "type.matcher.v3.HttpRequestHeaderMatchInput", bootstrap.M{"header_name": name}), "value_match": value}}
+		return bootstrap.M{"single_predicate": bootstrap.M{
+			"input":       typed(name, "type.matcher.v3.HttpRequestHeaderMatchInput", bootstrap.M{"header_name": name}),
+			"value_match": value}}
 	}
 	method := func(name string) bootstrap.M { return header(":method", bootstrap.M{"exact": name}) }
 	pathIs := func(regex string) bootstrap.M {
@@ -335,23 +350,27 @@ func gatewayFilters() []bootstrap.M {
 		"matcher_list": bootstrap.M{"matchers": []bootstrap.M{
 			rule("suspended", "DENY", metadata(is("suspended"), "status")),
 			rule("admin", "DENY", pathIs(`^/admin(\?.*|#.*|;.*|$)`)),
-			rule("write", "ALLOW", and(or(method("POST"), method("PUT")), pathIs(below), scope("orders:read"), scope("orders:write"))),
-			rule("delete", "ALLOW", and(method("DELETE"), pathIs(below), or(metadata(has("clerk"), "realm_access", "roles"), metadata(has("boss"), "realm_access", "roles")))),
+			rule("write", "ALLOW", and(or(method("POST"), method("PUT")), pathIs(below), scope("orders:read"),
+				scope("orders:write"))),
+			rule("delete", "ALLOW", and(method("DELETE"), pathIs(below),
+				or(metadata(has("clerk"), "realm_access", "roles"), metadata(has("boss"), "realm_access", "roles")))),
 			rule("read", "ALLOW", and(method("GET"), scope("orders:read"))),
 		}},
 		"on_no_match": action("default", "DENY"),
 	}})}
 }
 
-// What tollgate migrate makes of every sample of the notes, and of more, decides as the originals do, in one Envoy, with the same requests: but for the differences that the notes explain, it never
-// admits what those refuse, and it refuses what those admit where a finding says so.
+// What tollgate migrate makes of every sample of the notes, and of more, decides as the originals
+// do, in one Envoy, with the same requests: but for the differences that the notes explain, it
+// never admits what those refuse, and it refuses what those admit where a finding says so.
 func TestMigrate(t *testing.T) {
 	notes := read(t)
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
 		idp := startIssuers(t)
 		clusters := []bootstrap.M{bootstrap.Cluster("upstream", up.Port(), false)}
-		for _, name := range []string{"outbound|443||idp.example.com", "outbound|443||partner.example.net", "idp_example_com_443"} {
+		for _, name := range []string{"outbound|443||idp.example.com", "outbound|443||partner.example.net",
+			"idp_example_com_443"} {
 			clusters = append(clusters, bootstrap.Cluster(name, idp, false))
 		}
 		var listeners []bootstrap.M
@@ -374,7 +393,8 @@ func TestMigrate(t *testing.T) {
 		for _, c := range notes.Cases {
 			configs, findings := migrated(t, documentsOf(c.Istio))
 			for _, f := range findings {
-				if f.Severity == check.Error && !strings.Contains(f.Problem, "no RequestAuthentication") && !strings.Contains(f.Problem, "get a plugin of their own") {
+				if f.Severity == check.Error && !strings.Contains(f.Problem, "no RequestAuthentication") &&
+					!strings.Contains(f.Problem, "get a plugin of their own") {
 					t.Errorf("%s: of what the notes translate, this is not carried over: %s", c.Name, f)
 				}
 			}
@@ -461,8 +481,10 @@ func TestByCommand(t *testing.T) {
 }
 
 // hold sends the requests to both sides and holds each difference against what explains it.
-func hold(t *testing.T, name string, list []request, stricter []string, up *harness.Upstream, envoy *harness.Envoy, here, everywhere *explanations) {
-	before, after := harness.NewClient1(t, envoy.Address(name+": Istio")), harness.NewClient1(t, envoy.Address(name+": migrated"))
+func hold(t *testing.T, name string, list []request, stricter []string, up *harness.Upstream, envoy *harness.Envoy,
+	here, everywhere *explanations) {
+	before, after := harness.NewClient1(t, envoy.Address(name+": Istio")), harness.NewClient1(t,
+		envoy.Address(name+": migrated"))
 	lost := map[string]bool{}
 	for _, s := range stricter {
 		lost[s] = true

@@ -37,7 +37,8 @@ func read(t *testing.T) *Notes {
 	return notes
 }
 
-// Every sample of the notes, Istio's and ours, before the same requests: the outcomes are the same, or the notes say what differs.
+// Every sample of the notes, Istio's and ours, before the same requests: the outcomes are the same,
+// or the notes say what differs.
 func TestNotes(t *testing.T) {
 	notes := read(t)
 	var names []string
@@ -51,20 +52,26 @@ func TestNotes(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
 		idp := startIssuers(t)
-		clusters := []bootstrap.M{bootstrap.Cluster("outbound|443||idp.example.com", idp, false), bootstrap.Cluster("outbound|443||partner.example.net", idp, false), bootstrap.Cluster("upstream", up.Port(), false)}
+		clusters := []bootstrap.M{bootstrap.Cluster("outbound|443||idp.example.com", idp, false),
+			bootstrap.Cluster("outbound|443||partner.example.net", idp, false), bootstrap.Cluster("upstream", up.Port(), false)}
 		var listeners []bootstrap.M
 		for _, c := range notes.Cases {
 			istio, err := filters(c.Istio, published())
 			if err != nil {
 				t.Fatalf("%s: %v", c.Name, err)
 			}
-			// pilot/pkg/networking/core/listener_builder.go: pathNormalization DEFAULT is BASE. A WasmPlugin is a filter of the same connection manager.
+			// pilot/pkg/networking/core/listener_builder.go: pathNormalization DEFAULT is BASE. A
+			// WasmPlugin is a filter of the same connection manager.
 			http := bootstrap.M{"normalize_path": true, "delayed_close_timeout": "0.001s"}
 			listeners = append(listeners,
 				bootstrap.Listener(c.Name+": Istio", 0, istio, bootstrap.To("upstream"), http),
-				bootstrap.Listener(c.Name+": jwt-scope", 0, []bootstrap.M{harness.Filter(t, "jwt-scope", c.Config)}, bootstrap.To("upstream"), http))
+				bootstrap.Listener(c.Name+": jwt-scope", 0, []bootstrap.M{harness.Filter(t, "jwt-scope", c.Config)},
+					bootstrap.To("upstream"), http))
 			if shadowed[c.Name] {
-				listeners = append(listeners, bootstrap.Listener(c.Name+": both", 0, append([]bootstrap.M{harness.Filter(t, "jwt-scope", shadow(t, c.Config))}, istio...), bootstrap.To("upstream"), http))
+				listeners = append(listeners,
+					bootstrap.Listener(c.Name+": both", 0,
+						append([]bootstrap.M{harness.Filter(t, "jwt-scope", shadow(t, c.Config))}, istio...),
+						bootstrap.To("upstream"), http))
 			}
 		}
 		envoy := harness.Start(t, harness.Config{Version: version, Listeners: listeners, Clusters: clusters})
@@ -87,7 +94,8 @@ func TestNotes(t *testing.T) {
 	})
 }
 
-// shadowed are the cases that are also tried with both. Each configuration more takes Envoy most of a second to start, for it tries each in a VM of its own.
+// shadowed are the cases that are also tried with both. Each configuration more takes Envoy most of
+// a second to start, for it tries each in a VM of its own.
 var shadowed = map[string]bool{"Scopes by path and method": true, "Where the token stands": true}
 
 // shadow is the first step of the way that the notes describe: before the filters of Istio, deciding and counting only.
@@ -146,7 +154,8 @@ func newExplanations(rows []Difference, version string) *explanations {
 func (e *explanations) explain(request, istio, scope string) bool {
 	for i, row := range e.rows {
 		if slices.Contains(row.Requests, request) && slices.Contains(row.Istio, istio) && slices.Contains(row.Scope, scope) {
-			e.seen[key(i, "request", request)], e.seen[key(i, "Istio", istio)], e.seen[key(i, "jwt-scope", scope)] = true, true, true
+			e.seen[key(i, "request", request)], e.seen[key(i, "Istio", istio)], e.seen[key(i, "jwt-scope", scope)] =
+				true, true, true
 			return true
 		}
 	}
@@ -231,7 +240,8 @@ func checkChallenge(t *testing.T, name string, answer *harness.Message) {
 	if answer.Status() == 401 && !strings.HasPrefix(challenge, `Bearer realm="`) {
 		t.Errorf("%s: 401 with the challenge %q", name, challenge)
 	}
-	if strings.Contains(answer.Body, `"insufficient_scope"`) && !strings.Contains(challenge, `error="insufficient_scope", scope="`) {
+	if strings.Contains(answer.Body, `"insufficient_scope"`) &&
+		!strings.Contains(challenge, `error="insufficient_scope", scope="`) {
 		t.Errorf("%s: insufficient_scope with the challenge %q", name, challenge)
 	}
 }
@@ -242,7 +252,8 @@ type outcome struct {
 	upstream map[string]string // headers, and the path under ":path"
 }
 
-func send(t *testing.T, client *harness.Client1, up *harness.Upstream, method, text, token string) (outcome, *harness.Message) {
+func send(t *testing.T, client *harness.Client1, up *harness.Upstream, method, text, token string) (outcome,
+	*harness.Message) {
 	t.Helper()
 	answer := client.Do(text)
 	reached := up.Take()
@@ -251,7 +262,8 @@ func send(t *testing.T, client *harness.Client1, up *harness.Upstream, method, t
 		t.Fatalf("%.200q: %s, and %d requests reached the upstream", text, answer.Start, len(reached))
 	}
 	if o.status == 200 {
-		o.upstream = map[string]string{":path": strings.TrimSuffix(strings.TrimPrefix(reached[0].Start, method+" "), " HTTP/1.1")}
+		o.upstream = map[string]string{":path": strings.TrimSuffix(strings.TrimPrefix(reached[0].Start, method+" "),
+			" HTTP/1.1")}
 		for _, h := range reached[0].Headers {
 			if h[0] == "x-request-id" {
 				continue
@@ -272,7 +284,8 @@ func send(t *testing.T, client *harness.Client1, up *harness.Upstream, method, t
 	return o, answer
 }
 
-// text is the outcome as the tables have it: the status, and where both sides let the request pass, what differs behind them.
+// text is the outcome as the tables have it: the status, and where both sides let the request pass,
+// what differs behind them.
 func (o outcome) text(other outcome) string {
 	s := fmt.Sprint(o.status)
 	if o.status == 0 {

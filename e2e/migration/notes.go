@@ -1,8 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package migration reads the notes for those who come from Istio's RequestAuthentication and AuthorizationPolicy. Its tests run the samples of the notes both ways in a real
-// Envoy and hold every difference against the notes' tables.
+// Package migration reads the notes for those who come from Istio's RequestAuthentication and
+// AuthorizationPolicy. Its tests run the samples of the notes both ways in a real Envoy and hold
+// every difference against the notes' tables.
 package migration
 
 import (
@@ -116,7 +117,8 @@ func (c *Case) readSamples(body string) (config map[string]json.RawMessage, err 
 			case head.PluginConfig != nil && config == nil:
 				config = head.PluginConfig
 			default:
-				return nil, fmt.Errorf("a sample is neither a resource of Istio's nor the section's one pluginConfig:\n%s", document)
+				return nil, fmt.Errorf("a sample is neither a resource of Istio's nor the section's one "+
+					"pluginConfig:\n%s", document)
 			}
 		}
 	}

@@ -17,7 +17,8 @@ const (
 )
 
 func TestRead(t *testing.T) {
-	notes, err := Read(firstSection + tableHead + "| a; b (Envoy 1.2.3, 1.2.4) | `200, no x` | 400 or 401 | because |\n\n" +
+	notes, err := Read(firstSection + tableHead +
+		"| a; b (Envoy 1.2.3, 1.2.4) | `200, no x` | 400 or 401 | because |\n\n" +
 		"## 2. Second\n\n```yaml\nkind: AuthorizationPolicy\nspec: {}\n```\n```yaml\npluginConfig: {rules: [3]}\n```\n" +
 		"## All\n\n" + tableHead + "| c | 403 | 401 | because |\n")
 	if err != nil {
@@ -27,25 +28,28 @@ func TestRead(t *testing.T) {
 		t.Fatalf("%+v", notes)
 	}
 	d := notes.Cases[0].Differences[0]
-	if !slices.Equal(d.Requests, []string{"a", "b"}) || !slices.Equal(d.Versions, []string{"1.2.3", "1.2.4"}) || !slices.Equal(d.Istio, []string{"200, no x"}) || !slices.Equal(d.Scope, []string{"400", "401"}) {
+	if !slices.Equal(d.Requests, []string{"a", "b"}) || !slices.Equal(d.Versions, []string{"1.2.3", "1.2.4"}) ||
+		!slices.Equal(d.Istio, []string{"200, no x"}) || !slices.Equal(d.Scope, []string{"400", "401"}) {
 		t.Errorf("%+v", d)
 	}
 	second := notes.Cases[1]
-	if second.Name != "Second" || second.Config != `{"providers":[1],"rules":[3]}` || len(second.Istio) != 2 || !strings.Contains(string(second.Istio[0].JSON), "spec") || second.Istio[1].Kind != "RequestAuthentication" {
+	if second.Name != "Second" || second.Config != `{"providers":[1],"rules":[3]}` || len(second.Istio) != 2 ||
+		!strings.Contains(string(second.Istio[0].JSON), "spec") || second.Istio[1].Kind != "RequestAuthentication" {
 		t.Errorf("what the second section leaves out is not the first's: %+v", second)
 	}
 }
 
 func TestReadRefuses(t *testing.T) {
 	for name, text := range map[string]string{
-		"a sample of one side only":   firstSection + "## Second\n\n" + istioSample,
-		"a sample that is neither":    firstSection + "## Second\n\n```yaml\na: b\n```\n",
-		"two configurations":          firstSection + scopeSample,
-		"YAML with a name twice":      firstSection + "## Second\n\n```yaml\nkind: A\nkind: B\n```\n",
-		"a row with a cell too few":   firstSection + tableHead + "| a | 200 | 401 |\n",
-		"a row without a reason":      firstSection + tableHead + "| a | 200 | 401 | |\n",
-		"a request explained twice":   firstSection + tableHead + "| a | 200 | 401 | b |\n| c; a | 200 | 400 | b |\n",
-		"a version explained twice":   firstSection + tableHead + "| a (Envoy 1) | 200 | 401 | b |\n| a (Envoy 1) | 200 | 400 | b |\n",
+		"a sample of one side only": firstSection + "## Second\n\n" + istioSample,
+		"a sample that is neither":  firstSection + "## Second\n\n```yaml\na: b\n```\n",
+		"two configurations":        firstSection + scopeSample,
+		"YAML with a name twice":    firstSection + "## Second\n\n```yaml\nkind: A\nkind: B\n```\n",
+		"a row with a cell too few": firstSection + tableHead + "| a | 200 | 401 |\n",
+		"a row without a reason":    firstSection + tableHead + "| a | 200 | 401 | |\n",
+		"a request explained twice": firstSection + tableHead + "| a | 200 | 401 | b |\n| c; a | 200 | 400 | b |\n",
+		"a version explained twice": firstSection + tableHead +
+			"| a (Envoy 1) | 200 | 401 | b |\n| a (Envoy 1) | 200 | 400 | b |\n",
 		"what is no YAML at all":      firstSection + "## Second\n\n```yaml\n{\n```\n",
 		"pluginConfig that is a list": firstSection + "## Second\n\n```yaml\npluginConfig: []\n```\n",
 	} {
@@ -91,16 +95,22 @@ func TestExplanations(t *testing.T) {
 func TestUnknownFields(t *testing.T) {
 	const authn = `{"kind":"RequestAuthentication","spec":{"jwtRules":[{"issuer":"i","jwksUri":"https://idp.example.com/realms/shop/certs"}]}}`
 	for name, r := range map[string]Resource{
-		"a kind":                    {"PeerAuthentication", []byte(`{}`)},
-		"a field of a source":       {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"from":[{"source":{"principals":["x"]}}]}]}}`)},
-		"a field of an operation":   {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"to":[{"operation":{"ports":["80"]}}]}]}}`)},
-		"a condition":               {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"when":[{"key":"source.ip","values":["::1"]}]}]}}`)},
-		"a request principal":       {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"from":[{"source":{"requestPrincipals":["x*"]}}]}]}}`)},
-		"an action":                 {"AuthorizationPolicy", []byte(`{"spec":{"action":"CUSTOM","rules":[{}]}}`)},
-		"a policy without rules":    {"AuthorizationPolicy", []byte(`{"spec":{}}`)},
-		"a field of a JWT rule":     {"RequestAuthentication", []byte(`{"spec":{"jwtRules":[{"timeout":"5s"}]}}`)},
-		"keys that nobody has":      {"RequestAuthentication", []byte(`{"spec":{"jwtRules":[{"issuer":"i","jwksUri":"https://evil.example/"}]}}`)},
-		"a template with a segment": {"AuthorizationPolicy", []byte(`{"spec":{"rules":[{"to":[{"operation":{"paths":["/{a}"]}}]}]}}`)},
+		"a kind": {"PeerAuthentication", []byte(`{}`)},
+		"a field of a source": {"AuthorizationPolicy",
+			[]byte(`{"spec":{"rules":[{"from":[{"source":{"principals":["x"]}}]}]}}`)},
+		"a field of an operation": {"AuthorizationPolicy",
+			[]byte(`{"spec":{"rules":[{"to":[{"operation":{"ports":["80"]}}]}]}}`)},
+		"a condition": {"AuthorizationPolicy",
+			[]byte(`{"spec":{"rules":[{"when":[{"key":"source.ip","values":["::1"]}]}]}}`)},
+		"a request principal": {"AuthorizationPolicy",
+			[]byte(`{"spec":{"rules":[{"from":[{"source":{"requestPrincipals":["x*"]}}]}]}}`)},
+		"an action":              {"AuthorizationPolicy", []byte(`{"spec":{"action":"CUSTOM","rules":[{}]}}`)},
+		"a policy without rules": {"AuthorizationPolicy", []byte(`{"spec":{}}`)},
+		"a field of a JWT rule":  {"RequestAuthentication", []byte(`{"spec":{"jwtRules":[{"timeout":"5s"}]}}`)},
+		"keys that nobody has": {"RequestAuthentication",
+			[]byte(`{"spec":{"jwtRules":[{"issuer":"i","jwksUri":"https://evil.example/"}]}}`)},
+		"a template with a segment": {"AuthorizationPolicy",
+			[]byte(`{"spec":{"rules":[{"to":[{"operation":{"paths":["/{a}"]}}]}]}}`)},
 	} {
 		if _, err := filters([]Resource{{"RequestAuthentication", []byte(authn)}, r}, published()); err == nil {
 			t.Errorf("%s is translated", name)

@@ -151,7 +151,9 @@ func common(base request) []request {
 		})),
 		base.ask("no signature", sent(func(good string) string { return segment(good, 0) + "." + segment(good, 1) + "." })),
 		base.ask("other claims under the signature", sent(func(good string) string {
-			return segment(good, 0) + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"`+shop+`","aud":"orders-api","sub":"root","exp":4102444800}`)) + "." + segment(good, 2)
+			return segment(good, 0) + "." +
+				base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"`+shop+
+					`","aud":"orders-api","sub":"root","exp":4102444800}`)) + "." + segment(good, 2)
 		})),
 		base.ask("not a token", sent(func(string) string { return "abc" })),
 		base.ask("an empty token", sent(func(string) string { return "" })),
@@ -171,7 +173,9 @@ func common(base request) []request {
 			base.place(r, forger.Token(r.claims))
 		})),
 		base.ask("Basic credentials", noToken, withHeader("Authorization", "Basic YW5uOnNlY3JldA==")),
-		base.ask("claims without a token", noToken, withHeader("x-jwt-payload", base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"root"}`))), withHeader("x-user-id", "root")),
+		base.ask("claims without a token", noToken,
+			withHeader("x-jwt-payload", base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"root"}`))),
+			withHeader("x-user-id", "root")),
 
 		base.ask("another path", onPath("/elsewhere")),
 		base.ask("the path with a query", onPath(p+"?a=b")),
@@ -196,8 +200,10 @@ func common(base request) []request {
 
 		base.ask("OPTIONS", withMethod("OPTIONS")),
 		base.ask("a method in lower case", withMethod("get")),
-		base.ask("a preflight of CORS", withMethod("OPTIONS"), noToken, withHeader("Origin", "https://shop.example.com"), withHeader("Access-Control-Request-Method", "GET")),
-		base.ask("a preflight of CORS with a forged token", withMethod("OPTIONS"), by(forger), withHeader("Origin", "https://shop.example.com"), withHeader("Access-Control-Request-Method", "GET")),
+		base.ask("a preflight of CORS", withMethod("OPTIONS"), noToken,
+			withHeader("Origin", "https://shop.example.com"), withHeader("Access-Control-Request-Method", "GET")),
+		base.ask("a preflight of CORS with a forged token", withMethod("OPTIONS"), by(forger),
+			withHeader("Origin", "https://shop.example.com"), withHeader("Access-Control-Request-Method", "GET")),
 		base.ask("the host with a port", onHost(base.host+":8080")),
 		base.ask("the host in upper case", onHost(strings.ToUpper(base.host))),
 		base.ask("the host with a dot behind", onHost(base.host+".")),
@@ -214,7 +220,8 @@ func hex(b byte) string {
 func base(changes ...change) request {
 	return request{
 		method: "GET", path: "/orders/7", host: "api.example.com", key: shopKey, place: inHeader("Authorization", "Bearer "),
-		claims: claims{"iss": shop, "aud": "orders-api", "sub": "ann", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix()},
+		claims: claims{"iss": shop, "aud": "orders-api", "sub": "ann", "exp": time.Now().Add(time.Hour).Unix(),
+			"iat": time.Now().Unix()},
 	}.ask("", changes...)
 }
 
@@ -349,8 +356,10 @@ var requests = map[string]func() []request{
 	"What the service behind sees": func() []request {
 		b := base(claim("level", "gold"), claim("org", claims{"name": "acme"}))
 		return append(common(b),
-			b.ask("headers of the client's own with a token", withHeader("x-user-id", "root"), withHeader("x-level", "platinum"), withHeader("x-org", "evil"), withHeader("x-jwt-payload", "e30")),
-			b.ask("headers of the client's own for claims that the token does not have", without("level"), without("org"), withHeader("x-level", "platinum"), withHeader("x-org", "evil")),
+			b.ask("headers of the client's own with a token", withHeader("x-user-id", "root"),
+				withHeader("x-level", "platinum"), withHeader("x-org", "evil"), withHeader("x-jwt-payload", "e30")),
+			b.ask("headers of the client's own for claims that the token does not have", without("level"),
+				without("org"), withHeader("x-level", "platinum"), withHeader("x-org", "evil")),
 			b.ask("a header with an underscore", withHeader("x_user_id", "root")),
 			b.ask("a number", claim("level", 3)),
 			b.ask("a fraction", claim("level", 2.5)),
@@ -381,16 +390,19 @@ var requests = map[string]func() []request{
 			with("behind no scheme", inHeader("Authorization", "")),
 			with("the scheme with two spaces", inHeader("Authorization", "Token  ")),
 			with("the scheme behind something else", inHeader("Authorization", "X Token ")),
-			with("something behind the token", func(r *request, token string) { inHeader("Authorization", "Token ")(r, token+", x=y") }),
+			with("something behind the token",
+				func(r *request, token string) { inHeader("Authorization", "Token ")(r, token+", x=y") }),
 			with("in the cookie", inCookie("session")),
 			with("in quotation marks in the cookie", func(r *request, token string) { inCookie("session")(r, `"`+token+`"`) }),
 			with("in another cookie", inCookie("sessions")),
 			with("in one of two cookies of that name", func(r *request, token string) {
 				inHeader("Cookie", "session=")(r, token+"; session=x")
 			}),
-			with("beside another cookie", func(r *request, token string) { inHeader("Cookie", "a=b; session=")(r, token+"; c=d") }),
+			with("beside another cookie",
+				func(r *request, token string) { inHeader("Cookie", "a=b; session=")(r, token+"; c=d") }),
 			with("in the query", inQuery("access_token")),
-			with("in the query beside others", func(r *request, token string) { r.path += "?a=b&access_token=" + token + "&c=d" }),
+			with("in the query beside others",
+				func(r *request, token string) { r.path += "?a=b&access_token=" + token + "&c=d" }),
 			with("in another parameter", inQuery("access-token")),
 			with("in the query under an escaped name", inQuery("access%5Ftoken")),
 			with("in the header and in the query", both(b.place, inQuery("access_token"))),

@@ -37,8 +37,11 @@ func dashboards(t *testing.T) []observe.Dashboard {
 	return list
 }
 
-// TestGrafanaTypes holds the dashboards against Grafana's own types: no key that Grafana does not know, and no value that it would not take. The types are those of a newer Grafana; of what they have beyond those of
-// Grafana 11.6, which docker-compose.yaml runs, the dashboards use nothing (github.com/grafana/grafana-foundation-sdk, branch v11.6.x+cog-v0.0.x, has no version that Go's checksum database knows).
+// TestGrafanaTypes holds the dashboards against Grafana's own types: no key that Grafana does not
+// know, and no value that it would not take. The types are those of a newer Grafana; of what they
+// have beyond those of Grafana 11.6, which docker-compose.yaml runs, the dashboards use nothing
+// (github.com/grafana/grafana-foundation-sdk, branch v11.6.x+cog-v0.0.x, has no version that Go's
+// checksum database knows).
 func TestGrafanaTypes(t *testing.T) {
 	grafana := cog.NewRuntime()
 	grafana.RegisterPanelcfgVariant(timeseries.VariantConfig())
@@ -77,7 +80,9 @@ func TestGrafanaTypes(t *testing.T) {
 		if err := strict(text); err != nil {
 			t.Errorf("%s: %v", d.File, err)
 		}
-		for _, mistake := range [][2]string{{`"gridPos"`, `"gridpos"`}, {`"legendFormat"`, `"legend"`}, {`"reduceOptions"`, `"reduce"`}, {`"placement": "bottom"`, `"placement": 7`}, {`"schemaVersion": 41`, `"schemaVersion": "41"`}} {
+		for _, mistake := range [][2]string{{`"gridPos"`, `"gridpos"`}, {`"legendFormat"`, `"legend"`},
+			{`"reduceOptions"`, `"reduce"`}, {`"placement": "bottom"`, `"placement": 7`}, {`"schemaVersion": 41`,
+				`"schemaVersion": "41"`}} {
 			wrong := bytes.Replace(text, []byte(mistake[0]), []byte(mistake[1]), 1)
 			if !bytes.Equal(wrong, text) && strict(wrong) == nil {
 				t.Errorf("%s: with %s nobody complains: the test tests nothing", d.File, mistake[1])
@@ -112,7 +117,8 @@ func TestDashboards(t *testing.T) {
 			}
 			ids[p.ID], titles[p.Title] = true, true
 			if len(p.Description) < 60 || p.FieldConfig.Defaults.Unit == "" || p.Datasource.UID != "prometheus" {
-				t.Errorf("%s: description %q, unit %q, datasource %q", where, p.Description, p.FieldConfig.Defaults.Unit, p.Datasource.UID)
+				t.Errorf("%s: description %q, unit %q, datasource %q", where, p.Description,
+					p.FieldConfig.Defaults.Unit, p.Datasource.UID)
 			}
 			g := p.GridPos
 			if g.W < 1 || g.H < 1 || g.X+g.W > 24 {
@@ -156,7 +162,8 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-// TestProvisioned: Grafana is told of the folder that docker-compose.yaml mounts, and of the datasource that the panels name.
+// TestProvisioned: Grafana is told of the folder that docker-compose.yaml mounts, and of the
+// datasource that the panels name.
 func TestProvisioned(t *testing.T) {
 	read := func(name string, into any) {
 		t.Helper()
@@ -179,7 +186,9 @@ func TestProvisioned(t *testing.T) {
 	}
 	read("dashboards/tollgate.yaml", &providers)
 	const mounted = "/etc/grafana/provisioning"
-	if p := providers.Providers; len(p) != 1 || p[0].Type != "file" || strings.TrimPrefix(p[0].Options.Path, mounted) != strings.TrimPrefix(observe.DashboardsDir, "envoy/grafana/provisioning") {
+	if p := providers.Providers; len(p) != 1 || p[0].Type != "file" ||
+		strings.TrimPrefix(p[0].Options.Path, mounted) != strings.TrimPrefix(observe.DashboardsDir,
+			"envoy/grafana/provisioning") {
 		t.Errorf("Grafana reads dashboards from %+v", providers)
 	}
 	compose, err := os.ReadFile(filepath.Join(checkout.Root(t), "envoy/docker-compose.yaml"))
@@ -198,7 +207,8 @@ func TestProvisioned(t *testing.T) {
 		APIVersion int `json:"apiVersion"`
 	}
 	read("datasources/prometheus.yaml", &sources)
-	if s := sources.Datasources; len(s) != 1 || s[0].UID != "prometheus" || s[0].JSONData.TimeInterval != "2s" { // for which Expand knows $__rate_interval
+	// for which Expand knows $__rate_interval
+	if s := sources.Datasources; len(s) != 1 || s[0].UID != "prometheus" || s[0].JSONData.TimeInterval != "2s" {
 		t.Errorf("the datasources are %+v", s)
 	}
 }
@@ -208,7 +218,9 @@ var (
 	label = regexp.MustCompile(`\b(outcome|code|filter)(!?=~?)"([^"$]*)"`)
 )
 
-// TestQueriesNameWhatThereIs: metrics, outcomes and codes of the filters in queries are those that the filters have. (That Envoy has those of Envoy, and the whole query finds something, build/loop sees.)
+// TestQueriesNameWhatThereIs: metrics, outcomes and codes of the filters in queries are those that
+// the filters have. (That Envoy has those of Envoy, and the whole query finds something, build/loop
+// sees.)
 func TestQueriesNameWhatThereIs(t *testing.T) {
 	known := metrics(t)
 	queries := map[string]string{}

@@ -30,11 +30,15 @@ type metricsOf struct {
 	labels map[string]map[string]bool // of outcome, code and filter: what they can be
 }
 
-// metrics asks the compiled filters, with the loop's configurations, what metrics they define, and makes names and labels of those as Envoy does.
+// metrics asks the compiled filters, with the loop's configurations, what metrics they define, and
+// makes names and labels of those as Envoy does.
 func metrics(t *testing.T) metricsOf {
 	t.Helper()
-	m := metricsOf{names: map[string]bool{}, labels: map[string]map[string]bool{"outcome": {}, "code": codes(t), "filter": {}}}
-	for _, o := range []verdict.Outcome{verdict.Allowed, verdict.Denied, verdict.WouldDeny, verdict.Error, "answered", "failed"} { // the last two are the rate-limit service's
+	m := metricsOf{names: map[string]bool{},
+		labels: map[string]map[string]bool{"outcome": {}, "code": codes(t), "filter": {}}}
+	// the last two are the rate-limit service's
+	for _, o := range []verdict.Outcome{verdict.Allowed, verdict.Denied, verdict.WouldDeny, verdict.Error, "answered",
+		"failed"} {
 		m.labels["outcome"][string(o)] = true
 	}
 	tags := statsTags(t)
@@ -51,12 +55,15 @@ func metrics(t *testing.T) metricsOf {
 		if err != nil {
 			t.Fatal(err)
 		}
-		proxy := wasmhost.NewProxy(module, wasmhost.Options{Properties: map[string]string{"plugin_name": filter}, Clusters: []string{"tokens", "keycloak", "ratelimit", "edge-keys"}})
+		proxy := wasmhost.NewProxy(module,
+			wasmhost.Options{Properties: map[string]string{"plugin_name": filter},
+				Clusters: []string{"tokens", "keycloak", "ratelimit", "edge-keys"}})
 		worker, err := proxy.Worker(string(text))
 		if err != nil {
 			t.Fatalf("%s: %v", filter, err)
 		}
-		worker.Request([][2]string{{":method", "GET"}, {":path", "/nothing"}, {":authority", "example.com"}, {":scheme", "http"}}, true).Close()
+		worker.Request([][2]string{{":method", "GET"}, {":path", "/nothing"}, {":authority", "example.com"},
+			{":scheme", "http"}}, true).Close()
 		m.labels["filter"][f.Metric()] = true
 		for _, name := range proxy.Metrics() {
 			prometheus, labels := tags.apply("wasmcustom." + name)
@@ -71,7 +78,8 @@ func metrics(t *testing.T) metricsOf {
 	return m
 }
 
-// proxyWith is the proxy of the loop with the filter's configuration. At the edge, edge-stamp signs: its key is not here.
+// proxyWith is the proxy of the loop with the filter's configuration. At the edge, edge-stamp
+// signs: its key is not here.
 func proxyWith(filter string) string {
 	if filter == "edge-stamp" {
 		return "mesh"
@@ -149,7 +157,8 @@ func statsTags(t *testing.T) (list tags) {
 			Tags tags `json:"stats_tags"`
 		} `json:"stats_config"`
 	}
-	if err := json.Unmarshal([]byte(config.Data["custom_bootstrap.json"]), &bootstrap); err != nil || len(bootstrap.Stats.Tags) == 0 {
+	if err := json.Unmarshal([]byte(config.Data["custom_bootstrap.json"]), &bootstrap); err != nil ||
+		len(bootstrap.Stats.Tags) == 0 {
 		t.Fatalf("%d tags, %v", len(bootstrap.Stats.Tags), err)
 	}
 	for i := range bootstrap.Stats.Tags {
@@ -159,7 +168,8 @@ func statsTags(t *testing.T) (list tags) {
 	return bootstrap.Stats.Tags
 }
 
-// apply does as Envoy does: of each tag's match, the first group goes out of the name, and the second is the label. Prometheus gets the rest with underscores.
+// apply does as Envoy does: of each tag's match, the first group goes out of the name, and the
+// second is the label. Prometheus gets the rest with underscores.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/metrics/v3/stats.proto#config-metrics-v3-tagspecifier
 func (list tags) apply(name string) (prometheus string, labels map[string]string) {
 	labels = map[string]string{}
@@ -189,18 +199,21 @@ func (list tags) apply(name string) (prometheus string, labels map[string]string
 func TestLabels(t *testing.T) {
 	list := statsTags(t)
 	for name, want := range map[string]string{
-		"wasmcustom." + verdict.Metric("jwt_scope", "read-orders", verdict.WouldDeny, verdict.NewCode("token_expired", 401)): `tollgate_jwt_scope map[code:token_expired outcome:would_deny rule:read-orders]`,
-		"wasmcustom." + verdict.Metric("rate_limit", verdict.NoRuleName, verdict.Allowed, verdict.OK):                        `tollgate_rate_limit map[code:ok outcome:allowed rule:-]`,
-		"wasmcustom.tollgate.rate_limit.service.outcome.failed":                                                              `tollgate_rate_limit_service map[outcome:failed]`,
-		"wasmcustom.tollgate.edge_stamp.vm.memory_bytes":                                                                     `tollgate_edge_stamp_vm_memory_bytes map[]`,
-		"wasmcustom.tollgate.jwt_scope.keys.corp-1.age_seconds":                                                              `tollgate_jwt_scope_keys_age_seconds map[provider:corp-1]`,
-		"wasmcustom.tollgate.edge_stamp.keys.edge.count":                                                                     `tollgate_edge_stamp_keys_count map[provider:edge]`,
-		"wasm.istio-ingress.jwt-scope.vm_reload_success":                                                                     `envoy_wasm_vm_reload_success map[plugin:istio-ingress.jwt-scope]`,
-		"wasm.jwt-scope.vm_memory_size":                                                                                      `envoy_wasm_vm_memory_size map[plugin:jwt-scope]`,
-		"extension_config_discovery.http_filter.extensions.istio.io/wasmplugin/a.b.update_rejected":                          `envoy_extension_config_discovery_http_filter_update_rejected map[plugin:extensions.istio.io/wasmplugin/a.b]`,
-		"wasm.envoy.wasm.runtime.v8.active":                                                                                  `envoy_wasm_envoy_wasm_runtime_v8_active map[]`,
-		"wasm.wasm_vm_count":                                                                                                 `envoy_wasm_wasm_vm_count map[]`,
-		"wasm.remote_load_cache_hits":                                                                                        `envoy_wasm_remote_load_cache_hits map[]`,
+		"wasmcustom." + verdict.Metric("jwt_scope", "read-orders", verdict.WouldDeny,
+			verdict.NewCode("token_expired",
+				401)): `tollgate_jwt_scope map[code:token_expired outcome:would_deny rule:read-orders]`,
+		"wasmcustom." + verdict.Metric("rate_limit", verdict.NoRuleName, verdict.Allowed,
+			verdict.OK): `tollgate_rate_limit map[code:ok outcome:allowed rule:-]`,
+		"wasmcustom.tollgate.rate_limit.service.outcome.failed":                                     `tollgate_rate_limit_service map[outcome:failed]`,
+		"wasmcustom.tollgate.edge_stamp.vm.memory_bytes":                                            `tollgate_edge_stamp_vm_memory_bytes map[]`,
+		"wasmcustom.tollgate.jwt_scope.keys.corp-1.age_seconds":                                     `tollgate_jwt_scope_keys_age_seconds map[provider:corp-1]`,
+		"wasmcustom.tollgate.edge_stamp.keys.edge.count":                                            `tollgate_edge_stamp_keys_count map[provider:edge]`,
+		"wasm.istio-ingress.jwt-scope.vm_reload_success":                                            `envoy_wasm_vm_reload_success map[plugin:istio-ingress.jwt-scope]`,
+		"wasm.jwt-scope.vm_memory_size":                                                             `envoy_wasm_vm_memory_size map[plugin:jwt-scope]`,
+		"extension_config_discovery.http_filter.extensions.istio.io/wasmplugin/a.b.update_rejected": `envoy_extension_config_discovery_http_filter_update_rejected map[plugin:extensions.istio.io/wasmplugin/a.b]`,
+		"wasm.envoy.wasm.runtime.v8.active":                                                         `envoy_wasm_envoy_wasm_runtime_v8_active map[]`,
+		"wasm.wasm_vm_count":                                                                        `envoy_wasm_wasm_vm_count map[]`,
+		"wasm.remote_load_cache_hits":                                                               `envoy_wasm_remote_load_cache_hits map[]`,
 	} {
 		prometheus, labels := list.apply(name)
 		if got := fmt.Sprint(prometheus, " ", labels); got != want {

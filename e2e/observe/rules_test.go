@@ -48,10 +48,12 @@ func write(t *testing.T, dir, name, text string) {
 	}
 }
 
-// TestRules: each alert says how bad it is and what to do, and compares recorded series with numbers only, so that what it watches can be looked at.
+// TestRules: each alert says how bad it is and what to do, and compares recorded series with
+// numbers only, so that what it watches can be looked at.
 func TestRules(t *testing.T) {
 	dir := filepath.Join(checkout.Root(t), "envoy/prometheus")
-	for _, args := range [][]string{{"check", "rules", "--lint-fatal", filepath.Base(observe.RulesFile)}, {"check", "config", "prometheus.yml"}} {
+	for _, args := range [][]string{{"check", "rules", "--lint-fatal", filepath.Base(observe.RulesFile)},
+		{"check", "config", "prometheus.yml"}} {
 		if out, err := promtool(t, dir, args...); err != nil {
 			t.Errorf("promtool %v: %v\n%s", args, err, out)
 		}
@@ -77,10 +79,12 @@ func TestRules(t *testing.T) {
 			recorded[r.Record] = true
 			continue
 		}
-		if severity := r.Labels["severity"]; !strings.HasPrefix(r.Alert, "Tollgate") || severity != "critical" && severity != "warning" || len(r.Labels) != 1 {
+		if severity := r.Labels["severity"]; !strings.HasPrefix(r.Alert, "Tollgate") || severity != "critical" &&
+			severity != "warning" || len(r.Labels) != 1 {
 			t.Errorf("%s has the labels %v", r.Alert, r.Labels)
 		}
-		if len(r.Annotations) != 2 || r.Annotations["summary"] == "" || len(r.Annotations["summary"]) > 120 || len(r.Annotations["description"]) < 100 {
+		if len(r.Annotations) != 2 || r.Annotations["summary"] == "" || len(r.Annotations["summary"]) > 120 ||
+			len(r.Annotations["description"]) < 100 {
 			t.Errorf("%s says %v", r.Alert, r.Annotations)
 		}
 		watched, err := r.Watches()
@@ -138,7 +142,8 @@ func TestPrometheusRule(t *testing.T) {
 	}
 }
 
-// TestAlerts: each alert fires in its case and is silent in the opposite one. Without it, its case fails; were it always on, the opposite one would.
+// TestAlerts: each alert fires in its case and is silent in the opposite one. Without it, its case
+// fails; were it always on, the opposite one would.
 func TestAlerts(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(checkout.Root(t), observe.RulesFile))
 	if err != nil {
@@ -166,7 +171,8 @@ func TestAlerts(t *testing.T) {
 			if !one.Match(text) {
 				t.Fatalf("%s is not written as this test reads it", r.Alert)
 			}
-			write(t, dir, "tollgate.rules.yml", one.ReplaceAllString(string(text), fmt.Sprintf("- alert: %s\n    expr: %s\n", changed.alert, changed.expr)))
+			write(t, dir, "tollgate.rules.yml",
+				one.ReplaceAllString(string(text), fmt.Sprintf("- alert: %s\n    expr: %s\n", changed.alert, changed.expr)))
 			write(t, dir, "alerts.yml", only(t, cases, changed.fails))
 			if out, err := promtool(t, dir, "test", "rules", "alerts.yml"); err == nil || !strings.Contains(out, "FAILED") {
 				t.Errorf("%s %s, and the case %q holds: %v\n%s", r.Alert, changed.how, changed.fails, err, out)
@@ -222,7 +228,8 @@ func TestQueries(t *testing.T) {
 	}
 	dir := t.TempDir()
 	write(t, dir, "queries.yml", text.String())
-	if out, err := promtool(t, dir, "check", "rules", "queries.yml"); err != nil || !strings.Contains(out, fmt.Sprintf("%d rules found", n)) {
+	if out, err := promtool(t, dir, "check", "rules", "queries.yml"); err != nil ||
+		!strings.Contains(out, fmt.Sprintf("%d rules found", n)) {
 		t.Errorf("promtool check rules: %v\n%s", err, out)
 	}
 }

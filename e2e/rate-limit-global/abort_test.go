@@ -43,8 +43,9 @@ const (
 	abortBytes  = 12 << 10 // of each request: what is kept for it
 )
 
-// R14: clients go away while their requests wait for a service that hangs. What it says later is nobody's: it is not counted, and harms neither the filter nor whoever comes next. Nothing
-// of them stays in memory: neither in the proxy's, nor in what the VM tells of itself.
+// R14: clients go away while their requests wait for a service that hangs. What it says later is
+// nobody's: it is not counted, and harms neither the filter nor whoever comes next. Nothing of them
+// stays in memory: neither in the proxy's, nor in what the VM tells of itself.
 func (f *failures) aborts(t *testing.T) {
 	e := f.envoy
 	key := f.newKey()
@@ -69,18 +70,21 @@ func (f *failures) aborts(t *testing.T) {
 				c.Send(large)
 				conns = append(conns, c)
 			}
-			if err := e.Await(func() bool { return e.Counter("http.patient.downstream_rq_total") == began+abortsEach }, 10*time.Second); err != nil {
+			if err := e.Await(func() bool { return e.Counter("http.patient.downstream_rq_total") == began+abortsEach },
+				10*time.Second); err != nil {
 				t.Fatal(err)
 			}
 			for _, c := range conns {
 				c.Close()
 			}
-			if err := e.Await(func() bool { return gauge(t, e, "http.patient.downstream_rq_active") == 0 }, 10*time.Second); err != nil {
+			if err := e.Await(func() bool { return gauge(t, e, "http.patient.downstream_rq_active") == 0 },
+				10*time.Second); err != nil {
 				t.Fatal(err)
 			}
 			f.service.Thaw()
 			// All calls are answered, or given up.
-			if err := e.Await(func() bool { return gauge(t, e, "cluster.ratelimit.upstream_rq_active") == 0 }, 10*time.Second); err != nil {
+			if err := e.Await(func() bool { return gauge(t, e, "cluster.ratelimit.upstream_rq_active") == 0 },
+				10*time.Second); err != nil {
 				t.Fatal(err)
 			}
 			// The first round takes what it needs for as many at once; the others need no more.
@@ -93,7 +97,8 @@ func (f *failures) aborts(t *testing.T) {
 			}
 			if round == abortRounds-1 {
 				const most = abortRounds * abortsEach * abortBytes * 2 / 3
-				if t.Logf("memory has grown by %.1f MiB from the first round to the last", float64(memory-first)/(1<<20)); memory-first > most {
+				if t.Logf("memory has grown by %.1f MiB from the first round to the last",
+					float64(memory-first)/(1<<20)); memory-first > most {
 					t.Errorf("memory has grown by %d bytes, want at most %d", memory-first, most)
 				}
 			}
@@ -111,7 +116,8 @@ func (f *failures) aborts(t *testing.T) {
 	}
 }
 
-// watchMemory looks at what the VMs tell of their memory, from now on until the function that it returns is called. They tell every ten seconds, and all by one gauge: also that of the main
+// watchMemory looks at what the VMs tell of their memory, from now on until the function that it
+// returns is called. They tell every ten seconds, and all by one gauge: also that of the main
 // thread, which never sees a request.
 func (f *failures) watchMemory(t *testing.T) (stop func()) {
 	const most = abortRounds * abortsEach * abortBytes * 2 / 3
@@ -132,7 +138,8 @@ func (f *failures) watchMemory(t *testing.T) (stop func()) {
 		close(end)
 		<-ended
 		if t.Logf("R14: a VM has at most %.1f MiB", float64(largest)/(1<<20)); largest > most {
-			t.Errorf("R14: a VM has %d bytes, want at most %d after %d requests of %d bytes that were given up", largest, most, abortRounds*abortsEach, abortBytes)
+			t.Errorf("R14: a VM has %d bytes, want at most %d after %d requests of %d bytes that were given up",
+				largest, most, abortRounds*abortsEach, abortBytes)
 		}
 	}
 }

@@ -58,23 +58,30 @@ func failing(to, domain, onError string) M {
 }
 
 // timed has a listener say how long Envoy took for each request, from its first byte to the first byte of the answer.
-var timed = M{"access_log": bootstrap.AccessLog(map[string]string{"key": "%REQ(X-CLIENT)%", "took": "%COMMON_DURATION(DS_RX_BEG:DS_TX_BEG:us)%"})}
+var timed = M{"access_log": bootstrap.AccessLog(map[string]string{"key": "%REQ(X-CLIENT)%",
+	"took": "%COMMON_DURATION(DS_RX_BEG:DS_TX_BEG:us)%"})}
 
 func startFailures(t *testing.T, version string, redis *harness.Redis, service *harness.RateLimit) *failures {
-	f := &failures{version: version, redis: redis, service: service, front: startFront(t, service.Address()), conns: map[string]*harness.Conn{}, waited: map[string]bool{}}
+	f := &failures{version: version, redis: redis, service: service, front: startFront(t, service.Address()),
+		conns: map[string]*harness.Conn{}, waited: map[string]bool{}}
 	var listeners []M
 	for _, onError := range columns {
 		for name, config := range map[string]M{
-			"direct": failing("ratelimit", "tollgate", onError), "front": failing("front", "tollgate", onError), "nowhere": failing("nowhere", "tollgate", onError), "unknown": failing("ratelimit", "unknown", onError),
+			"direct": failing("ratelimit", "tollgate", onError), "front": failing("front", "tollgate", onError),
+			"nowhere": failing("nowhere", "tollgate", onError), "unknown": failing("ratelimit", "unknown", onError),
 		} {
-			listeners = append(listeners, bootstrap.Listener(name+" "+onError, 0, []M{harness.Filter(t, "rate-limit", text(config))}, bootstrap.Answer(200, "ok"), timed))
+			listeners = append(listeners,
+				bootstrap.Listener(name+" "+onError, 0, []M{harness.Filter(t, "rate-limit", text(config))},
+					bootstrap.Answer(200, "ok"), timed))
 		}
 	}
 	patient := config("tollgate", nil, limit("patient", 100_000, "24h"))
-	listeners = append(listeners, bootstrap.Listener("patient", 0, []M{harness.Filter(t, "rate-limit", text(patient))}, bootstrap.Answer(200, "ok"), nil), native())
+	listeners = append(listeners, bootstrap.Listener("patient", 0, []M{harness.Filter(t, "rate-limit", text(patient))},
+		bootstrap.Answer(200, "ok"), nil), native())
 	up := harness.StartUpstream(t)
 	f.envoy = harness.Start(t, harness.Config{Version: version, Listeners: listeners, Clusters: []M{
-		bootstrap.Cluster("ratelimit", service.Port(), true), bootstrap.Cluster("front", f.front.port(), true), bootstrap.Cluster("upstream", up.Port(), false)}})
+		bootstrap.Cluster("ratelimit", service.Port(), true), bootstrap.Cluster("front", f.front.port(), true),
+		bootstrap.Cluster("upstream", up.Port(), false)}})
 	for _, l := range listeners {
 		name := l["name"].(string)
 		f.conns[name] = harness.Dial(t, f.envoy.Address(name))
@@ -86,11 +93,13 @@ func startFailures(t *testing.T, version string, redis *harness.Redis, service *
 func native() M {
 	filter := bootstrap.Filter("envoy.filters.http.ratelimit", "extensions.filters.http.ratelimit.v3.RateLimit", M{
 		"domain": "tollgate", "timeout": fmt.Sprintf("%.3fs", timeout.Seconds()),
-		"rate_limit_service": M{"transport_api_version": "V3", "grpc_service": M{"envoy_grpc": M{"cluster_name": "ratelimit"}}},
+		"rate_limit_service": M{"transport_api_version": "V3",
+			"grpc_service": M{"envoy_grpc": M{"cluster_name": "ratelimit"}}},
 	})
 	routes := bootstrap.To("upstream")
 	routes[0]["route"].(M)["rate_limits"] = []M{{"actions": []M{
-		{"generic_key": M{"descriptor_key": "limit", "descriptor_value": "per-client"}}, {"request_headers": M{"header_name": "x-client", "descriptor_key": "key"}}}}}
+		{"generic_key": M{"descriptor_key": "limit", "descriptor_value": "per-client"}},
+		{"request_headers": M{"header_name": "x-client", "descriptor_key": "key"}}}}}
 	return bootstrap.Listener("native", 0, []M{filter}, routes, timed)
 }
 
@@ -131,13 +140,15 @@ func (f *failures) cell(t *testing.T, row, way, onError string, stops, waits boo
 		result, want[outcome("per-client", "error", "limiter_unavailable")] = "503 `limiter_unavailable`", tries
 	case count("200") == share && count("429 rate_limited") == tries-share && !slices.Contains(verdicts[share:], "200"):
 		result = "200 up to rate / replicas, then 429 `rate_limited`"
-		want[outcome("per-client", "allowed", "ok")], want[outcome("per-client", "denied", "rate_limited")] = share, tries-share
+		want[outcome("per-client", "allowed", "ok")], want[outcome("per-client", "denied", "rate_limited")] =
+			share, tries-share
 	}
 	calls := got[failed]
 	delete(got, failed)
 	wantCounts(t, row+", "+onError, got, want)
 	if most := breakerFailures + 1 + uint64(took/breakerPause); stops && (calls < breakerFailures || calls > most) {
-		t.Errorf("%s, %s: %d of %d requests called the service within %s, want %d to %d", row, onError, calls, tries, took, breakerFailures, most)
+		t.Errorf("%s, %s: %d of %d requests called the service within %s, want %d to %d", row, onError, calls, tries,
+			took, breakerFailures, most)
 	}
 	if !stops && calls != tries {
 		t.Errorf("%s, %s: %d of %d requests called the service", row, onError, calls, tries)
@@ -145,7 +156,8 @@ func (f *failures) cell(t *testing.T, row, way, onError string, stops, waits boo
 	return result
 }
 
-// recovers waits until the service's word counts again under each onError: five times in a row, for keys that only the service can know so well.
+// recovers waits until the service's word counts again under each onError: five times in a row, for
+// keys that only the service can know so well.
 func (f *failures) recovers(t *testing.T, row, way string) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -167,7 +179,8 @@ func (f *failures) recovers(t *testing.T, row, way string) time.Duration {
 	return time.Since(began)
 }
 
-// R11 R12: what becomes of requests while the service does not tell whether they are within their limits, or not in a way that could be believed, whatever is wrong; and that it passes.
+// R11 R12: what becomes of requests while the service does not tell whether they are within their
+// limits, or not in a way that could be believed, whatever is wrong; and that it passes.
 func (f *failures) table(t *testing.T) {
 	type row struct {
 		name, way  string
@@ -183,12 +196,14 @@ func (f *failures) table(t *testing.T) {
 		broken("Redis hangs", f.redis.Freeze, f.redis.Thaw, true),
 		{"the service answers after `timeout`", "front", func() { f.front.set(slow(5*timeout), "") }, ok, true},
 		{"an answer that does not end", "front", func() { f.front.set(endless, "") }, ok, true},
-		{"another protocol than HTTP/2", "front", func() { f.front.set(nil, "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n") }, ok, false},
+		{"another protocol than HTTP/2", "front",
+			func() { f.front.set(nil, "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n") }, ok, false},
 	}
 	for _, m := range malformed {
 		rows = append(rows, row{m.name, "front", func() { f.front.set(m.answer, "") }, ok, false})
 	}
-	rows = append(rows, row{"no such cluster", "nowhere", func() {}, nil, false}, row{"the service has no such limit", "unknown", func() {}, nil, false})
+	rows = append(rows, row{"no such cluster", "nowhere", func() {}, nil, false},
+		row{"the service has no such limit", "unknown", func() {}, nil, false})
 
 	within(t, day, 3*time.Minute)
 	defer f.watchMemory(t)()
@@ -232,8 +247,9 @@ func (f *failures) native(t *testing.T) {
 	}
 }
 
-// R11: no request waits for longer than the timeout. A machine that is busy runs Envoy's timers late, those of its own filter as well, so the middle one of those that waited is held to
-// 5 ms; what all are held to is that none hangs.
+// R11: no request waits for longer than the timeout. A machine that is busy runs Envoy's timers
+// late, those of its own filter as well, so the middle one of those that waited is held to 5 ms;
+// what all are held to is that none hangs.
 func (f *failures) durations(t *testing.T) {
 	var ours, native []time.Duration
 	var longest time.Duration
@@ -266,16 +282,20 @@ func (f *failures) durations(t *testing.T) {
 		}
 	}
 	// The log is written behind the requests' backs.
-	if err := f.envoy.Await(func() bool { read(); return len(ours) >= waits && len(native) == 15 }, 10*time.Second); err != nil {
-		t.Fatalf("the access log has %d requests that waited, want %d, and %d of Envoy's own filter: %v", len(ours), waits, len(native), err)
+	if err := f.envoy.Await(func() bool { read(); return len(ours) >= waits && len(native) == 15 },
+		10*time.Second); err != nil {
+		t.Fatalf("the access log has %d requests that waited, want %d, and %d of Envoy's own filter: %v", len(ours),
+			waits, len(native), err)
 	}
 	slices.Sort(ours)
 	slices.Sort(native)
 	at := func(d []time.Duration, percent int) time.Duration { return d[(len(d)-1)*percent/100] }
-	t.Logf("of %d that waited for %s: median %s, 90 %% %s, longest %s; of Envoy's own filter: median %s, longest %s; the longest of all requests: %s",
+	t.Logf("of %d that waited for %s: median %s, 90 %% %s, longest %s; of Envoy's own filter: median %s, longest %s; "+
+		"the longest of all requests: %s",
 		len(ours), timeout, at(ours, 50), at(ours, 90), at(ours, 100), at(native, 50), at(native, 100), longest)
 	if at(ours, 50) > max(timeout, at(native, 50))+5*time.Millisecond {
-		t.Errorf("requests wait for %s, with a timeout of %s; those of Envoy's own filter for %s", at(ours, 50), timeout, at(native, 50))
+		t.Errorf("requests wait for %s, with a timeout of %s; those of Envoy's own filter for %s", at(ours, 50),
+			timeout, at(native, 50))
 	}
 	if longest > timeout+time.Second {
 		t.Errorf("a request took %s", longest)
@@ -283,7 +303,9 @@ func (f *failures) durations(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	redis, service := startService(t, []M{{"global": config("tollgate", nil)["global"], "limits": []M{limit("per-client", most, "24h"), limit("patient", 100_000, "24h")}}})
+	redis, service := startService(t,
+		[]M{{"global": config("tollgate", nil)["global"],
+			"limits": []M{limit("per-client", most, "24h"), limit("patient", 100_000, "24h")}}})
 	harness.Each(t, func(t *testing.T, version string) {
 		f := startFailures(t, version, redis, service)
 		t.Run("clients go away", f.aborts)

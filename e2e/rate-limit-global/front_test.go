@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// front stands between the proxy and the service. It passes calls on, until it has a fault: then it answers in the service's place.
+// front stands between the proxy and the service. It passes calls on, until it has a fault: then it
+// answers in the service's place.
 type front struct {
 	net.Listener
 	mu     sync.Mutex
@@ -39,15 +40,16 @@ func startFront(t testing.TB, service string) *front {
 		FlushInterval: -1,
 		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
-	server := &http.Server{Protocols: transport.Protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.mu.Lock()
-		answer := f.answer
-		f.mu.Unlock()
-		if answer == nil {
-			answer = pass.ServeHTTP
-		}
-		answer(w, r)
-	})}
+	server := &http.Server{Protocols: transport.Protocols,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			f.mu.Lock()
+			answer := f.answer
+			f.mu.Unlock()
+			if answer == nil {
+				answer = pass.ServeHTTP
+			}
+			answer(w, r)
+		})}
 	t.Cleanup(func() {
 		server.Close()
 		transport.CloseIdleConnections()

@@ -21,19 +21,25 @@ import (
 
 var (
 	perClient = config("per-client", nil, limit("per-client", 50, "24h"))
-	tiers     = config("tiers", nil, limit("per-user", 2, "24h", M{"key": []M{{"claim": []string{"sub"}}}, "tiers": M{"claim": []string{"plan"}, "values": M{"gold": M{"requests": 5, "per": "24h"}, "a b_c": M{"requests": 3, "per": "1h"}}}}))
-	several   = config("several", nil, limit("a", 5, "24h", by("x-a")), limit("b", 3, "24h", by("x-b")), limit("shadow", 1, "24h", by("x-b"), M{"mode": "shadow"}))
-	costs     = config("costs", nil, limit("costly", 10, "24h", M{"cost": M{"header": "x-cost", "default": 1, "max": 5}}))
-	refusals  = M{"global": config("refusals", nil)["global"], "limits": []M{limit("both", 2, "24h")}, "headers": "both"}
-	hashed    = config("hashed", nil, limit("hashed", 5, "24h", headerAndAddress))
-	plain     = config("plain", M{"plainKeys": true}, limit("plain", 5, "24h", headerAndAddress))
+	tiers     = config("tiers", nil,
+		limit("per-user", 2, "24h",
+			M{"key": []M{{"claim": []string{"sub"}}},
+				"tiers": M{"claim": []string{"plan"},
+					"values": M{"gold": M{"requests": 5, "per": "24h"}, "a b_c": M{"requests": 3, "per": "1h"}}}}))
+	several = config("several", nil, limit("a", 5, "24h", by("x-a")), limit("b", 3, "24h", by("x-b")),
+		limit("shadow", 1, "24h", by("x-b"), M{"mode": "shadow"}))
+	costs    = config("costs", nil, limit("costly", 10, "24h", M{"cost": M{"header": "x-cost", "default": 1, "max": 5}}))
+	refusals = M{"global": config("refusals", nil)["global"], "limits": []M{limit("both", 2, "24h")}, "headers": "both"}
+	hashed   = config("hashed", nil, limit("hashed", 5, "24h", headerAndAddress))
+	plain    = config("plain", M{"plainKeys": true}, limit("plain", 5, "24h", headerAndAddress))
 
 	headerAndAddress = M{"key": []M{{"header": "x-client"}, {"sourceAddress": M{}}}}
 )
 
 func by(header string) M { return M{"key": []M{{"header": header}}} }
 
-// R19: four workers of two proxies let through as many as the limit says, to the unit, however the requests come; R12: and refuse the rest with 429.
+// R19: four workers of two proxies let through as many as the limit says, to the unit, however the
+// requests come; R12: and refuse the rest with 429.
 func (w *world) twoProxies(t *testing.T) {
 	const most, requests = 50, 120
 	within(t, day, time.Minute)
@@ -56,7 +62,9 @@ func (w *world) twoProxies(t *testing.T) {
 	}
 	calls := got[answered]
 	delete(got, answered) // refusals cost a call or are remembered
-	wantCounts(t, "120 requests", got, map[string]uint64{outcome("per-client", "allowed", "ok"): most, outcome("per-client", "denied", "rate_limited"): requests - most})
+	wantCounts(t, "120 requests", got,
+		map[string]uint64{outcome("per-client", "allowed", "ok"): most,
+			outcome("per-client", "denied", "rate_limited"): requests - most})
 	if calls < most || calls > requests {
 		t.Errorf("%d calls", calls)
 	}
@@ -66,7 +74,8 @@ var idp = mint.New("k", jose.ES256)
 
 // tokens is jwt-scope's configuration in front of tiers.
 func tokens() string {
-	return text(M{"providers": []M{{"name": "idp", "issuer": "https://idp", "audiences": []string{"shop"}, "algorithms": []string{"ES256"}, "jwks": M{"inline": mint.Set(idp)}}},
+	return text(M{"providers": []M{{"name": "idp", "issuer": "https://idp", "audiences": []string{"shop"},
+		"algorithms": []string{"ES256"}, "jwks": M{"inline": mint.Set(idp)}}},
 		"rules": []M{{"name": "open", "match": []M{{"paths": []string{"/open"}}}, "access": "public"}, {"name": "all"}}})
 }
 
@@ -79,10 +88,12 @@ func (w *world) tiers(t *testing.T) {
 		most      int
 		policy    string
 	}{
-		{"ann@example.com", "gold", 5, `"per-user";q=5;w=86400`}, {"bob@example.com", "", 2, `"per-user";q=2;w=86400`}, {"ann@example.com", "silver", 2, `"per-user";q=2;w=86400`},
+		{"ann@example.com", "gold", 5, `"per-user";q=5;w=86400`}, {"bob@example.com", "", 2, `"per-user";q=2;w=86400`},
+		{"ann@example.com", "silver", 2, `"per-user";q=2;w=86400`},
 		{"cleo@example.com", "a b_c", 3, `"per-user";q=3;w=3600`},
 	} {
-		claims := map[string]any{"iss": "https://idp", "aud": "shop", "sub": w.version + row.sub, "exp": time.Now().Unix() + 300}
+		claims := map[string]any{"iss": "https://idp", "aud": "shop", "sub": w.version + row.sub,
+			"exp": time.Now().Unix() + 300}
 		if row.plan != "" {
 			claims["plan"] = row.plan
 		}
@@ -93,7 +104,8 @@ func (w *world) tiers(t *testing.T) {
 			if left < 0 {
 				want, left = "429 rate_limited", 0
 			}
-			if verdictOf(m) != want || m.Header("ratelimit-policy") != row.policy || !strings.HasPrefix(m.Header("ratelimit"), fmt.Sprintf(`"per-user";r=%d;t=`, left)) {
+			if verdictOf(m) != want || m.Header("ratelimit-policy") != row.policy ||
+				!strings.HasPrefix(m.Header("ratelimit"), fmt.Sprintf(`"per-user";r=%d;t=`, left)) {
 				t.Errorf("%s %s, request %d: %+v", row.sub, row.plan, i, m)
 			}
 		}
@@ -126,14 +138,16 @@ func (w *world) severalLimits(t *testing.T) {
 			if i == 3 {
 				status = 429
 			}
-			if m.Status() != status || parts == nil || parts[1]+" "+parts[2] != want || m.Header("ratelimit-policy") != `"a";q=5;w=86400, "b";q=3;w=86400` {
+			if m.Status() != status || parts == nil || parts[1]+" "+parts[2] != want ||
+				m.Header("ratelimit-policy") != `"a";q=5;w=86400, "b";q=3;w=86400` {
 				t.Errorf("request %d: %+v, want %s", i, m, want)
 			}
 		}
 	})
 	// The limit that leaves the least decides: b. The one in shadow mode was over from the second request on.
 	wantCounts(t, "four requests", got, map[string]uint64{
-		answered: 4, outcome("b", "allowed", "ok"): 3, outcome("a", "allowed", "ok"): 3, outcome("b", "denied", "rate_limited"): 1,
+		answered: 4, outcome("b", "allowed", "ok"): 3, outcome("a", "allowed", "ok"): 3, outcome("b", "denied",
+			"rate_limited"): 1,
 		outcome("shadow", "allowed", "ok"): 1, outcome("shadow", "would_deny", "rate_limited"): 3,
 	})
 	if m := conn.Do(get(one)); m.Status() != 200 || !strings.HasPrefix(m.Header("ratelimit"), `"a";r=0;`) {
@@ -141,7 +155,8 @@ func (w *world) severalLimits(t *testing.T) {
 	}
 }
 
-// R7: a cost is as many hits of the service, at most max; what is refused has been counted by it, so that nothing is left for less.
+// R7: a cost is as many hits of the service, at most max; what is refused has been counted by it,
+// so that nothing is left for less.
 func (w *world) costs(t *testing.T) {
 	within(t, day, time.Minute)
 	conn := w.dial(t, 0, "costs")
@@ -154,22 +169,25 @@ func (w *world) costs(t *testing.T) {
 		if row.cost != "" {
 			headers = append(headers, [2]string{"x-cost", row.cost})
 		}
-		if m := conn.Do(get(headers...)); verdictOf(m) != row.want || !strings.HasPrefix(m.Header("ratelimit"), `"costly";r=`+row.left+`;t=`) {
+		if m := conn.Do(get(headers...)); verdictOf(m) != row.want ||
+			!strings.HasPrefix(m.Header("ratelimit"), `"costly";r=`+row.left+`;t=`) {
 			t.Errorf("request %d: %+v, want %s", i, m, row.want)
 		}
 	}
-	for i, row := range []struct{ cost, want string }{{"5", "200"}, {"4", "200"}, {"2", "429 rate_limited"}, {"1", "429 rate_limited"}} {
+	for i, row := range []struct{ cost, want string }{{"5", "200"}, {"4", "200"}, {"2", "429 rate_limited"},
+		{"1", "429 rate_limited"}} {
 		if m := conn.Do(get(client("part"+w.version), [2]string{"x-cost", row.cost})); verdictOf(m) != row.want {
 			t.Errorf("in part, request %d: %+v, want %s", i, m, row.want)
 		}
 	}
 }
 
-// R12 R18: a refusal to the byte, in both kinds of headers and for gRPC. Only a limit that is reached is 429, and it says until when.
+// R12 R18: a refusal to the byte, in both kinds of headers and for gRPC. Only a limit that is
+// reached is 429, and it says until when.
 func (w *world) refusals(t *testing.T) {
 	within(t, day, time.Minute)
-	// seconds holds a header's number against the end of the day; the service and the filter both round up, so that it is one more at most, and the
-	// clock goes on meanwhile.
+	// seconds holds a header's number against the end of the day; the service and the filter both
+	// round up, so that it is one more at most, and the clock goes on meanwhile.
 	seconds := func(value string, before time.Time) {
 		t.Helper()
 		left := func(now time.Time) int { return int(86400 - now.Unix()%86400) }
@@ -183,7 +201,8 @@ func (w *world) refusals(t *testing.T) {
 		m := conn.Do(get(client("refused" + w.version)))
 		left := max(1-i, 0)
 		parts := regexp.MustCompile(`^"both";r=(\d+);t=(\d+)$`).FindStringSubmatch(m.Header("ratelimit"))
-		if parts == nil || parts[1] != strconv.Itoa(left) || m.Header("x-ratelimit-limit") != "2" || m.Header("x-ratelimit-remaining") != strconv.Itoa(left) || m.Header("ratelimit-policy") != `"both";q=2;w=86400` {
+		if parts == nil || parts[1] != strconv.Itoa(left) || m.Header("x-ratelimit-limit") != "2" ||
+			m.Header("x-ratelimit-remaining") != strconv.Itoa(left) || m.Header("ratelimit-policy") != `"both";q=2;w=86400` {
 			t.Fatalf("request %d: %+v", i, m)
 		}
 		seconds(parts[2], before)
@@ -195,10 +214,12 @@ func (w *world) refusals(t *testing.T) {
 			continue
 		}
 		seconds(m.Header("retry-after"), before)
-		if m.Start != "HTTP/1.1 429 Too Many Requests" || m.Header("content-type") != "application/problem+json" || m.Body != `{"type":"about:blank","title":"Too Many Requests","status":429,"code":"rate_limited"}` {
+		if m.Start != "HTTP/1.1 429 Too Many Requests" || m.Header("content-type") != "application/problem+json" ||
+			m.Body != `{"type":"about:blank","title":"Too Many Requests","status":429,"code":"rate_limited"}` {
 			t.Errorf("request %d: %+v", i, m)
 		}
-		for _, name := range []string{"ratelimit", "ratelimit-policy", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"} {
+		for _, name := range []string{"ratelimit", "ratelimit-policy", "retry-after", "x-ratelimit-limit",
+			"x-ratelimit-remaining", "x-ratelimit-reset"} {
 			if len(m.Values(name)) != 1 {
 				t.Errorf("request %d has %s %d times", i, name, len(m.Values(name)))
 			}

@@ -24,8 +24,10 @@ var (
 	scarce   = config("scarce", lease, limit("scarce", 200, "24h"))
 )
 
-// hot sends requests for one key to n proxies at once, over a connection to each, and returns how many were admitted and how long the middle one of the answers took.
-func (w *world) hot(t *testing.T, proxies, requests int, domain string, headers ...[2]string) (admitted int32, p50 time.Duration) {
+// hot sends requests for one key to n proxies at once, over a connection to each, and returns how
+// many were admitted and how long the middle one of the answers took.
+func (w *world) hot(t *testing.T, proxies, requests int, domain string, headers ...[2]string) (admitted int32,
+	p50 time.Duration) {
 	var all sync.WaitGroup
 	var ok atomic.Int32
 	took := make([][]time.Duration, proxies)
@@ -58,7 +60,8 @@ func (w *world) leases(t *testing.T) {
 	within(t, day, 2*time.Minute)
 	const requests = 300
 	var b strings.Builder
-	b.WriteString("| proxies | requests | calls | calls with `lease: {requests: 20}` | times fewer | added latency, median | with leases |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| proxies | requests | calls | calls with `lease: {requests: 20}` | times fewer | added latency, " +
+		"median | with leases |\n|---|---|---|---|---|---|---|\n")
 	for _, n := range []int{1, 2, 4} {
 		calls, added := map[string]uint64{}, map[string]time.Duration{}
 		for _, domain := range []string{"unleased", "leased"} {
@@ -75,9 +78,11 @@ func (w *world) leases(t *testing.T) {
 			t.Errorf("%d proxies made %d calls for %d requests without leases", n, calls["unleased"], n*requests)
 		}
 		if calls["leased"]*10 > calls["unleased"] {
-			t.Errorf("%d proxies made %d calls with leases, and %d without: want 10 times fewer", n, calls["leased"], calls["unleased"])
+			t.Errorf("%d proxies made %d calls with leases, and %d without: want 10 times fewer", n, calls["leased"],
+				calls["unleased"])
 		}
-		fmt.Fprintf(&b, "| %d | %d | %d | %d | %.0f | %d µs | %d µs |\n", n, n*requests, calls["unleased"], calls["leased"], float64(calls["unleased"])/float64(max(calls["leased"], 1)),
+		fmt.Fprintf(&b, "| %d | %d | %d | %d | %.0f | %d µs | %d µs |\n", n, n*requests, calls["unleased"],
+			calls["leased"], float64(calls["unleased"])/float64(max(calls["leased"], 1)),
 			added["unleased"].Microseconds(), max(added["leased"], 0).Microseconds())
 	}
 	t.Logf("leases:\n%s", b.String())

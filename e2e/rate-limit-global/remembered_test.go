@@ -12,9 +12,11 @@ import (
 )
 
 var (
-	remembered = config("remembered", M{"recheck": "24h"}, limit("daily", 3, "24h"), limit("secondly", 1, "1s", by("x-second")))
-	rechecked  = config("rechecked", M{"recheck": "250ms"}, limit("rechecked", 3, "24h"))
-	dear       = config("dear", M{"recheck": "24h"}, limit("dear", 100, "24h", M{"cost": M{"header": "x-cost", "default": 0, "max": 100}}))
+	remembered = config("remembered", M{"recheck": "24h"}, limit("daily", 3, "24h"),
+		limit("secondly", 1, "1s", by("x-second")))
+	rechecked = config("rechecked", M{"recheck": "250ms"}, limit("rechecked", 3, "24h"))
+	dear      = config("dear", M{"recheck": "24h"},
+		limit("dear", 100, "24h", M{"cost": M{"header": "x-cost", "default": 0, "max": 100}}))
 )
 
 // R20: a key that is over its limit costs no call, until its limit begins anew. R12: it is 429 all the same.
@@ -35,9 +37,12 @@ func (w *world) remembered(t *testing.T) {
 			t.Fatalf("%+v", m)
 		}
 	}
-	wantCounts(t, "the first refusal", harness.Change(w.proxies, func() { get429(name, 1) }), map[string]uint64{answered: 1, outcome("daily", "denied", "rate_limited"): 1})
-	wantCounts(t, "refusals that are remembered", harness.Change(w.proxies, func() { get429(name, 200) }), map[string]uint64{outcome("daily", "denied", "rate_limited"): 200})
-	wantCounts(t, "another key", harness.Change(w.proxies, func() { conn.Do(get(client("other" + w.version))) }), map[string]uint64{answered: 1, outcome("daily", "allowed", "ok"): 1})
+	wantCounts(t, "the first refusal", harness.Change(w.proxies, func() { get429(name, 1) }),
+		map[string]uint64{answered: 1, outcome("daily", "denied", "rate_limited"): 1})
+	wantCounts(t, "refusals that are remembered", harness.Change(w.proxies, func() { get429(name, 200) }),
+		map[string]uint64{outcome("daily", "denied", "rate_limited"): 200})
+	wantCounts(t, "another key", harness.Change(w.proxies, func() { conn.Do(get(client("other" + w.version))) }),
+		map[string]uint64{answered: 1, outcome("daily", "allowed", "ok"): 1})
 
 	// Until its reset, and no longer.
 	second := [2]string{"x-second", w.version}
@@ -55,7 +60,8 @@ func (w *world) remembered(t *testing.T) {
 	}
 }
 
-// A counter that is gone from Redis is seen after a while: until then one request at a time asks, and the others are refused without a call.
+// A counter that is gone from Redis is seen after a while: until then one request at a time asks,
+// and the others are refused without a call.
 func (w *world) rechecked(t *testing.T) {
 	within(t, day, time.Minute)
 	conn, name := w.dial(t, 0, "rechecked"), "again"+w.version
@@ -93,14 +99,16 @@ func (w *world) rechecked(t *testing.T) {
 	}
 }
 
-// What is refused for its cost says nothing of cheaper requests: they are asked for. The service counts what it refuses, so that it refuses them, too; what costs nothing goes on.
+// What is refused for its cost says nothing of cheaper requests: they are asked for. The service
+// counts what it refuses, so that it refuses them, too; what costs nothing goes on.
 func (w *world) refusedCosts(t *testing.T) {
 	within(t, day, time.Minute)
 	conn, name := w.dial(t, 0, "dear"), "dear"+w.version
 	for i, row := range []struct {
 		cost, want string
 		calls      uint64
-	}{{"60", "200", 1}, {"80", "429 rate_limited", 1}, {"80", "429 rate_limited", 0}, {"1", "429 rate_limited", 1}, {"1", "429 rate_limited", 0}, {"30", "429 rate_limited", 0}, {"0", "200", 1}} {
+	}{{"60", "200", 1}, {"80", "429 rate_limited", 1}, {"80", "429 rate_limited", 0}, {"1", "429 rate_limited", 1},
+		{"1", "429 rate_limited", 0}, {"30", "429 rate_limited", 0}, {"0", "200", 1}} {
 		counts := harness.Change(w.proxies, func() {
 			if m := conn.Do(get(client(name), [2]string{"x-cost", row.cost})); verdictOf(m) != row.want {
 				t.Errorf("request %d, of cost %s: %+v, want %s", i, row.cost, m, row.want)

@@ -42,7 +42,8 @@ func domain(config M) string { return config["global"].(M)["domain"].(string) }
 
 // limit is a global one by the header x-client.
 func limit(name string, requests int, per string, more ...M) M {
-	l := M{"name": name, "scope": "global", "key": []M{{"header": "x-client"}}, "rate": M{"requests": requests, "per": per}}
+	l := M{"name": name, "scope": "global", "key": []M{{"header": "x-client"}},
+		"rate": M{"requests": requests, "per": per}}
 	for _, m := range more {
 		maps.Copy(l, m)
 	}
@@ -75,10 +76,12 @@ func startService(t testing.TB, configs []M) (*harness.Redis, *harness.RateLimit
 // listener is one for a configuration, called as its domain is, with other filters in front.
 func listener(t testing.TB, config M, before ...M) M {
 	t.Helper()
-	return bootstrap.Listener(domain(config), 0, append(before, harness.Filter(t, "rate-limit", text(config))), bootstrap.Answer(200, "ok"), nil)
+	return bootstrap.Listener(domain(config), 0, append(before, harness.Filter(t, "rate-limit", text(config))),
+		bootstrap.Answer(200, "ok"), nil)
 }
 
-// world is some proxies that share the service. Each has a listener for each configuration: an Envoy takes seconds to start, a listener does not.
+// world is some proxies that share the service. Each has a listener for each configuration: an
+// Envoy takes seconds to start, a listener does not.
 type world struct {
 	version string
 	redis   *harness.Redis
@@ -94,7 +97,8 @@ func (w *world) dial(t testing.TB, proxy int, domain string) *harness.Conn {
 
 // Limits of all proxies, when all is well.
 func TestShared(t *testing.T) {
-	configs := []M{perClient, tiers, several, costs, refusals, hashed, plain, remembered, rechecked, dear, edge, capped, leased, unleased, scarce}
+	configs := []M{perClient, tiers, several, costs, refusals, hashed, plain, remembered, rechecked, dear, edge, capped,
+		leased, unleased, scarce}
 	redis, service := startService(t, configs)
 	harness.Each(t, func(t *testing.T, version string) {
 		w := &world{version: version, redis: redis, service: service}
@@ -107,9 +111,11 @@ func TestShared(t *testing.T) {
 		w.proxies = make([]*harness.Envoy, 4)
 		var all sync.WaitGroup
 		for i := range w.proxies {
-			c := harness.Config{Version: version, Concurrency: 2, Listeners: listeners, Clusters: []M{bootstrap.Cluster("ratelimit", service.Port(), true)}}
+			c := harness.Config{Version: version, Concurrency: 2, Listeners: listeners,
+				Clusters: []M{bootstrap.Cluster("ratelimit", service.Port(), true)}}
 			if i == 0 { // a second module doubles the time that an Envoy takes to start
-				c.Listeners = append(listeners[:len(listeners):len(listeners)], listener(t, tiers, harness.Filter(t, "jwt-scope", tokens())))
+				c.Listeners = append(listeners[:len(listeners):len(listeners)],
+					listener(t, tiers, harness.Filter(t, "jwt-scope", tokens())))
 			}
 			all.Go(func() { w.proxies[i] = harness.Start(t, c) })
 		}
@@ -150,7 +156,8 @@ func verdictOf(m *harness.Message) string {
 	return strconv.Itoa(m.Status())
 }
 
-// within waits, where a window of the service is about to end, for the next: what follows takes no longer than need. The windows are aligned to the clock.
+// within waits, where a window of the service is about to end, for the next: what follows takes no
+// longer than need. The windows are aligned to the clock.
 func within(t testing.TB, window, need time.Duration) {
 	t.Helper()
 	if left := window - time.Duration(time.Now().UnixNano())%window; left < need {

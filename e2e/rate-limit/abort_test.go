@@ -63,7 +63,8 @@ func gauge(t *testing.T, envoy *harness.Envoy) int {
 	return bytes
 }
 
-// R14: a request whose client has gone leaves nothing behind, though headers were owed to its answer: the VM has no more memory than one whose requests were all answered.
+// R14: a request whose client has gone leaves nothing behind, though headers were owed to its
+// answer: the VM has no more memory than one whose requests were all answered.
 func TestAborts(t *testing.T) {
 	const rounds, batch = 80, 50
 	config := with(limits(limit("some", 1_000_000, M{"key": []M{{"header": "x-key"}}})), M{"headers": "both"})
@@ -71,8 +72,11 @@ func TestAborts(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		t.Parallel() // the versions: most of the time each waits for its VM to tell its memory
 		port, taken := silent(t)
-		control := harness.Start(t, harness.Config{Version: version, Own: true, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}})
-		envoy := harness.Start(t, harness.Config{Version: version, Own: true, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}, Upstream: port})
+		control := harness.Start(t,
+			harness.Config{Version: version, Own: true, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Own: true, LogLevel: "error", Filters: []M{limiter(t, config).Filter()},
+				Upstream: port})
 		client := harness.NewClient1(t, control.Main())
 		for range rounds * batch {
 			if m := client.Do(request); m.Status() != 200 {
@@ -111,10 +115,12 @@ func TestAborts(t *testing.T) {
 		if n := envoy.Counter("http.main.downstream_cx_destroy_remote_active_rq"); n != rounds*batch {
 			t.Errorf("%d clients went away during their requests, want %d", n, rounds*batch)
 		}
-		wantChange(t, "aborted", envoy.Tollgate(), map[string]uint64{"rate_limit.rule.some.outcome.allowed.code.ok": rounds * batch})
+		wantChange(t, "aborted", envoy.Tollgate(),
+			map[string]uint64{"rate_limit.rule.some.outcome.allowed.code.ok": rounds * batch})
 		time.Sleep(11 * time.Second) // each VM tells its memory every ten seconds, and nothing shows when
 		aborted, answered := gauge(t, envoy), gauge(t, control)
-		t.Logf("%d requests: %d KiB in the VM where they were answered, %d KiB where they were aborted", rounds*batch, answered>>10, aborted>>10)
+		t.Logf("%d requests: %d KiB in the VM where they were answered, %d KiB where they were aborted", rounds*batch,
+			answered>>10, aborted>>10)
 		if aborted > answered+2<<20 {
 			t.Errorf("the VM has %d bytes after aborted requests, %d after answered ones", aborted, answered)
 		}

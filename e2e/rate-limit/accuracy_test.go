@@ -67,8 +67,10 @@ func (n tally) admitted() (count int) {
 	return count
 }
 
-// bounds of how many the limit admits. The upper one is for the time from the first request to the last admitted answer, the lower one for that from the first answer to the last refusal, when less
-// than one was left in the bucket. A bucket that is full gains nothing: what it has lost so, on a machine that stood still, is found by going through the answers.
+// bounds of how many the limit admits. The upper one is for the time from the first request to the
+// last admitted answer, the lower one for that from the first answer to the last refusal, when less
+// than one was left in the bucket. A bucket that is full gains nothing: what it has lost so, on a
+// machine that stood still, is found by going through the answers.
 func (n tally) bounds(l *load) (least, most, lost float64) {
 	slices.SortFunc(n, func(a, b exchange) int { return a.answered.Compare(b.answered) })
 	rate, burst := float64(l.rate), float64(l.burst())
@@ -90,7 +92,8 @@ func (n tally) bounds(l *load) (least, most, lost float64) {
 			lastRefused = e.sent
 		}
 	}
-	return burst + rate*lastRefused.Sub(n[0].answered).Seconds() - lost - 1, burst + rate*lastAdmitted.Sub(firstSent).Seconds(), lost
+	return burst + rate*lastRefused.Sub(n[0].answered).Seconds() - lost - 1, burst +
+		rate*lastAdmitted.Sub(firstSent).Seconds(), lost
 }
 
 // offer sends requests of a load over as many connections and tells, by the key, what became of them.
@@ -124,7 +127,8 @@ func (l *load) offer(t *testing.T, address string, connections int) []tally {
 				}
 				key := (c + i) % l.keys
 				sent := time.Now()
-				if took := sent.Sub(began); took > l.window && (took > patience || !slices.ContainsFunc(everyKey, func(k int) bool { return !met[k].Load() })) {
+				if took := sent.Sub(began); took > l.window &&
+					(took > patience || !slices.ContainsFunc(everyKey, func(k int) bool { return !met[k].Load() })) {
 					break
 				}
 				m := client.Do(harness.Request("GET", l.path, [2]string{"x-key", fmt.Sprint(key)}))
@@ -149,7 +153,8 @@ func (l *load) offer(t *testing.T, address string, connections int) []tally {
 	return all
 }
 
-// share is what was admitted, in percent, of what the limit allows for requests that come when these came, for its keys together. It holds each key against what can be said for sure.
+// share is what was admitted, in percent, of what the limit allows for requests that come when
+// these came, for its keys together. It holds each key against what can be said for sure.
 func (l *load) share(t *testing.T, what string, keys []tally) float64 {
 	t.Helper()
 	offered, admitted, allowed := 0, 0, 0.0
@@ -180,10 +185,13 @@ func accuracy(t *testing.T, version string, workers int, loads []load) string {
 	var list []M
 	for i := range loads {
 		l := &loads[i]
-		list = append(list, M{"name": l.path[1:], "match": []M{{"paths": []string{l.path}}}, "key": []M{{"header": "x-key"}}, "rate": M{"requests": l.rate, "per": "1s", "burst": l.burst()}})
+		list = append(list, M{"name": l.path[1:], "match": []M{{"paths": []string{l.path}}},
+			"key": []M{{"header": "x-key"}}, "rate": M{"requests": l.rate, "per": "1s", "burst": l.burst()}})
 	}
-	listener := spread(bootstrap.Listener("main", 0, []M{limiter(t, limits(list...)).Filter()}, bootstrap.Answer(200, "ok"), nil))
-	envoy := harness.Start(t, harness.Config{Version: version, Own: true, Concurrency: workers, LogLevel: "error", Listeners: []M{listener}})
+	listener := spread(bootstrap.Listener("main", 0, []M{limiter(t, limits(list...)).Filter()},
+		bootstrap.Answer(200, "ok"), nil))
+	envoy := harness.Start(t, harness.Config{Version: version, Own: true, Concurrency: workers, LogLevel: "error",
+		Listeners: []M{listener}})
 	defer envoy.Stop() // the next one is to have the machine for itself
 	row := fmt.Sprintf("| %d |", workers)
 	for i := range loads {
@@ -193,7 +201,8 @@ func accuracy(t *testing.T, version string, workers int, loads []load) string {
 			row += fmt.Sprintf(" %.1f %% |", l.share(t, what, l.offer(t, envoy.Main(), max(8, 4*workers))))
 		})
 		for name := range added {
-			if !strings.HasPrefix(name, "rate_limit.rule."+l.path[1:]+".outcome.") && name != "rate_limit.rule.-.outcome.allowed.code.ok" || strings.Contains(name, ".code.internal") {
+			if !strings.HasPrefix(name, "rate_limit.rule."+l.path[1:]+".outcome.") &&
+				name != "rate_limit.rule.-.outcome.allowed.code.ok" || strings.Contains(name, ".code.internal") {
 				t.Errorf("%s: counted %v", what, added)
 			}
 		}

@@ -13,7 +13,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// R3 R4 R5: 16 workers that all begin at once with one bucket admit exactly what there is, lose nothing to each other, and have an answer for every request.
+// R3 R4 R5: 16 workers that all begin at once with one bucket admit exactly what there is, lose
+// nothing to each other, and have an answer for every request.
 func TestContention(t *testing.T) {
 	const workers, connections, each, burst = 16, 64, 200, 5000
 	once := M{"requests": 1, "per": "24h", "burst": burst} // nothing comes back meanwhile
@@ -24,7 +25,8 @@ func TestContention(t *testing.T) {
 			M{"name": "open", "match": []M{{"paths": []string{"/open"}}}, "key": []M{{"header": "x-key"}}, "rate": open},
 		))
 		listener := spread(bootstrap.Listener("main", 0, []M{filter.Filter()}, bootstrap.Answer(200, "ok"), nil))
-		envoy := harness.Start(t, harness.Config{Version: version, Concurrency: workers, LogLevel: "error", Listeners: []M{listener}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Concurrency: workers, LogLevel: "error", Listeners: []M{listener}})
 		for _, c := range []struct {
 			limit    string
 			admitted int
@@ -67,7 +69,8 @@ func TestContention(t *testing.T) {
 			}
 			slices.Sort(took)
 			at := func(percent int) time.Duration { return took[len(took)*percent/100].Round(10 * time.Microsecond) }
-			t.Logf("%s: %d requests of %d connections in %v: p50 %v, p99 %v, longest %v", c.limit, len(took), connections, time.Since(began).Round(time.Millisecond), at(50), at(99), took[len(took)-1])
+			t.Logf("%s: %d requests of %d connections in %v: p50 %v, p99 %v, longest %v", c.limit, len(took),
+				connections, time.Since(began).Round(time.Millisecond), at(50), at(99), took[len(took)-1])
 		}
 		wantWorkers(t, envoy, workers)
 	})

@@ -12,8 +12,10 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// R1 R2 R8: more keys than the table has places, as a client makes them that names itself in x-forwarded-for. Memory stays where it is; nobody's debt is forgotten, neither that of who has asked all
-// along nor that of who asked once; and who comes when all is full gets no more than what the full buckets have for such keys.
+// R1 R2 R8: more keys than the table has places, as a client makes them that names itself in
+// x-forwarded-for. Memory stays where it is; nobody's debt is forgotten, neither that of who has
+// asked all along nor that of who asked once; and who comes when all is full gets no more than what
+// the full buckets have for such keys.
 func TestManyKeys(t *testing.T) {
 	const (
 		entries, keys, clients = 4096, 20_000, 8
@@ -22,9 +24,11 @@ func TestManyKeys(t *testing.T) {
 		most                   = places + buckets // each bucket has one burst, of one request here, for all who find no place
 	)
 	harness.Each(t, func(t *testing.T, version string) {
-		config := limits(limit("each", 1, M{"rate": M{"requests": 1, "per": "24h"}, "key": []M{{"forwardedAddress": M{"trustedHops": 1}}}}))
+		config := limits(limit("each", 1,
+			M{"rate": M{"requests": 1, "per": "24h"}, "key": []M{{"forwardedAddress": M{"trustedHops": 1}}}}))
 		config["table"] = M{"entries": entries}
-		envoy := harness.Start(t, harness.Config{Version: version, Own: true, Concurrency: 2, LogLevel: "error", Filters: []M{limiter(t, config).Filter()}})
+		envoy := harness.Start(t, harness.Config{Version: version, Own: true, Concurrency: 2, LogLevel: "error",
+			Filters: []M{limiter(t, config).Filter()}})
 		as := func(c *harness.Client1, address string) int {
 			return c.Do(harness.Request("GET", "/", [2]string{"x-forwarded-for", address})).Status()
 		}
@@ -86,7 +90,8 @@ func TestManyKeys(t *testing.T) {
 		}
 		full := wave(keys / 2)
 		end := wave(keys)
-		t.Logf("%d keys admitted, %d refused; resident: %d MiB before them, %d MiB after 1000, %d MiB after %d, %d MiB after %d", admitted.Load(), refused.Load(), warm>>20, early>>20, full>>20, keys/2, end>>20, keys)
+		t.Logf("%d keys admitted, %d refused; resident: %d MiB before them, %d MiB after 1000, %d MiB after %d, %d "+
+			"MiB after %d", admitted.Load(), refused.Load(), warm>>20, early>>20, full>>20, keys/2, end>>20, keys)
 		if n := admitted.Load() + 1; n < places || n > most { // one: the offender
 			t.Errorf("%d keys have been admitted; there are %d places, and %d more for those without", n, places, buckets)
 		}
@@ -101,7 +106,8 @@ func TestManyKeys(t *testing.T) {
 		if after := envoy.Counter(created); after != before {
 			t.Errorf("%d VMs were made anew", after-before)
 		}
-		if got := envoy.Tollgate(); len(got) != 2 || got["rate_limit.rule.each.outcome.allowed.code.ok"] != uint64(admitted.Load()+1) {
+		if got := envoy.Tollgate(); len(got) != 2 ||
+			got["rate_limit.rule.each.outcome.allowed.code.ok"] != uint64(admitted.Load()+1) {
 			t.Errorf("counted %v", got)
 		}
 	})

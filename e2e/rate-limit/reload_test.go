@@ -17,15 +17,19 @@ import (
 
 func key(value string) [2]string { return [2]string{"x-key", value} }
 
-// R15 R4: a VM that traps and is made anew finds the buckets as they were, and so do the others: nobody gets a burst by having a VM fail.
+// R15 R4: a VM that traps and is made anew finds the buckets as they were, and so do the others:
+// nobody gets a burst by having a VM fail.
 func TestTrap(t *testing.T) {
 	const workers = 2
 	faulty := probetest.Build(t, "e2e/rate-limit/faulty")
 	harness.Each(t, func(t *testing.T, version string) {
 		up := harness.StartUpstream(t)
-		filter := bootstrap.Wasm{Name: "rate-limit", Module: faulty, Configuration: text(limits(limit("five", 5, M{"key": []M{{"header": "x-key"}}})))}.Filter()
-		envoy := harness.Start(t, harness.Config{Version: version, Concurrency: workers, Listeners: []M{spread(bootstrap.Listener("main", 0, []M{filter}, bootstrap.To("upstream"), nil))},
-			Clusters: []M{bootstrap.Cluster("upstream", up.Port(), false)}})
+		filter := bootstrap.Wasm{Name: "rate-limit", Module: faulty,
+			Configuration: text(limits(limit("five", 5, M{"key": []M{{"header": "x-key"}}})))}.Filter()
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Concurrency: workers,
+				Listeners: []M{spread(bootstrap.Listener("main", 0, []M{filter}, bootstrap.To("upstream"), nil))},
+				Clusters:  []M{bootstrap.Cluster("upstream", up.Port(), false)}})
 		before := envoy.Counter(created)
 		var clients []*harness.Client1 // one of each worker
 		for range workers {
@@ -79,7 +83,8 @@ func TestTrap(t *testing.T) {
 	})
 }
 
-// R15: configurations and modules are exchanged under load: no request fails, who is over a limit stays so, and a limit that comes new counts.
+// R15: configurations and modules are exchanged under load: no request fails, who is over a limit
+// stays so, and a limit that comes new counts.
 func TestSwap(t *testing.T) {
 	faulty := probetest.Build(t, "e2e/rate-limit/faulty")
 	harness.Each(t, func(t *testing.T, version string) {
@@ -90,7 +95,9 @@ func TestSwap(t *testing.T) {
 		}
 		ours := harness.Module(t, "rate-limit")
 		push(ours, five)
-		envoy := harness.Start(t, harness.Config{Version: version, Concurrency: 4, LogLevel: "info", Listeners: []M{spread(bootstrap.Listener("main", 0, []M{watched.Filter()}, bootstrap.Answer(200, "ok"), nil))}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Concurrency: 4, LogLevel: "info",
+				Listeners: []M{spread(bootstrap.Listener("main", 0, []M{watched.Filter()}, bootstrap.Answer(200, "ok"), nil))}})
 		one := harness.NewClient1(t, envoy.Main())
 		for i := range 6 {
 			if m := one.Do(harness.Request("GET", "/orders", key("used"))); (m.Status() == 200) != (i < 5) {
@@ -124,14 +131,17 @@ func TestSwap(t *testing.T) {
 			name := fmt.Sprint("new-", round)
 			began := time.Now()
 			push(module, five, limit(name, 1, M{"match": []M{{"paths": []string{"/" + name}}}}))
-			if err := envoy.Await(func() bool { return one.Do(harness.Request("GET", "/"+name)).Status() == 429 }, time.Minute); err != nil {
+			if err := envoy.Await(func() bool { return one.Do(harness.Request("GET", "/"+name)).Status() == 429 },
+				time.Minute); err != nil {
 				t.Fatalf("the new configuration never counted: %v", err)
 			}
-			t.Logf("round %d: the new limit counts after %s, %d requests meanwhile", round, time.Since(began).Round(time.Millisecond), served.Load()-before)
+			t.Logf("round %d: the new limit counts after %s, %d requests meanwhile", round,
+				time.Since(began).Round(time.Millisecond), served.Load()-before)
 		}
 		push(faulty, M{"name": "five"})
 		envoy.WaitLog("limits[0].rate: is required")
-		// Other workers than the one that has answered may still exchange theirs, or not: either way the last good configuration counts.
+		// Other workers than the one that has answered may still exchange theirs, or not: either
+		// way the last good configuration counts.
 		for i := range 8 {
 			if m := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/new-1")); m.Status() != 429 {
 				t.Errorf("after a refused configuration, connection %d: %s", i, m.Start)

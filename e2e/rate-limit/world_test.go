@@ -46,7 +46,8 @@ func with(config M, more ...M) M {
 	return config
 }
 
-// limit of so many requests in an hour, which no test waits for. Buckets go by the limit's name, so each test of an Envoy has names of its own.
+// limit of so many requests in an hour, which no test waits for. Buckets go by the limit's name, so
+// each test of an Envoy has names of its own.
 func limit(name string, requests int, more ...M) M {
 	return with(M{"name": name, "rate": M{"requests": requests, "per": "1h"}}, more...)
 }
@@ -62,8 +63,9 @@ func limiter(t testing.TB, config M) bootstrap.Wasm {
 func tokens(t testing.TB, access string) M {
 	t.Helper()
 	return harness.Filter(t, "jwt-scope", text(M{
-		"providers": []M{{"name": "idp", "issuer": issuer, "audiences": []string{"shop"}, "jwks": M{"inline": mint.Set(idp)}}},
-		"rules":     []M{{"name": "anyone", "access": access}},
+		"providers": []M{{"name": "idp", "issuer": issuer, "audiences": []string{"shop"},
+			"jwks": M{"inline": mint.Set(idp)}}},
+		"rules": []M{{"name": "anyone", "access": access}},
 	}))
 }
 
@@ -76,7 +78,9 @@ func bearer(more M) [2]string { return [2]string{"authorization", "Bearer " + id
 
 // proxied has a listener take the addresses that proxied requests begin with.
 func proxied(listener M) M {
-	listener["listener_filters"] = []M{bootstrap.Filter("envoy.filters.listener.proxy_protocol", "extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", nil)}
+	listener["listener_filters"] =
+		[]M{bootstrap.Filter("envoy.filters.listener.proxy_protocol",
+			"extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", nil)}
 	return listener
 }
 
@@ -144,12 +148,14 @@ func wantAnswer(t testing.TB, what string, m *harness.Message, code string) {
 		return
 	}
 	want := titles[code]
-	if m.Status() != want.status || m.Body != fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"code":%q}`, want.title, want.status, code) || m.Header("content-type") != "application/problem+json" {
+	if m.Status() != want.status || m.Body != fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"code":%q}`,
+		want.title, want.status, code) || m.Header("content-type") != "application/problem+json" {
 		t.Errorf("%s: %s %s %v, want %s", what, m.Start, m.Body, m.Headers, code)
 	}
 }
 
-// about is what an answer says of one limit. reset is when all is there again, in seconds, if nothing has come back since the test began.
+// about is what an answer says of one limit. reset is when all is there again, in seconds, if
+// nothing has come back since the test began.
 type about struct {
 	limit       string
 	quota       int
@@ -181,7 +187,8 @@ func wantStandard(t testing.TB, what string, m *harness.Message, want ...about) 
 	}
 	for i, w := range want {
 		item, policy := left.FindStringSubmatch(items[i]), quota.FindStringSubmatch(policies[i])
-		if item == nil || policy == nil || item[1] != w.limit || policy[1] != w.limit || number(item[2]) != w.left || number(policy[2]) != w.quota || !within(item[3], w.reset) {
+		if item == nil || policy == nil || item[1] != w.limit || policy[1] != w.limit || number(item[2]) != w.left ||
+			number(policy[2]) != w.quota || !within(item[3], w.reset) {
 			t.Errorf("%s: RateLimit %q, RateLimit-Policy %q, want %+v", what, items[i], policies[i], w)
 		}
 	}
@@ -195,7 +202,8 @@ func number(digits string) int {
 	return n
 }
 
-// within reports whether a number of seconds is what it was when the test began, or less by no more than the test may take.
+// within reports whether a number of seconds is what it was when the test began, or less by no more
+// than the test may take.
 func within(digits string, seconds int) bool {
 	n := number(digits)
 	return n <= seconds && n >= seconds-slow

@@ -28,7 +28,8 @@ var idp = mint.New("2026-11", jose.ES256)
 // policy has two rules for each namespace: on its own host, who may read and who may write.
 func policy(namespaces int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `{"providers":[{"name":"corp","issuer":%q,"audiences":["mesh"],"jwks":{"inline":%s}}],"rules":[`, issuer, mint.Set(idp))
+	fmt.Fprintf(&b, `{"providers":[{"name":"corp","issuer":%q,"audiences":["mesh"],"jwks":{"inline":%s}}],"rules":[`,
+		issuer, mint.Set(idp))
 	for n := range namespaces {
 		if n > 0 {
 			b.WriteByte(',')
@@ -52,14 +53,19 @@ type figures struct {
 	pause    time.Duration // the longest that a request took meanwhile
 }
 
-// One configuration with the rules of 35 namespaces (7,000 over 200 clusters), of 1,000, and of all 7,000: each namespace's rules decide its requests and nobody else's, and what that costs is printed.
+// One configuration with the rules of 35 namespaces (7,000 over 200 clusters), of 1,000, and of all
+// 7,000: each namespace's rules decide its requests and nobody else's, and what that costs is
+// printed.
 func TestNamespaces(t *testing.T) {
 	const workers = 2
 	base := measure(t, 1, workers)
 	for _, namespaces := range []int{35, 1000, 7000} {
 		f := measure(t, namespaces, workers)
-		t.Logf("measured: %d namespaces, %d workers: %.2f MB of configuration, read in %d ms natively; %.1f MiB more than with one namespace, %.1f for each VM; a decision takes %+.0f µs; a change counts after %d ms, in which a request waits %d ms at most",
-			namespaces, workers, float64(len(policy(namespaces)))/1e6, f.parse.Milliseconds(), mib(f.memory-base.memory), mib(f.memory-base.memory)/(workers+1),
+		t.Logf("measured: %d namespaces, %d workers: %.2f MB of configuration, read in %d ms natively; %.1f MiB more "+
+			"than with one namespace, %.1f for each VM; a decision takes %+.0f µs; a change counts after %d ms, in "+
+			"which a request waits %d ms at most",
+			namespaces, workers, float64(len(policy(namespaces)))/1e6, f.parse.Milliseconds(),
+			mib(f.memory-base.memory), mib(f.memory-base.memory)/(workers+1),
 			float64((f.decision-base.decision).Nanoseconds())/1e3, f.exchange.Milliseconds(), f.pause.Milliseconds())
 	}
 }
@@ -79,13 +85,16 @@ func measure(t *testing.T, namespaces, workers int) (f figures) {
 		watched.Push(bootstrap.Wasm{Name: "jwt-scope", Module: harness.Module(t, "jwt-scope"), Configuration: configuration})
 	}
 	push(text)
-	envoy := harness.Start(t, harness.Config{Version: harness.Versions(t)[0], Concurrency: workers, Filters: []bootstrap.M{watched.Filter()}})
+	envoy := harness.Start(t,
+		harness.Config{Version: harness.Versions(t)[0], Concurrency: workers, Filters: []bootstrap.M{watched.Filter()}})
 	defer envoy.Stop()
 
 	client := harness.NewClient1(t, envoy.Main())
 	ask := func(host, method, scopes string) int {
-		token := idp.Token(map[string]any{"iss": issuer, "aud": "mesh", "sub": "alice", "scope": scopes, "exp": time.Now().Add(time.Hour).Unix()})
-		return client.Do(harness.Request(method, "/api/things/7", [2]string{"Host", host}, [2]string{"Authorization", "Bearer " + token})).Status()
+		token := idp.Token(map[string]any{"iss": issuer, "aud": "mesh", "sub": "alice", "scope": scopes,
+			"exp": time.Now().Add(time.Hour).Unix()})
+		return client.Do(harness.Request(method, "/api/things/7", [2]string{"Host", host},
+			[2]string{"Authorization", "Bearer " + token})).Status()
 	}
 	for _, n := range []int{0, namespaces / 2, namespaces - 1} {
 		ns := namespace(n)
@@ -100,14 +109,17 @@ func measure(t *testing.T, namespaces, workers int) (f figures) {
 			{namespace(namespaces) + ".example.com", "GET", ns + ":read", 403},
 		} {
 			if status := ask(c.host, c.method, c.scopes); status != c.status {
-				t.Errorf("%d namespaces: %s of %s with %s is answered %d, want %d", namespaces, c.method, c.host, c.scopes, status, c.status)
+				t.Errorf("%d namespaces: %s of %s with %s is answered %d, want %d", namespaces, c.method, c.host,
+					c.scopes, status, c.status)
 			}
 		}
 	}
 
 	ns := namespace(namespaces - 1)
-	token := idp.Token(map[string]any{"iss": issuer, "aud": "mesh", "sub": "alice", "scope": ns + ":read", "exp": time.Now().Add(time.Hour).Unix()})
-	request := harness.Request("GET", "/api/things/7", [2]string{"Host", ns + ".example.com"}, [2]string{"Authorization", "Bearer " + token})
+	token := idp.Token(map[string]any{"iss": issuer, "aud": "mesh", "sub": "alice", "scope": ns + ":read",
+		"exp": time.Now().Add(time.Hour).Unix()})
+	request := harness.Request("GET", "/api/things/7", [2]string{"Host", ns + ".example.com"},
+		[2]string{"Authorization", "Bearer " + token})
 	const requests = 2000
 	took := make([]time.Duration, requests)
 	for i := range took {
@@ -142,8 +154,11 @@ func measure(t *testing.T, namespaces, workers int) (f figures) {
 	began = time.Now()
 	push(strings.Replace(text, `"/api/{**}"`, `"/api/{**}", "/new"`, 1))
 	if err := envoy.Await(func() bool {
-		token := idp.Token(map[string]any{"iss": issuer, "aud": "mesh", "sub": "alice", "scope": namespace(0) + ":read", "exp": time.Now().Add(time.Hour).Unix()})
-		return harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/new", [2]string{"Host", namespace(0) + ".example.com"}, [2]string{"Authorization", "Bearer " + token})).Status() == 200
+		token := idp.Token(map[string]any{"iss": issuer, "aud": "mesh", "sub": "alice", "scope": namespace(0) + ":read",
+			"exp": time.Now().Add(time.Hour).Unix()})
+		return harness.HTTP1(t, envoy.Main(),
+			harness.Request("GET", "/new", [2]string{"Host", namespace(0) + ".example.com"},
+				[2]string{"Authorization", "Bearer " + token})).Status() == 200
 	}, time.Minute); err != nil {
 		t.Fatalf("%d namespaces: the new configuration never counted: %v", namespaces, err)
 	}

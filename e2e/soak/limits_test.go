@@ -14,11 +14,14 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// R1 R2: however many clients there are, the table of limits does not grow, and whoever is over the limit stays so; clients beyond those that the table is for are slowed down, never let through unseen.
+// R1 R2: however many clients there are, the table of limits does not grow, and whoever is over the
+// limit stays so; clients beyond those that the table is for are slowed down, never let through
+// unseen.
 func TestKeys(t *testing.T) {
 	const buckets = 2 * 65536 / 32 // of the default table
 	config := `{"limits":[{"name":"each","key":[{"header":"x-key"}],"rate":{"requests":1,"per":"24h"}}]}`
-	envoy := harness.Start(t, harness.Config{Version: harness.Versions(t)[0], Concurrency: 2, LogLevel: "error", Filters: []bootstrap.M{harness.Filter(t, "rate-limit", config)}})
+	envoy := harness.Start(t, harness.Config{Version: harness.Versions(t)[0], Concurrency: 2, LogLevel: "error",
+		Filters: []bootstrap.M{harness.Filter(t, "rate-limit", config)}})
 	const created = "wasm.envoy.wasm.runtime.v8.created"
 	before := envoy.Counter(created)
 	total := amount(t, "TOLLGATE_KEYS")
@@ -56,7 +59,8 @@ func TestKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: %s, %d admitted, %d refused, %d wrong, %.1f MiB resident", time.Since(began).Round(time.Second), what, admitted.Load(), refused.Load(), wrong.Load(), float64(memory)/(1<<20))
+		t.Logf("%s: %s, %d admitted, %d refused, %d wrong, %.1f MiB resident", time.Since(began).Round(time.Second),
+			what, admitted.Load(), refused.Load(), wrong.Load(), float64(memory)/(1<<20))
 		return memory
 	}
 	resident("begins")
@@ -78,7 +82,8 @@ func TestKeys(t *testing.T) {
 	if wrong.Load() > 0 {
 		t.Errorf("%d answers are wrong", wrong.Load())
 	}
-	// Half of the places are for keys that fall into the same buckets: as many keys as the table is for have one each. All that find none have one request for each bucket.
+	// Half of the places are for keys that fall into the same buckets: as many keys as the table is
+	// for have one each. All that find none have one request for each bucket.
 	if n := admitted.Load(); total <= 65536/2 && n != total || n > buckets*(32+1) {
 		t.Errorf("%d of %d keys admitted", n, total)
 	}
@@ -90,7 +95,8 @@ func TestKeys(t *testing.T) {
 	if after := envoy.Counter(created); after != before {
 		t.Errorf("%d VMs were made anew", after-before)
 	}
-	if got := envoy.Tollgate(); got["rate_limit.rule.each.outcome.allowed.code.ok"] != uint64(admitted.Load())+1 || len(got) != 2 {
+	if got := envoy.Tollgate(); got["rate_limit.rule.each.outcome.allowed.code.ok"] != uint64(admitted.Load())+1 ||
+		len(got) != 2 {
 		t.Errorf("counted %v", got)
 	}
 }

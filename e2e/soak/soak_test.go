@@ -1,7 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package soak runs the filters under full load, jwt-scope with hostile requests among the good ones, edge-stamp with ever new stamps, rate-limit with ever new keys: for seconds in every test run, for as long as one likes with make soak.
+// Package soak runs the filters under full load, jwt-scope with hostile requests among the good
+// ones, edge-stamp with ever new stamps, rate-limit with ever new keys: for seconds in every test
+// run, for as long as one likes with make soak.
 package soak
 
 import (
@@ -49,7 +51,8 @@ const (
 )
 
 func claims(more map[string]any) map[string]any {
-	c := map[string]any{"iss": issuer, "aud": "orders-api", "sub": "ann", "scope": "orders:read", "exp": time.Now().Add(24 * time.Hour).Unix()}
+	c := map[string]any{"iss": issuer, "aud": "orders-api", "sub": "ann", "scope": "orders:read",
+		"exp": time.Now().Add(24 * time.Hour).Unix()}
 	for name, v := range more {
 		c[name] = v
 	}
@@ -77,18 +80,21 @@ func hostile(rng *rand.Rand, token string) string {
 	case 3:
 		bad = strings.Repeat(noise+".", 1+rng.IntN(30))
 	case 4:
-		bad = encode(map[string]any{"alg": []string{"none", "HS256", "ES256", "RS256", "PS512"}[rng.IntN(5)], "kid": noise}) + "." + parts[1] + "." + noise
+		bad = encode(map[string]any{"alg": []string{"none", "HS256", "ES256", "RS256", "PS512"}[rng.IntN(5)],
+			"kid": noise}) + "." + parts[1] + "." + noise
 	case 5:
 		i := rng.IntN(len(token))
 		bad = token[:i] + string("Aa0-_=.~"[rng.IntN(8)]) + token[i:]
 	case 6:
-		bad = encode(map[string]any{"alg": "ES256", "kid": strings.Repeat("k", rng.IntN(400))}) + "." + base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("[", rng.IntN(4000)))) + "." + parts[2]
+		bad = encode(map[string]any{"alg": "ES256", "kid": strings.Repeat("k", rng.IntN(400))}) + "." +
+			base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("[", rng.IntN(4000)))) + "." + parts[2]
 	case 7:
 		bad = strings.Repeat("A", 20_000+rng.IntN(20_000))
 	case 8:
 		bad = token + "," + token
 	case 9:
-		bad, path = token, "/orders/"+strings.Repeat("%2e%2e/", rng.IntN(20))+"..;/"+strings.Repeat("a/", rng.IntN(300))+"..%2f"
+		bad, path = token, "/orders/"+strings.Repeat("%2e%2e/", rng.IntN(20))+"..;/"+
+			strings.Repeat("a/", rng.IntN(300))+"..%2f"
 	case 10:
 		headers += token + "\r\nAuthorization: Bearer "
 		bad = token
@@ -97,7 +103,9 @@ func hostile(rng *rand.Rand, token string) string {
 	case 12:
 		headers, bad = "Cookie: "+strings.Repeat("a=b; ", rng.IntN(200)), "z=1"
 	case 13:
-		bad = encode(map[string]any{"alg": "ES256", "kid": "ec"}) + "." + encode(map[string]any{"iss": issuer, "aud": strings.Repeat("x", rng.IntN(500)), "exp": 1e18, "deep": map[string]any{"a": map[string]any{"b": []any{1, 2.5, nil}}}}) + "." + parts[2]
+		bad = encode(map[string]any{"alg": "ES256", "kid": "ec"}) + "." +
+			encode(map[string]any{"iss": issuer, "aud": strings.Repeat("x", rng.IntN(500)), "exp": 1e18,
+				"deep": map[string]any{"a": map[string]any{"b": []any{1, 2.5, nil}}}}) + "." + parts[2]
 	}
 	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: api.example\r\n%s%s\r\n\r\n", method, path, headers, bad)
 }
@@ -134,7 +142,8 @@ func load(t *testing.T, address string, tokens []string, seed uint64, until time
 		}
 		token := tokens[rng.IntN(len(tokens))]
 		bad := rng.IntN(hostileRate) == 0
-		request := "GET /orders/" + fmt.Sprint(rng.IntN(1000)) + " HTTP/1.1\r\nHost: api.example\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+		request := "GET /orders/" + fmt.Sprint(rng.IntN(1000)) +
+			" HTTP/1.1\r\nHost: api.example\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 		if bad {
 			request = hostile(rng, token)
 		}
@@ -170,7 +179,8 @@ func load(t *testing.T, address string, tokens []string, seed uint64, until time
 	}
 }
 
-// J27 W3 W8 W25: whatever is sent, no VM traps, the filter answers nothing with 5xx, the set of its counters stays that of the configuration, and memory stays where it was.
+// J27 W3 W8 W25: whatever is sent, no VM traps, the filter answers nothing with 5xx, the set of its
+// counters stays that of the configuration, and memory stays where it was.
 func TestSoak(t *testing.T) {
 	rsaKey, ecKey := mint.New("rsa", jose.RS256), mint.New("ec", jose.ES256)
 	var tokens []string
@@ -184,7 +194,8 @@ func TestSoak(t *testing.T) {
 	config := fmt.Sprintf(`{"providers": [{"name": "corp", "issuer": %q, "audiences": ["orders-api"], "jwks": {"inline": %s}}],
 	 "rules": [{"name": "read", "match": [{"paths": ["/orders/{**}"], "methods": ["GET"]}], "require": {"scopes": {"all": ["orders:read"]}}}],
 	 "forward": {"payloadHeader": "x-jwt-payload", "claimHeaders": [{"path": ["sub"], "header": "x-user-id"}]}}`, issuer, mint.Set(rsaKey, ecKey))
-	envoy := harness.Start(t, harness.Config{Version: harness.Versions(t)[0], Concurrency: 2, LogLevel: "error", Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config)}})
+	envoy := harness.Start(t, harness.Config{Version: harness.Versions(t)[0], Concurrency: 2, LogLevel: "error",
+		Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config)}})
 	const created = "wasm.envoy.wasm.runtime.v8.created"
 	before := envoy.Counter(created)
 	whole := duration(t)
@@ -206,7 +217,8 @@ func TestSoak(t *testing.T) {
 			warm = memory
 		}
 		most = max(most, memory)
-		t.Logf("%s: %d MiB resident; %d admitted, %d refused, %d wrong", time.Since(began).Round(time.Second), memory>>20, n.admitted.Load(), n.refused.Load(), n.wrong.Load())
+		t.Logf("%s: %d MiB resident; %d admitted, %d refused, %d wrong", time.Since(began).Round(time.Second),
+			memory>>20, n.admitted.Load(), n.refused.Load(), n.wrong.Load())
 	}
 	wg.Wait()
 	if n.wrong.Load() > 0 || n.admitted.Load() < 1000 || n.refused.Load() < 20 {

@@ -30,17 +30,20 @@ func amount(t *testing.T, variable string) int64 {
 	return n
 }
 
-// S16: however many stamps there are, each is admitted, and what remembers them does not grow: they expire, and what has expired makes room.
+// S16: however many stamps there are, each is admitted, and what remembers them does not grow: they
+// expire, and what has expired makes room.
 func TestStamps(t *testing.T) {
 	secret := map[string]string{"SECRET": "a secret that both sides of this test have"}
 	stamp := func(name, config string) bootstrap.M {
-		return bootstrap.Wasm{Name: name, Module: harness.Module(t, "edge-stamp"), Configuration: config, Env: secret}.Filter()
+		return bootstrap.Wasm{Name: name, Module: harness.Module(t, "edge-stamp"), Configuration: config,
+			Env: secret}.Filter()
 	}
 	filters := []bootstrap.M{
 		stamp("sign", `{"role":"sign","issuer":"https://edge","audience":"mesh","ttl":"1s","keys":[{"kid":"h","alg":"HS256","env":"SECRET"}],"rules":[{"name":"all","sign":true}]}`),
 		stamp("verify", `{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}],"clockSkew":"1s"}],"replay":{"entries":65536},"rules":[{"name":"all"}]}`),
 	}
-	envoy := harness.Start(t, harness.Config{Version: harness.Versions(t)[0], Concurrency: 2, LogLevel: "error", Filters: filters})
+	envoy := harness.Start(t, harness.Config{Version: harness.Versions(t)[0], Concurrency: 2, LogLevel: "error",
+		Filters: filters})
 	const created = "wasm.envoy.wasm.runtime.v8.created"
 	before := envoy.Counter(created)
 	total := amount(t, "TOLLGATE_STAMPS")

@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package vectors reads public test vectors, which lie beside the project and not in it: in ../shared/vectors seen from its top folder, or where $TOLLGATE_VECTORS says.
+// Package vectors reads public test vectors, which lie beside the project and not in it: in
+// ../shared/vectors seen from its top folder, or where $TOLLGATE_VECTORS says.
 package vectors
 
 import (
@@ -15,7 +16,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
-// Read returns a file of vectors after checking it against SHA256SUMS. Without the vectors the test is skipped and says so; with CI=true it fails.
+// Read returns a file of vectors after checking it against SHA256SUMS. Without the vectors the test
+// is skipped and says so; with CI=true it fails.
 func Read(t testing.TB, name string) []byte {
 	t.Helper()
 	dir := os.Getenv("TOLLGATE_VECTORS")

@@ -30,8 +30,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
-// The vectors' payloads are "foo" and the like, which jwt-scope refuses as no claims before it looks at a signature. So each vector runs twice: as it is, and with claims
-// in the payload's place and the signature made anew by the vector's own private key, with the vector's own defect.
+// The vectors' payloads are "foo" and the like, which jwt-scope refuses as no claims before it
+// looks at a signature. So each vector runs twice: as it is, and with claims in the payload's place
+// and the signature made anew by the vector's own private key, with the vector's own defect.
 
 // token is one for jwt-scope.
 type token struct {
@@ -65,8 +66,10 @@ func configuration(t *testing.T, vectors []wycheproof.Token) (config string, usa
 			continue
 		}
 		usable[v.Group] = true
-		providers = append(providers, bootstrap.M{"name": fmt.Sprint("group-", v.Group), "issuer": issuer(v.Group), "audiences": []string{"a"},
-			"algorithms": []string{gjson.GetBytes(key, "alg").Str}, "jwks": bootstrap.M{"inline": bootstrap.M{"keys": []json.RawMessage{key}}}})
+		providers = append(providers,
+			bootstrap.M{"name": fmt.Sprint("group-", v.Group), "issuer": issuer(v.Group), "audiences": []string{"a"},
+				"algorithms": []string{gjson.GetBytes(key, "alg").Str},
+				"jwks":       bootstrap.M{"inline": bootstrap.M{"keys": []json.RawMessage{key}}}})
 	}
 	b, err := json.Marshal(bootstrap.M{"providers": providers, "rules": []bootstrap.M{{"name": "all"}}})
 	if err != nil {
@@ -124,7 +127,8 @@ func sign(t *testing.T, v *wycheproof.Token, text string) []byte {
 	return signature
 }
 
-// regraft carries a faulty PKCS #1 encoding over to another text: it opens the signature, puts the text's hash in the place of the old one and signs the rest as it stands.
+// regraft carries a faulty PKCS #1 encoding over to another text: it opens the signature, puts the
+// text's hash in the place of the old one and signs the rest as it stands.
 func regraft(t *testing.T, v *wycheproof.Token, signature []byte, text string) []byte {
 	t.Helper()
 	var key jose.JSONWebKey
@@ -132,7 +136,8 @@ func regraft(t *testing.T, v *wycheproof.Token, signature []byte, text string) [
 		t.Fatal(err)
 	}
 	k := key.Key.(*rsa.PrivateKey)
-	encoded := new(big.Int).Exp(new(big.Int).SetBytes(signature), big.NewInt(int64(k.E)), k.N).FillBytes(make([]byte, k.Size()))
+	encoded := new(big.Int).Exp(new(big.Int).SetBytes(signature), big.NewInt(int64(k.E)),
+		k.N).FillBytes(make([]byte, k.Size()))
 	before, after := sha256.Sum256([]byte(v.JWS[:strings.LastIndexByte(v.JWS, '.')])), sha256.Sum256([]byte(text))
 	if len(signature) != k.Size() || !bytes.Contains(encoded, before[:]) {
 		return signature // not a hash of this text at all
@@ -201,7 +206,8 @@ func native(t *testing.T, config string, all []token) []string {
 }
 
 func request(text string) [][2]string {
-	return [][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/"}, {":scheme", "http"}, {"authorization", "Bearer " + text}}
+	return [][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/"}, {":scheme", "http"},
+		{"authorization", "Bearer " + text}}
 }
 
 var codePattern = regexp.MustCompile(`"code":"([a-z_]+)"}$`)
@@ -237,7 +243,8 @@ func TestFilterInEnvoy(t *testing.T) {
 	config, all := tokens(t)
 	want := native(t, config, all)
 	harness.Each(t, func(t *testing.T, version string) {
-		envoy := harness.Start(t, harness.Config{Version: version, Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config)}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version, Filters: []bootstrap.M{harness.Filter(t, "jwt-scope", config)}})
 		client := harness.NewClient1(t, envoy.Main())
 		for i, c := range all {
 			m := client.Do(harness.Request("GET", "/", [2]string{"Authorization", "Bearer " + c.text}))

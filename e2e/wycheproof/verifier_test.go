@@ -31,14 +31,17 @@ func checks(t *testing.T) []check {
 	t.Helper()
 	var all []check
 	for _, c := range wycheproof.Tokens(t) {
-		all = append(all, check{"JWS, " + c.Comment, c.ID, [][2]string{header("x-jwk", string(c.Key)), header("x-jws", c.JWS)}, c.Valid, false})
+		all = append(all, check{"JWS, " + c.Comment, c.ID,
+			[][2]string{header("x-jwk", string(c.Key)), header("x-jws", c.JWS)}, c.Valid, false})
 	}
 	for _, f := range wycheproof.Files {
 		for _, s := range f.Signatures(t) {
 			if s.Algorithm == "" {
 				continue
 			}
-			all = append(all, check{f.Name, s.ID, [][2]string{header("x-jwk", s.Key), {"x-alg", s.Algorithm}, header("x-text", string(s.Message)), header("x-signature", string(s.Signature))}, s.Valid, s.Acceptable})
+			all = append(all, check{f.Name, s.ID,
+				[][2]string{header("x-jwk", s.Key), {"x-alg", s.Algorithm}, header("x-text", string(s.Message)),
+					header("x-signature", string(s.Signature))}, s.Valid, s.Acceptable})
 		}
 	}
 	return all
@@ -78,7 +81,9 @@ func TestVerifierInEnvoy(t *testing.T) {
 	all := checks(t)
 	path := probetest.Build(t, "e2e/wycheproof/verifier")
 	harness.Each(t, func(t *testing.T, version string) {
-		envoy := harness.Start(t, harness.Config{Version: version, Filters: []bootstrap.M{bootstrap.Wasm{Name: "verifier", Module: path, Configuration: "{}"}.Filter()}})
+		envoy := harness.Start(t,
+			harness.Config{Version: version,
+				Filters: []bootstrap.M{bootstrap.Wasm{Name: "verifier", Module: path, Configuration: "{}"}.Filter()}})
 		client := harness.NewClient1(t, envoy.Main())
 		valid := 0
 		for _, c := range all {

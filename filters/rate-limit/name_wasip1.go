@@ -3,7 +3,8 @@
 
 package main
 
-// name does nothing: that it is exported says which filter the module is, so that nobody packs it as another (tollgate image).
+// name does nothing: that it is exported says which filter the module is, so that nobody packs it
+// as another (tollgate image).
 //
 //go:wasmexport tollgate_filter_rate_limit
 func name() {}

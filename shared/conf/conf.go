@@ -1,15 +1,20 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package conf reads a filter's configuration strictly: a JSON text is taken as a whole or refused as a whole, and when it is refused every fault is
-// reported at once, each with its path ("rules[2].require.scopes.any[0]: …").
+// Package conf reads a filter's configuration strictly: a JSON text is taken as a whole or refused
+// as a whole, and when it is refused every fault is reported at once, each with its path
+// ("rules[2].require.scopes.any[0]: …").
 //
-// What is only without effect, such as a key beside another under which nobody looks at it, is a warning: people turn one key in an outage, and must not be refused because of the other. Refused
-// is what cannot be read, what contradicts itself, and what would make a check weaker than it looks.
+// What is only without effect, such as a key beside another under which nobody looks at it, is a
+// warning: people turn one key in an outage, and must not be refused because of the other. Refused
+// is what cannot be read, what contradicts itself, and what would make a check weaker than it
+// looks.
 //
-// A reader asks an Object for the members it knows and then calls End, which reports the rest as unknown. Getters never fail: they note the fault and
-// return a zero value, so that reading goes on and finds the next one. A zero value must therefore not be used before Err has returned nil.
-// Faults name keys and say what was expected; they do not repeat values, which may be secrets put in the wrong place.
+// A reader asks an Object for the members it knows and then calls End, which reports the rest as
+// unknown. Getters never fail: they note the fault and return a zero value, so that reading goes on
+// and finds the next one. A zero value must therefore not be used before Err has returned nil.
+// Faults name keys and say what was expected; they do not repeat values, which may be secrets put
+// in the wrong place.
 package conf
 
 import (
@@ -24,7 +29,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
-// limits are far beyond any configuration written by people and still keep a hostile one from exhausting the VM's memory.
+// limits are far beyond any configuration written by people and still keep a hostile one from
+// exhausting the VM's memory.
 var limits = strictjson.Limits{Depth: 32, Members: 1 << 21, Number: 32, RepeatedNames: true}
 
 // Fault is one thing wrong with a configuration.
@@ -61,7 +67,8 @@ type Reader struct {
 	names    map[string]bool // given so far, by list and name: "rules[read-orders"
 }
 
-// Read checks text and returns its root object. Where text is no JSON object the object is empty and the reader has the fault.
+// Read checks text and returns its root object. Where text is no JSON object the object is empty
+// and the reader has the fault.
 func Read(text string) (*Reader, *Object) {
 	r := &Reader{names: map[string]bool{}}
 	if strings.TrimSpace(text) == "" {
@@ -79,7 +86,8 @@ func Read(text string) (*Reader, *Object) {
 // position tells an offset the way editors do.
 func position(text string, offset int) string {
 	before := text[:min(offset, len(text))]
-	return "line " + strconv.Itoa(1+strings.Count(before, "\n")) + ", column " + strconv.Itoa(len(before)-strings.LastIndexByte(before, '\n'))
+	return "line " + strconv.Itoa(1+strings.Count(before, "\n")) + ", column " +
+		strconv.Itoa(len(before)-strings.LastIndexByte(before, '\n'))
 }
 
 // Fault notes one.
@@ -262,7 +270,8 @@ func either(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-// List returns the items of a list that has at least one: an empty list would leave open whether it means nothing or everything.
+// List returns the items of a list that has at least one: an empty list would leave open whether it
+// means nothing or everything.
 //
 //go:noinline
 func (n Node) List() []Node {
@@ -344,7 +353,8 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// Name reads the member called name of an object in a list: one that is safe in the names of metrics, and that no other object of the list has.
+// Name reads the member called name of an object in a list: one that is safe in the names of
+// metrics, and that no other object of the list has.
 //
 //go:noinline
 func (o *Object) Name() string {
@@ -435,7 +445,8 @@ func (o *Object) FaultAt(name, problem string) { o.r.Fault(join(o.path, name), p
 //go:noinline
 func (o *Object) WarnAt(name, problem string) { o.r.Warn(join(o.path, name), problem) }
 
-// Names returns the members' names in the order of the text, counting them all as asked for: for objects whose names the user chooses.
+// Names returns the members' names in the order of the text, counting them all as asked for: for
+// objects whose names the user chooses.
 //
 //go:noinline
 func (o *Object) Names() []string {

@@ -46,8 +46,11 @@ func TestWarnings(t *testing.T) {
 		{"nothing", `{"name":"a"}`, "", ""},
 		{"a word twice", `{"name":"a","words":["x","y","x"]}`, "", "words[2]: is in the list already: once is enough"},
 		{"a key without effect", `{"name":"a","idle":1}`, "", "idle: has no effect\nrules: are idle, too"},
-		{"beside a fault", `{"idle":1,"rules":[{"scopes":["a","a",""]}]}`, "name: is required\nrules[0].scopes[2]: must not be empty", "rules[0].scopes[1]: is in the list already: once is enough\nidle: has no effect\nrules: are idle, too"},
-		{"nothing twice is a fault twice", `{"name":"a","words":["",""]}`, "words[0]: must not be empty\nwords[1]: must not be empty", ""},
+		{"beside a fault", `{"idle":1,"rules":[{"scopes":["a","a",""]}]}`,
+			"name: is required\nrules[0].scopes[2]: must not be empty", "rules[0].scopes[1]: is in the list already: " +
+				"once is enough\nidle: has no effect\nrules: are idle, too"},
+		{"nothing twice is a fault twice", `{"name":"a","words":["",""]}`,
+			"words[0]: must not be empty\nwords[1]: must not be empty", ""},
 	} {
 		r := read(c.text)
 		faults := ""
@@ -68,7 +71,8 @@ func TestFaults(t *testing.T) {
 	for _, c := range []struct {
 		name, text, want string
 	}{
-		{"a good configuration", `{"name":"a","on":true,"count":3,"wait":"5m","mode":"shadow","words":["x"],"rules":[{"scopes":["y"]}]}`, ""},
+		{"a good configuration",
+			`{"name":"a","on":true,"count":3,"wait":"5m","mode":"shadow","words":["x"],"rules":[{"scopes":["y"]}]}`, ""},
 		{"numbers as Istio writes them", `{"name":"a","count":3.0}`, ""},
 		{"nothing", "", "the configuration is empty"},
 		{"white space", " \n", "the configuration is empty"},
@@ -76,7 +80,8 @@ func TestFaults(t *testing.T) {
 		{"a list", `[]`, "want an object, got a list"},
 		{"a required key is missing", `{}`, "name: is required"},
 		{"an unknown key", `{"name":"a","zebra":1}`, "zebra: unknown key"},
-		{"an unknown key that resembles a known one", `{"name":"a","Mode":"shadow"}`, "Mode: unknown key; did you mean mode?"},
+		{"an unknown key that resembles a known one", `{"name":"a","Mode":"shadow"}`,
+			"Mode: unknown key; did you mean mode?"},
 		{"an unknown key with odd characters", `{"name":"a","a.b c":1}`, `["a.b c"]: unknown key`},
 		{"a key that stands twice", `{"name":"a","name":"b"}`, "name: stands here twice"},
 		{"a key that stands twice, spelt with an escape", `{"name":"a","n\u0061me":"b"}`, "name: stands here twice"},
@@ -86,13 +91,16 @@ func TestFaults(t *testing.T) {
 		{"a fraction", `{"name":"a","count":1.5}`, "count: want a whole number"},
 		{"a number below the range", `{"name":"a","count":0}`, "count: must be from 1 to 10"},
 		{"a number beyond any integer", `{"name":"a","count":1e300}`, "count: must be from 1 to 10"},
-		{"a number for a duration", `{"name":"a","wait":5}`, `wait: want a duration such as "30s", "5m" or "250ms", got a number`},
+		{"a number for a duration", `{"name":"a","wait":5}`,
+			`wait: want a duration such as "30s", "5m" or "250ms", got a number`},
 		{"a duration without unit", `{"name":"a","wait":"5"}`, `wait: want a duration such as "30s", "5m" or "250ms"`},
 		{"a duration beyond the range", `{"name":"a","wait":"6m"}`, "wait: must be from 1ms to 5m"},
 		{"a negative duration", `{"name":"a","wait":"-1s"}`, "wait: must be from 1ms to 5m"},
-		{"a word that is none of the words", `{"name":"a","mode":"shadows"}`, "mode: want enforce or shadow; did you mean shadow?"},
+		{"a word that is none of the words", `{"name":"a","mode":"shadows"}`,
+			"mode: want enforce or shadow; did you mean shadow?"},
 		{"an empty list", `{"name":"a","words":[]}`, "words: the list is empty: name at least one, or leave the key out"},
-		{"all faults at once, with their paths", `{"on":1,"rules":[{"scopes":["a"]},{"scope":["a"]},{"scopes":["a",7]}],"mode":7}`,
+		{"all faults at once, with their paths",
+			`{"on":1,"rules":[{"scopes":["a"]},{"scope":["a"]},{"scopes":["a",7]}],"mode":7}`,
 			"name: is required\non: want true or false, got a number\nmode: want enforce or shadow, got a number\n" +
 				"rules[1].scope: unknown key; did you mean scopes?\nrules[2].scopes[1]: want a string, got a number"},
 	} {
@@ -112,7 +120,8 @@ func TestFaultsRepeatNoValue(t *testing.T) {
 	const secret = "hunter2hunter2"
 	for _, text := range []string{
 		`{"name":["` + secret + `"]}`, `{"name":"a","on":"` + secret + `"}`, `{"name":"a","wait":"` + secret + `"}`,
-		`{"name":"a","mode":"` + secret + `"}`, `{"name":"a","words":"` + secret + `"}`, `{"name":"a","x":"` + secret + `"}`, `{"name":"` + secret + ``,
+		`{"name":"a","mode":"` + secret + `"}`, `{"name":"a","words":"` + secret + `"}`, `{"name":"a","x":"` + secret +
+			`"}`, `{"name":"` + secret + ``,
 	} {
 		if err := sample(text); err == nil || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: %v", text, err)
@@ -132,7 +141,9 @@ func FuzzRead(f *testing.F) {
 }
 
 func TestSpell(t *testing.T) {
-	for d, want := range map[time.Duration]string{time.Second: "1s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m", 20 * time.Hour: "20h", 3605 * time.Second: "1h0m5s", 30 * time.Second: "30s", 24 * time.Hour: "24h", 3660 * time.Second: "1h1m"} {
+	for d, want := range map[time.Duration]string{time.Second: "1s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m",
+		20 * time.Hour: "20h", 3605 * time.Second: "1h0m5s", 30 * time.Second: "30s", 24 * time.Hour: "24h",
+		3660 * time.Second: "1h1m"} {
 		if got := Spell(d); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}

@@ -6,7 +6,8 @@ package conf
 // Kind is what a reader wants a value to be.
 type Kind int
 
-// The kinds. What is wanted of a value is all that its path is told of: a List is a ListOrEmpty, too, and a name a Text.
+// The kinds. What is wanted of a value is all that its path is told of: a List is a ListOrEmpty,
+// too, and a name a Text.
 const (
 	Member      Kind = iota // an object may have a member
 	Required                // an object must have a member

@@ -12,7 +12,8 @@ var listener struct {
 	f func(Want)
 }
 
-// Observe runs read and tells f of everything that readers ask for meanwhile: of that, build/tollgate/schema makes JSON Schemas. One caller at a time.
+// Observe runs read and tells f of everything that readers ask for meanwhile: of that,
+// build/tollgate/schema makes JSON Schemas. One caller at a time.
 func Observe(f func(Want), read func()) {
 	listener.Lock()
 	defer listener.Unlock()

@@ -1,9 +1,11 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package forward says what the service behind gets to see of a request: which headers are taken away and which are written, from claims that have been verified.
+// Package forward says what the service behind gets to see of a request: which headers are taken
+// away and which are written, from claims that have been verified.
 //
-// Whatever a client sends under a name that a filter writes is removed, in every spelling that servers confuse with it, so that the service can believe what it finds there.
+// Whatever a client sends under a name that a filter writes is removed, in every spelling that
+// servers confuse with it, so that the service can believe what it finds there.
 package forward
 
 import (
@@ -118,7 +120,8 @@ func (c *Claims) Remove(e *Effect, headers [][2]string) {
 	}
 }
 
-// Write writes verified claims into their headers; encoded are all of them in base64url. A claim that a header cannot carry as it is (Text) is left out.
+// Write writes verified claims into their headers; encoded are all of them in base64url. A claim
+// that a header cannot carry as it is (Text) is left out.
 //
 //go:noinline
 func (c *Claims) Write(e *Effect, claims gjson.Result, encoded string) {
@@ -135,7 +138,8 @@ func (c *Claims) Write(e *Effect, claims gjson.Result, encoded string) {
 	}
 }
 
-// Fold gives a header's name the form in which servers that turn names into variables confuse it with others: CGI, WSGI and their like make - and _ the same.
+// Fold gives a header's name the form in which servers that turn names into variables confuse it
+// with others: CGI, WSGI and their like make - and _ the same.
 func Fold(name string) string {
 	if strings.IndexByte(name, '_') < 0 {
 		return name
@@ -149,7 +153,8 @@ func Fold(name string) string {
 	return string(folded)
 }
 
-// ReadHeaderName reads the name of a header of requests, in lower case. Names that say what the request is are not for tokens and claims.
+// ReadHeaderName reads the name of a header of requests, in lower case. Names that say what the
+// request is are not for tokens and claims.
 //
 //go:noinline
 func ReadHeaderName(n conf.Node) string {
@@ -187,8 +192,9 @@ func Header(headers [][2]string, name string) string {
 	return ""
 }
 
-// Text writes a claim as the value of a header: a string, number or bool, or a list of them joined with commas. ok is false where that could be read as something else
-// there: a line break, NUL, another control character, bytes beyond ASCII, or a comma within an item of a list.
+// Text writes a claim as the value of a header: a string, number or bool, or a list of them joined
+// with commas. ok is false where that could be read as something else there: a line break, NUL,
+// another control character, bytes beyond ASCII, or a comma within an item of a list.
 //
 //go:noinline
 func Text(v gjson.Result) (text string, ok bool) {

@@ -14,8 +14,10 @@ func TestText(t *testing.T) {
 		json, want string
 		ok         bool
 	}{
-		{`"ann"`, "ann", true}, {`7`, "7", true}, {`1.50`, "1.50", true}, {`true`, "true", true}, {`["a",1,false]`, "a,1,false", true},
-		{`"a\r\nx: y"`, "", false}, {`"a\tb"`, "", false}, {`"caf\u00e9"`, "", false}, {`"\u007f"`, "", false}, {`["a","b,c"]`, "", false}, {`["a",{}]`, "", false},
+		{`"ann"`, "ann", true}, {`7`, "7", true}, {`1.50`, "1.50", true}, {`true`, "true", true}, {`["a",1,false]`,
+			"a,1,false", true},
+		{`"a\r\nx: y"`, "", false}, {`"a\tb"`, "", false}, {`"caf\u00e9"`, "", false}, {`"\u007f"`, "", false},
+		{`["a","b,c"]`, "", false}, {`["a",{}]`, "", false},
 		{`{}`, "", false}, {`[]`, "", false}, {`""`, "", false}, {`null`, "", false},
 	} {
 		if got, ok := Text(gjson.Parse(c.json)); ok != c.ok || ok && got != c.want {

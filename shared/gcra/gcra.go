@@ -1,13 +1,18 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gcra limits rates by the generic cell rate algorithm (ITU-T I.371), whose whole state is one time, and keeps such states in a table of fixed size.
+// Package gcra limits rates by the generic cell rate algorithm (ITU-T I.371), whose whole state is
+// one time, and keeps such states in a table of fixed size.
 //
-// The time is the one at which everything taken so far has drained (the theoretical arrival time). A request moves it into the future by its cost; one that would move it further than
-// the burst allows is refused and moves nothing. So there are no windows, and no edge between two at which the double gets through.
+// The time is the one at which everything taken so far has drained (the theoretical arrival time).
+// A request moves it into the future by its cost; one that would move it further than the burst
+// allows is refused and moves nothing. So there are no windows, and no edge between two at which
+// the double gets through.
 //
-// Times are int64 nanoseconds since the epoch. With microseconds the interval between two requests of 700,000 in a second would be 1 or 2; with nanoseconds it is at least 1,000, and
-// rounding it up costs a limit at most a thousandth. Nothing here reads a clock, and no time, cost or state makes anything overflow.
+// Times are int64 nanoseconds since the epoch. With microseconds the interval between two requests
+// of 700,000 in a second would be 1 or 2; with nanoseconds it is at least 1,000, and rounding it up
+// costs a limit at most a thousandth. Nothing here reads a clock, and no time, cost or state makes
+// anything overflow.
 package gcra
 
 import (
@@ -18,10 +23,11 @@ import (
 
 // The bounds of a Limit.
 const (
-	MaxPerSecond = 1_000_000                  // requests, on average
-	MaxSpan      = 20 * 365 * 24 * time.Hour  // that a burst takes to come back, and that Limit's per is
-	latest       = math.MaxInt64 / 2          // later times (the year 2116) count as this one, so that whatever is added to a time fits
-	_            = uint64(latest - 4*MaxSpan) // does not compile where it would not
+	MaxPerSecond = 1_000_000                 // requests, on average
+	MaxSpan      = 20 * 365 * 24 * time.Hour // that a burst takes to come back, and that Limit's per is
+	// later times (the year 2116) count as this one, so that whatever is added to a time fits
+	latest = math.MaxInt64 / 2
+	_      = uint64(latest - 4*MaxSpan) // does not compile where it would not
 )
 
 // Limit lets requests through at a rate, and a burst of them at once. The zero Limit lets nothing through.
@@ -32,14 +38,16 @@ type Limit struct {
 	burst    int64
 }
 
-// New makes a limit of requests in each per, of which burst may come at once. ok is false where one of them is not positive, the rate is over MaxPerSecond, or per or the burst, which
-// takes burst/requests of per to come back, is over MaxSpan.
+// New makes a limit of requests in each per, of which burst may come at once. ok is false where one
+// of them is not positive, the rate is over MaxPerSecond, or per or the burst, which takes
+// burst/requests of per to come back, is over MaxSpan.
 func New(requests int64, per time.Duration, burst int64) (l Limit, ok bool) {
 	if requests < 1 || burst < 1 || per < 1 || per > MaxSpan {
 		return Limit{}, false
 	}
 	interval := (int64(per)-1)/requests + 1 // rounded up: never more than the rate
-	if high, depth := bits.Mul64(uint64(interval), uint64(burst)); int64(per)/requests < int64(time.Second)/MaxPerSecond || high > 0 || depth > uint64(MaxSpan) {
+	if high, depth := bits.Mul64(uint64(interval),
+		uint64(burst)); int64(per)/requests < int64(time.Second)/MaxPerSecond || high > 0 || depth > uint64(MaxSpan) {
 		return Limit{}, false
 	}
 	return Limit{interval, interval * burst, int64(per), burst}, true
@@ -55,17 +63,22 @@ func (l *Limit) Horizon() int64 { return l.depth + l.slack }
 type Result struct {
 	Allowed   bool
 	Remaining int64 // requests of cost 1 that would be let through now; never negative
-	Retry     int64 // until a request of this cost can be let through; 0 where it was. One over the burst never is: then it is what a whole burst takes
-	Reset     int64 // until everything taken has drained; never negative
+	// until a request of this cost can be let through; 0 where it was. One over the burst never is:
+	// then it is what a whole burst takes
+	Retry int64
+	Reset int64 // until everything taken has drained; never negative
 
 	Until  int64 // the time at which what was taken drains, for Refund
 	Shared bool  // it was taken from what the keys without a place in the table share
 }
 
-// Take asks for a request of some cost at the time now; a negative cost is 0, which spends nothing. next is the state afterwards: the same one where nothing was taken.
+// Take asks for a request of some cost at the time now; a negative cost is 0, which spends nothing.
+// next is the state afterwards: the same one where nothing was taken.
 //
-// A state in the past is a whole burst, however far. One that is further ahead than anything taken can be, by more than a period (several VMs read their clocks one after the other),
-// is the clock's doing: it went back. It then counts as a spent burst, no more, so that the limit neither opens nor stays shut until the clock is where it was.
+// A state in the past is a whole burst, however far. One that is further ahead than anything taken
+// can be, by more than a period (several VMs read their clocks one after the other), is the clock's
+// doing: it went back. It then counts as a spent burst, no more, so that the limit neither opens
+// nor stays shut until the clock is where it was.
 func (l *Limit) Take(state, now, cost int64) (next int64, r Result) {
 	now, cost = within(now), max(cost, 0)
 	state, used := l.used(state, now)
@@ -83,8 +96,8 @@ func (l *Limit) Take(state, now, cost int64) (next int64, r Result) {
 	return now + need, r
 }
 
-// Refund gives back what Take took at that cost, as its Until tells. It gives no more than of it has not drained yet: had the request never come, what came after it would have found
-// no more.
+// Refund gives back what Take took at that cost, as its Until tells. It gives no more than of it
+// has not drained yet: had the request never come, what came after it would have found no more.
 func (l *Limit) Refund(state, now, cost, until int64) (next int64, r Result) {
 	now = within(now)
 	next, used := l.used(state, now)
@@ -94,7 +107,8 @@ func (l *Limit) Refund(state, now, cost, until int64) (next int64, r Result) {
 	return next, Result{Allowed: true, Remaining: l.remaining(used), Reset: used}
 }
 
-// used is how much of the depth is taken at the time now; it may be more than there is, by the slack. The state is another one where the clock has gone back.
+// used is how much of the depth is taken at the time now; it may be more than there is, by the
+// slack. The state is another one where the clock has gone back.
 func (l *Limit) used(state, now int64) (int64, int64) {
 	switch {
 	case state <= now:

@@ -81,7 +81,8 @@ func TestTake(t *testing.T) {
 		{"R6: the clock has gone forward by an hour", -3_600_000, 3, true, 0, 0, 1500, 1500},
 	} {
 		next, r := l.Take(start+c.ahead*ms, start, c.cost)
-		if r.Allowed != c.allowed || r.Remaining != c.remaining || r.Retry != c.retry*ms || r.Reset != c.reset*ms || next-start != c.to*ms {
+		if r.Allowed != c.allowed || r.Remaining != c.remaining || r.Retry != c.retry*ms || r.Reset != c.reset*ms ||
+			next-start != c.to*ms {
 			t.Errorf("%s: %+v, the state is %d ms ahead", c.name, r, (next-start)/ms)
 		}
 	}
@@ -96,7 +97,8 @@ func conforms(t *testing.T, l *Limit, all []taken) {
 		sum := int64(0)
 		for _, x := range all[i:] {
 			if sum += x.cost; (sum-l.burst)*l.interval > x.at-all[i].at {
-				t.Fatalf("%d admitted within %v, with a burst of %d and %v between requests", sum, time.Duration(x.at-all[i].at), l.burst, time.Duration(l.interval))
+				t.Fatalf("%d admitted within %v, with a burst of %d and %v between requests", sum,
+					time.Duration(x.at-all[i].at), l.burst, time.Duration(l.interval))
 			}
 		}
 	}
@@ -183,7 +185,8 @@ func TestAccuracy(t *testing.T) {
 	}
 }
 
-// R6: whatever the clock does, each step of it opens the limit by no more than one burst, and nobody stays shut out after it has gone back.
+// R6: whatever the clock does, each step of it opens the limit by no more than one burst, and
+// nobody stays shut out after it has gone back.
 func TestClockSteps(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 200 {
@@ -210,7 +213,8 @@ func TestClockSteps(t *testing.T) {
 	}
 }
 
-// What is given back is at most what was taken: whoever comes after a refused request finds no more than if that had never come.
+// What is given back is at most what was taken: whoever comes after a refused request finds no more
+// than if that had never come.
 func TestRefund(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 3000 {
@@ -276,8 +280,10 @@ func TestRefund(t *testing.T) {
 
 // R7: nothing overflows, whatever comes.
 func FuzzTake(f *testing.F) {
-	f.Add(int64(math.MaxInt64), int64(math.MinInt64), int64(math.MaxInt64), int64(1), int64(time.Second), int64(1), int64(0))
-	f.Add(int64(math.MinInt64), int64(math.MaxInt64), int64(math.MinInt64), int64(1e6), int64(24*time.Hour), int64(1<<40), int64(math.MaxInt64))
+	f.Add(int64(math.MaxInt64), int64(math.MinInt64), int64(math.MaxInt64), int64(1), int64(time.Second), int64(1),
+		int64(0))
+	f.Add(int64(math.MinInt64), int64(math.MaxInt64), int64(math.MinInt64), int64(1e6), int64(24*time.Hour),
+		int64(1<<40), int64(math.MaxInt64))
 	f.Add(int64(0), int64(math.MaxInt64), int64(1), int64(1), int64(time.Second), int64(1), int64(0))
 	f.Add(start, start, int64(1), int64(7), int64(time.Second), int64(7), start)
 	f.Fuzz(func(t *testing.T, state, now, cost, requests, per, burst, until int64) {
@@ -288,7 +294,8 @@ func FuzzTake(f *testing.F) {
 		at := within(now)
 		next, r := l.Take(state, now, cost)
 		check := func(r Result, next int64) {
-			if r.Remaining < 0 || r.Remaining > burst || r.Reset < 0 || r.Reset > l.Horizon() || r.Retry < 0 || r.Retry > l.Horizon() {
+			if r.Remaining < 0 || r.Remaining > burst || r.Reset < 0 || r.Reset > l.Horizon() || r.Retry < 0 ||
+				r.Retry > l.Horizon() {
 				t.Fatalf("%+v", r)
 			}
 			if next > at+l.Horizon() || next-state > 0 && next > at+l.depth {

@@ -8,7 +8,8 @@ import (
 	"math/bits"
 )
 
-// Seed is the key of the hash by which keys find their places: 16 random bytes. All VMs that share a table have the same one; whoever does not know it cannot choose keys that meet.
+// Seed is the key of the hash by which keys find their places: 16 random bytes. All VMs that share
+// a table have the same one; whoever does not know it cannot choose keys that meet.
 type Seed [16]byte
 
 // Tag is SipHash-2-4 (Aumasson and Bernstein, 2012) of text. hash/maphash would do if its seed could be shared.

@@ -8,18 +8,21 @@ import (
 	"math/bits"
 )
 
-// Table is many buckets, each a byte string of its own, so that the VMs of a proxy can share it as data that they swap. A bucket grows with what is in it, and to a fixed size only.
+// Table is many buckets, each a byte string of its own, so that the VMs of a proxy can share it as
+// data that they swap. A bucket grows with what is in it, and to a fixed size only.
 //
-// A state without debt is not kept, one with debt is never given up for another. Where a bucket is full, the keys that come new to it share one state for each limit, and have what
-// is left of one burst between them; where there is no room for that either, they are refused. So an attacker with many keys slows other new ones down, and gets nobody's debt
-// forgotten.
+// A state without debt is not kept, one with debt is never given up for another. Where a bucket is
+// full, the keys that come new to it share one state for each limit, and have what is left of one
+// burst between them; where there is no room for that either, they are refused. So an attacker with
+// many keys slows other new ones down, and gets nobody's debt forgotten.
 type Table struct {
 	Entries int   // keys with debt at once that the table is for
 	Horizon int64 // the largest Horizon of its limits
 }
 
-// BucketEntries is how many keys one bucket holds at most, and sharedEntries for how many limits more it can have a state that keys share. Copying a whole bucket costs less than
-// handing it over to the proxy does.
+// BucketEntries is how many keys one bucket holds at most, and sharedEntries for how many limits
+// more it can have a state that keys share. Copying a whole bucket costs less than handing it over
+// to the proxy does.
 const (
 	BucketEntries = 32
 	sharedEntries = 8
@@ -31,8 +34,9 @@ const entrySize = 16
 // Empty is a bucket without entries.
 func Empty() []byte { return []byte{1} }
 
-// Buckets is how many buckets the table has. Keys fall into them at random, so that there is twice the room: of as many keys as the table is for, less than one in 20,000 then finds
-// its bucket full.
+// Buckets is how many buckets the table has. Keys fall into them at random, so that there is twice
+// the room: of as many keys as the table is for, less than one in 20,000 then finds its bucket
+// full.
 func (t *Table) Buckets() int { return max(1, (2*t.Entries+BucketEntries-1)/BucketEntries) }
 
 // Bucket is which of the buckets a tag belongs into.
@@ -52,8 +56,9 @@ type Ask struct {
 // noRoom is how long those wait who find no room at all.
 const noRoom = 1e9
 
-// Take is Limit.Take of the key's state in its bucket. next is the bucket afterwards, in the memory of dst, which is not that of bucket; nil: it has not changed. A bucket that is none
-// refuses everything.
+// Take is Limit.Take of the key's state in its bucket. next is the bucket afterwards, in the memory
+// of dst, which is not that of bucket; nil: it has not changed. A bucket that is none refuses
+// everything.
 func (t *Table) Take(dst, bucket []byte, a *Ask, now int64) (next []byte, r Result) {
 	now = within(now)
 	s, ok := t.scan(bucket, a, now)
@@ -131,7 +136,8 @@ func (t *Table) scan(bucket []byte, a *Ask, now int64) (s scanned, ok bool) {
 	return s, true
 }
 
-// write copies what has debt, with another state for one of the tags. A state that is further ahead than any limit's can be would hold its place until the clock is where it was.
+// write copies what has debt, with another state for one of the tags. A state that is further ahead
+// than any limit's can be would hold its place until the clock is where it was.
 func (t *Table) write(dst, bucket []byte, tag uint64, state, now int64) []byte {
 	dst = append(dst[:0], bucket[0])
 	for rest := bucket[1:]; len(rest) >= entrySize; rest = rest[entrySize:] {

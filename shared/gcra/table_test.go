@@ -77,7 +77,8 @@ func TestShareWithoutAPlace(t *testing.T) {
 	}
 }
 
-// R1 R2: a million keys in a table for a few: the offender from before is still refused, new keys have what is left of shared bursts, the memory stays what it is.
+// R1 R2: a million keys in a table for a few: the offender from before is still refused, new keys
+// have what is left of shared bursts, the memory stays what it is.
 func TestMillionKeys(t *testing.T) {
 	l := limit(t, 5, time.Hour, 5)
 	m := newMemory(4096, l)
@@ -140,10 +141,12 @@ func TestFullBucket(t *testing.T) {
 			t.Errorf("%c: %+v", name, r)
 		}
 	}
-	if before := bytes.Clone(m.buckets[0]); m.take(m.ask(l, 'z', 1, 1), start).Allowed || !bytes.Equal(before, m.buckets[0]) {
+	if before := bytes.Clone(m.buckets[0]); m.take(m.ask(l, 'z', 1, 1), start).Allowed ||
+		!bytes.Equal(before, m.buckets[0]) {
 		t.Error("R2 a key that finds no room at all is admitted, or takes somebody's place")
 	}
-	// A quarter of an hour later those in the bucket still have debt, but for one, who has been given it back. The latecomer gets the place, and its debt comes along.
+	// A quarter of an hour later those in the bucket still have debt, but for one, who has been
+	// given it back. The latecomer gets the place, and its debt comes along.
 	m2 := newMemory(1, l)
 	for i := range BucketEntries {
 		m2.take(m2.ask(l, 'a', i, int64(4-i%2*3)), start)
@@ -212,13 +215,15 @@ func TestBrokenBucket(t *testing.T) {
 		if next, r := m.Take(nil, broken, m.ask(l, 'a', 1, 1), start); r.Allowed || next != nil || r.Retry < 1 {
 			t.Errorf("%v: %+v", broken, r)
 		}
-		if next, r := m.Refund(nil, broken, m.ask(l, 'a', 1, 1), Result{Allowed: true, Until: start + 1}, start); next != nil || r.Allowed {
+		if next, r := m.Refund(nil, broken, m.ask(l, 'a', 1, 1), Result{Allowed: true, Until: start + 1},
+			start); next != nil || r.Allowed {
 			t.Errorf("refund, %v: %+v", broken, r)
 		}
 	}
 }
 
-// A small table that is always full, under random requests with refunds: no key, with a place or without, ever has more than its burst and rate.
+// A small table that is always full, under random requests with refunds: no key, with a place or
+// without, ever has more than its burst and rate.
 func TestTableNeverMoreThanBurstAndRate(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
 	for range 20 {
@@ -261,7 +266,8 @@ func FuzzTable(f *testing.F) {
 		if len(next) > len(bucket)+entrySize || len(next)%entrySize != 1 {
 			t.Fatalf("%d bytes become %d", len(bucket), len(next))
 		}
-		if _, again := table.Take(nil, next, a, now); r.Allowed && cost > 0 && again.Allowed && again.Remaining >= r.Remaining {
+		if _, again := table.Take(nil, next, a, now); r.Allowed && cost > 0 && again.Allowed &&
+			again.Remaining >= r.Remaining {
 			t.Fatalf("%+v, then %+v", r, again)
 		}
 		if back, _ := table.Refund(nil, next, a, r, now); back != nil && (len(back)%entrySize != 1 || len(back) > len(next)) {

@@ -11,8 +11,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/guest/internal/abi"
 )
 
-// Now is the proxy's wall clock. time.Now asks it twice, once for the monotonic time that nobody here uses, and a call out of the VM costs as much as the rest of a decision. Where the
-// proxy does not tell the time it panics: without a clock nothing expires.
+// Now is the proxy's wall clock. time.Now asks it twice, once for the monotonic time that nobody
+// here uses, and a call out of the VM costs as much as the rest of a decision. Where the proxy does
+// not tell the time it panics: without a clock nothing expires.
 func Now() time.Time {
 	ns, status := abi.Nanoseconds()
 	if status != 0 {

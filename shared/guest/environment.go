@@ -11,7 +11,8 @@ import (
 // ErrRandom means that the proxy gave no random bytes.
 var ErrRandom = errors.New("the proxy gave no random bytes")
 
-// Random fills b, of at most 64 KiB, with bytes that nobody can guess. crypto/rand would do the same through a generator of its own, which takes 100 KB of the module.
+// Random fills b, of at most 64 KiB, with bytes that nobody can guess. crypto/rand would do the
+// same through a generator of its own, which takes 100 KB of the module.
 func Random(b []byte) error {
 	if random(b) != 0 {
 		return ErrRandom

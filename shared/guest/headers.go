@@ -11,7 +11,8 @@ var (
 	ErrProperty = errors.New("the proxy refused a property")
 )
 
-// RequestHeaders returns the current request's headers in order, in one call and without allocating: the list, too, is valid until the callback ends only.
+// RequestHeaders returns the current request's headers in order, in one call and without
+// allocating: the list, too, is valid until the callback ends only.
 func RequestHeaders() ([][2]string, error) {
 	list, status := requestHeaders()
 	if status != 0 {
@@ -20,7 +21,8 @@ func RequestHeaders() ([][2]string, error) {
 	return list, nil
 }
 
-// Property returns the value of a property, whose path's parts stand with a NUL between them ("source\x00address"); nil where there is none.
+// Property returns the value of a property, whose path's parts stand with a NUL between them
+// ("source\x00address"); nil where there is none.
 func Property(path string) ([]byte, error) {
 	value, status := property(path)
 	switch status {

@@ -8,8 +8,8 @@ import "errors"
 // ErrMetric means that the proxy refused to define or to change a metric.
 var ErrMetric = errors.New("the proxy refused a metric")
 
-// Counter is a counter of the proxy. The SDK's own type does the same; but its error paths format with package fmt, and leaving the only uses of fmt out of
-// the module saves a tenth of its size.
+// Counter is a counter of the proxy. The SDK's own type does the same; but its error paths format
+// with package fmt, and leaving the only uses of fmt out of the module saves a tenth of its size.
 type Counter uint32
 
 // DefineCounter returns the counter called name, which is made where it does not exist.

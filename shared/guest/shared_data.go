@@ -13,7 +13,8 @@ var (
 
 const casMismatch = 8 // a status of the ABI
 
-// SharedData returns what all VMs of the same vm_id have under a key, and the number by which SetSharedData knows whether it has changed since. The SDK's functions of the same names allocate;
+// SharedData returns what all VMs of the same vm_id have under a key, and the number by which
+// SetSharedData knows whether it has changed since. The SDK's functions of the same names allocate;
 // these are for what is done for every request.
 func SharedData(key []byte) (value []byte, cas uint32, err error) {
 	value, cas, status := sharedData(key)

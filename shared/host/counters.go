@@ -8,7 +8,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Counters are the outcomes of one plugin's rules, as counters of the proxy. They are defined when first counted; how many there can be is bounded by the configuration.
+// Counters are the outcomes of one plugin's rules, as counters of the proxy. They are defined when
+// first counted; how many there can be is bounded by the configuration.
 type Counters struct {
 	filter  string
 	rules   [][]counter     // by the rule's index + 1
@@ -27,7 +28,8 @@ type counter struct {
 // NewCounters of a filter: "jwt_scope", for one.
 func NewCounters(filter string) *Counters { return &Counters{filter: filter} }
 
-// Allowed adds a request that a rule has simply allowed, as nearly all are. It reports false where Count is to do it: the counter is not defined yet, or could not be changed.
+// Allowed adds a request that a rule has simply allowed, as nearly all are. It reports false where
+// Count is to do it: the counter is not defined yet, or could not be changed.
 func (c *Counters) Allowed(rule int) bool {
 	index := rule + 1
 	return index < len(c.allowed) && c.allowed[index] != unknown && c.allowed[index].Increment() == nil

@@ -13,17 +13,19 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// identity is where later filters and access logs find the verified claims: wasm.tollgate.identity, which no client can write.
+// identity is where later filters and access logs find the verified claims: wasm.tollgate.identity,
+// which no client can write.
 const identity = "tollgate.identity"
 
-// Identity are the verified claims that an earlier filter has published, as JSON; empty: none. The text is valid until the callback ends.
+// Identity are the verified claims that an earlier filter has published, as JSON; empty: none. The
+// text is valid until the callback ends.
 func Identity() (string, error) {
 	value, err := guest.Property("filter_state\x00wasm." + identity)
 	return unsafe.String(unsafe.SliceData(value), len(value)), err
 }
 
-// Rewrite does to the request's headers what was decided, and reports whether it has changed any. It panics where the proxy
-// refuses: the request would be half done, and that is no pass.
+// Rewrite does to the request's headers what was decided, and reports whether it has changed any.
+// It panics where the proxy refuses: the request would be half done, and that is no pass.
 func Rewrite(e *forward.Effect) (changed bool) {
 	if len(e.Remove)+len(e.Set)+len(e.Add) == 0 {
 		return false
@@ -58,8 +60,9 @@ func rewrite(e *forward.Effect) {
 	}
 }
 
-// Conclude counts the verdict of the rule with that name and reports whether the request goes on. Where it does not, the request is answered, with the headers of answer
-// among others, and the callback must return types.ActionPause.
+// Conclude counts the verdict of the rule with that name and reports whether the request goes on.
+// Where it does not, the request is answered, with the headers of answer among others, and the
+// callback must return types.ActionPause.
 //
 //go:noinline
 func (c *Counters) Conclude(rule string, v *verdict.Verdict, headers [][2]string, answer ...[2]string) (admitted bool) {

@@ -12,8 +12,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// RefuseFaults is what a filter gives to guest.OnFault: every panic of its callbacks becomes a refusal. The stream is answered 500 internal, the fault is counted
-// and logged, and the VM lives on for the next request.
+// RefuseFaults is what a filter gives to guest.OnFault: every panic of its callbacks becomes a
+// refusal. The stream is answered 500 internal, the fault is counted and logged, and the VM lives
+// on for the next request.
 //
 // filter is asked whose fault it is.
 func RefuseFaults(filter func() string) func(guest.Fault) {
@@ -23,10 +24,13 @@ func RefuseFaults(filter func() string) func(guest.Fault) {
 		switch f.Callback {
 		case "proxy_on_vm_start", "proxy_on_configure":
 			return // refused by their result
-		case "proxy_on_context_create", "proxy_on_delete", "proxy_on_log", "proxy_on_done", "proxy_on_tick", "proxy_on_queue_ready":
+		case "proxy_on_context_create", "proxy_on_delete", "proxy_on_log", "proxy_on_done", "proxy_on_tick",
+			"proxy_on_queue_ready":
 			return // no stream waits for an answer: there is none yet, none any more, or the callback was not for one
 		}
-		// What is left is for a stream. After an HTTP call's answer no stream is the effective context, and the reply goes nowhere; a stream that waits for one is taken up by wait.Resume.
+		// What is left is for a stream. After an HTTP call's answer no stream is the effective
+		// context, and the reply goes nowhere; a stream that waits for one is taken up by
+		// wait.Resume.
 		if err := refuse(filter); err != nil && f.Callback != "proxy_on_http_call_response" {
 			panic(err) // no refusal without a reply: trap the VM, which Envoy answers with 503
 		}

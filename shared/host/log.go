@@ -27,8 +27,9 @@ func LogWarnings(filter string, list []conf.Fault) {
 	}
 }
 
-// LogDecision logs at debug level what was decided about a request that was not simply allowed: names of the configuration, and nothing of the request. Allowed ones are
-// counted only; a line for each would cost them a call out of the VM whatever Envoy's log level.
+// LogDecision logs at debug level what was decided about a request that was not simply allowed:
+// names of the configuration, and nothing of the request. Allowed ones are counted only; a line for
+// each would cost them a call out of the VM whatever Envoy's log level.
 func LogDecision(filter, rule string, v *verdict.Verdict) {
 	text := filter + ": " + string(v.Outcome()) + " rule=" + rule + " code=" + v.Reason().Name
 	if v.Why != "" {

@@ -13,8 +13,9 @@ import (
 // memoryPeriod is how often a VM tells what memory it has.
 const memoryPeriod = 10 * time.Second
 
-// Memory is the gauge tollgate.<filter>.vm.memory_bytes: what one VM has taken from the proxy, which never gets any of it back; the proxy itself tells only how many VMs there are. All
-// VMs write the same gauge, each in its turn.
+// Memory is the gauge tollgate.<filter>.vm.memory_bytes: what one VM has taken from the proxy,
+// which never gets any of it back; the proxy itself tells only how many VMs there are. All VMs
+// write the same gauge, each in its turn.
 type Memory struct {
 	gauge guest.Gauge
 	next  int64 // microseconds since the epoch

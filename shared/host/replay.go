@@ -13,7 +13,8 @@ import (
 // ReplayGuard is a table of package replay that all VMs of the proxy share.
 type ReplayGuard struct{ buckets [][]byte } // the records' keys
 
-// NewReplayGuard makes the table for that many ids at once, or finds the one that another VM has made. Tables of the same name are one.
+// NewReplayGuard makes the table for that many ids at once, or finds the one that another VM has
+// made. Tables of the same name are one.
 func NewReplayGuard(name string, entries int) (*ReplayGuard, error) {
 	g := &ReplayGuard{buckets: make([][]byte, replay.Buckets(entries))}
 	for i := range g.buckets {

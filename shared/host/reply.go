@@ -13,8 +13,9 @@ import (
 // retryAfter is how many seconds a client is asked to stay away when something that the filter needs is not there.
 const retryAfter = "5"
 
-// Reply answers the current stream with a refusal. contentType is the request's. The callback that called it must return types.ActionPause: Envoy sends the reply when
-// the callback has returned. headers are more of the answer's.
+// Reply answers the current stream with a refusal. contentType is the request's. The callback that
+// called it must return types.ActionPause: Envoy sends the reply when the callback has returned.
+// headers are more of the answer's.
 func Reply(filter, rule string, v *verdict.Verdict, contentType string, headers ...[2]string) error {
 	code := v.Reason()
 	if v.Challenge != "" {

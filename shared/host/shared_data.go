@@ -15,9 +15,11 @@ import (
 // noCas is a comparison value that shared data gives to a record only after four thousand million others.
 const noCas = 1<<32 - 1
 
-// CreateShared makes a record of shared data where there is none. To be called at start: shared data cannot be deleted, and a comparison with a key that does not exist always succeeds
-// (proxy-wasm-cpp-host, src/shared_data.cc), so of two VMs that swap a record which is not there, both would be the first. A comparison that fails for every record there is, and
-// succeeds where there is none, lets whoever is first create it, and undoes nothing that another has begun.
+// CreateShared makes a record of shared data where there is none. To be called at start: shared
+// data cannot be deleted, and a comparison with a key that does not exist always succeeds
+// (proxy-wasm-cpp-host, src/shared_data.cc), so of two VMs that swap a record which is not there,
+// both would be the first. A comparison that fails for every record there is, and succeeds where
+// there is none, lets whoever is first create it, and undoes nothing that another has begun.
 func CreateShared(key string, value []byte) error {
 	err := proxywasm.SetSharedData(key, value, noCas)
 	if err == types.ErrorStatusCasMismatch {
@@ -32,8 +34,9 @@ var ErrBusy = errors.New("shared data changes too fast")
 // maxSwaps bounds how often one VM tries to change a record that others change, too.
 const maxSwaps = 16
 
-// SwapShared changes a record that all VMs share: change is given its content, and returns what is to be there; nil: it stays as
-// it is. Where another VM has been faster, change is asked again, with what that one has left there: the last call counts.
+// SwapShared changes a record that all VMs share: change is given its content, and returns what is
+// to be there; nil: it stays as it is. Where another VM has been faster, change is asked again,
+// with what that one has left there: the last call counts.
 func SwapShared(key []byte, change func(content []byte) (next []byte)) error {
 	for range maxSwaps {
 		content, cas, err := guest.SharedData(key)

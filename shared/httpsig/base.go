@@ -19,7 +19,8 @@ type Message struct {
 	Path      string // :path as sent: the path with the query
 	Status    int    // of a response
 
-	// Fields are names in lower case and values, in the order of the message; a name may come several times. Names that begin with a colon are no fields and are never found.
+	// Fields are names in lower case and values, in the order of the message; a name may come
+	// several times. Names that begin with a colon are no fields and are never found.
 	Fields [][2]string
 }
 
@@ -37,7 +38,8 @@ func (in *Input) Base(m *Message) (string, error) {
 	return string(b), err
 }
 
-// AppendBase appends the signature base of m (§2.5). Components that m lacks, that are not known here or whose values cannot be signed are errors.
+// AppendBase appends the signature base of m (§2.5). Components that m lacks, that are not known
+// here or whose values cannot be signed are errors.
 func (in *Input) AppendBase(dst []byte, m *Message) (_ []byte, err error) {
 	if err := in.check(); err != nil {
 		return nil, err
@@ -140,7 +142,8 @@ func printable[T string | []byte](s T) bool {
 	return true
 }
 
-// target returns the path, which is / where the request has none (§2.2.6), and the query with its question mark, or nothing. The * of OPTIONS has neither.
+// target returns the path, which is / where the request has none (§2.2.6), and the query with its
+// question mark, or nothing. The * of OPTIONS has neither.
 func target(m *Message) (path, query string, err error) {
 	if path = m.Path; path != "" && path[0] != '/' && path[0] != '?' {
 		return "", "", ErrAbsent
@@ -170,19 +173,23 @@ func appendRequestTarget(dst []byte, m *Message) ([]byte, error) {
 	return append(dst, value...), nil
 }
 
-// appendAuthority appends the authority in its normal form (§2.2.3, RFC 9110 §4.2.3): in lower case, without a port that is empty or the default of the scheme.
+// appendAuthority appends the authority in its normal form (§2.2.3, RFC 9110 §4.2.3): in lower
+// case, without a port that is empty or the default of the scheme.
 func appendAuthority(dst []byte, m *Message) ([]byte, error) {
 	host := m.Authority
-	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && (strings.IndexByte(host, ':') == colon || host[colon-1] == ']') {
+	if colon := strings.LastIndexByte(host, ':'); colon >= 0 &&
+		(strings.IndexByte(host, ':') == colon || host[colon-1] == ']') {
 		port := host[colon+1:]
-		if port == "" || port == "443" && strings.EqualFold(m.Scheme, "https") || port == "80" && strings.EqualFold(m.Scheme, "http") {
+		if port == "" || port == "443" && strings.EqualFold(m.Scheme, "https") || port == "80" &&
+			strings.EqualFold(m.Scheme, "http") {
 			host = host[:colon]
 		}
 	}
 	return appendLower(dst, host)
 }
 
-// appendLower appends a scheme or an authority in lower case. What ends a scheme or an authority in a URI has no place inside of one, user information neither (RFC 9110 §4.2.4).
+// appendLower appends a scheme or an authority in lower case. What ends a scheme or an authority in
+// a URI has no place inside of one, user information neither (RFC 9110 §4.2.4).
 func appendLower(dst []byte, s string) ([]byte, error) {
 	if s == "" {
 		return nil, ErrAbsent
@@ -200,7 +207,8 @@ func appendLower(dst []byte, s string) ([]byte, error) {
 	return dst, nil
 }
 
-// appendQueryParam appends the value of the parameter whose encoded name is name (§2.2.8). One that comes twice must not be covered.
+// appendQueryParam appends the value of the parameter whose encoded name is name (§2.2.8). One that
+// comes twice must not be covered.
 func appendQueryParam(dst []byte, query, name string) ([]byte, error) {
 	found := false
 	for query != "" {
@@ -236,8 +244,9 @@ func appendQueryParam(dst []byte, query, name string) ([]byte, error) {
 
 const upperHex = "0123456789ABCDEF"
 
-// appendForm appends s after decoding it as application/x-www-form-urlencoded and percent-encoding it with the set of that name (URL Standard §5.1, §1.3): a space
-// becomes %20. It is not ok where what is decoded is not UTF-8.
+// appendForm appends s after decoding it as application/x-www-form-urlencoded and percent-encoding
+// it with the set of that name (URL Standard §5.1, §1.3): a space becomes %20. It is not ok where
+// what is decoded is not UTF-8.
 func appendForm(dst []byte, s string) (_ []byte, ok bool) {
 	decoded := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -277,7 +286,8 @@ func unhex(c byte) byte {
 // structured are the fields known to be structured, all of them dictionaries: those of RFC 9421 and RFC 9530.
 func structured(name string) bool {
 	switch name {
-	case "signature", "signature-input", "accept-signature", "content-digest", "repr-digest", "want-content-digest", "want-repr-digest":
+	case "signature", "signature-input", "accept-signature", "content-digest", "repr-digest", "want-content-digest",
+		"want-repr-digest":
 		return true
 	}
 	return false
@@ -350,8 +360,9 @@ func appendField(dst []byte, c *sfv.Item, m *Message) ([]byte, error) {
 	return nil, ErrAbsent
 }
 
-// appendLine appends the value of one line of a field, without white space around it and each line fold a space (§2.1, RFC 9112 §5.2). What is not text is an error: line breaks would
-// begin another line of the base, and what is not ASCII must not be in it, except where it is wrapped.
+// appendLine appends the value of one line of a field, without white space around it and each line
+// fold a space (§2.1, RFC 9112 §5.2). What is not text is an error: line breaks would begin another
+// line of the base, and what is not ASCII must not be in it, except where it is wrapped.
 func appendLine(dst []byte, value string, wrapped bool) (_ []byte, ok bool) {
 	value = strings.Trim(value, " \t")
 	start := len(dst)

@@ -14,8 +14,10 @@ func ContentDigest(sum []byte) string {
 	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum) + ":"
 }
 
-// ParseContentDigest reads the value of Content-Digest, several lines joined with commas; what it does not have is nil. Algorithms other than sha-256 and sha-512 are passed over, as
-// RFC 9530 §5 advises against them or does not know them, but one of the two must be there. Where both are, both must fit.
+// ParseContentDigest reads the value of Content-Digest, several lines joined with commas; what it
+// does not have is nil. Algorithms other than sha-256 and sha-512 are passed over, as RFC 9530 §5
+// advises against them or does not know them, but one of the two must be there. Where both are,
+// both must fit.
 func ParseContentDigest(text string) (sha256, sha512 []byte, err error) {
 	members, err := dictionary(text)
 	if err != nil {

@@ -5,15 +5,16 @@ package httpsig
 
 import "github.com/tollgate-wasm/tollgate/shared/sfv"
 
-// Limits of a field. Reading compares each name with each, and each component may cost a reading of its field, so that a client could choose how long it takes.
+// Limits of a field. Reading compares each name with each, and each component may cost a reading of
+// its field, so that a client could choose how long it takes.
 const (
 	maxBytes      = 8 << 10
 	maxParts      = 128 // members and parameters together
 	maxComponents = 32
 )
 
-// Input is a member of Signature-Input: what a signature covers and its parameters (§2.3), both in the order in which they are sent. One that a caller makes is checked where it
-// is written.
+// Input is a member of Signature-Input: what a signature covers and its parameters (§2.3), both in
+// the order in which they are sent. One that a caller makes is checked where it is written.
 type Input struct {
 	Label      string
 	Components []sfv.Item // Strings with parameters
@@ -39,8 +40,9 @@ func String(name, text string) sfv.Parameter {
 	return sfv.Parameter{Name: name, Value: sfv.Value{Kind: sfv.String, Text: text}}
 }
 
-// ParseInputs reads the value of Signature-Input (§4.1), several lines joined with commas, in the order of the members. An empty one has none. One member that is refused makes
-// it refuse all: who sends such a field may count on its being read in two ways.
+// ParseInputs reads the value of Signature-Input (§4.1), several lines joined with commas, in the
+// order of the members. An empty one has none. One member that is refused makes it refuse all: who
+// sends such a field may count on its being read in two ways.
 func ParseInputs(text string) ([]Input, error) {
 	members, err := dictionary(text)
 	if err != nil {
@@ -96,7 +98,8 @@ func (in *Input) parameter(name string) (sfv.Value, bool) {
 	return sfv.Value{}, false
 }
 
-// Covers reports whether a component of that name is covered as it is, without parameters: with them, it may be of another message or a part of the value only.
+// Covers reports whether a component of that name is covered as it is, without parameters: with
+// them, it may be of another message or a part of the value only.
 func (in *Input) Covers(name string) bool {
 	for i := range in.Components {
 		if c := &in.Components[i]; c.Value.Text == name && len(c.Parameters) == 0 {
@@ -131,7 +134,8 @@ func (in *Input) item() sfv.Item {
 	return list
 }
 
-// AppendInput appends the member of Signature-Input (§4.1) that stands for in, and before it a comma where dst has members already.
+// AppendInput appends the member of Signature-Input (§4.1) that stands for in, and before it a
+// comma where dst has members already.
 func (in *Input) AppendInput(dst []byte) ([]byte, error) {
 	if err := in.check(); err != nil {
 		return nil, err
@@ -155,7 +159,8 @@ func appendMember(dst []byte, label string, item sfv.Item) ([]byte, error) {
 	return dst, nil
 }
 
-// Signatures reads the value of Signature (§4.2), several lines joined with commas: by label. A signature with parameters is refused: nothing would have signed them.
+// Signatures reads the value of Signature (§4.2), several lines joined with commas: by label. A
+// signature with parameters is refused: nothing would have signed them.
 func Signatures(text string) (map[string][]byte, error) {
 	members, err := dictionary(text)
 	if err != nil {
@@ -178,7 +183,8 @@ func (in *Input) check() error {
 	}
 	for i := range in.Components {
 		c := &in.Components[i]
-		if c.Inner != nil || c.Value.Kind != sfv.String || !componentName(c.Value.Text) || c.Value.Text == "@signature-params" {
+		if c.Inner != nil || c.Value.Kind != sfv.String || !componentName(c.Value.Text) ||
+			c.Value.Text == "@signature-params" {
 			return ErrComponent
 		}
 		if repeated(c.Parameters) {
@@ -216,7 +222,8 @@ func componentName(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-		case c == '-', c == '_', c == '.', c == '!', c == '#', c == '$', c == '%', c == '&', c == '\'', c == '*', c == '+', c == '^', c == '`', c == '|', c == '~':
+		case c == '-', c == '_', c == '.', c == '!', c == '#', c == '$', c == '%', c == '&', c == '\'', c == '*',
+			c == '+', c == '^', c == '`', c == '|', c == '~':
 		default:
 			return false
 		}
@@ -249,7 +256,8 @@ func same(a, b *sfv.Item) bool {
 	return true
 }
 
-// dictionary reads a dictionary in which nothing stands twice: RFC 9651 §4.2 lets the last of several win without a word, and other readers take the first.
+// dictionary reads a dictionary in which nothing stands twice: RFC 9651 §4.2 lets the last of
+// several win without a word, and other readers take the first.
 func dictionary(text string) ([]sfv.Member, error) {
 	commas, semicolons := separators(text)
 	if len(text) > maxBytes || commas+semicolons > maxParts {
@@ -276,7 +284,8 @@ func dictionary(text string) ([]sfv.Member, error) {
 	return members, nil
 }
 
-// separators counts the commas and semicolons of a dictionary that stand outside Strings: there they are nothing but separators (RFC 9651 §3), as no token and no base64 has them.
+// separators counts the commas and semicolons of a dictionary that stand outside Strings: there
+// they are nothing but separators (RFC 9651 §3), as no token and no base64 has them.
 func separators(text string) (commas, semicolons int) {
 	quoted := false
 	for i := 0; i < len(text); i++ {

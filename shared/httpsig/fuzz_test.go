@@ -13,8 +13,10 @@ import (
 )
 
 var seeds = []string{
-	`edge=("@method" "@authority" "@path" "@query");created=1;expires=2;nonce="n";keyid="k";tag="t"`, `edge=(), edge=("@path")`, `edge=("x";key="a";bs "x";bs;key="a")`, `a=("@query-param";name="y"), b=("date")`,
-	`edge=("@status")`, `edge=:AA==:, a=:AQ==:`, `edge;a, b=1.5, c=(1 2);d`, `a=(`, "a=1 ,\tedge=\",;\\\"\"", `edge=("signature";sf "signature";key="a");x;x`, `edge=("@signature-params")`,
+	`edge=("@method" "@authority" "@path" "@query");created=1;expires=2;nonce="n";keyid="k";tag="t"`,
+	`edge=(), edge=("@path")`, `edge=("x";key="a";bs "x";bs;key="a")`, `a=("@query-param";name="y"), b=("date")`,
+	`edge=("@status")`, `edge=:AA==:, a=:AQ==:`, `edge;a, b=1.5, c=(1 2);d`, `a=(`, "a=1 ,\tedge=\",;\\\"\"",
+	`edge=("signature";sf "signature";key="a");x;x`, `edge=("@signature-params")`,
 }
 
 // What is read is written as what reads the same.
@@ -69,13 +71,16 @@ func FuzzSignatures(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		if again, err := Signatures(string(b)); err != nil && len(b) <= maxBytes || err == nil && !reflect.DeepEqual(again, signatures) {
+		if again, err := Signatures(string(b)); err != nil && len(b) <= maxBytes || err == nil &&
+			!reflect.DeepEqual(again, signatures) {
 			t.Fatalf("%q is written as %s, which is %v, %v; want %v", text, b, again, err, signatures)
 		}
 	})
 }
 
-// S11: however the lines are read, each by itself or joined, by a dictionary's reader or one that cuts at each comma, what is left has no member of the label; what is readable has the others as they were.
+// S11: however the lines are read, each by itself or joined, by a dictionary's reader or one that
+// cuts at each comma, what is left has no member of the label; what is readable has the others as
+// they were.
 func FuzzWithout(f *testing.F) {
 	for i, seed := range seeds {
 		f.Add(seed, seeds[(i+1)%len(seeds)])
@@ -134,11 +139,14 @@ func FuzzWithout(f *testing.F) {
 // Each component has one line, and no two lists or parameters have one base, whatever the message.
 func FuzzBase(f *testing.F) {
 	for i, seed := range seeds {
-		f.Add(seed, seeds[(i+1)%len(seeds)], "POST", "https", "Example.com:443", "/a?x=1&y=2", 0, "date", "today", `a=1, b="c"`)
+		f.Add(seed, seeds[(i+1)%len(seeds)], "POST", "https", "Example.com:443", "/a?x=1&y=2", 0, "date", "today",
+			`a=1, b="c"`)
 	}
 	f.Add(`edge=("a\"\"")`, `edge=("date")`, "", "", "", "", 200, "date", "x\n\"@signature-params\": ()", "")
-	f.Fuzz(func(t *testing.T, text, other, method, scheme, authority, path string, status int, name, value, signature string) {
-		m := Message{method, scheme, authority, path, status, [][2]string{{name, value}, {"signature", signature}, {name, signature}}}
+	f.Fuzz(func(t *testing.T, text, other, method, scheme, authority, path string, status int, name, value,
+		signature string) {
+		m := Message{method, scheme, authority, path, status,
+			[][2]string{{name, value}, {"signature", signature}, {name, signature}}}
 		bases := map[string]string{}
 		for _, text := range []string{text, other} {
 			inputs, err := ParseInputs(text)

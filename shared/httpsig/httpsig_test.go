@@ -15,7 +15,8 @@ import (
 func TestParseInputs(t *testing.T) {
 	text := `edge=("@method" "@query-param";name="a" "x";bs "x");created=5;expires=7;nonce="n";keyid="k";tag="t";alg="ed25519";more=?0,` + "\t" + `other=()`
 	list, err := ParseInputs(text)
-	if err != nil || len(list) != 2 || list[0].Label != "edge" || list[1].Label != "other" || len(list[0].Components) != 4 {
+	if err != nil || len(list) != 2 || list[0].Label != "edge" || list[1].Label != "other" ||
+		len(list[0].Components) != 4 {
 		t.Fatalf("%+v, %v", list, err)
 	}
 	in := &list[0]
@@ -103,16 +104,19 @@ func TestParseInputsRefuses(t *testing.T) {
 		{"more bytes than are read", `edge=();nonce="` + strings.Repeat("n", maxBytes) + `"`, ErrTooLarge},
 		{"more labels than are read", "a=()" + strings.Repeat(`,b=()`, maxParts+1), ErrTooLarge},
 		{"more parameters than are read", "a=()" + strings.Repeat(`;b`, maxParts+1), ErrTooLarge},
-		{"more components than are read", `a=(` + many(maxComponents+1, func(i string) string { return `"` + i + `" ` }) + `)`, ErrTooLarge},
+		{"more components than are read",
+			`a=(` + many(maxComponents+1, func(i string) string { return `"` + i + `" ` }) + `)`, ErrTooLarge},
 	} {
 		if list, err := ParseInputs(c.text); err != c.want || list != nil {
 			t.Errorf("%s: %v, %v; want %v", c.name, list, err, c.want)
 		}
 	}
-	if _, err := ParseInputs(`a=(` + many(maxComponents, func(i string) string { return `"` + i + `" ` }) + `)` + many(maxParts, func(i string) string { return ";" + i })); err != ErrTooLarge {
+	if _, err := ParseInputs(`a=(` + many(maxComponents, func(i string) string { return `"` + i + `" ` }) + `)` +
+		many(maxParts, func(i string) string { return ";" + i })); err != ErrTooLarge {
 		t.Errorf("many, and too many bytes: %v", err)
 	}
-	if list, err := ParseInputs(`a=(` + many(maxComponents, func(i string) string { return `"` + i + `" ` }) + `);b=",;,;\";,"`); err != nil || len(list) != 1 {
+	if list, err := ParseInputs(`a=(` + many(maxComponents, func(i string) string { return `"` + i + `" ` }) +
+		`);b=",;,;\";,"`); err != nil || len(list) != 1 {
 		t.Errorf("as many as are read, and separators in a String: %v, %v", list, err)
 	}
 }
@@ -126,14 +130,19 @@ func TestInputsThatAreMade(t *testing.T) {
 		want error
 	}{
 		{"a component twice", Input{"edge", Components("@method", "@method"), nil}, ErrRepeated},
-		{"a parameter twice", Input{"edge", fine, []sfv.Parameter{Integer("created", 1), Integer("created", 2)}}, ErrRepeated},
-		{"a component's parameter twice", Input{"edge", []sfv.Item{{Value: fine[0].Value, Parameters: []sfv.Parameter{String("name", "a"), String("name", "b")}}}, nil}, ErrRepeated},
+		{"a parameter twice", Input{"edge", fine, []sfv.Parameter{Integer("created", 1), Integer("created", 2)}},
+			ErrRepeated},
+		{"a component's parameter twice",
+			Input{"edge", []sfv.Item{
+				{Value: fine[0].Value, Parameters: []sfv.Parameter{String("name", "a"), String("name", "b")}}}, nil}, ErrRepeated},
 		{"a component that is a list", Input{"edge", []sfv.Item{{Inner: fine, Value: fine[0].Value}}, nil}, ErrComponent},
 		{"a component that is none", Input{"edge", make([]sfv.Item, 1), nil}, ErrComponent},
 		{"a negative time", Input{"edge", fine, []sfv.Parameter{Integer("expires", -1)}}, ErrParameter},
 		{"a time beyond what a field holds", Input{"edge", fine, []sfv.Parameter{Integer("expires", 1e15)}}, ErrParameter},
 		{"a string that is not ASCII", Input{"edge", fine, []sfv.Parameter{String("keyid", "é")}}, ErrParameter},
-		{"a component's parameter that is not ASCII", Input{"edge", []sfv.Item{{Value: fine[0].Value, Parameters: []sfv.Parameter{String("name", "é")}}}, nil}, ErrParameter},
+		{"a component's parameter that is not ASCII",
+			Input{"edge", []sfv.Item{{Value: fine[0].Value, Parameters: []sfv.Parameter{String("name", "é")}}}, nil},
+			ErrParameter},
 	} {
 		if b, err := c.in.AppendInput(nil); err != c.want || b != nil {
 			t.Errorf("%s: %s, %v", c.name, b, err)
@@ -176,7 +185,8 @@ func TestSignatures(t *testing.T) {
 	if err != nil || string(b) != "a=::, edge=:aGVsbG8=:" {
 		t.Fatalf("%s, %v", b, err)
 	}
-	if got, err := Signatures(string(b)); err != nil || len(got) != 2 || string(got["edge"]) != "hello" || len(got["a"]) != 0 || got["a"] == nil {
+	if got, err := Signatures(string(b)); err != nil || len(got) != 2 || string(got["edge"]) != "hello" ||
+		len(got["a"]) != 0 || got["a"] == nil {
 		t.Errorf("%v, %v", got, err)
 	}
 	if got, err := Signatures(" "); err != nil || len(got) != 0 {
@@ -203,7 +213,8 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// S11: nothing of what a client sends under the signer's label is left, wherever a reader could find it, and all else stays byte for byte.
+// S11: nothing of what a client sends under the signer's label is left, wherever a reader could
+// find it, and all else stays byte for byte.
 func TestWithout(t *testing.T) {
 	const unreadable = false
 	for _, c := range []struct {
@@ -220,26 +231,37 @@ func TestWithout(t *testing.T) {
 		{"in the middle, with spaces", []string{`a=1 ,` + "\t" + `edge=:AA==: , b`}, []string{`a=1 , b`}, true},
 		{"twice, around another", []string{`edge=(),a=("x"  "y"), edge=:AA==:`}, []string{`a=("x"  "y")`}, true},
 		{"in one of several lines", []string{`a=1`, `edge=()`, `b=2,  c`}, []string{`a=1`, `b=2,  c`}, true},
-		{"with a comma in a String of it", []string{`a=1, edge=("@method");nonce="x, y";tag="\", edge=", b`}, []string{`a=1, b`}, true},
+		{"with a comma in a String of it", []string{`a=1, edge=("@method");nonce="x, y";tag="\", edge=", b`},
+			[]string{`a=1, b`}, true},
 		{"another label twice", []string{`a=1, b=2, a=3`}, []string{`a=1, b=2, a=3`}, true},
-		{"labels that begin or end so", []string{`edges=1, wedge=2, edge.=3, edge-=4, edge_=5, edge*=6, edge1=7`}, []string{`edges=1, wedge=2, edge.=3, edge-=4, edge_=5, edge*=6, edge1=7`}, true},
+		{"labels that begin or end so", []string{`edges=1, wedge=2, edge.=3, edge-=4, edge_=5, edge*=6, edge1=7`},
+			[]string{`edges=1, wedge=2, edge.=3, edge-=4, edge_=5, edge*=6, edge1=7`}, true},
 		{"in a String", []string{`a="x, edge=()"`, `b=1`}, []string{`a="x, edge=()"`, `b=1`}, true},
 		{"in a String, and behind it", []string{`a="x, edge=()", edge=()`}, []string{`a="x, edge=()"`}, true},
 
-		{"an older scheme", []string{`keyId="a",algorithm="rsa-sha256",headers="(request-target) date",signature="eA=="`}, []string{`keyId="a",algorithm="rsa-sha256",headers="(request-target) date",signature="eA=="`}, unreadable},
-		{"a webhook's", []string{`t=1,v1=ab`, `sha256=0123abcd`, `dGV4dA==`}, []string{`t=1,v1=ab`, `sha256=0123abcd`, `dGV4dA==`}, unreadable},
-		{"an older scheme with ours", []string{`keyId="a",signature="eA==", edge=:AA==:`}, []string{`keyId="a",signature="eA=="`}, unreadable},
-		{"ours between what is none", []string{`Signature a, edge=("@method");nonce="a,b", b`}, []string{`Signature a, b`}, unreadable},
+		{"an older scheme", []string{
+			`keyId="a",algorithm="rsa-sha256",headers="(request-target) date",signature="eA=="`},
+			[]string{`keyId="a",algorithm="rsa-sha256",headers="(request-target) date",signature="eA=="`}, unreadable},
+		{"a webhook's", []string{`t=1,v1=ab`, `sha256=0123abcd`, `dGV4dA==`},
+			[]string{`t=1,v1=ab`, `sha256=0123abcd`, `dGV4dA==`}, unreadable},
+		{"an older scheme with ours", []string{`keyId="a",signature="eA==", edge=:AA==:`},
+			[]string{`keyId="a",signature="eA=="`}, unreadable},
+		{"ours between what is none", []string{`Signature a, edge=("@method");nonce="a,b", b`},
+			[]string{`Signature a, b`}, unreadable},
 		{"ours that is none", []string{`a=1, edge=(`}, []string{`a=1`}, unreadable},
 		{"ours that is none, and alone", []string{`edge=("@method`}, nil, unreadable},
 		{"ours with a space before its sign", []string{`edge =()`, `(`}, []string{`(`}, unreadable},
 		{"behind a quotation mark that does not end", []string{`a="x, edge=()`}, []string{`a="x`}, unreadable},
 		{"behind one that ends in another line", []string{`a="x`, `y", edge=()`}, []string{`a="x`, `y"`}, unreadable},
-		{"at the beginning of the line in which it ends", []string{`a="x`, `edge=(), b"`}, []string{`a="x`, `b"`}, unreadable},
-		{"in a String of a line beside one that cannot be read", []string{`a="x`, `b="y, edge=()"`}, []string{`a="x`, `b="y`}, unreadable},
+		{"at the beginning of the line in which it ends", []string{`a="x`, `edge=(), b"`}, []string{`a="x`, `b"`},
+			unreadable},
+		{"in a String of a line beside one that cannot be read", []string{`a="x`, `b="y, edge=()"`},
+			[]string{`a="x`, `b="y`}, unreadable},
 		{"a comma at the end", []string{`a=1,`}, []string{`a=1,`}, unreadable},
-		{"too many bytes", []string{`a="` + strings.Repeat("x", maxBytes) + `", edge=()`}, []string{`a="` + strings.Repeat("x", maxBytes) + `"`}, unreadable},
-		{"too many members", []string{`a=1` + strings.Repeat(",a=1", maxParts+1) + ",edge=()"}, []string{`a=1` + strings.Repeat(",a=1", maxParts+1)}, unreadable},
+		{"too many bytes", []string{`a="` + strings.Repeat("x", maxBytes) + `", edge=()`},
+			[]string{`a="` + strings.Repeat("x", maxBytes) + `"`}, unreadable},
+		{"too many members", []string{`a=1` + strings.Repeat(",a=1", maxParts+1) + ",edge=()"},
+			[]string{`a=1` + strings.Repeat(",a=1", maxParts+1)}, unreadable},
 	} {
 		rest, changed, readable := Without(c.lines, "edge")
 		if !slices.Equal(rest, c.want) || readable != c.readable || changed == slices.Equal(rest, c.lines) {
@@ -256,9 +278,13 @@ func TestMember(t *testing.T) {
 		want  string
 		n     int
 	}{
-		{"nothing", nil, "", 0}, {"alone", []string{`edge=("@path");nonce="a, b"`}, `edge=("@path");nonce="a, b"`, 1}, {"beside others", []string{`a=(), edge=:AA==: , b`}, "edge=:AA==:", 1},
-		{"beside what is no member", []string{`sig1=afd37b…, :AAAA:;v=1, ((, edge=()`}, "edge=()", 1}, {"in a line of its own", []string{`a="x`, `edge=()`}, "edge=()", 1},
-		{"twice", []string{`edge=(), edge=:AA==:`}, "edge=:AA==:", 2}, {"twice, in two lines", []string{`edge=()`, `a, edge`}, "edge", 2}, {"in a String", []string{`a="x, edge=()"`}, "", 0}, {"behind a String that does not end", []string{`a="x, edge=()`}, "", 0},
+		{"nothing", nil, "", 0}, {"alone", []string{`edge=("@path");nonce="a, b"`}, `edge=("@path");nonce="a, b"`, 1},
+		{"beside others", []string{`a=(), edge=:AA==: , b`}, "edge=:AA==:", 1},
+		{"beside what is no member", []string{`sig1=afd37b…, :AAAA:;v=1, ((, edge=()`}, "edge=()", 1},
+		{"in a line of its own", []string{`a="x`, `edge=()`}, "edge=()", 1},
+		{"twice", []string{`edge=(), edge=:AA==:`}, "edge=:AA==:", 2}, {"twice, in two lines",
+			[]string{`edge=()`, `a, edge`}, "edge", 2}, {"in a String", []string{`a="x, edge=()"`}, "", 0},
+		{"behind a String that does not end", []string{`a="x, edge=()`}, "", 0},
 		{"a longer label", []string{`edge2=(), edge-x=()`}, "", 0},
 	} {
 		if got, n := Member(c.lines, "edge"); got != c.want || n != c.n {
@@ -270,10 +296,14 @@ func TestMember(t *testing.T) {
 var request = Message{
 	Method: "POST", Scheme: "HTTPS", Authority: "API.Example.com:443", Path: "/a/b%2Fc?x=1&y=%20&x=2&z",
 	Fields: [][2]string{
-		{":path", "/other"}, {"date", "Tue, 20 Apr 2021 02:07:56 GMT"}, {"x-ows", " \t two  words\t"}, {"x-fold", "Obsolete \r\n    line\r\n\tfolding."}, {"x-first-fold", "\r\n a"}, {"x-two-folds", "a\r\n \r\n b"},
-		{"cache-control", "max-age=60"}, {"x-empty", ""}, {"cache-control", "   must-revalidate"}, {"example-dict", "  a=1,    b=2;x=1;y=2,   c=(a   b   c), d"},
-		{"example-header", "value, with, lots"}, {"example-header", "of, commas"}, {"signature", "a=:AA==:"}, {"signature", "  b=:AQ==:;p  "}, {"x-latin", "caf\xe9"},
-		{"x-return", "a\rb"}, {"x-line", "a\n\"@path\": /"}, {"x-break", "a\r\nb"}, {"x-end", "a\r\n"}, {"x-nul", "a\x00b"}, {"x-last-line", "a\n"}, {"x-escape", "\x1b"}, {"x-delete", "a\x7f"},
+		{":path", "/other"}, {"date", "Tue, 20 Apr 2021 02:07:56 GMT"}, {"x-ows", " \t two  words\t"}, {"x-fold",
+			"Obsolete \r\n    line\r\n\tfolding."}, {"x-first-fold", "\r\n a"}, {"x-two-folds", "a\r\n \r\n b"},
+		{"cache-control", "max-age=60"}, {"x-empty", ""}, {"cache-control", "   must-revalidate"}, {"example-dict",
+			"  a=1,    b=2;x=1;y=2,   c=(a   b   c), d"},
+		{"example-header", "value, with, lots"}, {"example-header", "of, commas"}, {"signature", "a=:AA==:"},
+		{"signature", "  b=:AQ==:;p  "}, {"x-latin", "caf\xe9"},
+		{"x-return", "a\rb"}, {"x-line", "a\n\"@path\": /"}, {"x-break", "a\r\nb"}, {"x-end", "a\r\n"}, {"x-nul",
+			"a\x00b"}, {"x-last-line", "a\n"}, {"x-escape", "\x1b"}, {"x-delete", "a\x7f"},
 		{"want-repr-digest", "sha-256=1, sha-256=2"}, {"accept-signature", "a=("}, {"example-params", "a=1;b=1;b=2"},
 	},
 }
@@ -316,17 +346,26 @@ func TestValues(t *testing.T) {
 		{"the port of the other scheme", `"@authority"`, with(func(m *Message) { m.Authority = "a:80" }), "a:80"},
 		{"an empty port", `"@authority"`, with(func(m *Message) { m.Authority = "A:" }), "a"},
 		{"no port", `"@authority"`, with(func(m *Message) { m.Authority = "A" }), "a"},
-		{"a port while the scheme is not known", `"@authority"`, with(func(m *Message) { m.Scheme = ""; m.Authority = "a:443" }), "a:443"},
-		{"an IPv6 address with a port", `"@authority"`, with(func(m *Message) { m.Authority = "[FE80::1]:443" }), "[fe80::1]"},
-		{"an IPv6 address that ends like a port", `"@authority"`, with(func(m *Message) { m.Authority = "[fe80::443]" }), "[fe80::443]"},
-		{"a bare IPv6 address that ends like a port", `"@authority"`, with(func(m *Message) { m.Authority = "fe80::443" }), "fe80::443"},
+		{"a port while the scheme is not known", `"@authority"`,
+			with(func(m *Message) { m.Scheme = ""; m.Authority = "a:443" }), "a:443"},
+		{"an IPv6 address with a port", `"@authority"`, with(func(m *Message) { m.Authority = "[FE80::1]:443" }),
+			"[fe80::1]"},
+		{"an IPv6 address that ends like a port", `"@authority"`,
+			with(func(m *Message) { m.Authority = "[fe80::443]" }), "[fe80::443]"},
+		{"a bare IPv6 address that ends like a port", `"@authority"`,
+			with(func(m *Message) { m.Authority = "fe80::443" }), "fe80::443"},
 		{"the target URI", `"@target-uri"`, &request, "https://api.example.com/a/b%2Fc?x=1&y=%20&x=2&z"},
-		{"the target URI with nothing behind the authority", `"@target-uri"`, with(func(m *Message) { m.Path = "" }), "https://api.example.com/"},
-		{"the target URI with an empty query", `"@target-uri"`, with(func(m *Message) { m.Path = "?" }), "https://api.example.com/?"},
+		{"the target URI with nothing behind the authority", `"@target-uri"`, with(func(m *Message) { m.Path = "" }),
+			"https://api.example.com/"},
+		{"the target URI with an empty query", `"@target-uri"`, with(func(m *Message) { m.Path = "?" }),
+			"https://api.example.com/?"},
 		{"the request target", `"@request-target"`, &request, request.Path},
-		{"the request target of OPTIONS", `"@request-target"`, with(func(m *Message) { m.Method, m.Path = "OPTIONS", "*" }), "*"},
-		{"the request target of CONNECT", `"@request-target"`, with(func(m *Message) { m.Method, m.Path, m.Authority = "CONNECT", "", "A:80" }), "A:80"},
-		{"the request target of an extended CONNECT", `"@request-target"`, with(func(m *Message) { m.Method, m.Path = "CONNECT", "/ws" }), "/ws"},
+		{"the request target of OPTIONS", `"@request-target"`,
+			with(func(m *Message) { m.Method, m.Path = "OPTIONS", "*" }), "*"},
+		{"the request target of CONNECT", `"@request-target"`,
+			with(func(m *Message) { m.Method, m.Path, m.Authority = "CONNECT", "", "A:80" }), "A:80"},
+		{"the request target of an extended CONNECT", `"@request-target"`,
+			with(func(m *Message) { m.Method, m.Path = "CONNECT", "/ws" }), "/ws"},
 		{"the path as sent", `"@path"`, &request, "/a/b%2Fc"},
 		{"an empty path", `"@path"`, with(func(m *Message) { m.Path = "?a" }), "/"},
 		{"the query as sent", `"@query"`, &request, "?x=1&y=%20&x=2&z"},
@@ -336,11 +375,17 @@ func TestValues(t *testing.T) {
 		{"a query parameter", `"@query-param";name="y"`, &request, "%20"},
 		{"a query parameter without a value", `"@query-param";name="z"`, &request, ""},
 		{"an empty query parameter", `"@query-param";name="qux"`, with(func(m *Message) { m.Path = "/?&qux=&&" }), ""},
-		{"line breaks in a query parameter", `"@query-param";name="var"`, with(func(m *Message) { m.Path = "/?var=this%20is%20a%20big%0Amultiline%20value" }), "this%20is%20a%20big%0Amultiline%20value"},
-		{"plus signs in a query parameter", `"@query-param";name="bar"`, with(func(m *Message) { m.Path = "/?bar=with+plus+whitespace" }), "with%20plus%20whitespace"},
-		{"an encoded name", `"@query-param";name="fa%C3%A7ade%22%3A%20"`, with(func(m *Message) { m.Path = "/?fa%c3%a7ade%22%3A%20=something" }), "something"},
-		{"percent signs that encode nothing", `"@query-param";name="a"`, with(func(m *Message) { m.Path = "/?a=%4G%4%zz%41%" }), "%254G%254%25zzA%25"},
-		{"equals signs and what needs no encoding", `"@query-param";name="a"`, with(func(m *Message) { m.Path = "/?a==*-._~" }), "%3D*-._%7E"},
+		{"line breaks in a query parameter", `"@query-param";name="var"`,
+			with(func(m *Message) { m.Path = "/?var=this%20is%20a%20big%0Amultiline%20value" }),
+			"this%20is%20a%20big%0Amultiline%20value"},
+		{"plus signs in a query parameter", `"@query-param";name="bar"`,
+			with(func(m *Message) { m.Path = "/?bar=with+plus+whitespace" }), "with%20plus%20whitespace"},
+		{"an encoded name", `"@query-param";name="fa%C3%A7ade%22%3A%20"`,
+			with(func(m *Message) { m.Path = "/?fa%c3%a7ade%22%3A%20=something" }), "something"},
+		{"percent signs that encode nothing", `"@query-param";name="a"`,
+			with(func(m *Message) { m.Path = "/?a=%4G%4%zz%41%" }), "%254G%254%25zzA%25"},
+		{"equals signs and what needs no encoding", `"@query-param";name="a"`,
+			with(func(m *Message) { m.Path = "/?a==*-._~" }), "%3D*-._%7E"},
 		{"the status", `"@status"`, &response, "503"},
 		{"a field of a response", `"x-ows"`, &response, "two  words"},
 		{"a field", `"date"`, &request, "Tue, 20 Apr 2021 02:07:56 GMT"},
@@ -399,7 +444,8 @@ func TestBaseRefuses(t *testing.T) {
 		{"a field that is not there, wrapped", `"x-absent";bs`, &request, ErrAbsent},
 		{"a member that is not there", `"example-dict";key="z"`, &request, ErrAbsent},
 		{"a query parameter that is not there", `"@query-param";name="q"`, &request, ErrAbsent},
-		{"a query parameter whose name is not encoded", `"@query-param";name="a b"`, with(func(m *Message) { m.Path = "/?a%20b=1" }), ErrAbsent},
+		{"a query parameter whose name is not encoded", `"@query-param";name="a b"`,
+			with(func(m *Message) { m.Path = "/?a%20b=1" }), ErrAbsent},
 		{"the status of a request", `"@status"`, with(func(m *Message) { m.Status = 200 }), ErrAbsent},
 		{"a status of four digits", `"@status"`, &Message{Status: 1000}, ErrAbsent},
 		{"a status of two digits", `"@status"`, &Message{Status: 99}, ErrAbsent},
@@ -409,18 +455,25 @@ func TestBaseRefuses(t *testing.T) {
 		{"a target URI without a scheme", `"@target-uri"`, with(func(m *Message) { m.Scheme = "" }), ErrAbsent},
 		{"a target URI without an authority", `"@target-uri"`, with(func(m *Message) { m.Authority = "" }), ErrAbsent},
 		{"no request target", `"@request-target"`, with(func(m *Message) { m.Path = "" }), ErrAbsent},
-		{"no request target of CONNECT", `"@request-target"`, with(func(m *Message) { m.Method, m.Path, m.Authority = "CONNECT", "", "" }), ErrAbsent},
+		{"no request target of CONNECT", `"@request-target"`,
+			with(func(m *Message) { m.Method, m.Path, m.Authority = "CONNECT", "", "" }), ErrAbsent},
 		{"the path of OPTIONS *", `"@path"`, with(func(m *Message) { m.Path = "*" }), ErrAbsent},
-		{"a path that does not begin with a slash", `"@target-uri"`, with(func(m *Message) { m.Path = ".example.com/" }), ErrAbsent},
+		{"a path that does not begin with a slash", `"@target-uri"`,
+			with(func(m *Message) { m.Path = ".example.com/" }), ErrAbsent},
 		{"a query parameter that comes twice", `"@query-param";name="x"`, &request, ErrAmbiguous},
-		{"a query parameter that comes twice, once encoded", `"@query-param";name="a"`, with(func(m *Message) { m.Path = "/?a=1&%61=1" }), ErrAmbiguous},
-		{"a query parameter that is not UTF-8", `"@query-param";name="a"`, with(func(m *Message) { m.Path = "/?a=%ff" }), ErrAmbiguous},
-		{"a query parameter whose name is not UTF-8", `"@query-param";name="a"`, with(func(m *Message) { m.Path = "/?a=1&%ff=1" }), ErrAmbiguous},
+		{"a query parameter that comes twice, once encoded", `"@query-param";name="a"`,
+			with(func(m *Message) { m.Path = "/?a=1&%61=1" }), ErrAmbiguous},
+		{"a query parameter that is not UTF-8", `"@query-param";name="a"`,
+			with(func(m *Message) { m.Path = "/?a=%ff" }), ErrAmbiguous},
+		{"a query parameter whose name is not UTF-8", `"@query-param";name="a"`,
+			with(func(m *Message) { m.Path = "/?a=1&%ff=1" }), ErrAmbiguous},
 		{"a fragment in the path", `"@path"`, with(func(m *Message) { m.Path = "/a#b" }), ErrValue},
 		{"a fragment in the query", `"@query"`, with(func(m *Message) { m.Path = "/a?b#c" }), ErrValue},
-		{"a fragment in a query parameter", `"@query-param";name="b"`, with(func(m *Message) { m.Path = "/a?b=1#c" }), ErrValue},
+		{"a fragment in a query parameter", `"@query-param";name="b"`, with(func(m *Message) { m.Path = "/a?b=1#c" }),
+			ErrValue},
 		{"a path that is not ASCII", `"@path"`, with(func(m *Message) { m.Path = "/é" }), ErrValue},
-		{"a query parameter that is not ASCII", `"@query-param";name="a"`, with(func(m *Message) { m.Path = "/?a=é" }), ErrValue},
+		{"a query parameter that is not ASCII", `"@query-param";name="a"`, with(func(m *Message) { m.Path = "/?a=é" }),
+			ErrValue},
 		{"a path that ends with a space", `"@path"`, with(func(m *Message) { m.Path = "/a " }), ErrValue},
 		{"a method that begins with a space", `"@method"`, with(func(m *Message) { m.Method = " GET" }), ErrValue},
 		{"a method with a line break", `"@method"`, with(func(m *Message) { m.Method = "GET\n\"@path\": /" }), ErrValue},
@@ -452,11 +505,13 @@ func TestBaseRefuses(t *testing.T) {
 		{"a member that stands twice", `"want-repr-digest";key="sha-256"`, &request, ErrRepeated},
 		{"a member's parameter that stands twice", `"example-params";key="a"`, &request, ErrRepeated},
 	}
-	for _, name := range []string{"@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"} {
+	for _, name := range []string{"@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path",
+		"@query"} {
 		cases = append(cases, refusal{name + " of a response", `"` + name + `"`, &response, ErrAbsent})
 		cases = append(cases, refusal{name + " with a parameter", `"` + name + `";name="a"`, &request, ErrUnsupported})
 	}
-	cases = append(cases, refusal{"a query parameter of a response", `"@query-param";name="y"`, &response, ErrAbsent}, refusal{"@status with a parameter", `"@status";req`, &response, ErrUnsupported})
+	cases = append(cases, refusal{"a query parameter of a response", `"@query-param";name="y"`, &response, ErrAbsent},
+		refusal{"@status with a parameter", `"@status";req`, &response, ErrUnsupported})
 	for _, c := range cases {
 		if got, err := line(t, c.component, c.m); err != c.want {
 			t.Errorf("%s: %q, %v; want %v", c.name, got, err, c.want)
@@ -486,7 +541,8 @@ func TestContentDigest(t *testing.T) {
 		t.Fatal(text)
 	}
 	b, _ := AppendSignature([]byte(text+", md5=a;b"), "sha-512", long)
-	if got256, got512, err := ParseContentDigest(string(b)); err != nil || !bytes.Equal(got256, sum) || !bytes.Equal(got512, long) {
+	if got256, got512, err := ParseContentDigest(string(b)); err != nil || !bytes.Equal(got256, sum) ||
+		!bytes.Equal(got512, long) {
 		t.Errorf("%x, %x, %v", got256, got512, err)
 	}
 	if got256, got512, err := ParseContentDigest(text); err != nil || !bytes.Equal(got256, sum) || got512 != nil {
@@ -497,7 +553,8 @@ func TestContentDigest(t *testing.T) {
 		want       error
 	}{
 		{"nothing", ``, ErrNoDigest},
-		{"only algorithms that are not good enough", `md5=:AAAAAAAAAAAAAAAAAAAAAA==:, sha=:AAAA:, unixsum=:AAAA:`, ErrNoDigest},
+		{"only algorithms that are not good enough", `md5=:AAAAAAAAAAAAAAAAAAAAAA==:, sha=:AAAA:, unixsum=:AAAA:`,
+			ErrNoDigest},
 		{"an algorithm twice", text + ", " + text, ErrRepeated},
 		{"another algorithm twice", text + ", md5=::, md5=::", ErrRepeated},
 		{"a digest in a string", `sha-256="AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="`, ErrSyntax},
@@ -514,7 +571,9 @@ func TestContentDigest(t *testing.T) {
 	}
 }
 
-var stamp = Input{"edge", Components("@method", "@authority", "@path", "@query"), []sfv.Parameter{Integer("created", 1767225600), Integer("expires", 1767225630), String("nonce", "AAECAwQFBgcICQoLDA0ODw"), String("keyid", "edge-2026-11"), String("tag", "edge-stamp")}}
+var stamp = Input{"edge", Components("@method", "@authority", "@path", "@query"),
+	[]sfv.Parameter{Integer("created", 1767225600), Integer("expires", 1767225630),
+		String("nonce", "AAECAwQFBgcICQoLDA0ODw"), String("keyid", "edge-2026-11"), String("tag", "edge-stamp")}}
 
 func BenchmarkBase(b *testing.B) {
 	b.ReportAllocs()

@@ -50,7 +50,8 @@ func (e *exchanged) message(t *testing.T) *Message {
 	return m
 }
 
-// Two implementations that are not ours have signed these: http-message-signatures of PyPI (testdata/independent.py) and that of npm (testdata/independent.mjs).
+// Two implementations that are not ours have signed these: http-message-signatures of PyPI
+// (testdata/independent.py) and that of npm (testdata/independent.mjs).
 func TestWhatOthersHaveSigned(t *testing.T) {
 	for file, c := range map[string]struct {
 		keyID                string
@@ -77,7 +78,8 @@ func TestWhatOthersHaveSigned(t *testing.T) {
 			keyID, _ := in.KeyID()
 			tag, _ := in.Tag()
 			alg, hasAlg := in.Alg()
-			if created != 1767225600 || expires != 1767225630 || nonce != "bm9uY2U" || keyID != c.keyID || tag != "edge-stamp" || hasAlg && alg != e.Algorithm || len(in.Components) != e.Covered {
+			if created != 1767225600 || expires != 1767225630 || nonce != "bm9uY2U" || keyID != c.keyID ||
+				tag != "edge-stamp" || hasAlg && alg != e.Algorithm || len(in.Components) != e.Covered {
 				t.Errorf("%s: %s, %s: %+v", file, e.Name, e.Algorithm, in)
 			}
 		}
@@ -87,7 +89,8 @@ func TestWhatOthersHaveSigned(t *testing.T) {
 	}
 }
 
-// The others have verified what is in testdata/ours.json (that of npm, the stamps among it); this is what is signed today.
+// The others have verified what is in testdata/ours.json (that of npm, the stamps among it); this
+// is what is signed today.
 func TestWhatAnotherHasVerified(t *testing.T) {
 	seed := bytes.Repeat([]byte{7}, 32)
 	private := ed25519.NewKeyFromSeed(seed)
@@ -109,12 +112,18 @@ func TestWhatAnotherHasVerified(t *testing.T) {
 		e          exchanged
 		components []sfv.Item
 	}{
-		{exchanged{Name: "the stamp", Method: "POST", Scheme: "https", Authority: "API.Example.com:443", Path: "/a/b%2Fc?x=1&y=%20"}, names},
-		{exchanged{Name: "no query and another port", Method: "DELETE", Scheme: "https", Authority: "example.com:8443", Path: "/"}, names},
-		{exchanged{Name: "every derived component of a request", Method: "GET", Scheme: "http", Authority: "example.com", Path: "/a?x=1&fa%c3%a7ade=+%7e"},
-			append(Components("@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"), component("@query-param", String("name", "x")), component("@query-param", String("name", "fa%C3%A7ade")))},
-		{exchanged{Name: "fields", Method: "GET", Scheme: "http", Authority: "example.com", Path: "/", Fields: [][2]string{{"x-one", " a "}, {"example-dict", "a=1, b=(c   d);e"}, {"x-one", "b,  c"}}},
-			[]sfv.Item{component("x-one"), component("x-one", sfv.Parameter{Name: "bs", Value: yes}), component("example-dict", String("key", "b")), component("content-digest", sfv.Parameter{Name: "sf", Value: yes})}},
+		{exchanged{Name: "the stamp", Method: "POST", Scheme: "https", Authority: "API.Example.com:443",
+			Path: "/a/b%2Fc?x=1&y=%20"}, names},
+		{exchanged{Name: "no query and another port", Method: "DELETE", Scheme: "https", Authority: "example.com:8443",
+			Path: "/"}, names},
+		{exchanged{Name: "every derived component of a request", Method: "GET", Scheme: "http",
+			Authority: "example.com", Path: "/a?x=1&fa%c3%a7ade=+%7e"},
+			append(Components("@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"),
+				component("@query-param", String("name", "x")), component("@query-param", String("name", "fa%C3%A7ade")))},
+		{exchanged{Name: "fields", Method: "GET", Scheme: "http", Authority: "example.com", Path: "/",
+			Fields: [][2]string{{"x-one", " a "}, {"example-dict", "a=1, b=(c   d);e"}, {"x-one", "b,  c"}}},
+			[]sfv.Item{component("x-one"), component("x-one", sfv.Parameter{Name: "bs", Value: yes}),
+				component("example-dict", String("key", "b")), component("content-digest", sfv.Parameter{Name: "sf", Value: yes})}},
 		{exchanged{Name: "a response", Status: 200}, Components("@status", "content-digest")},
 	} {
 		for _, algorithm := range []string{"ed25519", "hmac-sha256"} {
@@ -122,7 +131,9 @@ func TestWhatAnotherHasVerified(t *testing.T) {
 			e.Algorithm, e.Key, e.Covered = algorithm, public, len(c.components)
 			e.Fields = append(e.Fields[:len(e.Fields):len(e.Fields)], digest)
 			m := Message{e.Method, e.Scheme, e.Authority, e.Path, e.Status, e.Fields}
-			in := Input{"edge", c.components, []sfv.Parameter{Integer("created", 1767225600), Integer("expires", 4102444800), String("nonce", "AAECAwQFBgcICQoLDA0ODw"), String("keyid", `edge "1"\`), String("tag", "edge-stamp")}}
+			in := Input{"edge", c.components,
+				[]sfv.Parameter{Integer("created", 1767225600), Integer("expires", 4102444800),
+					String("nonce", "AAECAwQFBgcICQoLDA0ODw"), String("keyid", `edge "1"\`), String("tag", "edge-stamp")}}
 			base, err := in.Base(&m)
 			if err != nil {
 				t.Fatalf("%s: %v", e.Name, err)
@@ -161,14 +172,17 @@ func TestWhatAnotherHasVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(b, want) {
-		t.Error("what is signed is not what another implementation has verified: go test ./shared/httpsig -update, then python3 shared/httpsig/testdata/independent.py")
+		t.Error("what is signed is not what another implementation has verified: go test ./shared/httpsig -update, " +
+			"then python3 shared/httpsig/testdata/independent.py")
 	}
 }
 
-// S2: every parameter is signed. No bit of Signature-Input can change without the field being refused, the signature being of another label, or the base being another.
+// S2: every parameter is signed. No bit of Signature-Input can change without the field being
+// refused, the signature being of another label, or the base being another.
 func TestEveryBitOfAnInputCounts(t *testing.T) {
 	in := Input{"edge", Components("@method", "@authority", "@path", "@query", "content-digest"), stamp.Parameters}
-	in.Components = append(in.Components, sfv.Item{Value: sfv.Value{Kind: sfv.String, Text: "@query-param"}, Parameters: []sfv.Parameter{String("name", "y")}})
+	in.Components = append(in.Components,
+		sfv.Item{Value: sfv.Value{Kind: sfv.String, Text: "@query-param"}, Parameters: []sfv.Parameter{String("name", "y")}})
 	m := with(func(m *Message) { m.Fields = [][2]string{{"content-digest", ContentDigest(make([]byte, 32))}} })
 	b, err := in.AppendInput(nil)
 	if err != nil {
@@ -200,12 +214,14 @@ func TestEveryBitOfAnInputCounts(t *testing.T) {
 			b[i] ^= 1 << bit
 		}
 	}
-	t.Logf("of %d bits: %d make the field unreadable, %d change the label, %d name what the message has not, %d change the base", 8*len(b), unread, relabelled, unbuilt, changed)
+	t.Logf("of %d bits: %d make the field unreadable, %d change the label, %d name what the message has not, %d "+
+		"change the base", 8*len(b), unread, relabelled, unbuilt, changed)
 	if relabelled > 8*len("edge") || changed == 0 || unbuilt == 0 || unread+relabelled+unbuilt+changed != 8*len(b) {
 		t.Error("the figures above")
 	}
 	// White space is all that may differ (RFC 9651 §4.2), and what is no more than another spelling of a value.
-	for _, same := range []string{"  " + string(b), string(b) + " ", strings.Replace(string(b), "(", "(  ", 1), strings.Replace(string(b), ";created", "; created", 1), strings.Replace(string(b), "created=", "created=00", 1)} {
+	for _, same := range []string{"  " + string(b), string(b) + " ", strings.Replace(string(b), "(", "(  ", 1),
+		strings.Replace(string(b), ";created", "; created", 1), strings.Replace(string(b), "created=", "created=00", 1)} {
 		inputs, err := ParseInputs(same)
 		if err != nil {
 			t.Errorf("%s: %v", same, err)

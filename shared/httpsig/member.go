@@ -9,10 +9,12 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/sfv"
 )
 
-// Signature, Signature-Input and Content-Digest belong to many: each puts its own members there, and older signature schemes, which are no dictionaries, have the same names for theirs. What is
+// Signature, Signature-Input and Content-Digest belong to many: each puts its own members there,
+// and older signature schemes, which are no dictionaries, have the same names for theirs. What is
 // here finds one member among others, whatever those are, and takes one out without touching them.
 
-// Member returns the member of a field called label, as it stands there, and how many there are: of several, none is the one. The field has these lines. What else is in them need not be a
+// Member returns the member of a field called label, as it stands there, and how many there are: of
+// several, none is the one. The field has these lines. What else is in them need not be a
 // dictionary; a member is what stands between commas outside of Strings.
 func Member(lines []string, label string) (text string, n int) {
 	for _, line := range lines {
@@ -27,8 +29,10 @@ func Member(lines []string, label string) (text string, n int) {
 	return text, n
 }
 
-// Without returns the lines of a field without the members called label; all else stays byte for byte, except for white space around what is gone. readable is false where a line is no dictionary
-// or larger than what is read here: readers may then disagree where its Strings begin, so that the label is gone wherever one of them could find it, in each line and in all of them joined.
+// Without returns the lines of a field without the members called label; all else stays byte for
+// byte, except for white space around what is gone. readable is false where a line is no dictionary
+// or larger than what is read here: readers may then disagree where its Strings begin, so that the
+// label is gone wherever one of them could find it, in each line and in all of them joined.
 func Without(lines []string, label string) (rest []string, changed, readable bool) {
 	readable = true
 	for _, line := range lines {
@@ -75,7 +79,8 @@ func without(line, label string, quotes bool) string {
 	return strings.Trim(strings.Join(kept, ","), " \t")
 }
 
-// cutMember cuts a line at its first comma, outside of Strings where quotes says so: with that, a line is cut as a dictionary is.
+// cutMember cuts a line at its first comma, outside of Strings where quotes says so: with that, a
+// line is cut as a dictionary is.
 func cutMember(line string, quotes bool) (member, rest string, more bool) {
 	quoted := false
 	for i := 0; i < len(line); i++ {
@@ -102,5 +107,6 @@ func isMember(member, label string) bool {
 	if member = member[len(label):]; member == "" {
 		return true
 	}
-	return strings.IndexByte("=; \t", member[0]) >= 0 // its value, its parameters, or what somebody has put before those (RFC 9651 §3.2)
+	// its value, its parameters, or what somebody has put before those (RFC 9651 §3.2)
+	return strings.IndexByte("=; \t", member[0]) >= 0
 }

@@ -40,10 +40,12 @@ func verifies(t *testing.T, algorithm string, key []byte, base string, signature
 		return algorithm == "ed25519" && ed25519.Verify(key, []byte(base), signature)
 	case *rsa.PublicKey:
 		sum := sha512.Sum512([]byte(base))
-		return algorithm == "rsa-pss-sha512" && rsa.VerifyPSS(key, crypto.SHA512, sum[:], signature, &rsa.PSSOptions{SaltLength: 64}) == nil
+		return algorithm == "rsa-pss-sha512" &&
+			rsa.VerifyPSS(key, crypto.SHA512, sum[:], signature, &rsa.PSSOptions{SaltLength: 64}) == nil
 	case *ecdsa.PublicKey:
 		sum := sha256.Sum256([]byte(base))
-		return algorithm == "ecdsa-p256-sha256" && len(signature) == 64 && ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
+		return algorithm == "ecdsa-p256-sha256" && len(signature) == 64 &&
+			ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 	}
 	return false
 }
@@ -178,7 +180,8 @@ func TestOtherMessagesOfTheVectors(t *testing.T) {
 		}
 	}
 	m, _ := message(t, "verify_request2.txt")
-	if _, base, signature := signed(t, &m, "bad-sig"); verifies(t, "rsa-pss-sha512", vectorKey(t, "test-key-rsa-pss.pub"), base, signature) {
+	if _, base, signature := signed(t, &m, "bad-sig"); verifies(t, "rsa-pss-sha512",
+		vectorKey(t, "test-key-rsa-pss.pub"), base, signature) {
 		t.Error("bad-sig fits")
 	}
 	m, _ = message(t, "request_multivalue.txt")

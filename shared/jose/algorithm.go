@@ -3,7 +3,8 @@
 
 package jose
 
-// Algorithm is a signature algorithm of RFC 7518 §3.1 or RFC 8037 §3.1. The zero value is none of them; "none" does not exist.
+// Algorithm is a signature algorithm of RFC 7518 §3.1 or RFC 8037 §3.1. The zero value is none of
+// them; "none" does not exist.
 type Algorithm uint8
 
 // The algorithms.

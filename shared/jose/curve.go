@@ -22,8 +22,9 @@ var curves = [...]curve{
 		"0051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00", oidP521},
 }
 
-// contains reports whether y² = x³ - 3x + b (mod p): a point off the curve leads ECDSA into another, weak group. It runs when keys are loaded, never for a request, and on
-// public values only: simple beats fast and constant-time here, and math/big would add a twentieth to the module.
+// contains reports whether y² = x³ - 3x + b (mod p): a point off the curve leads ECDSA into
+// another, weak group. It runs when keys are loaded, never for a request, and on public values
+// only: simple beats fast and constant-time here, and math/big would add a twentieth to the module.
 func (c *curve) contains(x, y []byte) bool {
 	if len(x) != c.size || len(y) != c.size { // RFC 7518 §6.2.1.2: the full size of a coordinate
 		return false

@@ -3,8 +3,8 @@
 
 package jose
 
-// The few ASN.1 types (DER, X.690) that keys and ECDSA signatures need. encoding/asn1 would bring reflection into the guest, crypto/x509 an import that
-// Envoy 1.36 does not have.
+// The few ASN.1 types (DER, X.690) that keys and ECDSA signatures need. encoding/asn1 would bring
+// reflection into the guest, crypto/x509 an import that Envoy 1.36 does not have.
 
 const (
 	tagInteger  = 0x02

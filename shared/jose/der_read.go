@@ -3,8 +3,9 @@
 
 package jose
 
-// derReader reads DER: definite lengths in their shortest form, tags of one byte (X.690 §8.1.2, §10.1). A fault sticks, in all readers that came from one: callers read to the
-// end and look at bad once. After a fault everything reads as empty.
+// derReader reads DER: definite lengths in their shortest form, tags of one byte (X.690 §8.1.2,
+// §10.1). A fault sticks, in all readers that came from one: callers read to the end and look at
+// bad once. After a fault everything reads as empty.
 type derReader struct {
 	rest []byte
 	bad  *bool
@@ -62,7 +63,8 @@ func (r *derReader) end() {
 func (r *derReader) natural() []byte {
 	b := r.read(tagInteger)
 	switch {
-	case len(b) == 0 || b[0]&0x80 != 0 || len(b) > 1 && b[0] == 0 && b[1]&0x80 == 0: // X.690 §8.3.2: no nine equal bits in front
+	// X.690 §8.3.2: no nine equal bits in front
+	case len(b) == 0 || b[0]&0x80 != 0 || len(b) > 1 && b[0] == 0 && b[1]&0x80 == 0:
 		return r.fail()
 	case len(b) > 1 && b[0] == 0:
 		return b[1:]

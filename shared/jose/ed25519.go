@@ -11,8 +11,10 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/sha2"
 )
 
-// verifyEd25519 is RFC 8032 §5.1.7 as crypto/ed25519 has it, without the cofactor: R = S·B − k·A. It stands on the module that the standard library's own arithmetic is
-// taken from, because crypto/ed25519 also brings key generation, and with that AES, SHA-3 and a random generator, into the module.
+// verifyEd25519 is RFC 8032 §5.1.7 as crypto/ed25519 has it, without the cofactor: R = S·B − k·A.
+// It stands on the module that the standard library's own arithmetic is taken from, because
+// crypto/ed25519 also brings key generation, and with that AES, SHA-3 and a random generator, into
+// the module.
 func verifyEd25519(public []byte, text string, signature []byte) bool {
 	if len(signature) != 64 {
 		return false

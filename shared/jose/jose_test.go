@@ -38,7 +38,8 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token.Alg != "ES256" || token.KeyID != "k" || !token.HasKID || token.Type != "at+jwt" || string(token.signature) != signature ||
+	if token.Alg != "ES256" || token.KeyID != "k" || !token.HasKID || token.Type != "at+jwt" ||
+		string(token.signature) != signature ||
 		token.Payload.Raw != payload || token.signed != b64(header)+"."+b64(payload) {
 		t.Fatalf("%+v", token)
 	}
@@ -84,7 +85,8 @@ func TestParse(t *testing.T) {
 		{"J10 not UTF-8", b64(header) + "." + b64("{\"iss\":\"\xff\"}") + ".AA", ErrPayload},
 		{"J10 NUL in a claim", b64(header) + "." + b64(`{"iss":"a\u0000"}`) + ".AA", ErrPayload},
 		{"J10 a byte order mark", b64(header) + "." + b64("\ufeff{}") + ".AA", ErrPayload},
-		{"J11 deep nesting", b64(header) + "." + b64(`{"a":`+strings.Repeat("[", 16)+strings.Repeat("]", 16)+`}`) + ".AA", ErrPayload},
+		{"J11 deep nesting", b64(header) + "." + b64(`{"a":`+strings.Repeat("[", 16)+strings.Repeat("]", 16)+`}`) +
+			".AA", ErrPayload},
 		{"J11 many members", b64(header) + "." + b64(members(257)) + ".AA", ErrPayload},
 		{"J11 a long number", b64(header) + "." + b64(`{"exp":`+strings.Repeat("1", 33)+`}`) + ".AA", ErrPayload},
 		{"the header is a string", with(`"ES256"`), ErrHeader},
@@ -95,7 +97,9 @@ func TestParse(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Parse(c.token, limits)
-			if limit := new(LimitError); c.want == nil && (!errors.As(err, &limit) || limit.Name != "tokenBytes" || limit.Got <= limit.Limit) || c.want != nil && !errors.Is(err, c.want) {
+			if limit := new(LimitError); c.want == nil &&
+				(!errors.As(err, &limit) || limit.Name != "tokenBytes" || limit.Got <= limit.Limit) || c.want != nil &&
+				!errors.Is(err, c.want) {
 				t.Fatalf("%v, want %v", err, c.want)
 			}
 		})
@@ -117,15 +121,18 @@ func TestLimitsAreNamed(t *testing.T) {
 		`{"a":` + strings.Repeat("[", 19) + strings.Repeat("]", 19) + `}`: "over limits.jsonDepth: 20, of 16 allowed",
 		`{"a":{"b":1,"b":2}}`: "a member name is repeated",
 	} {
-		if _, err := Parse(b64(`{"alg":"ES256"}`)+"."+b64(text)+".AA", limits); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse(b64(`{"alg":"ES256"}`)+"."+b64(text)+".AA", limits); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }
 
-// J5: the header cannot bring a key along, and naming one does not make it malformed either: RFC 7515 §4.1 has these as hints.
+// J5: the header cannot bring a key along, and naming one does not make it malformed either: RFC
+// 7515 §4.1 has these as hints.
 func TestParseIgnoresKeysInTheHeader(t *testing.T) {
-	for _, extra := range []string{`"jku":"https://evil"`, `"jwk":{"kty":"oct","k":"AA"}`, `"x5u":"https://evil"`, `"x5c":["AA"]`} {
+	for _, extra := range []string{`"jku":"https://evil"`, `"jwk":{"kty":"oct","k":"AA"}`, `"x5u":"https://evil"`,
+		`"x5c":["AA"]`} {
 		token, err := Parse(b64(`{"alg":"ES256",`+extra+`}`)+"."+b64(`{}`)+".AA", limits)
 		if err != nil || token.HasKID {
 			t.Errorf("J5 %s: %+v, %v", extra, token, err)
@@ -149,11 +156,13 @@ func TestParseAlgorithm(t *testing.T) {
 func jwk(members ...string) gjson.Result { return gjson.Parse("{" + strings.Join(members, ",") + "}") }
 
 func ecMembers(crv string, x, y []byte) []string {
-	return []string{`"kty":"EC"`, `"crv":"` + crv + `"`, `"x":"` + base64.RawURLEncoding.EncodeToString(x) + `"`, `"y":"` + base64.RawURLEncoding.EncodeToString(y) + `"`}
+	return []string{`"kty":"EC"`, `"crv":"` + crv + `"`, `"x":"` + base64.RawURLEncoding.EncodeToString(x) + `"`,
+		`"y":"` + base64.RawURLEncoding.EncodeToString(y) + `"`}
 }
 
 func rsaMembers(n, e []byte) []string {
-	return []string{`"kty":"RSA"`, `"n":"` + base64.RawURLEncoding.EncodeToString(n) + `"`, `"e":"` + base64.RawURLEncoding.EncodeToString(e) + `"`}
+	return []string{`"kty":"RSA"`, `"n":"` + base64.RawURLEncoding.EncodeToString(n) + `"`,
+		`"e":"` + base64.RawURLEncoding.EncodeToString(e) + `"`}
 }
 
 var sevens = func() []byte { // an odd modulus of 2048 bits; nothing here needs its factors
@@ -166,7 +175,8 @@ var sevens = func() []byte { // an odd modulus of 2048 bits; nothing here needs 
 
 // The SPKI that a key gets is the one that crypto/x509 writes.
 func TestKeyEncoding(t *testing.T) {
-	for crv, c := range map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()} {
+	for crv, c := range map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(),
+		"P-521": elliptic.P521()} {
 		for range 20 {
 			private, err := ecdsa.GenerateKey(c, rand.Reader)
 			if err != nil {
@@ -221,11 +231,15 @@ func TestParseKeyRefuses(t *testing.T) {
 		{"a secret", jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 43)+`"`), nil},
 		{"J24 a short secret", jwk(`"kty":"oct"`, `"k":"AAAA"`), ErrKeyLength},
 		{"J24 a secret without k", jwk(`"kty":"oct"`), ErrKeyMember},
-		{"a good Ed25519 key", jwk(`"kty":"OKP"`, `"crv":"Ed25519"`, `"x":"`+strings.Repeat("A", 43)+`"`, `"alg":"EdDSA"`), nil},
-		{"J22 a key for key agreement", jwk(`"kty":"OKP"`, `"crv":"X25519"`, `"x":"`+strings.Repeat("A", 43)+`"`), ErrKeyCurve},
+		{"a good Ed25519 key", jwk(`"kty":"OKP"`, `"crv":"Ed25519"`, `"x":"`+strings.Repeat("A", 43)+`"`,
+			`"alg":"EdDSA"`), nil},
+		{"J22 a key for key agreement", jwk(`"kty":"OKP"`, `"crv":"X25519"`, `"x":"`+strings.Repeat("A", 43)+`"`),
+			ErrKeyCurve},
 		{"J22 a short Ed25519 key", jwk(`"kty":"OKP"`, `"crv":"Ed25519"`, `"x":"AAAA"`), ErrKeyLength},
-		{"J2 a secret with alg of another type", jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 43)+`"`, `"alg":"RS256"`), ErrKeyAlg},
-		{"J2 a secret too short for its alg", jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 43)+`"`, `"alg":"HS512"`), ErrKeyAlg},
+		{"J2 a secret with alg of another type",
+			jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 43)+`"`, `"alg":"RS256"`), ErrKeyAlg},
+		{"J2 a secret too short for its alg", jwk(`"kty":"oct"`, `"k":"`+strings.Repeat("A", 43)+`"`, `"alg":"HS512"`),
+			ErrKeyAlg},
 		{"a type that we do not know", jwk(`"kty":"AKP"`), ErrKeyType},
 		{"no kty", jwk(`"crv":"P-256"`), ErrKeyType},
 		{"not an object", gjson.Parse(`"x"`), ErrKeyType},
@@ -309,12 +323,15 @@ func TestVerificationForm(t *testing.T) {
 	raw[31], raw[32] = 1, 0x80
 	token := &JWS{signed: "a.b", signature: raw}
 	v, err := token.Verification(ES256, key)
-	if want := "302602010102210080" + strings.Repeat("00", 31); err != nil || hex.EncodeToString(v.Signature) != want || v.Hash != "sha256" || v.Text != "a.b" || v.Key[0] != 1 {
+	if want := "302602010102210080" + strings.Repeat("00", 31); err != nil || hex.EncodeToString(v.Signature) != want ||
+		v.Hash != "sha256" || v.Text != "a.b" || v.Key[0] != 1 {
 		t.Fatalf("%+v, %v; want %s", v, err, want)
 	}
 	for name, signature := range map[string][]byte{
-		"J21 one byte short": raw[:63], "J21 one byte long": append(raw[:64:64], 0), "J21 nothing": nil, "J21 DER instead of raw": v.Signature, "J21 a P-384 signature": make([]byte, 96),
-		"J21 r is zero": append(make([]byte, 32), raw[32:]...), "J21 s is zero": append(raw[:32:32], make([]byte, 32)...), "J21 both are zero": make([]byte, 64),
+		"J21 one byte short": raw[:63], "J21 one byte long": append(raw[:64:64], 0), "J21 nothing": nil,
+		"J21 DER instead of raw": v.Signature, "J21 a P-384 signature": make([]byte, 96),
+		"J21 r is zero": append(make([]byte, 32), raw[32:]...), "J21 s is zero": append(raw[:32:32],
+			make([]byte, 32)...), "J21 both are zero": make([]byte, 64),
 	} {
 		if _, err := (&JWS{signature: signature}).Verification(ES256, key); err != ErrSignatureForm {
 			t.Errorf("%s: %v", name, err)
@@ -342,8 +359,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil || json.Unmarshal(b, &header) != nil || header["alg"] != jws.Alg {
 			t.Fatalf("the header reads as alg %q here and as %v elsewhere", jws.Alg, header["alg"])
 		}
-		again := base64.RawURLEncoding.EncodeToString(b) + "." + base64.RawURLEncoding.EncodeToString([]byte(jws.Payload.Raw)) + "." + base64.RawURLEncoding.EncodeToString(jws.signature)
-		if !strings.HasPrefix(token, base64.RawURLEncoding.EncodeToString(b)+".") || !strings.HasSuffix(token, again[strings.LastIndexByte(again, '.'):]) {
+		again := base64.RawURLEncoding.EncodeToString(b) + "." +
+			base64.RawURLEncoding.EncodeToString([]byte(jws.Payload.Raw)) + "." +
+			base64.RawURLEncoding.EncodeToString(jws.signature)
+		if !strings.HasPrefix(token, base64.RawURLEncoding.EncodeToString(b)+".") ||
+			!strings.HasSuffix(token, again[strings.LastIndexByte(again, '.'):]) {
 			t.Fatalf("%q is not canonical", token)
 		}
 	})
@@ -394,7 +414,8 @@ func TestRSAAgainstGo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !k.verifyPSS(256, "text", signature) || k.verifyPSS(256, "Text", signature) || k.verifyPSS(384, "text", signature) {
+			if !k.verifyPSS(256, "text", signature) || k.verifyPSS(256, "Text", signature) ||
+				k.verifyPSS(384, "text", signature) {
 				t.Fatalf("%d bits: PSS", bits)
 			}
 		}
@@ -402,7 +423,8 @@ func TestRSAAgainstGo(t *testing.T) {
 		if err != nil || k.verifyPSS(256, "text", short) {
 			t.Errorf("%d bits: a salt of another length is accepted (%v)", bits, err)
 		}
-		for name, x := range map[string][]byte{"n": private.N.Bytes(), "too long": make([]byte, size+1), "too short": make([]byte, size-1)} {
+		for name, x := range map[string][]byte{"n": private.N.Bytes(), "too long": make([]byte, size+1),
+			"too short": make([]byte, size-1)} {
 			if k.power(x) != nil {
 				t.Errorf("%d bits: %s is taken for a signature", bits, name)
 			}
@@ -410,7 +432,8 @@ func TestRSAAgainstGo(t *testing.T) {
 	}
 }
 
-// J30: every bit of a MAC counts. That the comparison takes the same time wherever they differ is crypto/subtle's promise, which package guard holds this one to.
+// J30: every bit of a MAC counts. That the comparison takes the same time wherever they differ is
+// crypto/subtle's promise, which package guard holds this one to.
 func TestMACBits(t *testing.T) {
 	key := []byte(strings.Repeat("k", 32))
 	mac := hmac.New(sha256.New, key)

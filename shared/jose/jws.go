@@ -117,7 +117,8 @@ func Hash(text string) string {
 	return base64url.EncodeToString(h.Sum(nil))
 }
 
-// DecodePayload reads a JSON object in base64url that stands by itself, as Envoy's jwt_authn forwards the claims it has verified: without padding, or with the right one.
+// DecodePayload reads a JSON object in base64url that stands by itself, as Envoy's jwt_authn
+// forwards the claims it has verified: without padding, or with the right one.
 func DecodePayload(text string, lim Limits) (gjson.Result, error) {
 	if len(text) > lim.TokenBytes {
 		return gjson.Result{}, &LimitError{"tokenBytes", len(text), lim.TokenBytes}
@@ -132,13 +133,15 @@ func DecodePayload(text string, lim Limits) (gjson.Result, error) {
 	return object(b, lim.JSON, ErrPayload)
 }
 
-// ParseOpaque is Parse for a JWS whose payload may be any bytes (RFC 7515 §3): it is not looked at, and no JWT. What a token claims is read by Parse.
+// ParseOpaque is Parse for a JWS whose payload may be any bytes (RFC 7515 §3): it is not looked at,
+// and no JWT. What a token claims is read by Parse.
 func ParseOpaque(token string, lim Limits) (*JWS, error) {
 	t, _, err := parse(token, lim)
 	return t, err
 }
 
-// Signed is a signature over a text that is no JWS, such as the signature base of an HTTP message (RFC 9421 §3.3.7 gives JOSE's algorithms to those, too).
+// Signed is a signature over a text that is no JWS, such as the signature base of an HTTP message
+// (RFC 9421 §3.3.7 gives JOSE's algorithms to those, too).
 func Signed(text string, signature []byte) *JWS { return &JWS{signed: text, signature: signature} }
 
 // parse reads a JWS with any payload.
@@ -184,7 +187,8 @@ func (t *JWS) readHeader(header gjson.Result) (err error) {
 				err = ErrParameter
 			}
 		case "crit", "b64":
-			// RFC 7515 §4.1.11: we understand no extension, so a critical one cannot be honoured; RFC 7797: b64 changes what is signed.
+			// RFC 7515 §4.1.11: we understand no extension, so a critical one cannot be honoured;
+			// RFC 7797: b64 changes what is signed.
 			err = ErrCritical
 		}
 		return err == nil
@@ -202,7 +206,8 @@ func headerText(v gjson.Result) (string, error) {
 	return v.Str, nil
 }
 
-// Strict refuses trailing bits that are not zero; the alphabet check refuses the line breaks that encoding/base64 skips.
+// Strict refuses trailing bits that are not zero; the alphabet check refuses the line breaks that
+// encoding/base64 skips.
 var base64url = base64.RawURLEncoding.Strict()
 
 // DecodeBase64 reads base64url without padding (RFC 7515 §2) in its one canonical form.

@@ -51,9 +51,10 @@ func (k *Key) Symmetric() bool { return k.kty == "oct" }
 // RFC 7518 §6; others are ignored.
 func ParseKey(jwk gjson.Result) (*Key, error) { return parseKey(jwk, false) }
 
-// ParsePublished reads a JWK as issuers write them: members that are null, or an empty text or list, say nothing, numbers may have leading
-// zeros and padding, coordinates any length, and whatever use is not known is as good as sig. What makes a key unfit, or a
-// secret, is refused as by ParseKey.
+// ParsePublished reads a JWK as issuers write them: members that are null, or an empty text or
+// list, say nothing, numbers may have leading zeros and padding, coordinates any length, and
+// whatever use is not known is as good as sig. What makes a key unfit, or a secret, is refused as
+// by ParseKey.
 func ParsePublished(jwk gjson.Result) (*Key, error) { return parseKey(jwk, true) }
 
 // privateMembers are those of RFC 7518 §6.2.2, §6.3.2 and §6.4.1, and of keys of type AKP.
@@ -138,19 +139,22 @@ func (k *Key) Equal(other *Key) bool {
 	return k.Like(other) && bytes.Equal(k.spki, other.spki) && bytes.Equal(k.raw, other.raw)
 }
 
-// Like reports whether two keys have the same kid, type, curve and alg, so that nothing in a token's header tells them apart.
+// Like reports whether two keys have the same kid, type, curve and alg, so that nothing in a
+// token's header tells them apart.
 func (k *Key) Like(other *Key) bool {
 	return k.ID == other.ID && k.kty == other.kty && k.crv == other.crv && k.alg == other.alg
 }
 
-// Fits reports whether the key may verify signatures of algorithm a: by its kty, its crv, its length and, if it has one, its alg (RFC 8725
-// §3.1).
+// Fits reports whether the key may verify signatures of algorithm a: by its kty, its crv, its
+// length and, if it has one, its alg (RFC 8725 §3.1).
 func (k *Key) Fits(a Algorithm) bool {
 	want := &algorithms[a]
-	return k.kty == want.kty && k.crv == want.crv && (k.alg == 0 || k.alg == a) && (want.scheme != schemeHMAC || len(k.raw) >= want.size)
+	return k.kty == want.kty && k.crv == want.crv && (k.alg == 0 || k.alg == a) &&
+		(want.scheme != schemeHMAC || len(k.raw) >= want.size)
 }
 
-// Thumbprint is the JWK's SHA-256 thumbprint in base64url (RFC 7638), for a public key that ParseKey has taken: none of its members needs escaping.
+// Thumbprint is the JWK's SHA-256 thumbprint in base64url (RFC 7638), for a public key that
+// ParseKey has taken: none of its members needs escaping.
 func Thumbprint(jwk gjson.Result) string {
 	var names []string // in the order of their code points
 	switch strictjson.Text(jwk, "kty") {
@@ -186,15 +190,16 @@ func (r reader) value(name string) (gjson.Result, bool) {
 	return v, ok
 }
 
-// Uses that published keys have for something else than tokens: encryption, and the authorities of X.509-SVIDs (SPIFFE Trust
-// Domain and Bundle §4.2.2).
+// Uses that published keys have for something else than tokens: encryption, and the authorities of
+// X.509-SVIDs (SPIFFE Trust Domain and Bundle §4.2.2).
 const (
 	useEncryption = "enc"
 	useX509       = "x509-svid"
 )
 
-// allows looks at use and key_ops (RFC 7517 §4.2, §4.3). What is present must allow the operation, "verify" or "sign". In
-// published sets either means signatures, and an unknown use means nothing: "jwt-svid" is one.
+// allows looks at use and key_ops (RFC 7517 §4.2, §4.3). What is present must allow the operation,
+// "verify" or "sign". In published sets either means signatures, and an unknown use means nothing:
+// "jwt-svid" is one.
 func (r reader) allows(operation string) bool {
 	if use, ok := r.value("use"); ok {
 		switch {
@@ -239,8 +244,9 @@ func (r reader) bytes(name string) ([]byte, error) {
 	return b, nil
 }
 
-// number reads a member that is a natural number, without leading zeros where those may be there (RFC 7518 §2 forbids them,
-// and libraries that write signed numbers have one in front of every second modulus).
+// number reads a member that is a natural number, without leading zeros where those may be there
+// (RFC 7518 §2 forbids them, and libraries that write signed numbers have one in front of every
+// second modulus).
 func (r reader) number(name string) ([]byte, error) {
 	b, err := r.bytes(name)
 	if err != nil || !r.published {
@@ -261,8 +267,8 @@ func (r reader) coordinate(name string, size int) ([]byte, error) {
 	return b, err
 }
 
-// decodeLoosely reads base64url with or without padding, line breaks and white space, whatever its last bits are: a number
-// that is published has one meaning in any of these.
+// decodeLoosely reads base64url with or without padding, line breaks and white space, whatever its
+// last bits are: a number that is published has one meaning in any of these.
 func decodeLoosely(s string) ([]byte, error) {
 	s = strings.TrimRight(strings.Map(func(c rune) rune {
 		if c == ' ' || c == '\t' || c == '\r' || c == '\n' {

@@ -19,8 +19,10 @@ var (
 
 const begin, end, dashes = "-----BEGIN ", "-----END ", "-----"
 
-// privateBlock finds the one private key in a PEM (RFC 7468) and returns its label and DER. Text around the blocks is skipped, as are the parameters that openssl puts before an EC
-// key. encoding/pem skips a block it cannot read, and would find the key behind it: this one takes a text as a whole or not at all.
+// privateBlock finds the one private key in a PEM (RFC 7468) and returns its label and DER. Text
+// around the blocks is skipped, as are the parameters that openssl puts before an EC key.
+// encoding/pem skips a block it cannot read, and would find the key behind it: this one takes a
+// text as a whole or not at all.
 func privateBlock(text string) (label string, content []byte, err error) {
 	var kind string          // of the block being read
 	var body, found []string // its lines; the private key's

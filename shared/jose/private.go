@@ -20,13 +20,16 @@ var (
 	ErrPrivateForm    = errors.New("not a private key in PKCS#8, PKCS#1, SEC 1 or as a JWK that reads in one way only")
 	ErrPrivateKind    = errors.New("the private key is of another type, or on another curve, than its alg needs")
 	ErrPrivateModulus = errors.New("the RSA modulus must have 2048 to 4096 bits")
-	ErrPrivatePrimes  = errors.New("the RSA key must have its two primes, their exponents and their coefficient, and no third prime")
-	ErrPrivateParts   = errors.New("the parts of the RSA key do not belong together, or its primes differ in length")
-	ErrPrivateScalar  = errors.New("the private part has not the length, or not the range, that its curve has")
-	ErrPrivateLacks   = errors.New("the EC key lacks its public point, and the proxy cannot compute it: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 makes one that has it")
-	ErrPrivatePublic  = errors.New("the public part does not belong to the private one")
-	ErrPrivateKeyID   = errors.New("the JWK's kid is not the one that the key is configured with")
-	ErrPrivateSecret  = errors.New("the secret must be at least as long as the hash: 32, 48 or 64 bytes for HS256, HS384, HS512, and no key for something else")
+	ErrPrivatePrimes  = errors.New("the RSA key must have its two primes, their exponents and their coefficient, and " +
+		"no third prime")
+	ErrPrivateParts  = errors.New("the parts of the RSA key do not belong together, or its primes differ in length")
+	ErrPrivateScalar = errors.New("the private part has not the length, or not the range, that its curve has")
+	ErrPrivateLacks  = errors.New("the EC key lacks its public point, and the proxy cannot compute it: openssl " +
+		"genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 makes one that has it")
+	ErrPrivatePublic = errors.New("the public part does not belong to the private one")
+	ErrPrivateKeyID  = errors.New("the JWK's kid is not the one that the key is configured with")
+	ErrPrivateSecret = errors.New("the secret must be at least as long as the hash: 32, 48 or 64 bytes for HS256, " +
+		"HS384, HS512, and no key for something else")
 )
 
 // Why there is no signature.
@@ -36,8 +39,9 @@ var (
 	ErrFault      = errors.New("the signature just made is wrong, and is kept back")
 )
 
-// PrivateKey signs, with one algorithm and under one kid. It prints as those two. The rest stands in a function's closure, where fmt does not look: it follows pointers out of copies,
-// and out of structs that hold one, and then asks no String.
+// PrivateKey signs, with one algorithm and under one kid. It prints as those two. The rest stands
+// in a function's closure, where fmt does not look: it follows pointers out of copies, and out of
+// structs that hold one, and then asks no String.
 type PrivateKey struct {
 	alg   Algorithm
 	kid   string
@@ -54,7 +58,8 @@ type parts struct {
 	hmac    []byte
 }
 
-// material is what a private key is made of, in whatever form it came: numbers big-endian, nil where the form lacks them.
+// material is what a private key is made of, in whatever form it came: numbers big-endian, nil
+// where the form lacks them.
 type material struct {
 	n, e, p, q, dp, dq, qi []byte // RSA, without zeros in front
 	x, y                   []byte // EC; Ed25519 has x only
@@ -69,13 +74,16 @@ var orders = [len(curves)]string{
 	"01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
 }
 
-// ParsePrivateKey reads the key that signs as kid with a. text is a PEM with one private key that is not encrypted (PKCS#8, RFC 5958; PKCS#1, RFC 8017 §A.1.2; SEC 1, RFC 5915), or a
-// private JWK; for HS* an oct JWK, or else the secret itself, of which one line break at the end is no part.
+// ParsePrivateKey reads the key that signs as kid with a. text is a PEM with one private key that
+// is not encrypted (PKCS#8, RFC 5958; PKCS#1, RFC 8017 §A.1.2; SEC 1, RFC 5915), or a private JWK;
+// for HS* an oct JWK, or else the secret itself, of which one line break at the end is no part.
 //
-// All that can be proven here about the key is: that its numbers belong together, for RSA and Ed25519. Whether an EC key's private number belongs to its public point only a signature
-// by the proxy tells: make one at start and verify it with Public.
+// All that can be proven here about the key is: that its numbers belong together, for RSA and
+// Ed25519. Whether an EC key's private number belongs to its public point only a signature by the
+// proxy tells: make one at start and verify it with Public.
 //
-// It runs at start: of the secret bytes it looks at those that a form's rules are about. What runs for a request (Sign) takes the same time whatever they are.
+// It runs at start: of the secret bytes it looks at those that a form's rules are about. What runs
+// for a request (Sign) takes the same time whatever they are.
 func ParsePrivateKey(text, kid string, a Algorithm) (*PrivateKey, error) {
 	if a == 0 || int(a) >= len(algorithms) {
 		return nil, ErrKeyAlg
@@ -89,7 +97,8 @@ func ParsePrivateKey(text, kid string, a Algorithm) (*PrivateKey, error) {
 	case strings.HasPrefix(trimmed, "{") && strings.HasSuffix(trimmed, "}"):
 		err = m.readJWK(trimmed, kid, a)
 	case a.Symmetric():
-		if strings.Contains(text, begin) { // RFC 8725 §2.1: a public key is no secret, and a private one is not meant to be shared
+		// RFC 8725 §2.1: a public key is no secret, and a private one is not meant to be shared
+		if strings.Contains(text, begin) {
 			return nil, ErrPrivateSecret
 		}
 		m.k = []byte(strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r"))
@@ -145,7 +154,8 @@ func (m *material) privateKey(kid string, a Algorithm) (*PrivateKey, error) {
 		return nil, ErrPrivateModulus
 	}
 	// The public half goes the way of all public keys: through its JWK, which is made of these values alone.
-	k.jwk = publicJWK(kid, a, base64url.EncodeToString(m.n), base64url.EncodeToString(m.e), base64url.EncodeToString(m.x), base64url.EncodeToString(m.y))
+	k.jwk = publicJWK(kid, a, base64url.EncodeToString(m.n), base64url.EncodeToString(m.e),
+		base64url.EncodeToString(m.x), base64url.EncodeToString(m.y))
 	if made.public, err = ParseKey(gjson.Parse(k.jwk)); err != nil {
 		return nil, err
 	}
@@ -166,7 +176,8 @@ func (m *material) privateKey(kid string, a Algorithm) (*PrivateKey, error) {
 	return k, nil
 }
 
-// publicJWK writes what a verifier is given (RFC 7517 §4): it takes public values in base64url, and no others. Those that a's type of key does not have are not looked at.
+// publicJWK writes what a verifier is given (RFC 7517 §4): it takes public values in base64url, and
+// no others. Those that a's type of key does not have are not looked at.
 func publicJWK(kid string, a Algorithm, n, e, x, y string) string {
 	alg := &algorithms[a]
 	b := append([]byte(`{"kty":"`+alg.kty+`","kid":`), gjson.AppendJSONString(nil, kid)...)
@@ -182,8 +193,9 @@ func publicJWK(kid string, a Algorithm, n, e, x, y string) string {
 	return s + `"}`
 }
 
-// ParsePublicJWK reads the public half of a key whose private half is elsewhere, and returns with it the JWK to publish: the same one with kid, alg and use, and nothing else. A secret
-// has no public half, and private members are refused (ErrKeyPrivate).
+// ParsePublicJWK reads the public half of a key whose private half is elsewhere, and returns with
+// it the JWK to publish: the same one with kid, alg and use, and nothing else. A secret has no
+// public half, and private members are refused (ErrKeyPrivate).
 func ParsePublicJWK(jwk gjson.Result, kid string, a Algorithm) (text string, key *Key, err error) {
 	if a == 0 || int(a) >= len(algorithms) {
 		return "", nil, ErrKeyAlg
@@ -203,7 +215,8 @@ func ParsePublicJWK(jwk gjson.Result, kid string, a Algorithm) (text string, key
 	if !key.Fits(a) {
 		return "", nil, ErrKeyAlg
 	}
-	member := func(name string) string { return strictjson.Text(jwk, name) } // canonical base64url, ParseKey has seen to it
+	// canonical base64url, ParseKey has seen to it
+	member := func(name string) string { return strictjson.Text(jwk, name) }
 	text = publicJWK(kid, a, member("n"), member("e"), member("x"), member("y"))
 	key, err = ParseKey(gjson.Parse(text))
 	return text, key, err
@@ -415,7 +428,8 @@ func (m *material) readPoint(point []byte, alg *algorithm) error {
 	return nil
 }
 
-// scalarFits reports whether d has the curve's length and is neither zero nor beyond the group's order. It adds and subtracts whole numbers, whatever they are.
+// scalarFits reports whether d has the curve's length and is neither zero nor beyond the group's
+// order. It adds and subtracts whole numbers, whatever they are.
 func (m *material) scalarFits(crv string) bool {
 	for i := range curves {
 		if curves[i].name == crv && len(m.d) == curves[i].size {
@@ -438,7 +452,8 @@ func (m *material) ecPKCS8(crv string) []byte {
 }
 
 func (m *material) rsaPKCS8() []byte {
-	key := der(tagSequence, derInteger([]byte{0}), derInteger(m.n), derInteger(m.e), derInteger(m.d), derInteger(m.p), derInteger(m.q), derInteger(m.dp), derInteger(m.dq), derInteger(m.qi))
+	key := der(tagSequence, derInteger([]byte{0}), derInteger(m.n), derInteger(m.e), derInteger(m.d), derInteger(m.p),
+		derInteger(m.q), derInteger(m.dp), derInteger(m.dq), derInteger(m.qi))
 	return der(tagSequence, derInteger([]byte{0}), der(tagSequence, oidRSA, derNull), der(tagOctets, key))
 }
 
@@ -475,7 +490,8 @@ func (s Signing) String() string { return "signing with " + s.Hash }
 // GoString is String.
 func (s Signing) GoString() string { return s.String() }
 
-// ByProxy reports whether only the proxy can make k's signatures (ES*): Signing, the call, Finish. The others are made here, by Sign; those of RS* in either way.
+// ByProxy reports whether only the proxy can make k's signatures (ES*): Signing, the call, Finish.
+// The others are made here, by Sign; those of RS* in either way.
 func (k *PrivateKey) ByProxy() bool { return algorithms[k.alg].scheme == schemeECDSA }
 
 // Signing returns the proxy's part of signing text, for ES* and RS*; for other algorithms it has no key.
@@ -483,7 +499,8 @@ func (k *PrivateKey) Signing(text string) Signing {
 	return Signing{Hash: algorithms[k.alg].hashName(), Key: k.parts().pkcs8, Text: text}
 }
 
-// Finish turns what the proxy made of a Signing into JOSE's form: for ES* from ASN.1 into R || S (RFC 7518 §3.4), while that of RS* has it already. ErrSignatureForm where it is none.
+// Finish turns what the proxy made of a Signing into JOSE's form: for ES* from ASN.1 into R || S
+// (RFC 7518 §3.4), while that of RS* has it already. ErrSignatureForm where it is none.
 func (k *PrivateKey) Finish(signature []byte) ([]byte, error) {
 	alg := &algorithms[k.alg]
 	switch alg.scheme {
@@ -521,7 +538,8 @@ func (k *PrivateKey) SaltSize() int {
 	return 0
 }
 
-// Sign signs text, in JOSE's form, for all but ES* (ErrProxySigns). salt is SaltSize random bytes that are used once: the package has no randomness of its own.
+// Sign signs text, in JOSE's form, for all but ES* (ErrProxySigns). salt is SaltSize random bytes
+// that are used once: the package has no randomness of its own.
 func (k *PrivateKey) Sign(text string, salt []byte) (signature []byte, err error) {
 	alg := &algorithms[k.alg]
 	if len(salt) != k.SaltSize() {

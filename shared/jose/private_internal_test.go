@@ -42,11 +42,14 @@ func TestRSAPower(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := ParsePrivateKey(string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})), "k", RS256)
+	k, err := ParsePrivateKey(
+		string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})), "k", RS256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, em := range map[string][]byte{"zero": make([]byte, 256), "a multiple of p": key.Primes[0].FillBytes(make([]byte, 256)), "a multiple of q": key.Primes[1].FillBytes(make([]byte, 256))} {
+	for name, em := range map[string][]byte{"zero": make([]byte, 256),
+		"a multiple of p": key.Primes[0].FillBytes(make([]byte, 256)),
+		"a multiple of q": key.Primes[1].FillBytes(make([]byte, 256))} {
 		if got := k.parts().rsa.power(em); got == nil {
 			t.Errorf("%s: no result", name)
 		}

@@ -48,10 +48,15 @@ func must[T any](v T, err error) T {
 }
 
 var (
-	rsaKey  = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	oddRSA  = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2049)) }) // for PSS, a multiple of 8 and no more
-	bigRSA  = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 4096)) })
-	edKey   = sync.OnceValue(func() ed25519.PrivateKey { _, k, err := ed25519.GenerateKey(rand.Reader); return must(k, err) })
+	rsaKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
+	// for PSS, a multiple of 8 and no more
+	oddRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2049)) })
+	bigRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 4096)) })
+	edKey  = sync.OnceValue(func() ed25519.PrivateKey {
+		_, k,
+			err := ed25519.GenerateKey(rand.Reader)
+		return must(k, err)
+	})
 	p256Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
 	p384Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
 	p521Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)) })
@@ -91,7 +96,9 @@ func algorithm(name string) jose.Algorithm {
 func forms(alg string) map[string]string {
 	switch alg[:2] {
 	case "RS", "PS":
-		f := map[string]string{"PKCS#8": pkcs8(rsaKey()), "PKCS#1": block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey())), "a JWK": privateJWK(rsaKey()), "2049 bits": pkcs8(oddRSA())}
+		f := map[string]string{"PKCS#8": pkcs8(rsaKey()),
+			"PKCS#1": block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey())), "a JWK": privateJWK(rsaKey()),
+			"2049 bits": pkcs8(oddRSA())}
 		if alg[2:] == "512" {
 			f["4096 bits"] = pkcs8(bigRSA())
 		}
@@ -99,14 +106,20 @@ func forms(alg string) map[string]string {
 	case "ES":
 		key := map[string]func() *ecdsa.PrivateKey{"ES256": p256Key, "ES384": p384Key, "ES512": p521Key}[alg]()
 		sec1 := block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(key)))
-		return map[string]string{"PKCS#8": pkcs8(key), "SEC 1": sec1, "SEC 1 behind parameters": block("EC PARAMETERS", []byte{6, 1, 0}) + sec1, "a JWK": privateJWK(key),
-			"CRLF, and text around": "Bag Attributes\r\n  friendlyName: edge\r\n" + strings.ReplaceAll(pkcs8(key), "\n", "\r\n") + "\r\nthe end\r\n", "no line break at the end": strings.TrimSpace(pkcs8(key))}
+		return map[string]string{"PKCS#8": pkcs8(key), "SEC 1": sec1,
+			"SEC 1 behind parameters": block("EC PARAMETERS", []byte{6, 1, 0}) + sec1, "a JWK": privateJWK(key),
+			"CRLF, and text around": "Bag Attributes\r\n  friendlyName: edge\r\n" +
+				strings.ReplaceAll(pkcs8(key), "\n", "\r\n") +
+				"\r\nthe end\r\n", "no line break at the end": strings.TrimSpace(pkcs8(key))}
 	case "Ed":
-		return map[string]string{"PKCS#8": pkcs8(edKey()), "a JWK": privateJWK(edKey()), "a JWK with all": edit(privateJWK(edKey()), map[string]any{"kid": kid, "alg": "EdDSA", "use": "sig", "key_ops": []string{"sign", "verify"}})}
+		return map[string]string{"PKCS#8": pkcs8(edKey()), "a JWK": privateJWK(edKey()),
+			"a JWK with all": edit(privateJWK(edKey()),
+				map[string]any{"kid": kid, "alg": "EdDSA", "use": "sig", "key_ops": []string{"sign", "verify"}})}
 	}
 	secret := strings.Repeat("0123456789abcdef", 4)
 	long := strings.Repeat(secret, 4) // longer than the hash's block
-	return map[string]string{"bytes": secret, "bytes and a line break": secret + "\n", "bytes and another one": secret + "\r\n", "a JWK": `{"kty":"oct","k":"` + base64.RawURLEncoding.EncodeToString([]byte(secret)) + `"}`, "long": long,
+	return map[string]string{"bytes": secret, "bytes and a line break": secret + "\n", "bytes and another one": secret +
+		"\r\n", "a JWK": `{"kty":"oct","k":"` + base64.RawURLEncoding.EncodeToString([]byte(secret)) + `"}`, "long": long,
 		"braces": "{" + secret}
 }
 
@@ -169,11 +182,13 @@ func TestSign(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if k.ID() != kid || k.Algorithm() != a || k.ByProxy() != (alg[:2] == "ES") || k.Public().ID != kid || (k.PublicJWK() == "") != a.Symmetric() {
+				if k.ID() != kid || k.Algorithm() != a || k.ByProxy() != (alg[:2] == "ES") || k.Public().ID != kid ||
+					(k.PublicJWK() == "") != a.Symmetric() {
 					t.Fatalf("%v %v %v %v %v", k.ID(), k.Algorithm(), k.ByProxy(), k.Public().ID, k.PublicJWK())
 				}
 				for _, payload := range []string{"", "{}", strings.Repeat("x", 1000)} {
-					input := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+					input := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`"}`)) + "." +
+						base64.RawURLEncoding.EncodeToString([]byte(payload))
 					for _, signature := range signed(t, k, input) {
 						if !verifiedBy(t, k.Public(), a, input, signature) {
 							t.Error("our own verifier refuses it")
@@ -181,7 +196,8 @@ func TestSign(t *testing.T) {
 						if verifiedBy(t, k.Public(), a, input+"A", signature) {
 							t.Error("it stands for another text, too")
 						}
-						token, err := gojose.ParseSignedCompact(input+"."+base64.RawURLEncoding.EncodeToString(signature), []gojose.SignatureAlgorithm{gojose.SignatureAlgorithm(alg)})
+						token, err := gojose.ParseSignedCompact(input+"."+
+							base64.RawURLEncoding.EncodeToString(signature), []gojose.SignatureAlgorithm{gojose.SignatureAlgorithm(alg)})
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -204,7 +220,8 @@ func publicKey(t testing.TB, k *jose.PrivateKey, text string) any {
 	t.Helper()
 	if !k.Algorithm().Symmetric() {
 		var jwk gojose.JSONWebKey
-		if err := json.Unmarshal([]byte(k.PublicJWK()), &jwk); err != nil || !jwk.IsPublic() || jwk.KeyID != kid || jwk.Algorithm != k.Algorithm().String() || jwk.Use != "sig" {
+		if err := json.Unmarshal([]byte(k.PublicJWK()), &jwk); err != nil || !jwk.IsPublic() || jwk.KeyID != kid ||
+			jwk.Algorithm != k.Algorithm().String() || jwk.Use != "sig" {
 			t.Fatalf("%s: %v", k.PublicJWK(), err)
 		}
 		return jwk.Key
@@ -216,18 +233,21 @@ func publicKey(t testing.TB, k *jose.PrivateKey, text string) any {
 }
 
 func goVerifies(key any, alg, text string, signature []byte) bool {
-	h := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512, "DSA": crypto.SHA512}[alg[2:]]
+	h := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512,
+		"DSA": crypto.SHA512}[alg[2:]]
 	sum := h.New()
 	sum.Write([]byte(text))
 	switch key := key.(type) {
 	case *rsa.PublicKey:
 		if alg[:2] == "PS" {
-			return rsa.VerifyPSS(key, h, sum.Sum(nil), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+			return rsa.VerifyPSS(key, h, sum.Sum(nil), signature,
+				&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 		}
 		return rsa.VerifyPKCS1v15(key, h, sum.Sum(nil), signature) == nil
 	case *ecdsa.PublicKey:
 		n := len(signature) / 2
-		return n == (key.Params().BitSize+7)/8 && ecdsa.Verify(key, sum.Sum(nil), new(big.Int).SetBytes(signature[:n]), new(big.Int).SetBytes(signature[n:]))
+		return n == (key.Params().BitSize+7)/8 &&
+			ecdsa.Verify(key, sum.Sum(nil), new(big.Int).SetBytes(signature[:n]), new(big.Int).SetBytes(signature[n:]))
 	case ed25519.PublicKey:
 		return ed25519.Verify(key, []byte(text), signature)
 	case []byte:
@@ -240,7 +260,8 @@ func goVerifies(key any, alg, text string, signature []byte) bool {
 
 // What is published has these members, whatever form the key came in, and nothing private.
 func TestPublicJWK(t *testing.T) {
-	want := map[string]string{"RS": "alg e kid kty n use", "PS": "alg e kid kty n use", "ES": "alg crv kid kty use x y", "Ed": "alg crv kid kty use x"}
+	want := map[string]string{"RS": "alg e kid kty n use", "PS": "alg e kid kty n use", "ES": "alg crv kid kty use x y",
+		"Ed": "alg crv kid kty use x"}
 	for _, alg := range jose.AlgorithmNames() {
 		if algorithm(alg).Symmetric() {
 			continue
@@ -254,7 +275,9 @@ func TestPublicJWK(t *testing.T) {
 			if got := strings.Join(slices.Sorted(maps.Keys(members)), " "); got != want[alg[:2]] {
 				t.Errorf("%s %s publishes %s", alg, form, got)
 			}
-			again, key, err := jose.ParsePublicJWK(gjson.Parse(edit(k.PublicJWK(), map[string]any{"kid": nil, "alg": nil, "use": nil, "x5t": "AA"})), kid, algorithm(alg))
+			again, key, err := jose.ParsePublicJWK(
+				gjson.Parse(edit(k.PublicJWK(), map[string]any{"kid": nil, "alg": nil, "use": nil, "x5t": "AA"})), kid,
+				algorithm(alg))
 			if err != nil || again != k.PublicJWK() || key.ID != kid {
 				t.Errorf("%s %s: configured as a public key: %s, %v; want %s", alg, form, again, err, k.PublicJWK())
 			}
@@ -286,7 +309,8 @@ func TestParsePublicJWKRefuses(t *testing.T) {
 		{"no point of the curve", edit(public, map[string]any{"x": strings.Repeat("A", 43)}), "k", "ES256", jose.ErrKeyPoint},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if text, key, err := jose.ParsePublicJWK(gjson.Parse(c.jwk), c.kid, algorithm(c.alg)); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || (text == "") != (err != nil) || (key == nil) != (err != nil) {
+			if text, key, err := jose.ParsePublicJWK(gjson.Parse(c.jwk), c.kid, algorithm(c.alg)); !errors.Is(err,
+				c.want) || (err == nil) != (c.want == nil) || (text == "") != (err != nil) || (key == nil) != (err != nil) {
 				t.Fatalf("%q, %v; want %v", text, err, c.want)
 			}
 		})
@@ -324,7 +348,8 @@ var (
 )
 
 func pkcs1(k *rsa.PrivateKey, version int64, change func(n []*big.Int)) []byte {
-	n := []*big.Int{k.N, big.NewInt(int64(k.E)), k.D, k.Primes[0], k.Primes[1], k.Precomputed.Dp, k.Precomputed.Dq, k.Precomputed.Qinv}
+	n := []*big.Int{k.N, big.NewInt(int64(k.E)), k.D, k.Primes[0], k.Primes[1], k.Precomputed.Dp, k.Precomputed.Dq,
+		k.Precomputed.Qinv}
 	for i := range n {
 		n[i] = new(big.Int).Set(n[i])
 	}
@@ -383,16 +408,21 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		{"a second block without an end", pkcs8(key) + lines[0], "ES256", jose.ErrPEM},
 		{"a block within", lines[0] + pkcs8(key), "ES256", jose.ErrPEM},
 		{"no base64", strings.Replace(pkcs8(key), "M", "*", 1), "ES256", jose.ErrPEM},
-		{"base64 of another alphabet", "-----BEGIN PRIVATE KEY-----\n__--\n-----END PRIVATE KEY-----\n", "ES256", jose.ErrPEM},
-		{"bits behind the end of the base64", "-----BEGIN PRIVATE KEY-----\nMAB=\n-----END PRIVATE KEY-----\n", "ES256", jose.ErrPEM},
+		{"base64 of another alphabet", "-----BEGIN PRIVATE KEY-----\n__--\n-----END PRIVATE KEY-----\n", "ES256",
+			jose.ErrPEM},
+		{"bits behind the end of the base64", "-----BEGIN PRIVATE KEY-----\nMAB=\n-----END PRIVATE KEY-----\n", "ES256",
+			jose.ErrPEM},
 		{"a header of RFC 1421", strings.Replace(pkcs8(key), "-----\n", "-----\nComment: x\n\n", 1), "ES256", jose.ErrPEM},
 		{"two keys", pkcs8(key) + pkcs8(key), "ES256", jose.ErrPEMBlocks},
 		{"two keys of two kinds", pkcs8(key) + block("EC PRIVATE KEY", sec1(d, point)), "ES256", jose.ErrPEMBlocks},
 		{"parameters only", block("EC PARAMETERS", idP256), "ES256", jose.ErrPEM},
 		{"encrypted PKCS#8", block("ENCRYPTED PRIVATE KEY", good), "ES256", jose.ErrEncrypted},
-		{"encrypted as openssl did it before", "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n", "ES256", jose.ErrEncrypted},
+		{"encrypted as openssl did it before",
+			"-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC " +
+				"PRIVATE KEY-----\n", "ES256", jose.ErrEncrypted},
 		{"a public key", block("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(key.Public()))), "ES256", jose.ErrNotSecret},
-		{"a public RSA key", block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaKey().PublicKey)), "RS256", jose.ErrNotSecret},
+		{"a public RSA key", block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaKey().PublicKey)), "RS256",
+			jose.ErrNotSecret},
 		{"a certificate", block("CERTIFICATE", good), "ES256", jose.ErrNotSecret},
 		{"a key and its certificate", pkcs8(key) + block("CERTIFICATE", good), "ES256", jose.ErrNotSecret},
 		{"a key of OpenSSH", block("OPENSSH PRIVATE KEY", good), "ES256", jose.ErrPEM},
@@ -402,25 +432,43 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		{"a good PKCS#8 by hand", block("PRIVATE KEY", ec8(sec1(d, point))), "ES256", nil},
 		{"the public key beside the private one", block("PRIVATE KEY", ec8(bare, publicBits(point))), "ES256", nil},
 		{"the public key twice", block("PRIVATE KEY", ec8(sec1(d, point), publicBits(point))), "ES256", nil},
-		{"unknown attributes", block("PRIVATE KEY", seq(small(0), seq(idEC, idP256), octets(sec1(d, point)), context(0, true, seq(idX25519)))), "ES256", nil},
+		{"unknown attributes", block("PRIVATE KEY",
+			seq(small(0), seq(idEC, idP256), octets(sec1(d, point)), context(0, true, seq(idX25519)))), "ES256", nil},
 		{"two public keys", block("PRIVATE KEY", ec8(sec1(d, point), publicBits(other))), "ES256", jose.ErrPrivatePublic},
-		{"attributes behind the public key", block("PRIVATE KEY", ec8(bare, publicBits(point), context(0, true))), "ES256", jose.ErrPrivateForm},
+		{"attributes behind the public key", block("PRIVATE KEY", ec8(bare, publicBits(point), context(0, true))),
+			"ES256", jose.ErrPrivateForm},
 		{"something else behind", block("PRIVATE KEY", ec8(sec1(d, point), context(2, true))), "ES256", jose.ErrPrivateForm},
 		{"a byte behind", block("PRIVATE KEY", append(slices.Clone(good), 0)), "ES256", jose.ErrPrivateForm},
 		{"a byte behind the key inside", block("PRIVATE KEY", ec8(append(sec1(d, point), 0))), "ES256", jose.ErrPrivateForm},
-		{"a public key in version 1", block("PRIVATE KEY", seq(small(0), seq(idEC, idP256), octets(bare), publicBits(point))), "ES256", jose.ErrPrivateForm},
-		{"version 2 without a public key", block("PRIVATE KEY", seq(small(1), seq(idEC, idP256), octets(sec1(d, point)))), "ES256", jose.ErrPrivateForm},
-		{"version 3", block("PRIVATE KEY", seq(small(2), seq(idEC, idP256), octets(sec1(d, point)))), "ES256", jose.ErrPrivateForm},
-		{"version 257 with a public key", block("PRIVATE KEY", seq(small(256), seq(idEC, idP256), octets(bare), publicBits(point))), "ES256", jose.ErrPrivateForm},
-		{"version 257", block("PRIVATE KEY", seq(small(256), seq(idEC, idP256), octets(sec1(d, point)))), "ES256", jose.ErrPrivateForm},
+		{"a public key in version 1",
+			block("PRIVATE KEY", seq(small(0), seq(idEC, idP256), octets(bare), publicBits(point))), "ES256",
+			jose.ErrPrivateForm},
+		{"version 2 without a public key",
+			block("PRIVATE KEY", seq(small(1), seq(idEC, idP256), octets(sec1(d, point)))), "ES256", jose.ErrPrivateForm},
+		{"version 3", block("PRIVATE KEY", seq(small(2), seq(idEC, idP256), octets(sec1(d, point)))), "ES256",
+			jose.ErrPrivateForm},
+		{"version 257 with a public key",
+			block("PRIVATE KEY", seq(small(256), seq(idEC, idP256), octets(bare), publicBits(point))), "ES256",
+			jose.ErrPrivateForm},
+		{"version 257", block("PRIVATE KEY", seq(small(256), seq(idEC, idP256), octets(sec1(d, point)))), "ES256",
+			jose.ErrPrivateForm},
 		{"cut off", block("PRIVATE KEY", good[:len(good)-1]), "ES256", jose.ErrPrivateForm},
-		{"a length in two bytes that one could hold", block("PRIVATE KEY", append([]byte{0x30, 0x82, 0, good[2]}, good[3:]...)), "ES256", jose.ErrPrivateForm},
-		{"a length in one byte more than needed", block("PRIVATE KEY", seq([]byte{2, 0x81, 1, 0}, seq(idEC, idP256), octets(sec1(d, point)))), "ES256", jose.ErrPrivateForm},
-		{"an indefinite length", block("PRIVATE KEY", append(append([]byte{0x30, 0x80}, good[3:]...), 0, 0)), "ES256", jose.ErrPrivateForm},
-		{"a length of four bytes", block("PRIVATE KEY", append([]byte{0x30, 0x84, 0, 0, 0, good[2]}, good[3:]...)), "ES256", jose.ErrPrivateForm},
-		{"a version with a zero in front", block("PRIVATE KEY", seq([]byte{2, 2, 0, 0}, seq(idEC, idP256), octets(sec1(d, point)))), "ES256", jose.ErrPrivateForm},
-		{"an empty version", block("PRIVATE KEY", seq([]byte{2, 0}, seq(idEC, idP256), octets(sec1(d, point)))), "ES256", jose.ErrPrivateForm},
-		{"not whole bytes of public key", block("PRIVATE KEY", ec8(bare, context(1, false, append([]byte{1}, point...)))), "ES256", jose.ErrPrivateForm},
+		{"a length in two bytes that one could hold",
+			block("PRIVATE KEY", append([]byte{0x30, 0x82, 0, good[2]}, good[3:]...)), "ES256", jose.ErrPrivateForm},
+		{"a length in one byte more than needed",
+			block("PRIVATE KEY", seq([]byte{2, 0x81, 1, 0}, seq(idEC, idP256), octets(sec1(d, point)))), "ES256",
+			jose.ErrPrivateForm},
+		{"an indefinite length", block("PRIVATE KEY", append(append([]byte{0x30, 0x80}, good[3:]...), 0, 0)), "ES256",
+			jose.ErrPrivateForm},
+		{"a length of four bytes", block("PRIVATE KEY", append([]byte{0x30, 0x84, 0, 0, 0, good[2]}, good[3:]...)),
+			"ES256", jose.ErrPrivateForm},
+		{"a version with a zero in front",
+			block("PRIVATE KEY", seq([]byte{2, 2, 0, 0}, seq(idEC, idP256), octets(sec1(d, point)))), "ES256",
+			jose.ErrPrivateForm},
+		{"an empty version", block("PRIVATE KEY", seq([]byte{2, 0}, seq(idEC, idP256), octets(sec1(d, point)))),
+			"ES256", jose.ErrPrivateForm},
+		{"not whole bytes of public key",
+			block("PRIVATE KEY", ec8(bare, context(1, false, append([]byte{1}, point...)))), "ES256", jose.ErrPrivateForm},
 		// kinds
 		{"another curve", pkcs8(p384Key()), "ES256", jose.ErrPrivateKind},
 		{"another curve in SEC 1", forms("ES384")["SEC 1"], "ES256", jose.ErrPrivateKind},
@@ -429,44 +477,70 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		{"an RSA key of PKCS#1 for ECDSA", rsa1(nil), "ES256", jose.ErrPrivateKind},
 		{"an EC key for RSA", pkcs8(key), "PS256", jose.ErrPrivateKind},
 		{"an EC key of SEC 1 for RSA", block("EC PRIVATE KEY", sec1(d, point)), "RS256", jose.ErrPrivateKind},
-		{"SEC 1 without a curve for EdDSA", block("EC PRIVATE KEY", seq(small(1), octets(seed), context(0, true))), "EdDSA", jose.ErrPrivateKind},
+		{"SEC 1 without a curve for EdDSA", block("EC PRIVATE KEY", seq(small(1), octets(seed), context(0, true))),
+			"EdDSA", jose.ErrPrivateKind},
 		{"an EC key for EdDSA", pkcs8(key), "EdDSA", jose.ErrPrivateKind},
 		{"an RSA JWK for ECDSA", rsaJWK, "ES256", jose.ErrPrivateKind},
 		{"a secret for ECDSA", oct(64), "ES256", jose.ErrPrivateKind},
 		{"an RSA JWK as a secret", rsaJWK, "HS256", jose.ErrPrivateKind},
-		{"a key for agreement", block("PRIVATE KEY", seq(small(0), seq(idX25519), octets(octets(seed)))), "EdDSA", jose.ErrPrivateKind},
-		{"a key for PSS only", block("PRIVATE KEY", seq(small(0), seq(idPSS), octets(pkcs1(rsaKey(), 0, nil)))), "PS256", jose.ErrPrivateKind},
-		{"RSA without the NULL", block("PRIVATE KEY", seq(small(0), seq(idRSA), octets(pkcs1(rsaKey(), 0, nil)))), "RS256", jose.ErrPrivateKind},
-		{"Ed25519 with a NULL", block("PRIVATE KEY", seq(small(0), seq(idEd25519, null), octets(octets(seed)))), "EdDSA", jose.ErrPrivateKind},
+		{"a key for agreement", block("PRIVATE KEY", seq(small(0), seq(idX25519), octets(octets(seed)))), "EdDSA",
+			jose.ErrPrivateKind},
+		{"a key for PSS only", block("PRIVATE KEY", seq(small(0), seq(idPSS), octets(pkcs1(rsaKey(), 0, nil)))),
+			"PS256", jose.ErrPrivateKind},
+		{"RSA without the NULL", block("PRIVATE KEY", seq(small(0), seq(idRSA), octets(pkcs1(rsaKey(), 0, nil)))),
+			"RS256", jose.ErrPrivateKind},
+		{"Ed25519 with a NULL", block("PRIVATE KEY", seq(small(0), seq(idEd25519, null), octets(octets(seed)))),
+			"EdDSA", jose.ErrPrivateKind},
 		// SEC 1
 		{"a good SEC 1 by hand", block("EC PRIVATE KEY", sec1(d, point)), "ES256", nil},
-		{"no public point", block("EC PRIVATE KEY", seq(small(1), octets(d), context(0, true, idP256))), "ES256", jose.ErrPrivateLacks},
+		{"no public point", block("EC PRIVATE KEY", seq(small(1), octets(d), context(0, true, idP256))), "ES256",
+			jose.ErrPrivateLacks},
 		{"no public point in PKCS#8", block("PRIVATE KEY", ec8(bare)), "ES256", jose.ErrPrivateLacks},
-		{"no curve", block("EC PRIVATE KEY", seq(small(1), octets(d), context(1, true, bitString(point)))), "ES256", jose.ErrPrivateKind},
-		{"the curve within is another", block("PRIVATE KEY", ec8(seq(small(1), octets(d), context(0, true, idP384), context(1, true, bitString(point))))), "ES256", jose.ErrPrivateKind},
-		{"SEC 1 in version 0", block("EC PRIVATE KEY", seq(small(0), octets(d), context(0, true, idP256), context(1, true, bitString(point)))), "ES256", jose.ErrPrivateForm},
-		{"something behind the point", block("EC PRIVATE KEY", seq(small(1), octets(d), context(0, true, idP256), context(1, true, bitString(point)), null)), "ES256", jose.ErrPrivateForm},
-		{"something behind the point's bits", block("EC PRIVATE KEY", seq(small(1), octets(d), context(0, true, idP256), context(1, true, bitString(point), null))), "ES256", jose.ErrPrivateForm},
-		{"a compressed point", block("EC PRIVATE KEY", sec1(d, elliptic.MarshalCompressed(elliptic.P256(), key.X, key.Y))), "ES256", jose.ErrKeyPoint},
-		{"another form of point in the full length", block("EC PRIVATE KEY", sec1(d, append([]byte{6}, point[1:]...))), "ES256", jose.ErrKeyPoint},
-		{"a point off the curve", block("EC PRIVATE KEY", sec1(d, append(slices.Clone(point[:64]), point[64]^1))), "ES256", jose.ErrKeyPoint},
+		{"no curve", block("EC PRIVATE KEY", seq(small(1), octets(d), context(1, true, bitString(point)))), "ES256",
+			jose.ErrPrivateKind},
+		{"the curve within is another",
+			block("PRIVATE KEY", ec8(seq(small(1), octets(d), context(0, true, idP384),
+				context(1, true, bitString(point))))), "ES256", jose.ErrPrivateKind},
+		{"SEC 1 in version 0", block("EC PRIVATE KEY",
+			seq(small(0), octets(d), context(0, true, idP256), context(1, true, bitString(point)))), "ES256",
+			jose.ErrPrivateForm},
+		{"something behind the point",
+			block("EC PRIVATE KEY", seq(small(1), octets(d), context(0, true, idP256),
+				context(1, true, bitString(point)), null)), "ES256", jose.ErrPrivateForm},
+		{"something behind the point's bits",
+			block("EC PRIVATE KEY", seq(small(1), octets(d), context(0, true, idP256),
+				context(1, true, bitString(point), null))), "ES256", jose.ErrPrivateForm},
+		{"a compressed point", block("EC PRIVATE KEY",
+			sec1(d, elliptic.MarshalCompressed(elliptic.P256(), key.X, key.Y))), "ES256", jose.ErrKeyPoint},
+		{"another form of point in the full length", block("EC PRIVATE KEY", sec1(d, append([]byte{6}, point[1:]...))),
+			"ES256", jose.ErrKeyPoint},
+		{"a point off the curve", block("EC PRIVATE KEY", sec1(d, append(slices.Clone(point[:64]), point[64]^1))),
+			"ES256", jose.ErrKeyPoint},
 		{"a private number without its zeros", block("EC PRIVATE KEY", sec1(d[1:], point)), "ES256", jose.ErrPrivateScalar},
-		{"a private number with another zero", block("EC PRIVATE KEY", sec1(append([]byte{0}, d...), point)), "ES256", jose.ErrPrivateScalar},
-		{"a private number that is zero", block("EC PRIVATE KEY", sec1(make([]byte, 32), point)), "ES256", jose.ErrPrivateScalar},
-		{"a private number that is the order", block("EC PRIVATE KEY", sec1(order.Bytes(), point)), "ES256", jose.ErrPrivateScalar},
-		{"a private number one below the order", block("EC PRIVATE KEY", sec1(new(big.Int).Sub(order, big.NewInt(1)).Bytes(), point)), "ES256", nil}, // whose point it is, the proxy tells
+		{"a private number with another zero", block("EC PRIVATE KEY", sec1(append([]byte{0}, d...), point)), "ES256",
+			jose.ErrPrivateScalar},
+		{"a private number that is zero", block("EC PRIVATE KEY", sec1(make([]byte, 32), point)), "ES256",
+			jose.ErrPrivateScalar},
+		{"a private number that is the order", block("EC PRIVATE KEY", sec1(order.Bytes(), point)), "ES256",
+			jose.ErrPrivateScalar},
+		// whose point it is, the proxy tells
+		{"a private number one below the order",
+			block("EC PRIVATE KEY", sec1(new(big.Int).Sub(order, big.NewInt(1)).Bytes(), point)), "ES256", nil},
 		{"a private number that is one", block("EC PRIVATE KEY", sec1(append(make([]byte, 31), 1), point)), "ES256", nil},
 		// Ed25519
 		{"Ed25519 with its public key", block("PRIVATE KEY", ed8(1, publicBits(edPublic))), "EdDSA", nil},
 		{"Ed25519 with another public key", block("PRIVATE KEY", ed8(1, publicBits(seed))), "EdDSA", jose.ErrPrivatePublic},
 		{"Ed25519 with an empty public key", block("PRIVATE KEY", ed8(1, publicBits(nil))), "EdDSA", jose.ErrPrivatePublic},
-		{"Ed25519 with a short seed", block("PRIVATE KEY", seq(small(0), seq(idEd25519), octets(octets(seed[1:])))), "EdDSA", jose.ErrPrivateScalar},
-		{"Ed25519 without the inner string", block("PRIVATE KEY", seq(small(0), seq(idEd25519), octets(seed))), "EdDSA", jose.ErrPrivateForm},
+		{"Ed25519 with a short seed", block("PRIVATE KEY", seq(small(0), seq(idEd25519), octets(octets(seed[1:])))),
+			"EdDSA", jose.ErrPrivateScalar},
+		{"Ed25519 without the inner string", block("PRIVATE KEY", seq(small(0), seq(idEd25519), octets(seed))), "EdDSA",
+			jose.ErrPrivateForm},
 		// RSA
 		{"a good RSA key by hand", rsa1(nil), "RS256", nil},
 		{"three primes", block("RSA PRIVATE KEY", pkcs1(rsaKey(), 1, nil)), "RS256", jose.ErrPrivatePrimes},
 		{"RSA in version 2", block("RSA PRIVATE KEY", pkcs1(rsaKey(), 2, nil)), "RS256", jose.ErrPrivateForm},
-		{"a third prime without the version", block("RSA PRIVATE KEY", seq(pkcs1(rsaKey(), 0, nil)[4:], null)), "RS256", jose.ErrPrivateForm},
+		{"a third prime without the version", block("RSA PRIVATE KEY", seq(pkcs1(rsaKey(), 0, nil)[4:], null)), "RS256",
+			jose.ErrPrivateForm},
 		{"a number below zero", rsa1(func(n []*big.Int) { n[2].Neg(n[2]) }), "RS256", jose.ErrPrivateForm},
 		{"1024 bits", block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(weakRSA())), "RS256", jose.ErrPrivateModulus},
 		{"4104 bits", rsa1(func(n []*big.Int) { n[0].SetBit(n[0], 4103, 1) }), "RS256", jose.ErrPrivateModulus},
@@ -476,7 +550,8 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		{"e = 1", rsa1(func(n []*big.Int) { n[1].SetInt64(1) }), "RS256", jose.ErrKeyPublic},
 		{"another e", rsa1(plus(1, 2)), "RS256", jose.ErrPrivateParts},
 		{"another d", rsa1(plus(2, 2)), "RS256", jose.ErrPrivateParts},
-		{"exponents that are right for a quarter of all messages, among them the one signed as a trial", block("RSA PRIVATE KEY", pkcs1(quarterRSA(), 0, nil)), "RS256", jose.ErrPrivateParts},
+		{"exponents that are right for a quarter of all messages, among them the one signed as a trial",
+			block("RSA PRIVATE KEY", pkcs1(quarterRSA(), 0, nil)), "RS256", jose.ErrPrivateParts},
 		{"d not below n", rsa1(func(n []*big.Int) {
 			lambda := new(big.Int).Mul(new(big.Int).Sub(n[3], big.NewInt(1)), new(big.Int).Sub(n[4], big.NewInt(1)))
 			for n[2].Cmp(n[0]) < 0 {
@@ -484,10 +559,13 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 			}
 		}), "RS256", jose.ErrPrivateParts},
 		{"another p", rsa1(plus(3, 2)), "RS256", jose.ErrPrivateParts},
-		{"an even p whose other parts are right", rsa1(func(n []*big.Int) { n[3].Sub(n[3], big.NewInt(1)); n[7].ModInverse(n[4], n[3]) }), "RS256", jose.ErrPrivateParts},
+		{"an even p whose other parts are right",
+			rsa1(func(n []*big.Int) { n[3].Sub(n[3], big.NewInt(1)); n[7].ModInverse(n[4], n[3]) }), "RS256",
+			jose.ErrPrivateParts},
 		{"p of zero", rsa1(func(n []*big.Int) { n[3].SetInt64(0) }), "RS256", jose.ErrPrivateParts},
 		{"p = n, q = 1", rsa1(func(n []*big.Int) { n[3].Set(n[0]); n[4].SetInt64(1) }), "RS256", jose.ErrPrivateParts},
-		{"p and q of nothing but length", rsa1(func(n []*big.Int) { n[3].Lsh(n[3], 4096); n[4].Lsh(n[4], 4096) }), "RS256", jose.ErrPrivateParts},
+		{"p and q of nothing but length", rsa1(func(n []*big.Int) { n[3].Lsh(n[3], 4096); n[4].Lsh(n[4], 4096) }),
+			"RS256", jose.ErrPrivateParts},
 		{"p and q exchanged", rsa1(func(n []*big.Int) { n[3], n[4] = n[4], n[3] }), "RS256", jose.ErrPrivateParts},
 		{"another dp", rsa1(plus(5, 2)), "RS256", jose.ErrPrivateParts},
 		{"dp not below p-1", rsa1(half(5, 3)), "RS256", jose.ErrPrivateParts},
@@ -495,10 +573,12 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		{"dq not below q-1", rsa1(half(6, 4)), "RS256", jose.ErrPrivateParts},
 		{"another qi", rsa1(plus(7, 2)), "RS256", jose.ErrPrivateParts},
 		{"qi not below p", rsa1(func(n []*big.Int) { n[7].Add(n[7], n[3]) }), "RS256", jose.ErrPrivateParts},
-		{"primes of different lengths", block("RSA PRIVATE KEY", pkcs1(lopsidedRSA(), 0, nil)), "RS256", jose.ErrPrivateParts},
+		{"primes of different lengths", block("RSA PRIVATE KEY", pkcs1(lopsidedRSA(), 0, nil)), "RS256",
+			jose.ErrPrivateParts},
 		{"a factor that is no prime", block("RSA PRIVATE KEY", pkcs1(compositeRSA(), 0, nil)), "RS256", jose.ErrPrivateParts},
 		// JWK
-		{"a JWK with all", edit(ecJWK, map[string]any{"kid": kid, "alg": "ES256", "use": "sig", "key_ops": []string{"sign"}, "x5t": "AA"}), "ES256", nil},
+		{"a JWK with all", edit(ecJWK,
+			map[string]any{"kid": kid, "alg": "ES256", "use": "sig", "key_ops": []string{"sign"}, "x5t": "AA"}), "ES256", nil},
 		{"a JWK between blanks", "\n " + ecJWK + "\r\n", "ES256", nil},
 		{"no JSON", ecJWK[:len(ecJWK)-2] + "}", "ES256", jose.ErrPrivateForm},
 		{"a member twice", `{"kty":"EC",` + ecJWK[1:], "ES256", jose.ErrPrivateForm},
@@ -510,31 +590,39 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		{"for verifying only", edit(ecJWK, map[string]any{"key_ops": []string{"verify"}}), "ES256", jose.ErrKeyUse},
 		{"key_ops is no list", edit(ecJWK, map[string]any{"key_ops": "sign"}), "ES256", jose.ErrKeyUse},
 		{"a public JWK", edit(ecJWK, map[string]any{"d": nil}), "ES256", jose.ErrNotSecret},
-		{"a public RSA JWK", edit(rsaJWK, map[string]any{"d": nil, "p": nil, "q": nil, "dp": nil, "dq": nil, "qi": nil}), "RS256", jose.ErrNotSecret},
+		{"a public RSA JWK", edit(rsaJWK,
+			map[string]any{"d": nil, "p": nil, "q": nil, "dp": nil, "dq": nil, "qi": nil}), "RS256", jose.ErrNotSecret},
 		{"a JWK without its point", edit(ecJWK, map[string]any{"x": nil, "y": nil}), "ES256", jose.ErrPrivateLacks},
 		{"a JWK without y", edit(ecJWK, map[string]any{"y": nil}), "ES256", jose.ErrKeyMember},
 		{"d is no base64url", edit(ecJWK, map[string]any{"d": "a+b="}), "ES256", jose.ErrKeyMember},
 		{"d is a number", edit(ecJWK, map[string]any{"d": 1}), "ES256", jose.ErrKeyMember},
 		{"a short d", edit(ecJWK, map[string]any{"d": "AQ"}), "ES256", jose.ErrPrivateScalar},
-		{"a JWK without its primes", edit(rsaJWK, map[string]any{"p": nil, "q": nil, "dp": nil, "dq": nil, "qi": nil}), "RS256", jose.ErrPrivatePrimes},
+		{"a JWK without its primes", edit(rsaJWK, map[string]any{"p": nil, "q": nil, "dp": nil, "dq": nil, "qi": nil}),
+			"RS256", jose.ErrPrivatePrimes},
 		{"a JWK without qi", edit(rsaJWK, map[string]any{"qi": nil}), "RS256", jose.ErrPrivatePrimes},
 		{"a JWK with other primes", edit(rsaJWK, map[string]any{"oth": []any{}}), "RS256", jose.ErrPrivatePrimes},
-		{"p with a zero in front", edit(rsaJWK, map[string]any{"p": b64(append([]byte{0}, rsaKey().Primes[0].Bytes()...))}), "RS256", jose.ErrKeyMember},
-		{"n with a zero in front", edit(rsaJWK, map[string]any{"n": b64(append([]byte{0}, rsaKey().N.Bytes()...))}), "RS256", jose.ErrKeyModulus},
+		{"p with a zero in front",
+			edit(rsaJWK, map[string]any{"p": b64(append([]byte{0}, rsaKey().Primes[0].Bytes()...))}), "RS256",
+			jose.ErrKeyMember},
+		{"n with a zero in front", edit(rsaJWK, map[string]any{"n": b64(append([]byte{0}, rsaKey().N.Bytes()...))}),
+			"RS256", jose.ErrKeyModulus},
 		{"Ed25519 without x", edit(edJWK, map[string]any{"x": nil}), "EdDSA", jose.ErrKeyMember},
 		{"Ed25519 with another x", edit(edJWK, map[string]any{"x": b64(seed)}), "EdDSA", jose.ErrPrivatePublic},
-		{"Ed25519 with a long seed", edit(edJWK, map[string]any{"d": b64(append(seed[:32:32], 0))}), "EdDSA", jose.ErrPrivateScalar},
+		{"Ed25519 with a long seed", edit(edJWK, map[string]any{"d": b64(append(seed[:32:32], 0))}), "EdDSA",
+			jose.ErrPrivateScalar},
 		// secrets
 		{"a secret of 31 bytes", strings.Repeat("s", 31), "HS256", jose.ErrPrivateSecret},
 		{"a secret of 32 bytes", strings.Repeat("s", 32), "HS256", nil},
 		{"a secret of 31 bytes and a line break", strings.Repeat("s", 31) + "\n", "HS256", jose.ErrPrivateSecret},
-		{"a secret of 31 bytes and two line breaks", strings.Repeat("s", 31) + "\n\n", "HS256", nil}, // one of them is the secret's
+		// one of them is the secret's
+		{"a secret of 31 bytes and two line breaks", strings.Repeat("s", 31) + "\n\n", "HS256", nil},
 		{"a secret of 47 bytes", strings.Repeat("s", 47), "HS384", jose.ErrPrivateSecret},
 		{"a secret of 63 bytes", strings.Repeat("s", 63), "HS512", jose.ErrPrivateSecret},
 		{"a JWK of 31 bytes", oct(31), "HS256", jose.ErrPrivateSecret},
 		{"a JWK of 63 bytes", oct(63), "HS512", jose.ErrPrivateSecret},
 		{"a JWK without k", `{"kty":"oct"}`, "HS256", jose.ErrKeyMember},
-		{"a public key as a secret", block("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(key.Public()))), "HS256", jose.ErrPrivateSecret},
+		{"a public key as a secret", block("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(key.Public()))), "HS256",
+			jose.ErrPrivateSecret},
 		{"braces that are no JSON", "{" + strings.Repeat("s", 64) + "}", "HS256", jose.ErrPrivateForm},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -567,12 +655,14 @@ func fromFactors(p, q *big.Int) *rsa.PrivateKey {
 		return nil
 	}
 	return &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537}, D: d, Primes: []*big.Int{p, q},
-		Precomputed: rsa.PrecomputedValues{Dp: new(big.Int).Mod(d, p1), Dq: new(big.Int).Mod(d, q1), Qinv: new(big.Int).ModInverse(q, p)}}
+		Precomputed: rsa.PrecomputedValues{Dp: new(big.Int).Mod(d, p1), Dq: new(big.Int).Mod(d, q1),
+			Qinv: new(big.Int).ModInverse(q, p)}}
 }
 
 func lopsidedRSA() *rsa.PrivateKey {
 	for {
-		if k := fromFactors(must(rand.Prime(rand.Reader, 1048)), must(rand.Prime(rand.Reader, 1000))); k != nil && k.N.BitLen() == 2048 {
+		if k := fromFactors(must(rand.Prime(rand.Reader, 1048)), must(rand.Prime(rand.Reader, 1000))); k != nil &&
+			k.N.BitLen() == 2048 {
 			return k
 		}
 	}
@@ -581,7 +671,8 @@ func lopsidedRSA() *rsa.PrivateKey {
 func compositeRSA() *rsa.PrivateKey {
 	for {
 		p := new(big.Int).Mul(must(rand.Prime(rand.Reader, 512)), must(rand.Prime(rand.Reader, 512)))
-		if k := fromFactors(p, must(rand.Prime(rand.Reader, 1024))); k != nil && k.N.BitLen() == 2048 && k.Precomputed.Qinv != nil {
+		if k := fromFactors(p, must(rand.Prime(rand.Reader, 1024))); k != nil && k.N.BitLen() == 2048 &&
+			k.Precomputed.Qinv != nil {
 			return k
 		}
 	}
@@ -618,10 +709,12 @@ func quarterRSA() *rsa.PrivateKey {
 	}
 }
 
-// A key with one bit turned over is refused, or is another key whose halves belong together: for EC as far as can be told without a signature.
+// A key with one bit turned over is refused, or is another key whose halves belong together: for EC
+// as far as can be told without a signature.
 func TestTurnedBits(t *testing.T) {
 	for alg, der := range map[string][]byte{
-		"ES256": must(x509.MarshalPKCS8PrivateKey(p256Key())), "EdDSA": must(x509.MarshalPKCS8PrivateKey(edKey())), "RS256": must(x509.MarshalPKCS8PrivateKey(rsaKey())),
+		"ES256": must(x509.MarshalPKCS8PrivateKey(p256Key())), "EdDSA": must(x509.MarshalPKCS8PrivateKey(edKey())),
+		"RS256": must(x509.MarshalPKCS8PrivateKey(rsaKey())),
 	} {
 		accepted := 0
 		for i := range 8 * len(der) {
@@ -674,8 +767,10 @@ func TestPrivateKeyDoesNotPrint(t *testing.T) {
 				printed := fmt.Sprintf(verb, v)
 				for _, secret := range list {
 					part := secret[4:12] // printing may wrap, and some forms begin elsewhere
-					for _, form := range []string{string(part), hex.EncodeToString(part), base64.StdEncoding.EncodeToString(part)[:8], base64.StdEncoding.EncodeToString(secret[5:13])[:8],
-						base64.StdEncoding.EncodeToString(secret[6:14])[:8], strings.Trim(fmt.Sprint(part), "[]"), strings.Trim(fmt.Sprintf("%#v", part), "[]byte{}")} {
+					for _, form := range []string{string(part), hex.EncodeToString(part),
+						base64.StdEncoding.EncodeToString(part)[:8], base64.StdEncoding.EncodeToString(secret[5:13])[:8],
+						base64.StdEncoding.EncodeToString(secret[6:14])[:8], strings.Trim(fmt.Sprint(part), "[]"),
+						strings.Trim(fmt.Sprintf("%#v", part), "[]byte{}")} {
 						if strings.Contains(strings.ToLower(printed), strings.ToLower(form)) {
 							t.Errorf("%s: %s of %T shows the key", alg, verb, v)
 						}
@@ -722,14 +817,18 @@ func TestFinish(t *testing.T) {
 	k := must(jose.ParsePrivateKey(pkcs8(p256Key()), kid, jose.ES256))
 	top := new(big.Int).Lsh(big.NewInt(0x80), 248)
 	raw, err := k.Finish(seq(small(1), integer(top)))
-	if want := strings.Repeat("00", 31) + "0180" + strings.Repeat("00", 31); err != nil || hex.EncodeToString(raw) != want {
+	if want := strings.Repeat("00", 31) + "0180" + strings.Repeat("00", 31); err != nil ||
+		hex.EncodeToString(raw) != want {
 		t.Fatalf("%x, %v; want %s", raw, err, want)
 	}
 	good := seq(small(1), small(2))
 	for name, signature := range map[string][]byte{
-		"nothing": nil, "a byte behind": append(slices.Clone(good), 0), "a third number": seq(small(1), small(2), small(3)), "one number": seq(small(1)), "cut off": good[:len(good)-1],
-		"r is zero": seq(small(0), small(1)), "s is zero": seq(small(1), small(0)), "s below zero": seq(small(1), small(-1)), "r too long": seq(integer(new(big.Int).Lsh(top, 1)), small(1)),
-		"s too long": seq(small(1), integer(new(big.Int).Lsh(top, 1))), "a zero in front": seq([]byte{2, 2, 0, 1}, small(1)), "a long length": append([]byte{0x30, 0x81}, good[1:]...), "raw": make([]byte, 64),
+		"nothing": nil, "a byte behind": append(slices.Clone(good), 0), "a third number": seq(small(1), small(2),
+			small(3)), "one number": seq(small(1)), "cut off": good[:len(good)-1],
+		"r is zero": seq(small(0), small(1)), "s is zero": seq(small(1), small(0)), "s below zero": seq(small(1),
+			small(-1)), "r too long": seq(integer(new(big.Int).Lsh(top, 1)), small(1)),
+		"s too long": seq(small(1), integer(new(big.Int).Lsh(top, 1))), "a zero in front": seq([]byte{2, 2, 0, 1},
+			small(1)), "a long length": append([]byte{0x30, 0x81}, good[1:]...), "raw": make([]byte, 64),
 		"a set": append([]byte{0x31}, good[1:]...), "strings": seq(octets([]byte{1}), octets([]byte{1})),
 	} {
 		if raw, err := k.Finish(signature); err != jose.ErrSignatureForm || raw != nil {
@@ -738,7 +837,8 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// Keys as openssl writes them, which this machine's may or may not do as this test expects: without one there is nothing to compare, and the stdlib's keys above have run.
+// Keys as openssl writes them, which this machine's may or may not do as this test expects: without
+// one there is nothing to compare, and the stdlib's keys above have run.
 func TestOpenSSLKeys(t *testing.T) {
 	path, err := exec.LookPath("openssl")
 	if err != nil {
@@ -755,7 +855,8 @@ func TestOpenSSLKeys(t *testing.T) {
 		return string(out)
 	}
 	for _, c := range []struct{ alg, kind, option string }{
-		{"ES256", "EC", "ec_paramgen_curve:P-256"}, {"ES384", "EC", "ec_paramgen_curve:P-384"}, {"ES512", "EC", "ec_paramgen_curve:P-521"}, {"RS256", "RSA", "rsa_keygen_bits:2048"}, {"EdDSA", "ED25519", ""},
+		{"ES256", "EC", "ec_paramgen_curve:P-256"}, {"ES384", "EC", "ec_paramgen_curve:P-384"}, {"ES512", "EC",
+			"ec_paramgen_curve:P-521"}, {"RS256", "RSA", "rsa_keygen_bits:2048"}, {"EdDSA", "ED25519", ""},
 	} {
 		args := []string{"genpkey", "-algorithm", c.kind}
 		if c.option != "" {
@@ -767,7 +868,8 @@ func TestOpenSSLKeys(t *testing.T) {
 			texts["traditional"] = openssl(key, "pkey", "-traditional")
 		}
 		if c.kind == "EC" {
-			texts["ecparam -genkey"] = openssl("", "ecparam", "-genkey", "-name", map[string]string{"ES256": "prime256v1", "ES384": "secp384r1", "ES512": "secp521r1"}[c.alg])
+			texts["ecparam -genkey"] = openssl("", "ecparam", "-genkey", "-name",
+				map[string]string{"ES256": "prime256v1", "ES384": "secp384r1", "ES512": "secp521r1"}[c.alg])
 		}
 		for form, text := range texts {
 			k, err := jose.ParsePrivateKey(text, kid, algorithm(c.alg))
@@ -781,7 +883,8 @@ func TestOpenSSLKeys(t *testing.T) {
 				}
 			}
 		}
-		refused := map[string]string{"encrypted": openssl(key, "pkey", "-aes128", "-passout", "pass:1234"), "public": openssl(key, "pkey", "-pubout")}
+		refused := map[string]string{"encrypted": openssl(key, "pkey", "-aes128", "-passout", "pass:1234"),
+			"public": openssl(key, "pkey", "-pubout")}
 		for form, want := range map[string]error{"encrypted": jose.ErrEncrypted, "public": jose.ErrNotSecret} {
 			if _, err := jose.ParsePrivateKey(refused[form], kid, algorithm(c.alg)); err != want {
 				t.Errorf("%s %s: %v", c.alg, form, err)
@@ -798,11 +901,16 @@ func TestSignRFCs(t *testing.T) {
 		number("3Slxg_DwTXJcb6095RoXygQCAZ5RnAvZlno1yhHtnUex_fp7AZ_9nRaO7HX_-SFfGQeutao2TDjDAWU4Vupk8rw9JR0AzZ0N2fvuIAmr_WCsmGpeNqQnev1T7IyEsnh8UMt-n5CafhkikzhEsrmndH6LxOrvRJlsPp6Zv8bUq0k"),
 		number("uKE2dh-cTf6ERF4k4e_jy78GfPYUIaUyoSSJuBzp3Cubk3OCqs6grT8bR_cu0Dm1MZwWmtdqDyI95HrUeq3MP15vMMON8lHTeZu2lmKvwqW7anV5UzhM1iZ7z4yMkuUwFWoBvyY898EXvRD-hdqRxHlSqAZ192zB3pVFJ0s7pFc"))
 	for _, c := range []struct{ name, alg, key, jws string }{
-		{"RFC 8037 A.4", "EdDSA", `{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
+		{"RFC 8037 A.4", "EdDSA",
+			`{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
 			"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"},
-		{"RFC 7520 §4.1", "RS256", block("RSA PRIVATE KEY", pkcs1(bilbo, 0, nil)), "eyJhbGciOiJSUzI1NiIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9." + frodo + ".MRjdkly7_-oTPTS3AXP41iQIGKa80A0ZmTuV5MEaHoxnW2e5CZ5NlKtainoFmKZopdHM1O2U4mwzJdQx996ivp83xuglII7PNDi84wnB-BDkoBwA78185hX-Es4JIwmDLJK3lfWRa-XtL0RnltuYv746iYTh_qHRD68BNt1uSNCrUCTJDt5aAE6x8wW1Kt9eRo4QPocSadnHXFxnt8Is9UzpERV0ePPQdLuW3IS_de3xyIrDaLGdjluPxUAhb6L2aXic1U12podGU0KLUQSE_oI-ZnmKJ3F4uOZDnd6QZWJushZ41Axf_fcIe8u9ipH84ogoree7vjbU5y18kDquDg"},
-		{"RFC 7520 §4.4", "HS256", `{"kty":"oct","kid":"edge \"2026\"","use":"sig","alg":"HS256","k":"hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg"}`,
-			"eyJhbGciOiJIUzI1NiIsImtpZCI6IjAxOGMwYWU1LTRkOWItNDcxYi1iZmQ2LWVlZjMxNGJjNzAzNyJ9." + frodo + ".s0h6KThzkfBBBkLspW1h84VsJZFTsPPqMDA7g1Md7p0"},
+		{"RFC 7520 §4.1", "RS256", block("RSA PRIVATE KEY", pkcs1(bilbo, 0, nil)),
+			"eyJhbGciOiJSUzI1NiIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9." + frodo +
+				".MRjdkly7_-oTPTS3AXP41iQIGKa80A0ZmTuV5MEaHoxnW2e5CZ5NlKtainoFmKZopdHM1O2U4mwzJdQx996ivp83xuglII7PNDi84wnB-BDkoBwA78185hX-Es4JIwmDLJK3lfWRa-XtL0RnltuYv746iYTh_qHRD68BNt1uSNCrUCTJDt5aAE6x8wW1Kt9eRo4QPocSadnHXFxnt8Is9UzpERV0ePPQdLuW3IS_de3xyIrDaLGdjluPxUAhb6L2aXic1U12podGU0KLUQSE_oI-ZnmKJ3F4uOZDnd6QZWJushZ41Axf_fcIe8u9ipH84ogoree7vjbU5y18kDquDg"},
+		{"RFC 7520 §4.4", "HS256",
+			`{"kty":"oct","kid":"edge \"2026\"","use":"sig","alg":"HS256","k":"hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg"}`,
+			"eyJhbGciOiJIUzI1NiIsImtpZCI6IjAxOGMwYWU1LTRkOWItNDcxYi1iZmQ2LWVlZjMxNGJjNzAzNyJ9." + frodo +
+				".s0h6KThzkfBBBkLspW1h84VsJZFTsPPqMDA7g1Md7p0"},
 	} {
 		k, err := jose.ParsePrivateKey(c.key, kid, algorithm(c.alg))
 		if err != nil {
@@ -824,7 +932,9 @@ func TestSignRFCs(t *testing.T) {
 			t.Errorf("RFC 8410 §10.3: %v", err)
 			continue
 		}
-		if want := base64.RawURLEncoding.EncodeToString(must(base64.StdEncoding.DecodeString("Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="))); gjson.Get(k.PublicJWK(), "x").Str != want {
+		if want := base64.RawURLEncoding.EncodeToString(
+			must(base64.StdEncoding.DecodeString("Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="))); gjson.Get(
+			k.PublicJWK(), "x").Str != want {
 			t.Errorf("RFC 8410 §10.3: %s, want x %s", k.PublicJWK(), want)
 		}
 	}
@@ -841,7 +951,8 @@ func TestSignVectors(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(vectors.Read(t, "wycheproof/testvectors_v1/rsa_pkcs1_2048_sig_gen_test.json"), &file); err != nil {
+	if err := json.Unmarshal(vectors.Read(t, "wycheproof/testvectors_v1/rsa_pkcs1_2048_sig_gen_test.json"),
+		&file); err != nil {
 		t.Fatal(err)
 	}
 	made, uneven := 0, 0
@@ -852,7 +963,8 @@ func TestSignVectors(t *testing.T) {
 		}
 		for _, text := range []string{g.PrivateKeyPem, block("PRIVATE KEY", must(hex.DecodeString(g.PrivateKeyPkcs8)))} {
 			k, err := jose.ParsePrivateKey(text, kid, a)
-			if der, _ := hex.DecodeString(g.PrivateKeyPkcs8); err == jose.ErrPrivateParts && must(x509.ParsePKCS8PrivateKey(der)).(*rsa.PrivateKey).Primes[1].BitLen() == 684 {
+			if der, _ := hex.DecodeString(g.PrivateKeyPkcs8); err == jose.ErrPrivateParts &&
+				must(x509.ParsePKCS8PrivateKey(der)).(*rsa.PrivateKey).Primes[1].BitLen() == 684 {
 				uneven++ // primes of 1364 and 684 bits: refused here
 				continue
 			}

@@ -9,8 +9,9 @@ import (
 	"math/bits"
 )
 
-// rsaKey is an RSA public key made ready for x^e mod n. crypto/rsa would bring math/big, and with it fmt and reflection: a fifth of the module, for one public operation
-// without secrets that takes a page. It serves PS*; RS* is the proxy's.
+// rsaKey is an RSA public key made ready for x^e mod n. crypto/rsa would bring math/big, and with
+// it fmt and reflection: a fifth of the module, for one public operation without secrets that takes
+// a page. It serves PS*; RS* is the proxy's.
 type rsaKey struct {
 	n    []uint64 // limbs, lowest first; odd
 	rr   []uint64 // 2^(2·64·len(n)) mod n, which takes numbers into Montgomery's form
@@ -102,7 +103,8 @@ func addProduct(z, x []uint64, y uint64) (carry uint64) {
 	return carry
 }
 
-// power returns x^e mod n as big-endian bytes as long as n, or nil where x is not below n or has another length (RFC 8017 §5.2.2).
+// power returns x^e mod n as big-endian bytes as long as n, or nil where x is not below n or has
+// another length (RFC 8017 §5.2.2).
 func (k *rsaKey) power(x []byte) []byte {
 	size := len(k.n)
 	if len(x) != (k.bits+7)/8 {
@@ -134,7 +136,8 @@ func (k *rsaKey) power(x []byte) []byte {
 	return out
 }
 
-// verifyPSS is RSASSA-PSS-VERIFY (RFC 8017 §8.1.2, §9.1.2) with MGF1 and a salt as long as the hash, as RFC 7518 §3.5 has it.
+// verifyPSS is RSASSA-PSS-VERIFY (RFC 8017 §8.1.2, §9.1.2) with MGF1 and a salt as long as the
+// hash, as RFC 7518 §3.5 has it.
 func (k *rsaKey) verifyPSS(hashBits int, text string, signature []byte) bool {
 	em := k.power(signature)
 	if em == nil {

@@ -7,8 +7,9 @@ import (
 	"filippo.io/bigmod"
 )
 
-// rsaPrivate is an RSA private key made ready for x^d mod n by the Chinese remainder theorem (RFC 8017 §5.1.2, 2b). Its arithmetic is the standard library's own, whose time does
-// not depend on what it works on; rsaKey's does, and is for public keys.
+// rsaPrivate is an RSA private key made ready for x^d mod n by the Chinese remainder theorem (RFC
+// 8017 §5.1.2, 2b). Its arithmetic is the standard library's own, whose time does not depend on
+// what it works on; rsaKey's does, and is for public keys.
 type rsaPrivate struct {
 	n, p, q *bigmod.Modulus
 	e       uint
@@ -16,7 +17,8 @@ type rsaPrivate struct {
 	qi      *bigmod.Nat
 }
 
-// newRSAPrivate takes numbers without zeros in front, n and e such as Key.readRSA takes, and makes sure that all of them belong together.
+// newRSAPrivate takes numbers without zeros in front, n and e such as Key.readRSA takes, and makes
+// sure that all of them belong together.
 func newRSAPrivate(m *material) (*rsaPrivate, error) {
 	// FIPS 186-4 B.3.1 has primes of the same length: of a short one, the modulus would have only the strength.
 	if 2*len(m.p) < len(m.n)-1 || 2*len(m.q) < len(m.n)-1 {
@@ -45,7 +47,8 @@ func newRSAPrivate(m *material) (*rsaPrivate, error) {
 	if k.qi, err = bigmod.NewNat().SetBytes(m.qi, k.p); err != nil {
 		return nil, ErrPrivateParts
 	}
-	// With another qi, or with factors that are not prime, no signature is right. A wrong exponent may be right for a quarter of them: hence rsaHalf.
+	// With another qi, or with factors that are not prime, no signature is right. A wrong exponent
+	// may be right for a quarter of them: hence rsaHalf.
 	if k.signPKCS1(256, "") == nil {
 		return nil, ErrPrivateParts
 	}
@@ -76,8 +79,9 @@ func rsaHalf(p, dp, e []byte, d *bigmod.Nat) (*bigmod.Modulus, []byte, error) {
 	return modulus, padded, nil
 }
 
-// power returns em^d mod n, as long as n, for em below n; nil where the result is wrong: one bit that fell over in one of the halves, and the signature would give the factors away
-// (Boneh, DeMillo, Lipton: On the Importance of Checking Cryptographic Protocols for Faults).
+// power returns em^d mod n, as long as n, for em below n; nil where the result is wrong: one bit
+// that fell over in one of the halves, and the signature would give the factors away (Boneh,
+// DeMillo, Lipton: On the Importance of Checking Cryptographic Protocols for Faults).
 func (k *rsaPrivate) power(em []byte) []byte {
 	c, err := bigmod.NewNat().SetBytes(em, k.n)
 	if err != nil {

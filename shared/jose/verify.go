@@ -21,8 +21,9 @@ type Verification struct {
 	Text      string // what was signed
 }
 
-// Verification returns the check that decides whether k, with algorithm a, signed t, for an algorithm that the proxy checks (ByProxy). The caller has made sure that a is t's
-// algorithm, allowed, and fits k.
+// Verification returns the check that decides whether k, with algorithm a, signed t, for an
+// algorithm that the proxy checks (ByProxy). The caller has made sure that a is t's algorithm,
+// allowed, and fits k.
 func (t *JWS) Verification(a Algorithm, k *Key) (Verification, error) {
 	v := Verification{Hash: algorithms[a].hashName(), Key: k.spki, Signature: t.signature, Text: t.signed}
 	if algorithms[a].scheme == schemeECDSA {
@@ -37,7 +38,8 @@ func (t *JWS) Verification(a Algorithm, k *Key) (Verification, error) {
 	return v, nil
 }
 
-// Verify reports whether k, with algorithm a, signed t, for an algorithm that the proxy does not check. The caller has made sure of the same as for Verification.
+// Verify reports whether k, with algorithm a, signed t, for an algorithm that the proxy does not
+// check. The caller has made sure of the same as for Verification.
 func (t *JWS) Verify(a Algorithm, k *Key) bool {
 	switch algorithms[a].scheme {
 	case schemeHMAC:
@@ -73,8 +75,8 @@ func newHash(bits int) func() hash.Hash {
 	return sha2.New256
 }
 
-// rawToDER turns R || S of exactly twice the coordinate's length (RFC 7518 §3.4) into ASN.1. Zero is refused here (CVE-2022-21449); values from the group's order
-// up are refused by the verifier.
+// rawToDER turns R || S of exactly twice the coordinate's length (RFC 7518 §3.4) into ASN.1. Zero
+// is refused here (CVE-2022-21449); values from the group's order up are refused by the verifier.
 func rawToDER(raw []byte, size int) ([]byte, error) {
 	if len(raw) != 2*size || isZero(raw[:size]) || isZero(raw[size:]) {
 		return nil, ErrSignatureForm

@@ -13,7 +13,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
-// Remote is a key set that an issuer publishes. Where to fetch it is the glue's business; what of it may be used is the Source's.
+// Remote is a key set that an issuer publishes. Where to fetch it is the glue's business; what of
+// it may be used is the Source's.
 type Remote struct {
 	Name      string        // of whose keys they are: the provider's
 	Cluster   string        // of the proxy
@@ -91,7 +92,8 @@ func ReadAlgorithms(o *conf.Object, def ...jose.Algorithm) []jose.Algorithm {
 //
 //go:noinline
 func readInline(n conf.Node, algorithms []jose.Algorithm) *Set {
-	// The reader of the configuration has left repeated names to whoever looks at an object; a key is looked at by name only.
+	// The reader of the configuration has left repeated names to whoever looks at an object; a key
+	// is looked at by name only.
 	if err := strictjson.Scan(n.Raw(), strictjson.Limits{Depth: 8, Members: 4096, Number: 32}); err != nil {
 		n.Fault(err.Err.Error())
 		return nil

@@ -3,7 +3,8 @@
 
 // Package jwks holds the key sets that signatures are verified with (RFC 7517 §5).
 //
-// A Set is checked when it is loaded, so that a request never meets a key that cannot be used, and it answers one question: which keys may have signed this?
+// A Set is checked when it is loaded, so that a request never meets a key that cannot be used, and
+// it answers one question: which keys may have signed this?
 package jwks
 
 import (
@@ -30,7 +31,8 @@ var (
 	ErrRepeatedKID = errors.New("two different keys have the same kid, kty and alg: a token could mean either")
 	ErrRepeated    = errors.New("a member name is repeated")
 	ErrTwice       = errors.New("the same key stands there twice")
-	ErrSymmetric   = errors.New("a secret (kty oct) does not belong into a published key set, and elsewhere only beside HS256, HS384 or HS512 in algorithms")
+	ErrSymmetric   = errors.New("a secret (kty oct) does not belong into a published key set, and elsewhere only " +
+		"beside HS256, HS384 or HS512 in algorithms")
 )
 
 // Why no key of a set is to be tried.
@@ -46,8 +48,8 @@ type Fault struct {
 	Err   error
 }
 
-// fatal reports whether a published set with this fault is refused as a whole: something that should be secret is not, or
-// nobody could say what a token means.
+// fatal reports whether a published set with this fault is refused as a whole: something that
+// should be secret is not, or nobody could say what a token means.
 func (f *Fault) fatal() bool {
 	switch f.Err {
 	case jose.ErrKeyPrivate, ErrSymmetric, ErrRepeatedKID:
@@ -59,8 +61,9 @@ func (f *Fault) fatal() bool {
 // Set is a list of keys for verifying.
 type Set struct{ keys []*jose.Key }
 
-// Parse reads a JWK Set and names every key that cannot be used, among them those that are for something else than
-// signatures (jose.ErrKeyUse): the caller decides whether it wants the rest. Secrets are refused unless symmetric is set.
+// Parse reads a JWK Set and names every key that cannot be used, among them those that are for
+// something else than signatures (jose.ErrKeyUse): the caller decides whether it wants the rest.
+// Secrets are refused unless symmetric is set.
 func Parse(set gjson.Result, symmetric bool) (*Set, []Fault) {
 	list, ok := strictjson.Member(set, "keys")
 	if !ok || !list.IsArray() {
@@ -102,8 +105,8 @@ func isSecret(jwk gjson.Result) bool {
 	return strictjson.Text(jwk, "kty") == "oct" && k.Type != gjson.Null && k.Raw != `""`
 }
 
-// repeated reports that a JWK names a member twice, so that readers differ in what it is: a key that one of them would take
-// for a private one is that.
+// repeated reports that a JWK names a member twice, so that readers differ in what it is: a key
+// that one of them would take for a private one is that.
 func repeated(jwk gjson.Result) (err error) {
 	seen := map[string]bool{}
 	jwk.ForEach(func(name, _ gjson.Result) bool {
@@ -137,8 +140,8 @@ func (s *Set) admits(k *jose.Key) error {
 // NewSet makes a set of keys with different ids.
 func NewSet(keys []*jose.Key) *Set { return &Set{keys} }
 
-// Named tells about the keys that a kid names: nil where one of them fits the algorithm, ErrAlgorithm where none does, and
-// ErrUnknown where there are none.
+// Named tells about the keys that a kid names: nil where one of them fits the algorithm,
+// ErrAlgorithm where none does, and ErrUnknown where there are none.
 func (s *Set) Named(kid string, a jose.Algorithm) error {
 	err := ErrUnknown
 	for _, k := range s.keys {
@@ -153,9 +156,9 @@ func (s *Set) Named(kid string, a jose.Algorithm) error {
 	return err
 }
 
-// Candidates appends to dst the keys that token is to be tried with, for its algorithm a: the one that its kid names; where
-// no key has that kid, those without one; where the token has none, every key that fits. guessed tells that no kid has said
-// which key it is.
+// Candidates appends to dst the keys that token is to be tried with, for its algorithm a: the one
+// that its kid names; where no key has that kid, those without one; where the token has none, every
+// key that fits. guessed tells that no kid has said which key it is.
 //
 //go:noinline
 func (s *Set) Candidates(token *jose.JWS, a jose.Algorithm, dst []*jose.Key) (_ []*jose.Key, guessed bool, err error) {

@@ -18,7 +18,8 @@ import (
 const (
 	// MaxBody is the most bytes that a published set may have.
 	MaxBody = 256 << 10
-	// ForcedInterval is how long a proxy waits between fetches that unknown kids ask for: whoever sends made-up kids cannot make it hammer the issuer.
+	// ForcedInterval is how long a proxy waits between fetches that unknown kids ask for: whoever
+	// sends made-up kids cannot make it hammer the issuer.
 	ForcedInterval = 10 * time.Second
 	// maxUnknown bounds the kids that are remembered as unknown, for as long.
 	maxUnknown = 256
@@ -26,8 +27,9 @@ const (
 
 // Why a fetched document is not taken. The keys in use stay.
 var (
-	ErrBody      = errors.New("the answer is empty or over 256 KiB")
-	ErrGzip      = errors.New("the answer is compressed (gzip) although nobody has asked for that: have the issuer, or what stands before it, send it as it is")
+	ErrBody = errors.New("the answer is empty or over 256 KiB")
+	ErrGzip = errors.New("the answer is compressed (gzip) although nobody has asked for that: have the issuer, " +
+		"or what stands before it, send it as it is")
 	ErrKeysTwice = errors.New("the answer has a member \"keys\" twice")
 )
 
@@ -36,13 +38,13 @@ type ErrJSON struct{ At *strictjson.Error }
 
 func (e ErrJSON) Error() string { return "the answer cannot be read: " + e.At.Error() }
 
-// documentLimits bound a published set. A name that is repeated makes the key useless that has it, and nothing else; what
-// stands in members that nobody reads is nobody's business.
+// documentLimits bound a published set. A name that is repeated makes the key useless that has it,
+// and nothing else; what stands in members that nobody reads is nobody's business.
 var documentLimits = strictjson.Limits{Depth: 64, Members: 8192, Number: MaxBody, RepeatedNames: true, AnyValues: true}
 
-// ReadDocument reads a published JWK Set, which must be the issuer's answer as it is. passed are the keys that cannot be
-// used beside those that can. The set is refused where none can, where a secret or a private key is among them, and where
-// one token could mean two of them.
+// ReadDocument reads a published JWK Set, which must be the issuer's answer as it is. passed are
+// the keys that cannot be used beside those that can. The set is refused where none can, where a
+// secret or a private key is among them, and where one token could mean two of them.
 func ReadDocument(body string) (set *Set, passed []Fault, err error) {
 	const mark = "\ufeff" // a byte order mark, which RFC 8259 §8.1 has readers pass over
 	body = strings.TrimPrefix(body, mark)
@@ -76,7 +78,8 @@ func ReadDocument(body string) (set *Set, passed []Fault, err error) {
 	return set, passed, nil
 }
 
-// Source is a published key set as one VM knows it. Fetching is somebody else's part; a Source says what may be used and what is worth waiting for.
+// Source is a published key set as one VM knows it. Fetching is somebody else's part; a Source says
+// what may be used and what is worth waiting for.
 type Source struct {
 	Refresh  time.Duration // between fetches
 	MaxStale time.Duration // how long the last good set is used when no other can be had
@@ -86,7 +89,8 @@ type Source struct {
 	unknown map[string]int64 // kids that no set had, and when that was found out
 }
 
-// Record is what the VMs of a proxy share about a source, beside the document itself. Times are microseconds since the epoch; 0 is never.
+// Record is what the VMs of a proxy share about a source, beside the document itself. Times are
+// microseconds since the epoch; 0 is never.
 type Record struct {
 	Version  uint64 // counts the documents taken; 0: none yet
 	Fetched  int64  // when the document was last confirmed
@@ -103,7 +107,8 @@ const recordSize = 6 * 8
 //go:noinline
 func (r *Record) Encode() []byte {
 	b := make([]byte, 0, recordSize)
-	for _, v := range [...]uint64{r.Version, uint64(r.Fetched), uint64(r.Tried), uint64(r.Lease), uint64(r.Forced), r.Failures} {
+	for _, v := range [...]uint64{r.Version, uint64(r.Fetched), uint64(r.Tried), uint64(r.Lease), uint64(r.Forced),
+		r.Failures} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	return b
@@ -137,8 +142,9 @@ func (s *Source) Update(r Record, set *Set) {
 	}
 }
 
-// Due reports whether a fetch should begin: the document is older than Refresh less a share that jitter, from 0 to 1, chooses; or there is none; and no other fetch is under way or
-// has just failed.
+// Due reports whether a fetch should begin: the document is older than Refresh less a share that
+// jitter, from 0 to 1, chooses; or there is none; and no other fetch is under way or has just
+// failed.
 func (s *Source) Due(r *Record, now time.Time, jitter float64) bool {
 	t := now.UnixMicro()
 	if t < r.Lease || t < r.Tried+backoff(r.Failures).Microseconds() {
@@ -168,10 +174,12 @@ func (s *Source) MayForce(kid string, now time.Time) bool {
 // MayForce reports whether an unknown kid may ask for a fetch at t, in microseconds.
 func (r *Record) MayForce(t int64) bool { return !within(t - r.Forced) }
 
-// within reports whether so many microseconds are less than ForcedInterval. A clock that has been set back proves nothing.
+// within reports whether so many microseconds are less than ForcedInterval. A clock that has been
+// set back proves nothing.
 func within(passed int64) bool { return passed >= 0 && passed < ForcedInterval.Microseconds() }
 
-// Unknown remembers that there is no such kid. A token that keeps coming does not prolong that: its key may have been published meanwhile.
+// Unknown remembers that there is no such kid. A token that keeps coming does not prolong that: its
+// key may have been published meanwhile.
 func (s *Source) Unknown(kid string, now time.Time) {
 	if since, ok := s.unknown[kid]; ok && within(now.UnixMicro()-since) {
 		return
@@ -185,9 +193,9 @@ func (s *Source) Unknown(kid string, now time.Time) {
 // Hopeful reports whether a first set may come soon: none has been had, and none has failed to come.
 func (s *Source) Hopeful() bool { return s.set == nil && s.record.Failures == 0 }
 
-// Settled reports whether a fetch that was wanted since began has ended, well or not, or cannot be had: no kid may ask for
-// one so soon. One that was under way by then may bring what the issuer published before it, so it settles nothing as long as
-// another may be asked for.
+// Settled reports whether a fetch that was wanted since began has ended, well or not, or cannot be
+// had: no kid may ask for one so soon. One that was under way by then may bring what the issuer
+// published before it, so it settles nothing as long as another may be asked for.
 func (s *Source) Settled(began, now int64) bool {
 	return s.record.Lease == 0 && (s.record.Tried >= began || !s.record.MayForce(now))
 }

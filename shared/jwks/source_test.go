@@ -29,38 +29,59 @@ func TestReadDocument(t *testing.T) {
 	}{
 		{"a set", keyed(a), 1, "", ""},
 		{"a byte order mark", "\ufeff" + keyed(a), 1, "", ""},
-		{"null and empty members", keyed(p256(`"kid":"a"`, `"d":null`, `"k":null`, `"alg":null`, `"use":null`, `"key_ops":null`), p384(`"kid":""`, `"alg":""`, `"use":""`, `"key_ops":[]`)), 2, "", ""},
+		{"null and empty members",
+			keyed(p256(`"kid":"a"`, `"d":null`, `"k":null`, `"alg":null`, `"use":null`, `"key_ops":null`),
+				p384(`"kid":""`, `"alg":""`, `"use":""`, `"key_ops":[]`)), 2, "", ""},
 		{"the use of a JWT-SVID", keyed(p256(`"kid":"a"`, `"use":"jwt-svid"`)), 1, "", ""},
 		{"J24 the authority of X.509-SVIDs", keyed(p256(`"use":"x509-svid"`), a), 1, "0 ErrKeyUse", ""},
-		{"a use that nobody knows, and one that is no text", keyed(p256(`"kid":"a"`, `"use":"sign"`), p384(`"kid":"b"`, `"use":7`)), 2, "", ""},
-		{"operations in the singular", keyed(p256(`"kid":"a"`, `"key_ops":"verify"`), p384(`"kid":"b"`, `"key_ops":["sign"]`)), 2, "", ""},
-		{"J24 operations of encryption", keyed(p256(`"key_ops":["encrypt"]`), p384(`"key_ops":"wrapKey"`), a), 1, "0 ErrKeyUse, 1 ErrKeyUse", ""},
-		{"J24 keys that cannot be used are passed over", keyed(`{"kty":"AKP"}`, p256(`"use":"enc"`), p256(`"alg":"ES521"`), a), 1, "0 ErrKeyType, 1 ErrKeyUse, 2 ErrKeyAlg", ""},
-		{"a key that is no object, and one without kty", keyed(`"x"`, `[]`, `null`, `{}`, a), 1, "0 ErrKeyType, 1 ErrKeyType, 2 ErrKeyType, 3 ErrKeyType", ""},
-		{"a kid that is a number, and one that is long", keyed(p256(`"kid":7`), p256(`"kid":"`+strings.Repeat("x", 257)+`"`), a), 1, "0 ErrKeyID, 1 ErrKeyID", ""},
+		{"a use that nobody knows, and one that is no text",
+			keyed(p256(`"kid":"a"`, `"use":"sign"`), p384(`"kid":"b"`, `"use":7`)), 2, "", ""},
+		{"operations in the singular",
+			keyed(p256(`"kid":"a"`, `"key_ops":"verify"`), p384(`"kid":"b"`, `"key_ops":["sign"]`)), 2, "", ""},
+		{"J24 operations of encryption", keyed(p256(`"key_ops":["encrypt"]`), p384(`"key_ops":"wrapKey"`), a), 1,
+			"0 ErrKeyUse, 1 ErrKeyUse", ""},
+		{"J24 keys that cannot be used are passed over",
+			keyed(`{"kty":"AKP"}`, p256(`"use":"enc"`), p256(`"alg":"ES521"`), a), 1,
+			"0 ErrKeyType, 1 ErrKeyUse, 2 ErrKeyAlg", ""},
+		{"a key that is no object, and one without kty", keyed(`"x"`, `[]`, `null`, `{}`, a), 1,
+			"0 ErrKeyType, 1 ErrKeyType, 2 ErrKeyType, 3 ErrKeyType", ""},
+		{"a kid that is a number, and one that is long",
+			keyed(p256(`"kid":7`), p256(`"kid":"`+strings.Repeat("x", 257)+`"`), a), 1, "0 ErrKeyID, 1 ErrKeyID", ""},
 		{"J8 a key with a member twice", keyed(p256(`"alg":"ES256","alg":"ES384"`), a), 1, "0 ErrRepeated", ""},
 		{"J8 a member twice that is nobody's", `{"x":1,"x":2,"keys":[` + a + `]}`, 1, "", ""},
 		{"one kid for two curves", keyed(a, p384(`"kid":"a"`)), 2, "", ""},
-		{"one kid for three algorithms", keyed(rsa(`"kid":"a"`, `"alg":"RS256"`), rsa(`"kid":"a"`, `"alg":"RS384"`), rsa(`"kid":"a"`, `"alg":"PS256"`)), 3, "", ""},
+		{"one kid for three algorithms",
+			keyed(rsa(`"kid":"a"`, `"alg":"RS256"`), rsa(`"kid":"a"`, `"alg":"RS384"`),
+				rsa(`"kid":"a"`, `"alg":"PS256"`)), 3, "", ""},
 		{"one kid for RSA and EC", keyed(a, rsa(`"kid":"a"`)), 2, "", ""},
 		{"the same key twice", keyed(a, a), 1, "1 ErrTwice", ""},
 		{"J24 one kid for two keys that a token could mean", keyed(a, b), 1, "1 ErrRepeatedKID", ErrRepeatedKID.Error()},
-		{"one kid for two keys, of which one says its algorithm", keyed(a, otherP256(`"kid":"a"`, `"alg":"ES256"`)), 2, "", ""},
+		{"one kid for two keys, of which one says its algorithm", keyed(a, otherP256(`"kid":"a"`, `"alg":"ES256"`)), 2,
+			"", ""},
 		{"one key, with its algorithm and without", keyed(a, p256(`"kid":"a"`, `"alg":"ES256"`)), 2, "", ""},
 		{"an empty list of other primes", keyed(rsa(`"oth":[]`)), 1, "", ""},
 		{"J24 a list of other primes", keyed(a, rsa(`"oth":[{"r":"AQ"}]`)), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
-		{"what nobody reads: NUL, half a surrogate pair, depth and large numbers", `{"x":["\u0000\ud800",` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `,1e999,` + strings.Repeat("9", 400) + `],"keys":[` + a + `]}`, 1, "", ""},
-		{"J10 bytes that are no UTF-8", "{\"x\":\"\xff\",\"keys\":[" + a + "]}", 0, "", "the answer cannot be read: not valid UTF-8 at byte 6"},
+		{"what nobody reads: NUL, half a surrogate pair, depth and large numbers", `{"x":["\u0000\ud800",` +
+			strings.Repeat("[", 40) + strings.Repeat("]", 40) + `,1e999,` + strings.Repeat("9", 400) + `],"keys":[` +
+			a + `]}`, 1, "", ""},
+		{"J10 bytes that are no UTF-8", "{\"x\":\"\xff\",\"keys\":[" + a + "]}", 0, "",
+			"the answer cannot be read: not valid UTF-8 at byte 6"},
 		{"J24 a secret", keyed(a, oct), 1, "1 ErrSymmetric", ErrSymmetric.Error()},
-		{"J24 a secret for encryption", keyed(a, strings.Replace(oct, "{", `{"use":"enc",`, 1)), 1, "1 ErrSymmetric", ErrSymmetric.Error()},
+		{"J24 a secret for encryption", keyed(a, strings.Replace(oct, "{", `{"use":"enc",`, 1)), 1, "1 ErrSymmetric",
+			ErrSymmetric.Error()},
 		{"J24 a private key", keyed(a, p384(`"d":"AAAA"`)), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
-		{"J24 a private key for encryption", keyed(a, p384(`"d":"AAAA"`, `"use":"enc"`)), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
-		{"J24 a private key of a kind that we do not know", keyed(a, `{"kty":"AKP","priv":"AAAA"}`), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
-		{"J24 a private member twice, null at last", keyed(a, p384(`"d":"AAAA"`, `"d":null`)), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
-		{"J24 a private member twice, null first", keyed(a, p384(`"d":null`, `"d":"AAAA"`)), 1, "1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
+		{"J24 a private key for encryption", keyed(a, p384(`"d":"AAAA"`, `"use":"enc"`)), 1, "1 ErrKeyPrivate",
+			jose.ErrKeyPrivate.Error()},
+		{"J24 a private key of a kind that we do not know", keyed(a, `{"kty":"AKP","priv":"AAAA"}`), 1,
+			"1 ErrKeyPrivate", jose.ErrKeyPrivate.Error()},
+		{"J24 a private member twice, null at last", keyed(a, p384(`"d":"AAAA"`, `"d":null`)), 1, "1 ErrKeyPrivate",
+			jose.ErrKeyPrivate.Error()},
+		{"J24 a private member twice, null first", keyed(a, p384(`"d":null`, `"d":"AAAA"`)), 1, "1 ErrKeyPrivate",
+			jose.ErrKeyPrivate.Error()},
 		{"J24 nothing that can be used", keyed(`{"kty":"AKP"}`), 0, "0 ErrKeyType, -1 ErrNoKey", ErrNoKey.Error()},
 		{"J24 no keys", keyed(), 0, "-1 ErrNoKey", ErrNoKey.Error()},
-		{"J24 65 keys", keyed(strings.Split(strings.Repeat(p256(`"x5t":"A"`)+"|", 64)+p256(), "|")...), 1, "", ErrTooMany.Error()},
+		{"J24 65 keys", keyed(strings.Split(strings.Repeat(p256(`"x5t":"A"`)+"|", 64)+p256(), "|")...), 1, "",
+			ErrTooMany.Error()},
 		{"J24 HTML", "<html>", 0, "", "the answer cannot be read: not JSON at byte 0"},
 		{"compressed", "\x1f\x8b\x08", 0, "", ErrGzip.Error()},
 		{"J8 keys twice", `{"keys":[],"keys":[` + p256() + `]}`, 0, "", ErrKeysTwice.Error()},
@@ -89,8 +110,11 @@ func TestReadDocument(t *testing.T) {
 }
 
 var reasons = map[error]string{
-	jose.ErrKeyType: "ErrKeyType", jose.ErrKeyUse: "ErrKeyUse", jose.ErrKeyAlg: "ErrKeyAlg", jose.ErrKeyID: "ErrKeyID", jose.ErrKeyPrivate: "ErrKeyPrivate",
-	ErrRepeated: "ErrRepeated", ErrTwice: "ErrTwice", ErrRepeatedKID: "ErrRepeatedKID", ErrSymmetric: "ErrSymmetric", ErrNoKey: "ErrNoKey", ErrNoSet: "ErrNoSet", ErrTooMany: "ErrTooMany",
+	jose.ErrKeyType: "ErrKeyType", jose.ErrKeyUse: "ErrKeyUse", jose.ErrKeyAlg: "ErrKeyAlg", jose.ErrKeyID: "ErrKeyID",
+	jose.ErrKeyPrivate: "ErrKeyPrivate",
+	ErrRepeated:        "ErrRepeated", ErrTwice: "ErrTwice", ErrRepeatedKID: "ErrRepeatedKID",
+	ErrSymmetric: "ErrSymmetric",
+	ErrNoKey:     "ErrNoKey", ErrNoSet: "ErrNoSet", ErrTooMany: "ErrTooMany",
 }
 
 func TestRecord(t *testing.T) {
@@ -149,7 +173,8 @@ func TestDue(t *testing.T) {
 		{"old for the jitter of this VM", Record{Fetched: micro(0), Tried: micro(0)}, 285, 1, true},
 		{"not yet, whatever the jitter", Record{Fetched: micro(0), Tried: micro(0)}, 269, 1, false},
 		{"an unknown kid asks", Record{Fetched: micro(0), Tried: micro(0), Forced: micro(40)}, 40, 0, true},
-		{"an unknown kid has asked, and was answered", Record{Fetched: micro(40), Tried: micro(40), Forced: micro(40)}, 41, 0, false},
+		{"an unknown kid has asked, and was answered", Record{Fetched: micro(40), Tried: micro(40), Forced: micro(40)},
+			41, 0, false},
 	} {
 		if got := s.Due(&c.r, at(c.now), c.j); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
@@ -157,7 +182,8 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// J25: made-up kids ask for a fetch once in thirty seconds, all of them together, and a kid that was looked for is not looked for again for a while.
+// J25: made-up kids ask for a fetch once in thirty seconds, all of them together, and a kid that
+// was looked for is not looked for again for a while.
 func TestUnknownKid(t *testing.T) {
 	var s Source
 	s.Update(Record{Version: 1, Fetched: micro(0), Forced: micro(0)}, &Set{})
@@ -197,8 +223,10 @@ func TestSettled(t *testing.T) {
 		{"nothing has happened", Record{Tried: micro(0)}, false},
 		{"a fetch is under way", Record{Tried: micro(10), Lease: micro(13)}, false},
 		{"a fetch has failed", Record{Tried: micro(10), Failures: 1}, true},
-		{"a fetch that had begun before has come back, and another may be asked for", Record{Tried: micro(4), Fetched: micro(6)}, false},
-		{"a fetch that had begun before has come back, and no other may be asked for yet", Record{Tried: micro(4), Fetched: micro(6), Forced: micro(-3)}, true},
+		{"a fetch that had begun before has come back, and another may be asked for",
+			Record{Tried: micro(4), Fetched: micro(6)}, false},
+		{"a fetch that had begun before has come back, and no other may be asked for yet",
+			Record{Tried: micro(4), Fetched: micro(6), Forced: micro(-3)}, true},
 		{"nobody may ask for another so soon", Record{Tried: micro(1), Fetched: micro(2), Forced: micro(1)}, true},
 	} {
 		if s.Update(c.r, nil); s.Settled(micro(5), micro(6)) != c.want {

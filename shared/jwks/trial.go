@@ -5,7 +5,8 @@ package jwks
 
 import "github.com/tollgate-wasm/tollgate/shared/jose"
 
-// Trial finds out whether one of a few keys made a signature. The zero value is ready for Begin; reusing one saves allocations.
+// Trial finds out whether one of a few keys made a signature. The zero value is ready for Begin;
+// reusing one saves allocations.
 type Trial struct {
 	token   *jose.JWS
 	alg     jose.Algorithm
@@ -25,7 +26,8 @@ const (
 	Ask                 // the proxy has to check Verification; Next goes on where that was no good
 )
 
-// Begin chooses the keys of set that token is to be tried with, for its algorithm a. Its errors are those of Set.Candidates.
+// Begin chooses the keys of set that token is to be tried with, for its algorithm a. Its errors are
+// those of Set.Candidates.
 //
 //go:noinline
 func (t *Trial) Begin(set *Set, token *jose.JWS, a jose.Algorithm) (err error) {

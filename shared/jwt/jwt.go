@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package jwt reads the registered claims of JSON Web Tokens (RFC 7519 §4.1), and claims by their path, out of a payload that package jose has parsed.
+// Package jwt reads the registered claims of JSON Web Tokens (RFC 7519 §4.1), and claims by their
+// path, out of a payload that package jose has parsed.
 package jwt
 
 import (
@@ -52,7 +53,8 @@ func (d *Dates) LongerThan(limit int64) bool { return !d.HasIat || !d.HasExp || 
 // The last second of the year 9999: later dates are mistakes, and microseconds up to it fit an int64.
 const maxDate = 253402300799
 
-// NumericDate reads a NumericDate (RFC 7519 §2) of at least least seconds, in microseconds since the epoch. ok is false where the claim is there but is no date.
+// NumericDate reads a NumericDate (RFC 7519 §2) of at least least seconds, in microseconds since
+// the epoch. ok is false where the claim is there but is no date.
 //
 //go:noinline
 func NumericDate(claims gjson.Result, name string, least float64) (date int64, found, ok bool) {
@@ -66,7 +68,8 @@ func NumericDate(claims gjson.Result, name string, least float64) (date int64, f
 	return int64(math.Floor(v.Num * 1e6)), true, true
 }
 
-// ReadAudiences reads for whom things ("tokens") may be made: the members audiences or anyAudience, one of which must be there. nil: for anybody.
+// ReadAudiences reads for whom things ("tokens") may be made: the members audiences or anyAudience,
+// one of which must be there. nil: for anybody.
 //
 //go:noinline
 func ReadAudiences(o *conf.Object, things string) []string {
@@ -83,7 +86,8 @@ func ReadAudiences(o *conf.Object, things string) []string {
 	return nil
 }
 
-// ForAudience reports whether aud is, or has, one of the audiences, by exact bytes. A list with anything but strings in it is no aud (RFC 7519 §4.1.3), whatever else it has.
+// ForAudience reports whether aud is, or has, one of the audiences, by exact bytes. A list with
+// anything but strings in it is no aud (RFC 7519 §4.1.3), whatever else it has.
 //
 //go:noinline
 func ForAudience(claims gjson.Result, audiences []string) bool {
@@ -128,7 +132,8 @@ func Claim(claims gjson.Result, path []string) (v gjson.Result, ok bool) {
 	return v, v.Type != gjson.Null
 }
 
-// MediaType gives a typ (RFC 7515 §4.1.9: a media type, of which application/ may be left out) the form in which it is compared.
+// MediaType gives a typ (RFC 7515 §4.1.9: a media type, of which application/ may be left out) the
+// form in which it is compared.
 //
 //go:noinline
 func MediaType(typ string) string { return strings.TrimPrefix(strings.ToLower(typ), "application/") }

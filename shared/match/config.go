@@ -42,7 +42,8 @@ func (t Template) Variables() []string {
 	return names
 }
 
-// ReadConditions reads a match list. An absent or empty list is nil: it fits every request. literal is that of Request.Set.
+// ReadConditions reads a match list. An absent or empty list is nil: it fits every request. literal
+// is that of Request.Set.
 func ReadConditions(o *conf.Object, literal bool) []Condition {
 	list, ok := o.At("match")
 	if !ok {

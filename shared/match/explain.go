@@ -11,7 +11,8 @@ type Fit struct {
 	Why  string // it does not fit; empty: it does
 }
 
-// Why tells why none of the conditions fits r, for people; empty: one does, or there are none. It asks an Index, so that it cannot tell another story than what decides.
+// Why tells why none of the conditions fits r, for people; empty: one does, or there are none. It
+// asks an Index, so that it cannot tell another story than what decides.
 func Why(conditions []Condition, r *Request) string {
 	if len(conditions) == 0 || holds(r, conditions...) {
 		return ""

@@ -10,8 +10,9 @@ import (
 
 // Index answers which rules a request falls under. It is built once and then only read.
 //
-// Per host pattern it holds a tree over path segments; a leaf lists its entries by method. An entry is one (rule, condition, path) of the configuration, numbered
-// in the order of writing, so that the first rule that fits is the lowest number found.
+// Per host pattern it holds a tree over path segments; a leaf lists its entries by method. An entry
+// is one (rule, condition, path) of the configuration, numbered in the order of writing, so that
+// the first rule that fits is the lowest number found.
 type Index struct {
 	entries []entry
 	any     *node            // entries without hosts
@@ -36,8 +37,8 @@ type node struct {
 	byName map[string]*node // the literal ones while the tree grows
 }
 
-// child is a node below another. Sorted lists are faster than maps here: most are short, and a lookup touches less code and memory, which in a proxy is not in the processor's
-// cache.
+// child is a node below another. Sorted lists are faster than maps here: most are short, and a
+// lookup touches less code and memory, which in a proxy is not in the processor's cache.
 type child struct {
 	segment string
 	node    *node
@@ -61,7 +62,8 @@ type Hit struct {
 	req   *Request
 }
 
-// NewIndex compiles the rules' conditions: rules[i] are those of rule i, and a rule without conditions fits every request.
+// NewIndex compiles the rules' conditions: rules[i] are those of rule i, and a rule without
+// conditions fits every request.
 func NewIndex(rules [][]Condition) *Index {
 	x := &Index{any: &node{}, hosts: map[string]*node{}, suffix: map[string]*node{}}
 	for rule, conditions := range rules {
@@ -195,7 +197,8 @@ func (l *leaf) add(method string, number int32) {
 	l.methods = append(l.methods, methodEntries{method, []int32{number}})
 }
 
-// What follows is kept out of its callers: called at several places it would stand there several times, and code that is not in the processor's cache is what a request costs.
+// What follows is kept out of its callers: called at several places it would stand there several
+// times, and code that is not in the processor's cache is what a request costs.
 
 // child returns the node below n for a literal segment; nil: there is none.
 //
@@ -229,8 +232,8 @@ func (n *node) search(segment string) *node {
 	return nil
 }
 
-// First returns the first rule that fits r. A request whose ;parameters, or whose encoded ? or #, make the difference between two rules, or between two values of a path variable, is
-// ambiguous.
+// First returns the first rule that fits r. A request whose ;parameters, or whose encoded ? or #,
+// make the difference between two rules, or between two values of a path variable, is ambiguous.
 func (x *Index) First(r *Request) (hit Hit, ok bool, err error) {
 	best := x.first(r, r.segments)
 	for _, other := range r.others {
@@ -463,7 +466,8 @@ func (x *Index) ofHost(r *Request, visit func(*node)) {
 	}
 }
 
-// Variable returns the value that the path has for {name}, decoded; ok is false where the entry that fitted has no such variable.
+// Variable returns the value that the path has for {name}, decoded; ok is false where the entry
+// that fitted has no such variable.
 func (h Hit) Variable(name string) (value string, ok bool) {
 	return h.entry.variable(name, h.req.segments)
 }
@@ -480,7 +484,8 @@ func (e *entry) variable(name string, segments []string) (string, bool) {
 	return "", false
 }
 
-// unescapeSeparators decodes what Set left encoded under ambiguousPath: literal, so that a variable is what the upstream will see.
+// unescapeSeparators decodes what Set left encoded under ambiguousPath: literal, so that a variable
+// is what the upstream will see.
 func unescapeSeparators(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s

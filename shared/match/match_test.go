@@ -27,7 +27,8 @@ func TestSetPath(t *testing.T) {
 		{name: "P4 the query is cut at the first ?", path: "/a?b=/../c?d", want: "/a"},
 		{name: "P4 an encoded ? is a character", path: "/a%3fb", want: "/a?b"},
 		{name: "P4 an encoded ? behind dots", path: "/a/..%3f/b", err: ErrDotSegment, literalErr: ErrDotSegment},
-		{name: "P4 an encoded # behind a dot and parameters", path: "/a/.;x%23", err: ErrDotSegment, literalErr: ErrDotSegment},
+		{name: "P4 an encoded # behind a dot and parameters", path: "/a/.;x%23", err: ErrDotSegment,
+			literalErr: ErrDotSegment},
 		{name: "P4 a # in the path", path: "/a#b", err: ErrFragment, literalErr: ErrFragment},
 		{name: "P4 a # in the query", path: "/a?b#c", err: ErrFragment, literalErr: ErrFragment},
 		{name: "P2 unreserved escapes are decoded", path: "/%61dm%69n/%7e%2D%5f", want: "/admin/~-_"},
@@ -131,7 +132,8 @@ func TestSetHost(t *testing.T) {
 		}
 	}
 	for _, authority := range []string{
-		"user@api.example.com", "api.example.com:80:80", "api.example.com:x", "api.example.com:123456", "a b", "a/b", `a\b`, "a?b", "a#b", "a%41", "..", ".", ".a",
+		"user@api.example.com", "api.example.com:80:80", "api.example.com:x", "api.example.com:123456", "a b", "a/b",
+		`a\b`, "a?b", "a#b", "a%41", "..", ".", ".a",
 		"a..b", "a..", ":80", "[::1", "::1", "[::1]x", "a[b]", "a\x00b", "caf\u00e9", "a,b", "*",
 	} {
 		var r Request
@@ -165,7 +167,8 @@ func TestTemplateFits(t *testing.T) {
 		{"/orders/{*}", []string{"/orders/7"}, []string{"/orders", "/orders/", "/orders/7/"}},
 		{"/orders/{*}/items", []string{"/orders/7/items"}, []string{"/orders/7", "/orders/items"}},
 		{"/orders/{id}", []string{"/orders/7"}, []string{"/orders/7/8"}},
-		{"/orders/{**}", []string{"/orders", "/orders/", "/orders/7/items", "/orders/7/"}, []string{"/order", "/ordersx", "/x/orders"}},
+		{"/orders/{**}", []string{"/orders", "/orders/", "/orders/7/items", "/orders/7/"},
+			[]string{"/order", "/ordersx", "/x/orders"}},
 		{"/{**}", []string{"/", "/a", "/a/b/"}, nil},
 		{"/a/{*}/{**}", []string{"/a/b", "/a/b/c"}, []string{"/a", "/a/"}},
 		{"/caf%c3%a9", []string{"/caf\u00e9", "/caf%C3%A9"}, []string{"/cafe"}},
@@ -190,9 +193,12 @@ func TestTemplateFits(t *testing.T) {
 
 func TestParseTemplateRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"orders": "starts with a slash", "*": "starts with a slash", "/a?b": "no ?", "/a#b": "no ?", "/{**}/a": "at the end only", "/a*": "whole segments", "/a/*": "whole segments",
-		"/{}": "named by", "/{1a}": "named by", "/{a-b}": "named by", "/{a}/{a}": "twice", "/x{a}": "whole segments", "/a;b": ";parameters", "/a//b": "empty segment",
-		"/../a": ". or ..", "/a%2fb": "encoded slash", "/a%": "percent sign", "/a%3fb": "encoded", "/a%23": "encoded", "/a%3bb": "encoded", "/a%ff": "UTF-8", `/a\b`: "backslash",
+		"orders": "starts with a slash", "*": "starts with a slash", "/a?b": "no ?", "/a#b": "no ?",
+		"/{**}/a": "at the end only", "/a*": "whole segments", "/a/*": "whole segments",
+		"/{}": "named by", "/{1a}": "named by", "/{a-b}": "named by", "/{a}/{a}": "twice", "/x{a}": "whole segments",
+		"/a;b": ";parameters", "/a//b": "empty segment",
+		"/../a": ". or ..", "/a%2fb": "encoded slash", "/a%": "percent sign", "/a%3fb": "encoded", "/a%23": "encoded",
+		"/a%3bb": "encoded", "/a%ff": "UTF-8", `/a\b`: "backslash",
 	} {
 		if _, problem := ParseTemplate(text, false); !strings.Contains(problem, want) {
 			t.Errorf("%s: %q, want …%s…", text, problem, want)
@@ -247,7 +253,8 @@ func TestFirstMatchDecides(t *testing.T) {
 }
 
 func TestParameters(t *testing.T) {
-	x := index(t, []string{"/orders/{**}"}, []string{"/tenants/{tenant}/{**}"}, []string{"/admin"}, []string{"/files/{*}"}, []string{"/{**}"})
+	x := index(t, []string{"/orders/{**}"}, []string{"/tenants/{tenant}/{**}"}, []string{"/admin"},
+		[]string{"/files/{*}"}, []string{"/{**}"})
 	for _, c := range []struct {
 		name, path string
 		want       int
@@ -306,7 +313,8 @@ func TestParameters(t *testing.T) {
 
 func TestVariables(t *testing.T) {
 	x := index(t, []string{"/tenants/{tenant}/users/{user}"})
-	for path, want := range map[string]string{"/tenants/ac%6de/users/a%40b": "acme a@b", "/tenants/a/users/b%2fc%25": "a b/c%"} {
+	for path, want := range map[string]string{"/tenants/ac%6de/users/a%40b": "acme a@b",
+		"/tenants/a/users/b%2fc%25": "a b/c%"} {
 		var r Request
 		if err := r.Set("GET", "", path, true); err != nil {
 			t.Fatal(err)
@@ -364,11 +372,13 @@ func index(t testing.TB, rules ...[]string) *Index {
 	return NewIndex(conditions)
 }
 
-// fits is the definition of a match (jwt-scope's README, Paths) in its plainest form: the oracle that the tree is held against.
+// fits is the definition of a match (jwt-scope's README, Paths) in its plainest form: the oracle
+// that the tree is held against.
 func fits(c Condition, method, host, path string) bool {
 	hostFits := c.Hosts == nil
 	for _, h := range c.Hosts {
-		hostFits = hostFits || h == host || strings.HasPrefix(h, "*.") && strings.HasSuffix(host, h[1:]) && len(host) >= len(h)
+		hostFits = hostFits || h == host || strings.HasPrefix(h, "*.") && strings.HasSuffix(host, h[1:]) &&
+			len(host) >= len(h)
 	}
 	pathFits := c.Paths == nil
 	for _, t := range c.Paths {
@@ -481,8 +491,10 @@ func sameAsThorough(t *testing.T, method, authority, path string) {
 	if quick.setPlain(path) {
 		thorough.Method = method
 		err := thorough.setPath(path, false)
-		if err != nil || quick.Path != thorough.Path || quick.Query != thorough.Query || !slices.Equal(quick.segments, thorough.segments) || len(thorough.others) > 0 {
-			t.Errorf("path %q: quick %q ?%q %q; thorough %q ?%q %q %q, %v", path, quick.Path, quick.Query, quick.segments, thorough.Path, thorough.Query, thorough.segments, thorough.others, err)
+		if err != nil || quick.Path != thorough.Path || quick.Query != thorough.Query ||
+			!slices.Equal(quick.segments, thorough.segments) || len(thorough.others) > 0 {
+			t.Errorf("path %q: quick %q ?%q %q; thorough %q ?%q %q %q, %v", path, quick.Path, quick.Query,
+				quick.segments, thorough.Path, thorough.Query, thorough.segments, thorough.others, err)
 		}
 	}
 	if end := plainHost(authority); end >= 0 {
@@ -513,7 +525,8 @@ func TestQuickReaders(t *testing.T) {
 }
 
 func FuzzSet(f *testing.F) {
-	for _, p := range []string{"/", "/a%2e%2e/b", "/a;x/..;/b", "/%61?x", "//", "/a%2fb%25", "/caf%c3%a9", "*", "/\\", "/a\x00"} {
+	for _, p := range []string{"/", "/a%2e%2e/b", "/a;x/..;/b", "/%61?x", "//", "/a%2fb%25", "/caf%c3%a9", "*", "/\\",
+		"/a\x00"} {
 		f.Add("GET", "api.example.com:443", p, false)
 		f.Add("OPTIONS", "[::1]:80", p, true)
 	}
@@ -540,7 +553,8 @@ func FuzzSet(f *testing.F) {
 			return // the hex digits of kept escapes cannot be told from letters here
 		}
 		var again Request
-		if err := again.Set(method, authority, encoded, literal); err != nil && !errors.Is(err, ErrSeparator) || err == nil && again.Path != r.Path {
+		if err := again.Set(method, authority, encoded, literal); err != nil && !errors.Is(err, ErrSeparator) ||
+			err == nil && again.Path != r.Path {
 			t.Fatalf("%q reads as %q, and that encoded as %q, %v", path, r.Path, again.Path, err)
 		}
 	})
@@ -571,8 +585,11 @@ func BenchmarkFirst(b *testing.B) {
 
 func TestAuthority(t *testing.T) {
 	for authority, want := range map[string]string{
-		"": "", "host": "host", "HOST": "host", "host.": "host", "host:443": "host", "host:80": "host", "Host.:443": "host", "host:": "host", "host:8443": "host:8443", "host.:8443": "host:8443", "host:4430": "host:4430", "host:0443": "host:0443",
-		"[::1]": "[::1]", "[::1]:80": "[::1]", "[::1]:81": "[::1]:81", "[2001:DB8::443]": "[2001:db8::443]", "[::80]": "[::80]", "192.0.2.1:443": "192.0.2.1",
+		"": "", "host": "host", "HOST": "host", "host.": "host", "host:443": "host", "host:80": "host",
+		"Host.:443": "host", "host:": "host", "host:8443": "host:8443", "host.:8443": "host:8443",
+		"host:4430": "host:4430", "host:0443": "host:0443",
+		"[::1]": "[::1]", "[::1]:80": "[::1]", "[::1]:81": "[::1]:81", "[2001:DB8::443]": "[2001:db8::443]",
+		"[::80]": "[::80]", "192.0.2.1:443": "192.0.2.1",
 	} {
 		if got := Authority(authority); got != want {
 			t.Errorf("%q: %q, want %q", authority, got, want)

@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Why a request has no canonical form. All of them are answered 400 path_ambiguous; the difference is for logs and for explain.
+// Why a request has no canonical form. All of them are answered 400 path_ambiguous; the difference
+// is for logs and for explain.
 var (
 	ErrNoSlash    = errors.New("the path does not start with a slash")
 	ErrDotSegment = errors.New("the path has a . or .. segment")
@@ -32,12 +33,15 @@ type Request struct {
 	Path   string // without query, escapes decoded; "*" for OPTIONS *
 	Query  string // what follows the first ?, as sent; empty when there is none
 
-	segments []string   // of Path, after its first slash; nil for "*"
-	others   [][]string // what the upstream may make of segments: without ;parameters, cut at an encoded ? or #, and both; empty when there is none of these
-	found    []int32    // for Index.All
+	segments []string // of Path, after its first slash; nil for "*"
+	// what the upstream may make of segments: without ;parameters, cut at an encoded ? or #, and
+	// both; empty when there is none of these
+	others [][]string
+	found  []int32 // for Index.All
 }
 
-// Line is the request line as the proxy has it: the values of the pseudo-headers (RFC 9113 §8.3.1). Path is with the query.
+// Line is the request line as the proxy has it: the values of the pseudo-headers (RFC 9113 §8.3.1).
+// Path is with the query.
 type Line struct{ Method, Authority, Path, Scheme string }
 
 // LineOf finds the request line among a request's headers, whose names are in lower case.
@@ -61,8 +65,9 @@ func LineOf(headers [][2]string) (l Line) {
 	return l
 }
 
-// Set reads the request line's parts as the proxy has them (:method, :authority, :path) or returns why they are ambiguous; the request is then not
-// to be matched. With literal, encoded separators and empty segments are ordinary characters (ambiguousPath: literal): %2f, %5c and %25 then stay
+// Set reads the request line's parts as the proxy has them (:method, :authority, :path) or returns
+// why they are ambiguous; the request is then not to be matched. With literal, encoded separators
+// and empty segments are ordinary characters (ambiguousPath: literal): %2f, %5c and %25 then stay
 // encoded in Path, in upper case, so that they differ from the separators they would decode to.
 //
 // The parts may alias memory that is reused later: nothing of the Request outlives them.
@@ -119,8 +124,9 @@ func (r *Request) setPath(path string, literal bool) error {
 			return err
 		}
 	}
-	// Here a ? or # can only have been encoded. Where a path is decoded and then parsed again (a rewrite that proxies the decoded path, mod_rewrite in CVE-2024-38474), it
-	// ends the path: /admin%3f/x is /admin there.
+	// Here a ? or # can only have been encoded. Where a path is decoded and then parsed again (a
+	// rewrite that proxies the decoded path, mod_rewrite in CVE-2024-38474), it ends the path:
+	// /admin%3f/x is /admin there.
 	if len(r.Path) == len(path) {
 		return nil // nothing was decoded
 	}
@@ -136,7 +142,8 @@ func (r *Request) setPath(path string, literal bool) error {
 	return nil
 }
 
-// setPlain reads the paths of nearly all requests, in one pass: those in which nothing is to be decoded, checked or refused. It reports false for any other, which setPath reads.
+// setPlain reads the paths of nearly all requests, in one pass: those in which nothing is to be
+// decoded, checked or refused. It reports false for any other, which setPath reads.
 func (r *Request) setPlain(path string) bool {
 	if path == "" || path[0] != '/' {
 		return false
@@ -196,9 +203,10 @@ func withoutParameters(segments []string) []string {
 	return bare
 }
 
-// canonicalPath decodes path into r.Path, once, and tells whether it has ;parameters. Decoding every escape, not only those of unreserved characters, leaves no
-// second spelling of a path that a rule could miss (/users/%40me is /users/@me to every upstream); it loses nothing, since what would be taken
-// for a separator afterwards is refused or stays encoded.
+// canonicalPath decodes path into r.Path, once, and tells whether it has ;parameters. Decoding
+// every escape, not only those of unreserved characters, leaves no second spelling of a path that a
+// rule could miss (/users/%40me is /users/@me to every upstream); it loses nothing, since what
+// would be taken for a separator afterwards is refused or stays encoded.
 func (r *Request) canonicalPath(path string, literal bool) (parameters bool, err error) {
 	plain := true
 	for i := range len(path) {
@@ -314,8 +322,9 @@ func upperCase(method string) bool {
 	return method != ""
 }
 
-// canonicalHost lower-cases an authority and takes its port and trailing dot away. Userinfo, a second colon outside brackets and anything that no host name holds
-// are refused: a proxy and an upstream may disagree on which part is the host.
+// canonicalHost lower-cases an authority and takes its port and trailing dot away. Userinfo, a
+// second colon outside brackets and anything that no host name holds are refused: a proxy and an
+// upstream may disagree on which part is the host.
 func canonicalHost(authority string) (string, error) {
 	host, lower := authority, true
 	if i := strings.IndexByte(host, ']'); i >= 0 {
@@ -353,8 +362,9 @@ func canonicalHost(authority string) (string, error) {
 	return host, nil
 }
 
-// Authority gives a valid authority the form in which proxies along the way agree on it: in lower case, without a port that is a default one or empty, and without a trailing dot. Which of the
-// two defaults it is says the scheme, and that changes where TLS ends.
+// Authority gives a valid authority the form in which proxies along the way agree on it: in lower
+// case, without a port that is a default one or empty, and without a trailing dot. Which of the two
+// defaults it is says the scheme, and that changes where TLS ends.
 func Authority(authority string) string {
 	host, port := authority, ""
 	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {

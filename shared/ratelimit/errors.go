@@ -21,8 +21,9 @@ var (
 	ErrCode       = errors.New("the answer has a code that is neither OK nor OVER_LIMIT")
 )
 
-// StatusError is a grpc-status other than 0: the service, or the proxy in its place, has decided nothing. It is an ErrStatus. The numbers are those of gRPC's status codes:
-// 4 is DEADLINE_EXCEEDED, 14 UNAVAILABLE.
+// StatusError is a grpc-status other than 0: the service, or the proxy in its place, has decided
+// nothing. It is an ErrStatus. The numbers are those of gRPC's status codes: 4 is
+// DEADLINE_EXCEEDED, 14 UNAVAILABLE.
 type StatusError uint32
 
 func (e StatusError) Error() string {

@@ -115,11 +115,16 @@ func TestRequestIsEnvoys(t *testing.T) {
 		{"a domain", Request{Domain: "tollgate"}, `domain: "tollgate"`},
 		{"an empty descriptor", Request{Descriptors: []Descriptor{{}}}, `descriptors {}`},
 		{"an empty entry", Request{Descriptors: []Descriptor{{Entries: []Entry{{}}}}}, `descriptors { entries {} }`},
-		{"hits of its own, none, some and too many", Request{Hits: 1<<32 - 1, Descriptors: []Descriptor{{}, {Hits: HitsOf(0)}, {Hits: HitsOf(300)}, {Hits: HitsOf(1<<64 - 1)}}},
+		{"hits of its own, none, some and too many",
+			Request{Hits: 1<<32 - 1,
+				Descriptors: []Descriptor{{}, {Hits: HitsOf(0)}, {Hits: HitsOf(300)}, {Hits: HitsOf(1<<64 - 1)}}},
 			`hits_addend: 4294967295 descriptors {} descriptors { hits_addend {} } descriptors { hits_addend { value: 300 } } descriptors { hits_addend { value: 1000000000 } }`},
-		{"texts longer than one byte tells", Request{Domain: long, Descriptors: []Descriptor{{Entries: []Entry{{"k", long}, {long, "v"}}}}},
-			`domain: "` + long + `" descriptors { entries { key: "k" value: "` + long + `" } entries { key: "` + long + `" value: "v" } }`},
-		{"texts of 127 and 128 bytes", Request{Domain: long[:127], Descriptors: []Descriptor{{Entries: []Entry{{long[:128], "ü"}}}}},
+		{"texts longer than one byte tells",
+			Request{Domain: long, Descriptors: []Descriptor{{Entries: []Entry{{"k", long}, {long, "v"}}}}},
+			`domain: "` + long + `" descriptors { entries { key: "k" value: "` + long + `" } entries { key: "` + long +
+				`" value: "v" } }`},
+		{"texts of 127 and 128 bytes",
+			Request{Domain: long[:127], Descriptors: []Descriptor{{Entries: []Entry{{long[:128], "ü"}}}}},
 			`domain: "` + long[:127] + `" descriptors { entries { key: "` + long[:128] + `" value: "ü" } }`},
 		{"what the filter asks", request, `domain: "tollgate" hits_addend: 2
 			descriptors { entries { key: "limit" value: "per-user" } entries { key: "key" value: "n4bQgYhMfWWaL-qgxVrQFQ" } }
@@ -150,16 +155,20 @@ func TestResponseIsEnvoys(t *testing.T) {
 		want       Response
 	}{
 		{"a limit", `overall_code: OVER_LIMIT statuses { code: OVER_LIMIT current_limit { requests_per_unit: 600 unit: MINUTE name: "per-user" } duration_until_reset { seconds: 59 } }`,
-			Response{OverLimit, []Status{{Code: OverLimit, HasLimit: true, Limit: Limit{"per-user", 600, Minute, 1}, HasReset: true, Reset: 59 * time.Second}}}},
-		{"none, and an unlimited one", `overall_code: OK statuses { code: OK } statuses { code: OK limit_remaining: 4294967295 }`,
+			Response{OverLimit, []Status{{Code: OverLimit, HasLimit: true, Limit: Limit{"per-user", 600, Minute, 1},
+				HasReset: true, Reset: 59 * time.Second}}}},
+		{"none, and an unlimited one",
+			`overall_code: OK statuses { code: OK } statuses { code: OK limit_remaining: 4294967295 }`,
 			Response{OK, []Status{{Code: OK}, {Code: OK, Remaining: 1<<32 - 1}}}},
 		{"each unit", `overall_code: OK
 			statuses { code: OK current_limit { unit: SECOND } } statuses { code: OK current_limit { unit: MINUTE } } statuses { code: OK current_limit { unit: HOUR } }
 			statuses { code: OK current_limit { unit: DAY } } statuses { code: OK current_limit { unit: WEEK } } statuses { code: OK current_limit { unit: MONTH } } statuses { code: OK current_limit { unit: YEAR } }`,
-			Response{OK, []Status{limited(Second), limited(Minute), limited(Hour), limited(Day), limited(Week), limited(Month), limited(Year)}}},
+			Response{OK, []Status{limited(Second), limited(Minute), limited(Hour), limited(Day), limited(Week),
+				limited(Month), limited(Year)}}},
 		{"more than we read", `overall_code: OK raw_body: "\xff" dynamic_metadata { fields { key: "domain" value { string_value: "x" } } } quota { requests: 7 id: "q" valid_until { seconds: 1 } }
 			statuses { code: OK quota { requests: 7 } current_limit { requests_per_unit: 1 unit: HOUR unit_multiplier { value: 6 } } limit_remaining: 3 duration_until_reset { nanos: 999999999 } }`,
-			Response{OK, []Status{{Code: OK, HasLimit: true, Limit: Limit{"", 1, Hour, 6}, Remaining: 3, HasReset: true, Reset: 999999999}}}},
+			Response{OK, []Status{{Code: OK, HasLimit: true, Limit: Limit{"", 1, Hour, 6}, Remaining: 3, HasReset: true,
+				Reset: 999999999}}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -181,9 +190,11 @@ func fromProtobuf(m protoreflect.Message) Response {
 	statuses := get(m, "statuses").List()
 	for i := range statuses.Len() {
 		m := statuses.Get(i).Message()
-		s := Status{Code: Code(get(m, "code").Enum()), HasLimit: m.Has(fieldOf(m, "current_limit")), Remaining: uint32(get(m, "limit_remaining").Uint()), HasReset: m.Has(fieldOf(m, "duration_until_reset"))}
+		s := Status{Code: Code(get(m, "code").Enum()), HasLimit: m.Has(fieldOf(m, "current_limit")),
+			Remaining: uint32(get(m, "limit_remaining").Uint()), HasReset: m.Has(fieldOf(m, "duration_until_reset"))}
 		if limit := get(m, "current_limit").Message(); s.HasLimit {
-			s.Limit = Limit{get(limit, "name").String(), uint32(get(limit, "requests_per_unit").Uint()), Unit(get(limit, "unit").Enum()), 1}
+			s.Limit = Limit{get(limit, "name").String(), uint32(get(limit, "requests_per_unit").Uint()),
+				Unit(get(limit, "unit").Enum()), 1}
 			if limit.Has(fieldOf(limit, "unit_multiplier")) {
 				s.Limit.Multiplier = uint32(get(get(limit, "unit_multiplier").Message(), "value").Uint())
 			}

@@ -42,30 +42,40 @@ func TestParseResponse(t *testing.T) {
 		err     error
 	}{
 		{name: "no status at all", message: ok, want: Response{Code: OK}},
-		{name: "over the limit", message: overLimit + nested(2, overLimit), want: Response{OverLimit, []Status{{Code: OverLimit}}}},
+		{name: "over the limit", message: overLimit + nested(2, overLimit),
+			want: Response{OverLimit, []Status{{Code: OverLimit}}}},
 		{
 			name:    "a status over the limit under OK, as in the service's shadow mode",
 			message: ok + nested(2, overLimit), want: Response{OK, []Status{{Code: OverLimit}}},
 		},
 		{
-			name:    "two statuses, everything in them",
-			message: overLimit + nested(2, ok+nested(2, number(1, 100)+number(2, 3)+nested(3, "per-hour")+nested(4, number(1, 6)))+number(3, 99)+nested(4, number(1, 3600)+number(2, 5))) + nested(2, overLimit),
+			name: "two statuses, everything in them",
+			message: overLimit + nested(2,
+				ok+nested(2, number(1, 100)+number(2, 3)+nested(3, "per-hour")+nested(4, number(1, 6)))+number(3, 99)+
+					nested(4, number(1, 3600)+number(2, 5))) + nested(2, overLimit),
 			want: Response{OverLimit, []Status{
-				{Code: OK, HasLimit: true, Limit: Limit{"per-hour", 100, Hour, 6}, Remaining: 99, HasReset: true, Reset: time.Hour + 5},
+				{Code: OK, HasLimit: true, Limit: Limit{"per-hour", 100, Hour, 6}, Remaining: 99, HasReset: true,
+					Reset: time.Hour + 5},
 				{Code: OverLimit},
 			}},
 		},
-		{name: "a limit of nothing in no unit", message: status(nested(2, "")), want: Response{OK, []Status{{Code: OK, HasLimit: true, Limit: Limit{Multiplier: 1}}}}},
-		{name: "a unit that is not known yet", message: status(nested(2, number(2, 99))), want: Response{OK, []Status{{Code: OK, HasLimit: true, Limit: Limit{Unit: 99, Multiplier: 1}}}}},
+		{name: "a limit of nothing in no unit", message: status(nested(2, "")),
+			want: Response{OK, []Status{{Code: OK, HasLimit: true, Limit: Limit{Multiplier: 1}}}}},
+		{name: "a unit that is not known yet", message: status(nested(2, number(2, 99))),
+			want: Response{OK, []Status{{Code: OK, HasLimit: true, Limit: Limit{Unit: 99, Multiplier: 1}}}}},
 		{name: "a reset now", message: status(nested(4, "")), want: Response{OK, []Status{{Code: OK, HasReset: true}}}},
-		{name: "unlimited", message: status(number(3, math.MaxUint32)), want: Response{OK, []Status{{Code: OK, Remaining: math.MaxUint32}}}},
+		{name: "unlimited", message: status(number(3, math.MaxUint32)),
+			want: Response{OK, []Status{{Code: OK, Remaining: math.MaxUint32}}}},
 		{
-			name:    "unknown fields of every wire type",
-			message: number(15, math.MaxUint64) + "\x79\x01\x02\x03\x04\x05\x06\x07\x08" + nested(15, "\xff") + "\x7d\x01\x02\x03\x04" + "\xf8\xff\xff\xff\x0f\x00" + ok,
-			want:    Response{Code: OK},
+			name: "unknown fields of every wire type",
+			message: number(15, math.MaxUint64) + "\x79\x01\x02\x03\x04\x05\x06\x07\x08" + nested(15, "\xff") +
+				"\x7d\x01\x02\x03\x04" + "\xf8\xff\xff\xff\x0f\x00" + ok,
+			want: Response{Code: OK},
 		},
 		{name: "a number with more bytes than it needs", message: "\x88\x00\x81\x80\x00", want: Response{Code: OK}},
-		{name: "the longest reset that a duration holds", message: status(nested(4, number(1, 9223372035)+number(2, 999_999_999))), want: Response{OK, []Status{{Code: OK, HasReset: true, Reset: 9223372035999999999}}}},
+		{name: "the longest reset that a duration holds",
+			message: status(nested(4, number(1, 9223372035)+number(2, 999_999_999))), want: Response{OK,
+				[]Status{{Code: OK, HasReset: true, Reset: 9223372035999999999}}}},
 
 		{name: "an empty message has no code", message: "", err: ErrCode},
 		{name: "the code UNKNOWN", message: "\x08\x00", err: ErrCode},
@@ -82,7 +92,8 @@ func TestParseResponse(t *testing.T) {
 		{name: "a status with two codes", message: ok + nested(2, overLimit+ok), err: ErrMessage},
 		{name: "a status as a number", message: ok + "\x10\x01", err: ErrMessage},
 		{name: "a status longer than the message", message: ok + "\x12\x03\x08\x01", err: ErrMessage},
-		{name: "a status with a length beyond 63 bits", message: ok + "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" + ok, err: ErrMessage},
+		{name: "a status with a length beyond 63 bits", message: ok + "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" +
+			ok, err: ErrMessage},
 		{name: "a field number 0", message: ok + "\x00\x00", err: ErrMessage},
 		{name: "a field number beyond 29 bits", message: ok + "\x80\x80\x80\x80\x10\x00", err: ErrMessage},
 		{name: "a group", message: ok + "\x7b\x7c", err: ErrMessage},
@@ -105,7 +116,8 @@ func TestParseResponse(t *testing.T) {
 		{name: "a reset before now", message: status(nested(4, number(1, math.MaxUint64))), err: ErrMessage},
 		{name: "a reset beyond what a duration holds", message: status(nested(4, number(1, 9223372036))), err: ErrMessage},
 		{name: "a whole second of nanoseconds", message: status(nested(4, number(2, 1_000_000_000))), err: ErrMessage},
-		{name: "more statuses than any request has", message: ok + strings.Repeat(nested(2, ok), maxStatuses+1), err: ErrTooLarge},
+		{name: "more statuses than any request has", message: ok + strings.Repeat(nested(2, ok), maxStatuses+1),
+			err: ErrTooLarge},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -135,27 +147,35 @@ func TestParseResponseFrame(t *testing.T) {
 		{"a compressed message", append([]byte{1}, frame(ok)[1:]...), ok200, status0, ErrCompressed},
 		{"another flag", append([]byte{2}, frame(ok)[1:]...), ok200, status0, ErrFrame},
 		{"the largest body", frame(ok + nested(15, strings.Repeat("x", maxBytes-prefixSize-len(ok)-4))), ok200, status0, nil},
-		{"a body one byte larger", frame(ok + nested(15, strings.Repeat("x", maxBytes-prefixSize-len(ok)-3))), ok200, status0, ErrTooLarge},
+		{"a body one byte larger", frame(ok + nested(15, strings.Repeat("x", maxBytes-prefixSize-len(ok)-3))), ok200,
+			status0, ErrTooLarge},
 
 		{"no headers, as after a timeout", nil, nil, nil, ErrHTTPStatus},
 		{"no :status", frame(ok), with(), status0, ErrHTTPStatus},
 		{"the status 503 with an answer", frame(ok), with([2]string{":status", "503"}), status0, ErrHTTPStatus},
 		{"two statuses", frame(ok), with([2]string{":status", "200"}, [2]string{":status", "200"}), status0, ErrHTTPStatus},
-		{"the status 200 among the trailers", frame(ok), nil, append(with([2]string{":status", "200"}), status0...), ErrHTTPStatus},
+		{"the status 200 among the trailers", frame(ok), nil, append(with([2]string{":status", "200"}), status0...),
+			ErrHTTPStatus},
 
 		{"no trailers", frame(ok), ok200, nil, ErrNoStatus},
 		{"trailers without a status", frame(ok), ok200, with([2]string{"grpc-message", "0"}), ErrNoStatus},
 		{"two equal grpc-statuses", frame(ok), ok200, append(with([2]string{"grpc-status", "0"}), status0...), ErrNoStatus},
-		{"a grpc-status in the headers and one in the trailers", frame(ok), append(with([2]string{"grpc-status", "0"}), ok200...), status0, ErrNoStatus},
+		{"a grpc-status in the headers and one in the trailers", frame(ok),
+			append(with([2]string{"grpc-status", "0"}), ok200...), status0, ErrNoStatus},
 		{"an empty grpc-status", frame(ok), ok200, with([2]string{"grpc-status", ""}), ErrNoStatus},
 		{"a grpc-status with a sign", frame(ok), ok200, with([2]string{"grpc-status", "+0"}), ErrNoStatus},
 		{"a grpc-status with a space", frame(ok), ok200, with([2]string{"grpc-status", " 0"}), ErrNoStatus},
 		{"a grpc-status of two zeros", frame(ok), ok200, with([2]string{"grpc-status", "00"}), ErrNoStatus},
-		{"a grpc-status that 32 bits would make 0", frame(ok), ok200, with([2]string{"grpc-status", "4294967296"}), ErrNoStatus},
-		{"the grpc-status 14 in the trailers, with a message", frame(ok), ok200, with([2]string{"grpc-status", "14"}), StatusError(14)},
-		{"the grpc-status 14 in the headers", nil, append(with([2]string{"grpc-status", "14"}), ok200...), nil, StatusError(14)},
-		{"the grpc-status 0 in the headers, without a message", nil, append(with([2]string{"grpc-status", "0"}), ok200...), nil, ErrFrame},
-		{"the grpc-status 0 in the headers, with a message", frame(ok), append(with([2]string{"grpc-status", "0"}), ok200...), nil, ErrFrame},
+		{"a grpc-status that 32 bits would make 0", frame(ok), ok200, with([2]string{"grpc-status", "4294967296"}),
+			ErrNoStatus},
+		{"the grpc-status 14 in the trailers, with a message", frame(ok), ok200, with([2]string{"grpc-status", "14"}),
+			StatusError(14)},
+		{"the grpc-status 14 in the headers", nil, append(with([2]string{"grpc-status", "14"}), ok200...), nil,
+			StatusError(14)},
+		{"the grpc-status 0 in the headers, without a message", nil,
+			append(with([2]string{"grpc-status", "0"}), ok200...), nil, ErrFrame},
+		{"the grpc-status 0 in the headers, with a message", frame(ok),
+			append(with([2]string{"grpc-status", "0"}), ok200...), nil, ErrFrame},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -188,7 +208,8 @@ func TestParseResponseCut(t *testing.T) {
 }
 
 func TestStatusError(t *testing.T) {
-	if err := error(StatusError(14)); !errors.Is(err, ErrStatus) || errors.Is(err, ErrNoStatus) || err.Error() != "the rate-limit service reports an error: grpc-status 14" {
+	if err := error(StatusError(14)); !errors.Is(err, ErrStatus) || errors.Is(err, ErrNoStatus) ||
+		err.Error() != "the rate-limit service reports an error: grpc-status 14" {
 		t.Error(err)
 	}
 }
@@ -214,7 +235,8 @@ func TestAppendHeaders(t *testing.T) {
 	before := [2]string{"x-before", "1"}
 	for _, test := range tests {
 		got := AppendHeaders([][2]string{before}, "ratelimit", test.timeout)
-		want := [][2]string{before, {":method", "POST"}, {":path", Path}, {":authority", "ratelimit"}, {"content-type", "application/grpc"}, {"te", "trailers"}, {"grpc-timeout", test.want}}
+		want := [][2]string{before, {":method", "POST"}, {":path", Path}, {":authority", "ratelimit"},
+			{"content-type", "application/grpc"}, {"te", "trailers"}, {"grpc-timeout", test.want}}
 		if !slices.Equal(got, want) {
 			t.Errorf("%v: %q, want %q", test.timeout, got, want)
 		}
@@ -222,7 +244,8 @@ func TestAppendHeaders(t *testing.T) {
 }
 
 func TestUnits(t *testing.T) {
-	want := map[Unit]int64{0: 0, Second: 1, Minute: 60, Hour: 3600, Day: 86400, Week: 604800, Month: 2592000, Year: 31536000, 8: 0}
+	want := map[Unit]int64{0: 0, Second: 1, Minute: 60, Hour: 3600, Day: 86400, Week: 604800, Month: 2592000,
+		Year: 31536000, 8: 0}
 	for unit, seconds := range want {
 		if got := unit.Seconds(); got != seconds {
 			t.Errorf("unit %d has %d seconds, want %d", unit, got, seconds)
@@ -236,7 +259,8 @@ var request = Request{Domain: "tollgate", Hits: 2, Descriptors: []Descriptor{
 }}
 
 func TestAppendRequestAllocatesOnce(t *testing.T) {
-	if n := testing.AllocsPerRun(100, func() { AppendRequest(nil, &request) }); n < 1 || n > 2 { // under the race detector slices.Grow takes two
+	// under the race detector slices.Grow takes two
+	if n := testing.AllocsPerRun(100, func() { AppendRequest(nil, &request) }); n < 1 || n > 2 {
 		t.Errorf("%v allocations, want 1", n)
 	}
 	buffer := make([]byte, 0, 512)
@@ -245,7 +269,8 @@ func TestAppendRequestAllocatesOnce(t *testing.T) {
 	}
 }
 
-// A key is whatever a client sends. The call must be readable all the same: that there is no answer may mean that there is no limit.
+// A key is whatever a client sends. The call must be readable all the same: that there is no answer
+// may mean that there is no limit.
 func TestAppendRequestMendsText(t *testing.T) {
 	bad := Request{Domain: "d", Descriptors: []Descriptor{{Entries: []Entry{{"key", "a\xff\xfeb\xc3"}}}}}
 	good := Request{Domain: "d", Descriptors: []Descriptor{{Entries: []Entry{{"key", "a\uFFFDb\uFFFD"}}}}}

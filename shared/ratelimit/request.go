@@ -13,17 +13,21 @@ import (
 // Path of the call.
 const Path = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 
-// Request asks whether some hits are within the limits of its descriptors, and counts them: also those that turn out to be over a limit.
+// Request asks whether some hits are within the limits of its descriptors, and counts them: also
+// those that turn out to be over a limit.
 //
-// Every string is to be UTF-8, as protobuf's are. Where one is not, each run of bad bytes is written as U+FFFD: the service cannot read such a message at all, and a client
-// that can put a byte into a key must not be the one who decides that there is no answer. Keys that differ in such bytes only are then one key.
+// Every string is to be UTF-8, as protobuf's are. Where one is not, each run of bad bytes is
+// written as U+FFFD: the service cannot read such a message at all, and a client that can put a
+// byte into a key must not be the one who decides that there is no answer. Keys that differ in such
+// bytes only are then one key.
 type Request struct {
 	Domain      string // of the service's configuration; the service refuses an empty one
 	Descriptors []Descriptor
 	Hits        uint32 // for every descriptor without hits of its own; 0 counts as 1
 }
 
-// Descriptor is looked up in the service's configuration by its entries, in their order. One that is not there has no limit.
+// Descriptor is looked up in the service's configuration by its entries, in their order. One that
+// is not there has no limit.
 type Descriptor struct {
 	Entries []Entry
 	Hits    Hits
@@ -32,14 +36,15 @@ type Descriptor struct {
 // Entry of a descriptor.
 type Entry struct{ Key, Value string }
 
-// Hits are a descriptor's own, instead of the request's. The zero value is no hits of its own, which is not the same as HitsOf(0).
+// Hits are a descriptor's own, instead of the request's. The zero value is no hits of its own,
+// which is not the same as HitsOf(0).
 type Hits struct {
 	n   uint64
 	own bool
 }
 
-// maxHits is the most that Envoy's API allows a descriptor. envoyproxy/ratelimit does not check it: it hands those of 64 bits to Redis as negative ones, which
-// take the count back.
+// maxHits is the most that Envoy's API allows a descriptor. envoyproxy/ratelimit does not check it:
+// it hands those of 64 bits to Redis as negative ones, which take the count back.
 const maxHits = 1_000_000_000
 
 // HitsOf has a descriptor count n hits; more than 1,000,000,000 are counted as that. With 0 it asks and counts nothing.
@@ -57,10 +62,12 @@ const (
 	wrapperValue       = 1<<3 | wireVarint // of google.protobuf.UInt64Value and UInt32Value
 )
 
-// prefixSize is that of a message in a gRPC body: a byte that tells whether it is compressed, and its length in four, big-endian.
+// prefixSize is that of a message in a gRPC body: a byte that tells whether it is compressed, and
+// its length in four, big-endian.
 const prefixSize = 5
 
-// AppendRequest appends the body of the call, the message with its gRPC prefix, uncompressed. It allocates once at most, unless a string is not UTF-8.
+// AppendRequest appends the body of the call, the message with its gRPC prefix, uncompressed. It
+// allocates once at most, unless a string is not UTF-8.
 func AppendRequest(dst []byte, r *Request) []byte {
 	size := r.size()
 	dst = slices.Grow(dst, prefixSize+size)
@@ -158,8 +165,9 @@ func readable(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 // maxTimeout is what eight digits, the most that grpc-timeout may have, say in milliseconds: 27 hours.
 const maxTimeout = 99_999_999 * time.Millisecond
 
-// AppendHeaders appends the request's headers. The service stops working for a call after timeout; who waits still needs a timer of its own. It is written in whole
-// milliseconds, or, where it is not, in microseconds, rounded up; it is never less than one and never more than 27 hours.
+// AppendHeaders appends the request's headers. The service stops working for a call after timeout;
+// who waits still needs a timer of its own. It is written in whole milliseconds, or, where it is
+// not, in microseconds, rounded up; it is never less than one and never more than 27 hours.
 func AppendHeaders(dst [][2]string, authority string, timeout time.Duration) [][2]string {
 	return append(dst,
 		[2]string{":method", "POST"},

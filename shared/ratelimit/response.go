@@ -32,7 +32,8 @@ const (
 	Week   Unit = 7
 )
 
-// Seconds of the unit as envoyproxy/ratelimit counts them, a month as 30 days and a year as 365; 0 for a unit that is not known here.
+// Seconds of the unit as envoyproxy/ratelimit counts them, a month as 30 days and a year as 365; 0
+// for a unit that is not known here.
 func (u Unit) Seconds() int64 {
 	const day = 24 * 60 * 60
 	switch u {
@@ -67,7 +68,8 @@ type Status struct {
 	Code     Code
 	HasLimit bool // false: the service has no limit for this descriptor, or it is configured as unlimited
 	Limit    Limit
-	// Remaining are the hits left in the window. Of an unlimited descriptor it is the largest number; of one without a limit, 0.
+	// Remaining are the hits left in the window. Of an unlimited descriptor it is the largest
+	// number; of one without a limit, 0.
 	Remaining uint32
 	HasReset  bool
 	Reset     time.Duration // until the window ends, never negative; envoyproxy/ratelimit counts whole seconds, at least 1
@@ -75,7 +77,8 @@ type Status struct {
 
 // Response is an answer that was read.
 type Response struct {
-	// Code is the service's decision over all descriptors. It may be OK where a status is OverLimit: that is the service's shadow mode.
+	// Code is the service's decision over all descriptors. It may be OK where a status is
+	// OverLimit: that is the service's shadow mode.
 	Code Code
 	// Statuses are as many as came: who asked compares their number with that of the descriptors, whose order they have.
 	Statuses []Status
@@ -87,8 +90,9 @@ const (
 	maxStatuses = 1024
 )
 
-// ParseResponse reads an answer, whose names of headers are in lower case, as HTTP/2 has them. With an error the Response is empty and nothing is decided; StatusError is the
-// service's own word for that, the others mean that the answer is not one.
+// ParseResponse reads an answer, whose names of headers are in lower case, as HTTP/2 has them. With
+// an error the Response is empty and nothing is decided; StatusError is the service's own word for
+// that, the others mean that the answer is not one.
 func ParseResponse(body []byte, headers, trailers [][2]string) (Response, error) {
 	if status, n := find(headers, ":status"); n != 1 || status != "200" {
 		return Response{}, ErrHTTPStatus
@@ -108,7 +112,8 @@ func ParseResponse(body []byte, headers, trailers [][2]string) (Response, error)
 	case code != 0:
 		return Response{}, StatusError(code)
 	case m == 1:
-		// A status among the headers is that of an answer that consists of headers only ("Trailers-Only"), and so has no message.
+		// A status among the headers is that of an answer that consists of headers only
+		// ("Trailers-Only"), and so has no message.
 		return Response{}, ErrFrame
 	}
 	switch {
@@ -118,7 +123,8 @@ func ParseResponse(body []byte, headers, trailers [][2]string) (Response, error)
 		return Response{}, ErrFrame
 	case body[0] == 1:
 		return Response{}, ErrCompressed
-	case body[0] != 0 || uint64(body[1])<<24|uint64(body[2])<<16|uint64(body[3])<<8|uint64(body[4]) != uint64(len(body)-prefixSize):
+	case body[0] != 0 || uint64(body[1])<<24|uint64(body[2])<<16|uint64(body[3])<<8|uint64(body[4]) != uint64(
+		len(body)-prefixSize):
 		return Response{}, ErrFrame
 	}
 	r, err := parseResponse(body[prefixSize:])
@@ -272,7 +278,8 @@ func parseWrapper(b []byte) (value uint32, err error) {
 	return value, nil
 }
 
-// parseDuration reads a google.protobuf.Duration. A time until something is not negative: as an unsigned number, every negative one is out of range.
+// parseDuration reads a google.protobuf.Duration. A time until something is not negative: as an
+// unsigned number, every negative one is out of range.
 func parseDuration(b []byte) (time.Duration, error) {
 	var seconds, nanos uint64
 	var seen fields

@@ -5,7 +5,8 @@ package ratelimit
 
 import "math"
 
-// The wire types of protobuf (https://protobuf.dev/programming-guides/encoding/). Groups, 3 and 4, are refused: no version of these messages has had one.
+// The wire types of protobuf (https://protobuf.dev/programming-guides/encoding/). Groups, 3 and 4,
+// are refused: no version of these messages has had one.
 const (
 	wireVarint  = 0
 	wireFixed64 = 1
@@ -76,8 +77,9 @@ func (m *message) varint() (n uint64, err error) {
 	return 0, ErrMessage
 }
 
-// fields are the numbers, below 8, of those that were read. Where a singular field stands twice, protobuf takes the last one, or merges: no encoder writes that, and two
-// readers might disagree on it, so it is refused.
+// fields are the numbers, below 8, of those that were read. Where a singular field stands twice,
+// protobuf takes the last one, or merges: no encoder writes that, and two readers might disagree on
+// it, so it is refused.
 type fields uint8
 
 func (s *fields) once(number uint32) error {

@@ -1,10 +1,12 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sfv reads and writes Structured Field Values (RFC 9651), as Signature-Input, Signature, Content-Digest and RateLimit are written.
+// Package sfv reads and writes Structured Field Values (RFC 9651), as Signature-Input, Signature,
+// Content-Digest and RateLimit are written.
 //
-// Reading is as strict as §4.2 asks: what does not parse has no value at all. Display Strings are not among the types: no field that Tollgate reads or writes has one. It
-// exists because the libraries there are bring formatting by reflection along, a megabyte of a module.
+// Reading is as strict as §4.2 asks: what does not parse has no value at all. Display Strings are
+// not among the types: no field that Tollgate reads or writes has one. It exists because the
+// libraries there are bring formatting by reflection along, a megabyte of a module.
 package sfv
 
 import (
@@ -69,7 +71,8 @@ func (i *Item) Parameter(name string) (Value, bool) {
 	return Value{}, false
 }
 
-// ParseDictionary reads a dictionary; a name that is repeated has its last value, at its first place (§4.2.2). A field of several lines is one text, joined with commas.
+// ParseDictionary reads a dictionary; a name that is repeated has its last value, at its first
+// place (§4.2.2). A field of several lines is one text, joined with commas.
 func ParseDictionary(text string) ([]Member, error) {
 	p := parser{text}
 	var members []Member

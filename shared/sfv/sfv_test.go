@@ -27,7 +27,8 @@ type vector struct {
 
 func read(t *testing.T, file string) (list []vector) {
 	t.Helper()
-	if err := json.Unmarshal(vectors.Read(t, "structured-field-tests/"+file+".json"), &list); err != nil || len(list) == 0 {
+	if err := json.Unmarshal(vectors.Read(t, "structured-field-tests/"+file+".json"), &list); err != nil ||
+		len(list) == 0 {
 		t.Fatalf("%s: %v", file, err)
 	}
 	return list
@@ -170,7 +171,8 @@ func write(value any) (string, error) {
 
 func TestVectors(t *testing.T) {
 	count, refused := 0, 0
-	for _, file := range []string{"binary", "boolean", "date", "dictionary", "examples", "item", "key-generated", "list", "listlist", "number", "number-generated", "param-dict", "param-list", "param-listlist",
+	for _, file := range []string{"binary", "boolean", "date", "dictionary", "examples", "item", "key-generated",
+		"list", "listlist", "number", "number-generated", "param-dict", "param-list", "param-listlist",
 		"string", "string-generated", "token", "token-generated"} {
 		for _, v := range read(t, file) {
 			count++
@@ -235,7 +237,8 @@ func TestParameterByName(t *testing.T) {
 
 // What is written reads as what was written.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{`a=1`, `edge=("@method" "@path";req);created=1;nonce="x"`, `a=:aGVsbG8=:`, `a;b;c=?0, d=(1 2.5 -0.1 @7 t "s\"")`, `a=1,`, "a=1,\t b", `(`, `"\`, `:::`, `?2`, `1.`, `a=1;a=2, a=3`} {
+	for _, seed := range []string{`a=1`, `edge=("@method" "@path";req);created=1;nonce="x"`, `a=:aGVsbG8=:`,
+		`a;b;c=?0, d=(1 2.5 -0.1 @7 t "s\"")`, `a=1,`, "a=1,\t b", `(`, `"\`, `:::`, `?2`, `1.`, `a=1;a=2, a=3`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

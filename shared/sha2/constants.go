@@ -3,8 +3,9 @@
 
 package sha2
 
-// The constants of FIPS 180-4: the first 64 bits of the fractional parts of the cube roots of the first 80 primes (§4.2.3), whose upper halves are those of SHA-256 (§4.2.2), and of the
-// square roots of the first sixteen (§5.3).
+// The constants of FIPS 180-4: the first 64 bits of the fractional parts of the cube roots of the
+// first 80 primes (§4.2.3), whose upper halves are those of SHA-256 (§4.2.2), and of the square
+// roots of the first sixteen (§5.3).
 
 var k = [80]uint64{
 	0x428a2f98d728ae22, 0x7137449123ef65cd, 0xb5c0fbcfec4d3b2f, 0xe9b5dba58189dbbc,

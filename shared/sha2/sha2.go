@@ -3,8 +3,9 @@
 
 // Package sha2 is SHA-256, SHA-384 and SHA-512 (FIPS 180-4) and nothing else.
 //
-// It exists for the size of the modules: crypto/sha256 and crypto/sha512 bring AES, SHA-3 and a random generator along for their self-tests, 160,000 bytes that Envoy compiles at
-// every start. Its tests hold it against them, byte for byte. Outside the guest use theirs.
+// It exists for the size of the modules: crypto/sha256 and crypto/sha512 bring AES, SHA-3 and a
+// random generator along for their self-tests, 160,000 bytes that Envoy compiles at every start.
+// Its tests hold it against them, byte for byte. Outside the guest use theirs.
 package sha2
 
 import (
@@ -46,7 +47,8 @@ func (b *buffer) write(p []byte, size int, block func([]byte)) {
 	b.pending = append(b.pending, p...)
 }
 
-// padding is what ends a message (FIPS 180-4 §5.1): a one, zeros up to the last eighth of a block, and there the length in bits.
+// padding is what ends a message (FIPS 180-4 §5.1): a one, zeros up to the last eighth of a block,
+// and there the length in bits.
 func (b *buffer) padding(size int) []byte {
 	zeros := size - (len(b.pending)+1+size/8)%size
 	p := make([]byte, 1+zeros%size+size/8)
@@ -91,11 +93,14 @@ func (h *sha256) block(p []byte) {
 	}
 	for i := 16; i < 64; i++ {
 		x, y := w[i-2], w[i-15]
-		w[i] = (bits.RotateLeft32(x, -17) ^ bits.RotateLeft32(x, -19) ^ x>>10) + w[i-7] + (bits.RotateLeft32(y, -7) ^ bits.RotateLeft32(y, -18) ^ y>>3) + w[i-16]
+		w[i] = (bits.RotateLeft32(x, -17) ^ bits.RotateLeft32(x, -19) ^ x>>10) + w[i-7] +
+			(bits.RotateLeft32(y, -7) ^ bits.RotateLeft32(y, -18) ^ y>>3) + w[i-16]
 	}
-	a, b, c, d, e, f, g, s := h.state[0], h.state[1], h.state[2], h.state[3], h.state[4], h.state[5], h.state[6], h.state[7]
+	a, b, c, d, e, f, g, s := h.state[0], h.state[1], h.state[2], h.state[3], h.state[4], h.state[5], h.state[6],
+		h.state[7]
 	for i := range 64 {
-		t1 := s + (bits.RotateLeft32(e, -6) ^ bits.RotateLeft32(e, -11) ^ bits.RotateLeft32(e, -25)) + (e&f ^ ^e&g) + uint32(k[i]>>32) + w[i]
+		t1 := s + (bits.RotateLeft32(e, -6) ^ bits.RotateLeft32(e, -11) ^ bits.RotateLeft32(e, -25)) + (e&f ^ ^e&g) +
+			uint32(k[i]>>32) + w[i]
 		t2 := (bits.RotateLeft32(a, -2) ^ bits.RotateLeft32(a, -13) ^ bits.RotateLeft32(a, -22)) + (a&b ^ a&c ^ b&c)
 		s, g, f, e, d, c, b, a = g, f, e, d+t1, c, b, a, t1+t2
 	}
@@ -140,11 +145,14 @@ func (h *sha512) block(p []byte) {
 	}
 	for i := 16; i < 80; i++ {
 		x, y := w[i-2], w[i-15]
-		w[i] = (bits.RotateLeft64(x, -19) ^ bits.RotateLeft64(x, -61) ^ x>>6) + w[i-7] + (bits.RotateLeft64(y, -1) ^ bits.RotateLeft64(y, -8) ^ y>>7) + w[i-16]
+		w[i] = (bits.RotateLeft64(x, -19) ^ bits.RotateLeft64(x, -61) ^ x>>6) + w[i-7] +
+			(bits.RotateLeft64(y, -1) ^ bits.RotateLeft64(y, -8) ^ y>>7) + w[i-16]
 	}
-	a, b, c, d, e, f, g, s := h.state[0], h.state[1], h.state[2], h.state[3], h.state[4], h.state[5], h.state[6], h.state[7]
+	a, b, c, d, e, f, g, s := h.state[0], h.state[1], h.state[2], h.state[3], h.state[4], h.state[5], h.state[6],
+		h.state[7]
 	for i := range 80 {
-		t1 := s + (bits.RotateLeft64(e, -14) ^ bits.RotateLeft64(e, -18) ^ bits.RotateLeft64(e, -41)) + (e&f ^ ^e&g) + k[i] + w[i]
+		t1 := s + (bits.RotateLeft64(e, -14) ^ bits.RotateLeft64(e, -18) ^ bits.RotateLeft64(e, -41)) + (e&f ^ ^e&g) +
+			k[i] + w[i]
 		t2 := (bits.RotateLeft64(a, -28) ^ bits.RotateLeft64(a, -34) ^ bits.RotateLeft64(a, -39)) + (a&b ^ a&c ^ b&c)
 		s, g, f, e, d, c, b, a = g, f, e, d+t1, c, b, a, t1+t2
 	}

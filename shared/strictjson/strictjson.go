@@ -3,9 +3,11 @@
 
 // Package strictjson accepts one JSON text (RFC 8259) only when every reader of it would see the same thing.
 //
-// Parsers disagree about repeated names (first or last wins), bytes that are not UTF-8, lone surrogates, NUL, a byte order mark and numbers like 1e400 (an error,
-// infinity or the number); a token read one way here and another way behind the proxy is an attack. Scan refuses all of them and bounds depth, members and the length of numbers before anything
-// is decoded. Values are then read with gjson, which trusts its input: never hand it a text that Scan has not seen.
+// Parsers disagree about repeated names (first or last wins), bytes that are not UTF-8, lone
+// surrogates, NUL, a byte order mark and numbers like 1e400 (an error, infinity or the number); a
+// token read one way here and another way behind the proxy is an attack. Scan refuses all of them
+// and bounds depth, members and the length of numbers before anything is decoded. Values are then
+// read with gjson, which trusts its input: never hand it a text that Scan has not seen.
 package strictjson
 
 import (
@@ -23,8 +25,8 @@ type Limits struct {
 	Members int // members of all objects together
 	Number  int // bytes of one number
 
-	// RepeatedNames leaves repeated member names to the caller, which then must refuse them itself: the configuration reader does, to report all of
-	// them with their paths.
+	// RepeatedNames leaves repeated member names to the caller, which then must refuse them itself:
+	// the configuration reader does, to report all of them with their paths.
 	RepeatedNames bool
 
 	// AnyValues leaves strings with NUL or half a surrogate pair, and numbers of any size, to the caller: for documents of
@@ -63,9 +65,10 @@ func Parse(text string, lim Limits) (gjson.Result, error) {
 	return gjson.Parse(text), nil
 }
 
-// Member returns the member of object called name, compared by bytes after unescaping. object is, or is part of, what Parse returned. It exists instead of gjson.Get, whose paths give a
-// meaning to dots, stars and pipes that a claim's name must not have; and instead of ForEach, since it makes a value of the one member that is wanted only: a token is asked for a
-// dozen of them.
+// Member returns the member of object called name, compared by bytes after unescaping. object is,
+// or is part of, what Parse returned. It exists instead of gjson.Get, whose paths give a meaning to
+// dots, stars and pipes that a claim's name must not have; and instead of ForEach, since it makes a
+// value of the one member that is wanted only: a token is asked for a dozen of them.
 //
 //go:noinline
 func Member(object gjson.Result, name string) (value gjson.Result, ok bool) {
@@ -84,7 +87,8 @@ func Member(object gjson.Result, name string) (value gjson.Result, ok bool) {
 		i = skip(text, i, ':')
 		start = i
 		i = valueEnd(text, i)
-		if len(key) == len(name)+2 && key[1:len(key)-1] == name && strings.IndexByte(name, '\\') < 0 || strings.IndexByte(key, '\\') >= 0 && gjson.Parse(key).Str == name {
+		if len(key) == len(name)+2 && key[1:len(key)-1] == name && strings.IndexByte(name, '\\') < 0 ||
+			strings.IndexByte(key, '\\') >= 0 && gjson.Parse(key).Str == name {
 			return gjson.Parse(text[start:i]), true
 		}
 	}
@@ -165,8 +169,9 @@ func Scan(text string, lim Limits) *Error {
 	return nil
 }
 
-// Measure tells how deeply a text is nested and how many members its objects have together, at most as much as any Limits
-// could allow and as far as the text can be read: for saying by how much it is over a limit.
+// Measure tells how deeply a text is nested and how many members its objects have together, at most
+// as much as any Limits could allow and as far as the text can be read: for saying by how much it
+// is over a limit.
 func Measure(text string) (depth, members int) {
 	s := scanner{text: text, lim: Limits{Depth: 1 << 10, Members: 1 << 20, Number: len(text), RepeatedNames: true}}
 	s.space()
@@ -222,11 +227,12 @@ func (s *scanner) value(depth int) error {
 	}
 }
 
-// fewNames are looked through one by one for a repeated one; more have a map, so that an object of thousands is no attack.
+// fewNames are looked through one by one for a repeated one; more have a map, so that an object of
+// thousands is no attack.
 const fewNames = 32
 
-// repeats reports whether the object whose names begin at outer has one of that name, and notes it. seen is its map of them,
-// where there is one.
+// repeats reports whether the object whose names begin at outer has one of that name, and notes it.
+// seen is its map of them, where there is one.
 func (s *scanner) repeats(name string, outer int, seen *map[string]bool) bool {
 	switch names := s.names[outer:]; {
 	case *seen != nil:
@@ -439,7 +445,8 @@ func (s *scanner) number() error {
 	return inRange(s.text[start:s.pos])
 }
 
-// inRange refuses numbers over the largest double, 1.8e308 (RFC 8259 §6). Those too small for one are 0 to every reader.
+// inRange refuses numbers over the largest double, 1.8e308 (RFC 8259 §6). Those too small for one
+// are 0 to every reader.
 func inRange(number string) error {
 	if len(number) <= 308 && !strings.ContainsAny(number, "eE") {
 		return nil

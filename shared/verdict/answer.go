@@ -16,12 +16,14 @@ type Answer struct {
 	GRPCStatus int32 // -1 where the request is not gRPC
 }
 
-// Answer is the reply for a refused request: application/problem+json (RFC 9457), or a trailers-only gRPC response where contentType, that of the request, is
-// application/grpc*. It is the same for every request with this code; headers are added to it.
+// Answer is the reply for a refused request: application/problem+json (RFC 9457), or a
+// trailers-only gRPC response where contentType, that of the request, is application/grpc*. It is
+// the same for every request with this code; headers are added to it.
 func (c *Code) Answer(contentType string, headers ...[2]string) Answer {
 	const prefix = "application/grpc"
 	if len(contentType) < len(prefix) || !strings.EqualFold(contentType[:len(prefix)], prefix) {
-		return Answer{uint32(c.Status), append([][2]string{{"content-type", "application/problem+json"}}, headers...), c.body, -1}
+		return Answer{uint32(c.Status), append([][2]string{{"content-type", "application/problem+json"}}, headers...),
+			c.body, -1}
 	}
 	if rest := contentType[len(prefix):]; rest == "" || rest[0] == '+' {
 		// Envoy knows the request as gRPC and writes the trailers-only form itself, with the body as grpc-message
@@ -73,7 +75,8 @@ func reason(status int) string {
 	case 503:
 		return "Service Unavailable"
 	}
-	panic("verdict: no reason phrase for status " + digits(status)) // at start, never for a request: codes are package variables
+	// at start, never for a request: codes are package variables
+	panic("verdict: no reason phrase for status " + digits(status))
 }
 
 func digits(n int) string { return strconv.Itoa(n) }

@@ -1,12 +1,15 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package verdict says what a filter decided about a request, how that is answered on the wire and under which name it is counted.
+// Package verdict says what a filter decided about a request, how that is answered on the wire and
+// under which name it is counted.
 //
-// "Denied" and "could not decide" are different outcomes with their own codes, and neither is ever a pass. The zero Verdict is a refusal: code internal.
+// "Denied" and "could not decide" are different outcomes with their own codes, and neither is ever
+// a pass. The zero Verdict is a refusal: code internal.
 package verdict
 
-// Code is one reason for an outcome: its name in metrics and logs, and what the client sees of it. Codes are made once, at start, and compared by identity.
+// Code is one reason for an outcome: its name in metrics and logs, and what the client sees of it.
+// Codes are made once, at start, and compared by identity.
 type Code struct {
 	Name   string // "insufficient_scope"
 	Status int    // HTTP status of the answer
@@ -30,15 +33,18 @@ var (
 // NewCode makes a code whose answer is a refusal with the given status.
 func NewCode(name string, status int) *Code { return NewHidden(name, name, status) }
 
-// NewHidden is NewCode for a reason that a client is not told: its answer has the code shown. Codes that are shown as the same are answered with the same bytes.
+// NewHidden is NewCode for a reason that a client is not told: its answer has the code shown. Codes
+// that are shown as the same are answered with the same bytes.
 func NewHidden(name, shown string, status int) *Code {
 	return &Code{
 		Name: name, Status: status, shown: shown, grpc: grpcStatus(status),
-		body: []byte(`{"type":"about:blank","title":"` + reason(status) + `","status":` + digits(status) + `,"code":"` + shown + `"}`),
+		body: []byte(`{"type":"about:blank","title":"` + reason(status) + `","status":` + digits(status) + `,"code":"` +
+			shown + `"}`),
 	}
 }
 
-// NewUndecided makes a code for a filter that could not come to a decision: it counts as an error, and is no pass either.
+// NewUndecided makes a code for a filter that could not come to a decision: it counts as an error,
+// and is no pass either.
 func NewUndecided(name string, status int) *Code {
 	c := NewCode(name, status)
 	c.undecided = true
@@ -56,7 +62,8 @@ const (
 	Error     Outcome = "error"      // no decision was possible
 )
 
-// NoRuleName stands in metrics and logs where no rule was involved. No rule can be called so: names start with a letter or digit.
+// NoRuleName stands in metrics and logs where no rule was involved. No rule can be called so: names
+// start with a letter or digit.
 const NoRuleName = "-"
 
 // Verdict is a filter's decision about one request.
@@ -76,8 +83,8 @@ func (v *Verdict) Reason() *Code {
 	return v.Code
 }
 
-// Admits reports whether the request goes on. A fault of the filter is never a pass, not even in shadow mode: after it nothing is known about the headers
-// that should have been removed.
+// Admits reports whether the request goes on. A fault of the filter is never a pass, not even in
+// shadow mode: after it nothing is known about the headers that should have been removed.
 func (v *Verdict) Admits() bool {
 	c := v.Reason()
 	return c == OK || v.Shadow && c != Internal

@@ -37,7 +37,8 @@ func TestVerdict(t *testing.T) {
 }
 
 func TestMetric(t *testing.T) {
-	if got := Metric("jwt_scope", "read-orders", WouldDeny, NoRule); got != "tollgate.jwt_scope.rule.read-orders.outcome.would_deny.code.no_rule" {
+	if got := Metric("jwt_scope", "read-orders", WouldDeny,
+		NoRule); got != "tollgate.jwt_scope.rule.read-orders.outcome.would_deny.code.no_rule" {
 		t.Error(got)
 	}
 }
@@ -53,7 +54,8 @@ func TestAnswer(t *testing.T) {
 		"application/grpc":       {429, nil, []byte("rate_limited"), 8},
 		"application/grpc+proto": {429, nil, []byte("rate_limited"), 8},
 		"Application/GRPC":       {429, nil, []byte("rate_limited"), 8},
-		"application/grpc-web":   {200, [][2]string{{"content-type", "application/grpc"}, {"grpc-status", "8"}, {"grpc-message", "rate_limited"}}, nil, -1},
+		"application/grpc-web": {200,
+			[][2]string{{"content-type", "application/grpc"}, {"grpc-status", "8"}, {"grpc-message", "rate_limited"}}, nil, -1},
 	} {
 		if got := limited.Answer(contentType); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v\nwant %+v", contentType, got, want)
@@ -72,7 +74,8 @@ func TestBodyIsProblemJSON(t *testing.T) {
 		if err := json.Unmarshal(NewCode("x", status).Answer("").Body, &got); err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": float64(status), "code": "x"}
+		want := map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": float64(status),
+			"code": "x"}
 		if status == 413 {
 			want["title"] = "Content Too Large" // RFC 9110's name; net/http keeps the older one
 		}

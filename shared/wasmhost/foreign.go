@@ -10,7 +10,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 )
 
-// foreign are Envoy's foreign functions (source/extensions/common/wasm/foreign.cc), with Go's crypto in BoringSSL's place.
+// foreign are Envoy's foreign functions (source/extensions/common/wasm/foreign.cc), with Go's
+// crypto in BoringSSL's place.
 var foreign = map[string]func([]byte) ([]byte, Status){
 	"verify_signature":  verifySignature,
 	"sign":              sign,

@@ -26,7 +26,8 @@ const (
 	streamRequest, streamResponse, streamMax = 0, 1, 3
 )
 
-// memory is a view of the module's memory for one host call. Each access that is out of bounds ends the call with InvalidMemory, as in exports.cc.
+// memory is a view of the module's memory for one host call. Each access that is out of bounds ends
+// the call with InvalidMemory, as in exports.cc.
 type memory struct {
 	worker *Worker
 	module api.Module
@@ -49,7 +50,8 @@ func (m *memory) put64(ptr uint32, value uint64) {
 	m.bad = m.bad || !m.module.Memory().WriteUint64Le(ptr, value)
 }
 
-// give copies b into memory that the module allocates, which calls back into it. Nothing is allocated for nothing (Wasm::copyToPointerSize).
+// give copies b into memory that the module allocates, which calls back into it. Nothing is
+// allocated for nothing (Wasm::copyToPointerSize).
 func (m *memory) give(b []byte, ptrPtr, sizePtr uint32) {
 	var ptr uint32
 	if len(b) > 0 {
@@ -86,7 +88,8 @@ func words(n int) []api.ValueType {
 func (w *Worker) instantiateHost(ctx context.Context, r wazero.Runtime) error {
 	b := r.NewHostModuleBuilder(env)
 	for name, call := range hostCalls {
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, module api.Module, stack []uint64) {
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, module api.Module,
+			stack []uint64) {
 			w.crossings[name]++
 			if fault := w.proxy.options.Fault; fault != nil {
 				if status := fault(name); status != OK {
@@ -217,7 +220,8 @@ var hostCalls = map[string]hostCall{
 	// Streams
 	"proxy_send_local_response": {words(8), func(w *Worker, m *memory, a []uint64) Status {
 		headers, _ := unmarshalPairs(m.bytes(u32(a[5]), u32(a[6])))
-		r := &Reply{Status: u32(a[0]), Details: m.text(u32(a[1]), u32(a[2])), Body: m.text(u32(a[3]), u32(a[4])), Headers: headers, GRPCStatus: int32(u32(a[7]))}
+		r := &Reply{Status: u32(a[0]), Details: m.text(u32(a[1]), u32(a[2])), Body: m.text(u32(a[3]), u32(a[4])),
+			Headers: headers, GRPCStatus: int32(u32(a[7]))}
 		// For a context without stream this is OK and does nothing.
 		if s := w.stream(); s != nil && !m.bad {
 			w.after = append(w.after, func() { s.reply(r) })
@@ -324,29 +328,31 @@ var hostCalls = map[string]hostCall{
 		m.put32(u32(a[3]), uint32(len(w.metrics))<<2|kind) // wasm.h: the two lowest bits are the type
 		return OK
 	}},
-	"proxy_increment_metric": {[]api.ValueType{api.ValueTypeI32, api.ValueTypeI64}, func(w *Worker, _ *memory, a []uint64) Status {
-		id, offset := u32(a[0]), int64(a[1])
-		if kind := id & 3; kind > 1 || kind == 0 && offset <= 0 && w.metric(id) != nil {
-			return BadArgument
-		}
-		if x := w.metric(id); x != nil {
-			x.value += uint64(offset)
-			return OK
-		}
-		return NotFound
-	}},
-	"proxy_record_metric": {[]api.ValueType{api.ValueTypeI32, api.ValueTypeI64}, func(w *Worker, _ *memory, a []uint64) Status {
-		x := w.metric(u32(a[0]))
-		if x == nil {
+	"proxy_increment_metric": {[]api.ValueType{api.ValueTypeI32, api.ValueTypeI64},
+		func(w *Worker, _ *memory, a []uint64) Status {
+			id, offset := u32(a[0]), int64(a[1])
+			if kind := id & 3; kind > 1 || kind == 0 && offset <= 0 && w.metric(id) != nil {
+				return BadArgument
+			}
+			if x := w.metric(id); x != nil {
+				x.value += uint64(offset)
+				return OK
+			}
 			return NotFound
-		}
-		if x.kind == 0 {
-			x.value += a[1]
-		} else {
-			x.value = a[1]
-		}
-		return OK
-	}},
+		}},
+	"proxy_record_metric": {[]api.ValueType{api.ValueTypeI32, api.ValueTypeI64},
+		func(w *Worker, _ *memory, a []uint64) Status {
+			x := w.metric(u32(a[0]))
+			if x == nil {
+				return NotFound
+			}
+			if x.kind == 0 {
+				x.value += a[1]
+			} else {
+				x.value = a[1]
+			}
+			return OK
+		}},
 	"proxy_get_metric": {words(2), func(w *Worker, m *memory, a []uint64) Status {
 		id := u32(a[0])
 		if id&3 > 1 {
@@ -369,13 +375,15 @@ var hostCalls = map[string]hostCall{
 		_, hasMethod := h.get(":method")
 		_, hasPath := h.get(":path")
 		_, hasAuthority := h.get(":authority")
-		if !ok || !okTrailers || int32(u32(a[8])) < 0 || !slices.Contains(w.proxy.options.Clusters, cluster) || !hasMethod || !hasPath || !hasAuthority {
+		if !ok || !okTrailers || int32(u32(a[8])) < 0 || !slices.Contains(w.proxy.options.Clusters, cluster) ||
+			!hasMethod || !hasPath || !hasAuthority {
 			return BadArgument
 		}
 		w.nextCall++
 		w.proxy.calls = append(w.proxy.calls, &Call{
 			Cluster: cluster, Headers: h.pairs, Trailers: lower(trailers), Body: m.bytes(u32(a[4]), u32(a[5])),
-			Timeout: time.Duration(u32(a[8])) * time.Millisecond, id: w.nextCall, context: w.plugin(), // calls belong to the root context
+			// calls belong to the root context
+			Timeout: time.Duration(u32(a[8])) * time.Millisecond, id: w.nextCall, context: w.plugin(),
 		})
 		m.put32(u32(a[9]), w.nextCall)
 		return OK
@@ -445,7 +453,8 @@ func (w *Worker) change(m *memory, a []uint64, do func(h *headerMap, name, value
 	return OK
 }
 
-// buffer is Context::getBuffer: ok is false where there is none of that kind now, and the buffer nil where it is not set.
+// buffer is Context::getBuffer: ok is false where there is none of that kind now, and the buffer
+// nil where it is not set.
 func (w *Worker) buffer(kind uint32) (b *[]byte, ok bool) {
 	s, p := w.stream(), w.plugin()
 	switch {
@@ -464,7 +473,8 @@ func (w *Worker) buffer(kind uint32) (b *[]byte, ok bool) {
 	return nil, false
 }
 
-// property is Context::getProperty for the paths that tests set up, and for filter state: one part names what a filter has set, ["filter_state", key] anything.
+// property is Context::getProperty for the paths that tests set up, and for filter state: one part
+// names what a filter has set, ["filter_state", key] anything.
 func (w *Worker) property(path string) ([]byte, bool) {
 	parts := strings.Split(path, "\x00")
 	if value, ok := w.proxy.options.Properties[strings.Join(parts, ".")]; ok {

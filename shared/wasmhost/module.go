@@ -16,18 +16,25 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// AllowedWASI are the WASI functions that every Envoy since 1.33 offers a module: a module that imports another one does not load.
+// AllowedWASI are the WASI functions that every Envoy since 1.33 offers a module: a module that
+// imports another one does not load.
 var AllowedWASI = []string{
-	"args_get", "args_sizes_get", "clock_time_get", "environ_get", "environ_sizes_get", "fd_close", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_prestat_dir_name", "fd_prestat_get",
+	"args_get", "args_sizes_get", "clock_time_get", "environ_get", "environ_sizes_get", "fd_close", "fd_fdstat_get",
+	"fd_fdstat_set_flags", "fd_prestat_dir_name", "fd_prestat_get",
 	"fd_write", "poll_oneoff", "proc_exit", "random_get", "sched_yield",
 }
 
 // AllowedEnv are the functions of the proxy (Proxy-Wasm ABI 0.2.1) that the SDK calls, and its clock.
 var AllowedEnv = []string{
-	"proxy_add_header_map_value", "proxy_call_foreign_function", "proxy_close_stream", "proxy_continue_stream", "proxy_define_metric", "proxy_dequeue_shared_queue", "proxy_done",
-	"proxy_enqueue_shared_queue", "proxy_get_buffer_bytes", "proxy_get_current_time_nanoseconds", "proxy_get_header_map_pairs", "proxy_get_header_map_value", "proxy_get_metric", "proxy_get_property", "proxy_get_shared_data",
-	"proxy_http_call", "proxy_increment_metric", "proxy_log", "proxy_record_metric", "proxy_register_shared_queue", "proxy_remove_header_map_value", "proxy_replace_header_map_value",
-	"proxy_resolve_shared_queue", "proxy_send_local_response", "proxy_set_buffer_bytes", "proxy_set_effective_context", "proxy_set_header_map_pairs", "proxy_set_property",
+	"proxy_add_header_map_value", "proxy_call_foreign_function", "proxy_close_stream", "proxy_continue_stream",
+	"proxy_define_metric", "proxy_dequeue_shared_queue", "proxy_done",
+	"proxy_enqueue_shared_queue", "proxy_get_buffer_bytes", "proxy_get_current_time_nanoseconds",
+	"proxy_get_header_map_pairs", "proxy_get_header_map_value", "proxy_get_metric", "proxy_get_property",
+	"proxy_get_shared_data",
+	"proxy_http_call", "proxy_increment_metric", "proxy_log", "proxy_record_metric", "proxy_register_shared_queue",
+	"proxy_remove_header_map_value", "proxy_replace_header_map_value",
+	"proxy_resolve_shared_queue", "proxy_send_local_response", "proxy_set_buffer_bytes", "proxy_set_effective_context",
+	"proxy_set_header_map_pairs", "proxy_set_property",
 	"proxy_set_shared_data", "proxy_set_tick_period_milliseconds",
 }
 
@@ -45,7 +52,8 @@ type Module struct {
 	code    int
 }
 
-// cache holds machine code for as long as the process lives, and on disk beyond it where a user cache folder is to be had: compiling a module takes seconds.
+// cache holds machine code for as long as the process lives, and on disk beyond it where a user
+// cache folder is to be had: compiling a module takes seconds.
 var cache = sync.OnceValue(func() wazero.CompilationCache {
 	if dir, err := os.UserCacheDir(); err == nil {
 		if c, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, "tollgate-wasmhost")); err == nil {
@@ -55,11 +63,13 @@ var cache = sync.OnceValue(func() wazero.CompilationCache {
 	return wazero.NewCompilationCache()
 })
 
-// memoryLimit is the most memory a VM gets, in pages of 64 KiB: 1 GiB (limits.h: PROXY_WASM_HOST_MAX_WASM_MEMORY_SIZE_BYTES).
+// memoryLimit is the most memory a VM gets, in pages of 64 KiB: 1 GiB (limits.h:
+// PROXY_WASM_HOST_MAX_WASM_MEMORY_SIZE_BYTES).
 const memoryLimit = 1 << 14
 
 func newRuntime(ctx context.Context) wazero.Runtime {
-	return wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache()).WithMemoryLimitPages(memoryLimit))
+	return wazero.NewRuntimeWithConfig(ctx,
+		wazero.NewRuntimeConfig().WithCompilationCache(cache()).WithMemoryLimitPages(memoryLimit))
 }
 
 // Load compiles a module and refuses one that imports what Envoy does not offer.

@@ -19,7 +19,8 @@ type Options struct {
 	Properties map[string]string // by their path joined with dots: "source.address"
 	// Foreign adds or replaces foreign functions. A nil result with status 0 is an empty one.
 	Foreign map[string]func(argument []byte) (result []byte, status Status)
-	// Fault is asked before each host call, by its name ("proxy_get_shared_data"): with any status but OK, that is all that comes of the call. nil: every call is made.
+	// Fault is asked before each host call, by its name ("proxy_get_shared_data"): with any status
+	// but OK, that is all that comes of the call. nil: every call is made.
 	Fault func(call string) Status
 	// Lingers has a stream outlive its reply, until Close: what Envoy does not do, and a filter must bear.
 	Lingers bool
@@ -183,7 +184,8 @@ func (p *Proxy) queueByName(name string) uint32 {
 	return 0
 }
 
-// metricByName returns the metric of that kind and name; every VM that defines it gets an id of its own for the same value.
+// metricByName returns the metric of that kind and name; every VM that defines it gets an id of its
+// own for the same value.
 func (p *Proxy) metricByName(kind uint32, name string) *metric {
 	for _, m := range p.metrics {
 		if m.kind == kind && m.name == name {
@@ -214,6 +216,7 @@ func (c *Call) finish(headers [][2]string, body []byte, trailers [][2]string) {
 		return // the VM that asked is gone, and its calls with it
 	}
 	c.context.callHeaders, c.context.callBody, c.context.callTrailers, c.context.inCall = headers, body, trailers, true
-	w.call(nil, "proxy_on_http_call_response", uint64(c.context.id), uint64(c.id), uint64(len(headers)), uint64(len(body)), uint64(len(trailers)))
+	w.call(nil, "proxy_on_http_call_response", uint64(c.context.id), uint64(c.id), uint64(len(headers)),
+		uint64(len(body)), uint64(len(trailers)))
 	c.context.callHeaders, c.context.callBody, c.context.callTrailers, c.context.inCall = nil, nil, nil, false
 }

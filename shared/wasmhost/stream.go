@@ -141,8 +141,9 @@ func (s *Stream) RequestHeaders() [][2]string {
 	return slices.Clone(s.sent.pairs)
 }
 
-// Outcome is what has become of the request so far: "ok" where it goes on, "waits", or the last part of its refusal's details, which is the code. Anything else, such as an answer
-// after which the request would go on, is told as it is.
+// Outcome is what has become of the request so far: "ok" where it goes on, "waits", or the last
+// part of its refusal's details, which is the code. Anything else, such as an answer after which
+// the request would go on, is told as it is.
 func (s *Stream) Outcome() string {
 	switch {
 	case s.Reply == nil && (s.Action == Continue || s.Resumed):

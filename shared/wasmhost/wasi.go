@@ -22,7 +22,8 @@ const (
 	wasiNotSup = 58
 )
 
-// wasiCall is a WASI function as Envoy has it (proxy-wasm-cpp-host, src/exports.cc): no files, no arguments, clocks, randomness and standard output into the log.
+// wasiCall is a WASI function as Envoy has it (proxy-wasm-cpp-host, src/exports.cc): no files, no
+// arguments, clocks, randomness and standard output into the log.
 type wasiCall struct {
 	params []api.ValueType
 	do     func(w *Worker, m *memory, a []uint64) uint32
@@ -36,7 +37,8 @@ func (w *Worker) instantiateWASI(ctx context.Context, r wazero.Runtime) error {
 		if name == "proc_exit" {
 			results = nil
 		}
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, module api.Module, stack []uint64) {
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, module api.Module,
+			stack []uint64) {
 			w.crossings[name]++
 			m := &memory{worker: w, module: module}
 			code := call.do(w, m, stack[:len(call.params)])
@@ -88,13 +90,14 @@ var wasiCalls = map[string]wasiCall{
 		}
 		return wasiOK
 	}},
-	"clock_time_get": {[]api.ValueType{api.ValueTypeI32, api.ValueTypeI64, api.ValueTypeI32}, func(w *Worker, m *memory, a []uint64) uint32 {
-		if u32(a[0]) > 1 {
-			return wasiNotSup // realtime and monotonic only
-		}
-		m.put64(u32(a[2]), uint64(w.proxy.options.Clock().UnixNano()))
-		return wasiOK
-	}},
+	"clock_time_get": {[]api.ValueType{api.ValueTypeI32, api.ValueTypeI64, api.ValueTypeI32},
+		func(w *Worker, m *memory, a []uint64) uint32 {
+			if u32(a[0]) > 1 {
+				return wasiNotSup // realtime and monotonic only
+			}
+			m.put64(u32(a[2]), uint64(w.proxy.options.Clock().UnixNano()))
+			return wasiOK
+		}},
 	"random_get": {words(2), func(_ *Worker, m *memory, a []uint64) uint32 {
 		if u32(a[1]) > 64<<10 { // limits.h: PROXY_WASM_HOST_WASI_RANDOM_GET_MAX_SIZE_BYTES
 			return wasiInval
@@ -134,8 +137,9 @@ var wasiCalls = map[string]wasiCall{
 	"fd_close":            {words(1), always(wasiNoSys)},
 	"fd_prestat_get":      {words(2), always(wasiBadf)},
 	"fd_prestat_dir_name": {words(3), always(wasiNoSys)},
-	"poll_oneoff":         {words(4), always(wasiNoSys)}, // before Envoy 1.39; Go's runtime throws on it, so a module that gets here is broken
-	"sched_yield":         {nil, always(wasiOK)},
+	// before Envoy 1.39; Go's runtime throws on it, so a module that gets here is broken
+	"poll_oneoff": {words(4), always(wasiNoSys)},
+	"sched_yield": {nil, always(wasiOK)},
 	"proc_exit": {words(1), func(_ *Worker, _ *memory, a []uint64) uint32 {
 		panic(fmt.Errorf("the module exits with status %d", u32(a[0])))
 	}},

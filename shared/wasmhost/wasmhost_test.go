@@ -20,7 +20,8 @@ func importing(module, name string) []byte {
 
 // W11: what Envoy does not offer is refused by name, before anything runs.
 func TestLoadRefusesImports(t *testing.T) {
-	for _, c := range [][2]string{{wasi, "path_filestat_get"}, {wasi, "sock_accept"}, {env, "proxy_grpc_call"}, {"other", "proxy_log"}, {env, "fd_write"}} {
+	for _, c := range [][2]string{{wasi, "path_filestat_get"}, {wasi, "sock_accept"}, {env, "proxy_grpc_call"},
+		{"other", "proxy_log"}, {env, "fd_write"}} {
 		if _, err := Load(importing(c[0], c[1])); err == nil || !strings.Contains(err.Error(), c[0]+"."+c[1]) {
 			t.Errorf("%s.%s: %v", c[0], c[1], err)
 		}

@@ -14,7 +14,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// Worker is one of Envoy's worker threads with its VM. A VM that has trapped is made anew for the next stream, as failure_policy FAIL_RELOAD has it.
+// Worker is one of Envoy's worker threads with its VM. A VM that has trapped is made anew for the
+// next stream, as failure_policy FAIL_RELOAD has it.
 type Worker struct {
 	proxy   *Proxy
 	configs []string
@@ -48,7 +49,8 @@ type pluginContext struct {
 	callBody                  []byte
 }
 
-// Worker starts a VM with one plugin for each configuration. The error of one that is refused has what was logged meanwhile.
+// Worker starts a VM with one plugin for each configuration. The error of one that is refused has
+// what was logged meanwhile.
 func (p *Proxy) Worker(configurations ...string) (*Worker, error) {
 	w := &Worker{proxy: p, configs: configurations}
 	return w, w.start()
@@ -59,7 +61,8 @@ func (w *Worker) start() error {
 	p := w.proxy
 	p.vms++
 	logged := len(p.log)
-	w.vm, w.dead, w.plugins, w.streams, w.metrics, w.calling, w.after = nil, false, nil, map[uint32]*Stream{}, nil, nil, nil
+	w.vm, w.dead, w.plugins, w.streams, w.metrics, w.calling, w.after = nil, false, nil, map[uint32]*Stream{}, nil, nil,
+		nil
 	w.nested = 0
 	if w.crossings == nil {
 		w.crossings = map[string]int{}
@@ -110,7 +113,8 @@ var (
 	errEarly   = errors.New("the module calls the proxy before its first callback")
 )
 
-// crossed is how often there has been a call between proxy and module, WASI's left out: a toolchain's start-up needs those.
+// crossed is how often there has been a call between proxy and module, WASI's left out: a
+// toolchain's start-up needs those.
 func (w *Worker) crossed() (n int) {
 	for name, times := range w.crossings {
 		if strings.HasPrefix(name, "proxy_") {
@@ -155,9 +159,10 @@ func (w *Worker) call(s *Stream, name string, args ...uint64) (result uint64) {
 	return 0
 }
 
-// maxNested is how deep the stack gets. Envoy does what a callback has queued, such as replies, when that returns
-// (DeferAfterCallActions in proxy-wasm-cpp-host); a reply ends its stream, which is a callback of its own, which takes the
-// next from the same queue when it returns, and so on. Envoy 1.40.0 trapped at the 311th.
+// maxNested is how deep the stack gets. Envoy does what a callback has queued, such as replies,
+// when that returns (DeferAfterCallActions in proxy-wasm-cpp-host); a reply ends its stream, which
+// is a callback of its own, which takes the next from the same queue when it returns, and so on.
+// Envoy 1.40.0 trapped at the 311th.
 const maxNested = 300
 
 var errStack = errors.New("uncaught RangeError: Maximum call stack size exceeded")
@@ -193,7 +198,8 @@ func (w *Worker) TickPeriods() []uint32 {
 	return periods
 }
 
-// Crossings counts every call between proxy and module so far, by its name: proxy_on_… into the module, other proxy_… and WASI out of it.
+// Crossings counts every call between proxy and module so far, by its name: proxy_on_… into the
+// module, other proxy_… and WASI out of it.
 func (w *Worker) Crossings() map[string]int { return maps.Clone(w.crossings) }
 
 // ResetCrossings begins counting anew.

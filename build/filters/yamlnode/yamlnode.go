@@ -1,8 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package yamlnode reads the nodes of a YAML document, which know their lines. What is not there, or is of another kind, is
-// nil or empty: whoever asks looks for one thing in documents of any shape.
+// Package yamlnode reads the nodes of a YAML document, which know their lines. What is not there,
+// or is of another kind, is nil or empty: whoever asks looks for one thing in documents of any
+// shape.
 package yamlnode
 
 import "go.yaml.in/yaml/v3"

@@ -17,8 +17,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 )
 
-// The windows of the service are aligned to the clock, so a test may begin in one and end in the next. A year's does not end within a test (but once in 365 days): where
-// counts are asserted to the unit, the limit is per year.
+// The windows of the service are aligned to the clock, so a test may begin in one and end in the
+// next. A year's does not end within a test (but once in 365 days): where counts are asserted to
+// the unit, the limit is per year.
 const config = `
 domain: tollgate
 descriptors:
@@ -75,7 +76,8 @@ func (a answer) find(name string) string {
 	return ""
 }
 
-// send makes a call with headers of ours and any body. The client itself waits ten times as long as the service is told to.
+// send makes a call with headers of ours and any body. The client itself waits ten times as long as
+// the service is told to.
 func send(client *http.Client, s *harness.RateLimit, body []byte, timeout time.Duration) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*timeout)
 	defer cancel()
@@ -127,9 +129,11 @@ func descriptor(entries ...string) ratelimit.Descriptor {
 }
 
 // ask makes a call that must be answered.
-func ask(t *testing.T, client *http.Client, s *harness.RateLimit, descriptors ...ratelimit.Descriptor) ratelimit.Response {
+func ask(t *testing.T, client *http.Client, s *harness.RateLimit,
+	descriptors ...ratelimit.Descriptor) ratelimit.Response {
 	t.Helper()
-	a, err := send(client, s, ratelimit.AppendRequest(nil, &ratelimit.Request{Domain: "tollgate", Descriptors: descriptors}), 5*time.Second)
+	a, err := send(client, s,
+		ratelimit.AppendRequest(nil, &ratelimit.Request{Domain: "tollgate", Descriptors: descriptors}), 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,13 +149,15 @@ func TestCounts(t *testing.T) {
 	client := newClient(t)
 
 	t.Run("one hit an hour is taken once", func(t *testing.T) {
-		if r := ask(t, client, s, descriptor("once", "a")); r.Code != ratelimit.OK || r.Statuses[0].Code != ratelimit.OK || r.Statuses[0].Remaining != 0 {
+		if r := ask(t, client, s, descriptor("once", "a")); r.Code != ratelimit.OK ||
+			r.Statuses[0].Code != ratelimit.OK || r.Statuses[0].Remaining != 0 {
 			t.Fatalf("%+v", r)
 		}
 		refused := false
 		for range 2 { // the hour may end between any two of the three
 			r := ask(t, client, s, descriptor("once", "a"))
-			refused = refused || r.Code == ratelimit.OverLimit && r.Statuses[0].Code == ratelimit.OverLimit && r.Statuses[0].Remaining == 0
+			refused = refused || r.Code == ratelimit.OverLimit && r.Statuses[0].Code == ratelimit.OverLimit &&
+				r.Statuses[0].Remaining == 0
 		}
 		if !refused {
 			t.Error("three hits within two hours were all taken")
@@ -165,11 +171,14 @@ func TestCounts(t *testing.T) {
 			t.Errorf("the window ends in %v", got.Reset)
 		}
 		got.Reset = 0
-		want := ratelimit.Status{Code: ratelimit.OK, HasLimit: true, Limit: ratelimit.Limit{Name: "per-year", Requests: 10, Unit: ratelimit.Year, Multiplier: 1}, Remaining: 9, HasReset: true}
+		want := ratelimit.Status{Code: ratelimit.OK, HasLimit: true,
+			Limit: ratelimit.Limit{Name: "per-year", Requests: 10, Unit: ratelimit.Year, Multiplier: 1}, Remaining: 9,
+			HasReset: true}
 		if r.Code != ratelimit.OK || got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
-		if keys := redis.Keys(); !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, "tollgate_yearly_a_") }) || len(keys) != redis.DBSize() {
+		if keys := redis.Keys(); !slices.ContainsFunc(keys,
+			func(k string) bool { return strings.HasPrefix(k, "tollgate_yearly_a_") }) || len(keys) != redis.DBSize() {
 			t.Errorf("Redis holds %q", keys)
 		}
 	})
@@ -190,7 +199,8 @@ func TestCounts(t *testing.T) {
 				t.Errorf("%s: %+v", name, r)
 			}
 		}
-		if r := ask(t, client, s, descriptor("unlimited", "a")); r.Statuses[0] != (ratelimit.Status{Code: ratelimit.OK, Remaining: 1<<32 - 1}) {
+		if r := ask(t, client, s, descriptor("unlimited", "a")); r.Statuses[0] != (ratelimit.Status{Code: ratelimit.OK,
+			Remaining: 1<<32 - 1}) {
 			t.Errorf("unlimited: %+v", r)
 		}
 		if after := redis.DBSize(); after != before {
@@ -199,13 +209,15 @@ func TestCounts(t *testing.T) {
 	})
 
 	t.Run("the tightest of several decides, and all are counted", func(t *testing.T) {
-		r := ask(t, client, s, descriptor("yearly", "b"), descriptor("nobody", "b"), descriptor("zero", "b"), descriptor("limit", "per-user", "key", "b", "tier", "gold"))
+		r := ask(t, client, s, descriptor("yearly", "b"), descriptor("nobody", "b"), descriptor("zero", "b"),
+			descriptor("limit", "per-user", "key", "b", "tier", "gold"))
 		var codes []ratelimit.Code
 		var remaining []uint32
 		for _, s := range r.Statuses {
 			codes, remaining = append(codes, s.Code), append(remaining, s.Remaining)
 		}
-		if r.Code != ratelimit.OverLimit || !slices.Equal(codes, []ratelimit.Code{1, 1, 2, 1}) || !slices.Equal(remaining, []uint32{9, 0, 0, 19}) {
+		if r.Code != ratelimit.OverLimit || !slices.Equal(codes, []ratelimit.Code{1, 1, 2, 1}) ||
+			!slices.Equal(remaining, []uint32{9, 0, 0, 19}) {
 			t.Errorf("%+v", r)
 		}
 		if r := ask(t, client, s, descriptor("yearly", "b")); r.Statuses[0].Remaining != 8 {
@@ -215,7 +227,8 @@ func TestCounts(t *testing.T) {
 
 	t.Run("a limit in shadow mode is never over, and has nothing left", func(t *testing.T) {
 		for _, want := range []uint32{0, 0, 0} {
-			if r := ask(t, client, s, descriptor("shadow", "a")); r.Code != ratelimit.OK || r.Statuses[0].Code != ratelimit.OK || r.Statuses[0].Remaining != want || !r.Statuses[0].HasLimit {
+			if r := ask(t, client, s, descriptor("shadow", "a")); r.Code != ratelimit.OK ||
+				r.Statuses[0].Code != ratelimit.OK || r.Statuses[0].Remaining != want || !r.Statuses[0].HasLimit {
 				t.Errorf("%+v", r)
 			}
 		}
@@ -252,7 +265,8 @@ func TestCounts(t *testing.T) {
 		remaining(hits(3, none, ratelimit.HitsOf(5), ratelimit.HitsOf(0)), 7, 5, 10)
 		remaining(hits(0, none, ratelimit.HitsOf(0), ratelimit.HitsOf(10)), 6, 5, 0)
 		// Taken in part is not taken; but it is counted, and the rest of the limit is gone.
-		if r := hits(1, none, ratelimit.HitsOf(6), ratelimit.HitsOf(0)); r.Code != ratelimit.OverLimit || r.Statuses[1].Code != ratelimit.OverLimit || r.Statuses[2].Code != ratelimit.OK {
+		if r := hits(1, none, ratelimit.HitsOf(6), ratelimit.HitsOf(0)); r.Code != ratelimit.OverLimit ||
+			r.Statuses[1].Code != ratelimit.OverLimit || r.Statuses[2].Code != ratelimit.OK {
 			t.Errorf("%+v", r)
 		}
 		if r := hits(1, none, ratelimit.HitsOf(1)); r.Statuses[1].Code != ratelimit.OverLimit {
@@ -265,7 +279,8 @@ func TestCounts(t *testing.T) {
 	})
 
 	t.Run("keys that are no text count as one", func(t *testing.T) {
-		if a, b := ask(t, client, s, descriptor("yearly", "\xff")), ask(t, client, s, descriptor("yearly", "\xfe\xfd")); a.Statuses[0].Remaining != 9 || b.Statuses[0].Remaining != 8 {
+		if a, b := ask(t, client, s, descriptor("yearly", "\xff")), ask(t, client, s,
+			descriptor("yearly", "\xfe\xfd")); a.Statuses[0].Remaining != 9 || b.Statuses[0].Remaining != 8 {
 			t.Errorf("%+v, %+v", a, b)
 		}
 	})
@@ -275,12 +290,14 @@ func TestUnits(t *testing.T) {
 	_, s := start(t)
 	client := newClient(t)
 	for name, unit := range map[string]ratelimit.Unit{
-		"second": ratelimit.Second, "minute": ratelimit.Minute, "hour": ratelimit.Hour, "day": ratelimit.Day, "week": ratelimit.Week, "month": ratelimit.Month, "year": ratelimit.Year,
+		"second": ratelimit.Second, "minute": ratelimit.Minute, "hour": ratelimit.Hour, "day": ratelimit.Day,
+		"week": ratelimit.Week, "month": ratelimit.Month, "year": ratelimit.Year,
 	} {
 		r := ask(t, client, s, descriptor(name, "a"))
 		got := r.Statuses[0]
 		// The first hit of a key is the first of its window, whenever that began.
-		if got.Limit.Unit != unit || got.Limit.Requests != 1000 || got.Remaining != 999 || got.Reset <= 0 || got.Reset > time.Duration(unit.Seconds())*time.Second {
+		if got.Limit.Unit != unit || got.Limit.Requests != 1000 || got.Remaining != 999 || got.Reset <= 0 ||
+			got.Reset > time.Duration(unit.Seconds())*time.Second {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}

@@ -15,17 +15,20 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 )
 
-var good = ratelimit.AppendRequest(nil, &ratelimit.Request{Domain: "tollgate", Descriptors: []ratelimit.Descriptor{descriptor("yearly", "a")}})
+var good = ratelimit.AppendRequest(nil,
+	&ratelimit.Request{Domain: "tollgate", Descriptors: []ratelimit.Descriptor{descriptor("yearly", "a")}})
 
 // refused makes a call that the service must answer with an error, as gRPC's servers do: by headers only.
-func refused(t *testing.T, client *http.Client, s *harness.RateLimit, body []byte, code ratelimit.StatusError, message string) {
+func refused(t *testing.T, client *http.Client, s *harness.RateLimit, body []byte, code ratelimit.StatusError,
+	message string) {
 	t.Helper()
 	a, err := send(client, s, body, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, err := a.parse()
-	if err != code || !errors.Is(err, ratelimit.ErrStatus) || len(r.Statuses) != 0 || len(a.trailers) != 0 || len(a.body) != 0 || !strings.Contains(a.find("grpc-message"), message) {
+	if err != code || !errors.Is(err, ratelimit.ErrStatus) || len(r.Statuses) != 0 || len(a.trailers) != 0 ||
+		len(a.body) != 0 || !strings.Contains(a.find("grpc-message"), message) {
 		t.Errorf("%v; the answer: %+v; want grpc-status %d with %q", err, a, code, message)
 	}
 }
@@ -47,9 +50,11 @@ func TestWhatTheServiceRefuses(t *testing.T) {
 		code    ratelimit.StatusError
 		message string
 	}{
-		{"no domain", call(ratelimit.Request{Descriptors: []ratelimit.Descriptor{descriptor("yearly", "a")}}), 2, "rate limit domain must not be empty"},
+		{"no domain", call(ratelimit.Request{Descriptors: []ratelimit.Descriptor{descriptor("yearly", "a")}}), 2,
+			"rate limit domain must not be empty"},
 		{"no descriptors", call(ratelimit.Request{Domain: "tollgate"}), 2, "rate limit descriptor list must not be empty"},
-		{"text that is not UTF-8, as AppendRequest never writes it", []byte("\x00\x00\x00\x00\x03\x0a\x01\xff"), 13, "invalid UTF-8"},
+		{"text that is not UTF-8, as AppendRequest never writes it", []byte("\x00\x00\x00\x00\x03\x0a\x01\xff"), 13,
+			"invalid UTF-8"},
 		{"no protobuf", []byte("\x00\x00\x00\x00\x03\x0a\x09\xff"), 13, "error unmarshalling request"},
 		{"a message that ends early", good[:len(good)-1], 2, "unexpected EOF"},
 		{"a message that is said to be compressed", append([]byte{1}, good[1:]...), 13, "compressed flag set"},
@@ -58,7 +63,9 @@ func TestWhatTheServiceRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) { refused(t, client, s, test.body, test.code, test.message) })
 	}
 	// A domain that is not configured is no fault: it has no limits.
-	a, err := send(client, s, call(ratelimit.Request{Domain: "other", Descriptors: []ratelimit.Descriptor{descriptor("yearly", "a")}}), 5*time.Second)
+	a, err := send(client, s,
+		call(ratelimit.Request{Domain: "other", Descriptors: []ratelimit.Descriptor{descriptor("yearly", "a")}}),
+		5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +74,9 @@ func TestWhatTheServiceRefuses(t *testing.T) {
 	}
 }
 
-// Without Redis every call is answered at once, with grpc-status 2 (UNKNOWN). When Redis is back, each of the service's ten connections still fails once: the first answer is not
-// the end of the errors.
+// Without Redis every call is answered at once, with grpc-status 2 (UNKNOWN). When Redis is back,
+// each of the service's ten connections still fails once: the first answer is not the end of the
+// errors.
 func TestRedisStopped(t *testing.T) {
 	redis, s := start(t)
 	client := newClient(t)
@@ -103,7 +111,10 @@ func TestRedisStopped(t *testing.T) {
 	t.Logf("%d calls have failed after Redis was back", failed)
 	// What a dead connection was used for has not been counted.
 	for range 10 {
-		a, err := send(client, s, ratelimit.AppendRequest(nil, &ratelimit.Request{Domain: "tollgate", Descriptors: []ratelimit.Descriptor{descriptor("yearly", "b")}}), 5*time.Second)
+		a, err := send(client, s,
+			ratelimit.AppendRequest(nil,
+				&ratelimit.Request{Domain: "tollgate", Descriptors: []ratelimit.Descriptor{descriptor("yearly", "b")}}),
+			5*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,8 +130,9 @@ func TestRedisStopped(t *testing.T) {
 	t.Error("each connection fails more than once")
 }
 
-// A Redis that hangs: the service ends the stream (RST_STREAM, CANCEL) when the time in grpc-timeout is over, without an answer; and the hits of the call are counted all the same,
-// as soon as Redis goes on.
+// A Redis that hangs: the service ends the stream (RST_STREAM, CANCEL) when the time in
+// grpc-timeout is over, without an answer; and the hits of the call are counted all the same, as
+// soon as Redis goes on.
 func TestRedisFrozen(t *testing.T) {
 	redis, s := start(t)
 	client := newClient(t)
@@ -131,7 +143,8 @@ func TestRedisFrozen(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	began := time.Now()
 	a, err := send(client, s, good, timeout)
-	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "CANCEL") || took < timeout || took > 8*timeout {
+	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "CANCEL") || took < timeout ||
+		took > 8*timeout {
 		t.Errorf("after %v: %+v, %v", took, a, err)
 	}
 	redis.Thaw()
@@ -161,7 +174,8 @@ func TestServiceStopped(t *testing.T) {
 		t.Errorf("after its return %d are left, on port %d", n, s.Port())
 	}
 	s.Freeze()
-	if a, err := send(client, s, good, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
+	if a, err := send(client, s, good, 50*time.Millisecond); err == nil ||
+		!strings.Contains(err.Error(), "deadline exceeded") {
 		t.Errorf("a service that hangs answers %+v, %v", a, err)
 	}
 	s.Thaw()
@@ -183,8 +197,10 @@ func TestRunRefused(t *testing.T) {
 			t.Errorf("after %v: %v; want %q", time.Since(began), err, want)
 		}
 	}
-	run("domain: a\ndescriptors: [{key: a, rate_limit: {unit: fortnight, requests_per_unit: 1}}]\n", "invalid rate limit unit 'fortnight'")
-	run("domain: a\ndescriptors: [{key: a, rate_limit: {unit: hour, requests_per_unit: 1, burst: 2}}]\n", "unknown key 'burst'")
+	run("domain: a\ndescriptors: [{key: a, rate_limit: {unit: fortnight, requests_per_unit: 1}}]\n",
+		"invalid rate limit unit 'fortnight'")
+	run("domain: a\ndescriptors: [{key: a, rate_limit: {unit: hour, requests_per_unit: 1, burst: 2}}]\n",
+		"unknown key 'burst'")
 	if answer, err := redis.Do("NOSUCH"); err == nil || !strings.Contains(err.Error(), "unknown command") {
 		t.Errorf("%v, %v", answer, err)
 	}

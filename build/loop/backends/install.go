@@ -24,8 +24,8 @@ import (
 // installTimeout covers a slow line, and the cold build of the rate-limit service on a busy machine.
 const installTimeout = 20 * time.Minute
 
-// cached returns dir/name in the project's cache. Where it is not there yet, install makes it in an empty folder beside it; nobody sees it half made, and other processes
-// that want the same wait.
+// cached returns dir/name in the project's cache. Where it is not there yet, install makes it in an
+// empty folder beside it; nobody sees it half made, and other processes that want the same wait.
 func cached(dir, name string, install func(ctx context.Context, dir string) error) (string, error) {
 	cache, err := envoybin.Cache()
 	if err != nil {
@@ -93,7 +93,8 @@ func findRedis(w io.Writer) (path string, env []string, err error) {
 		fmt.Fprintln(w, "fetching Redis, Debian's package (2 MB) …")
 		began := time.Now()
 		if err := unpackRedis(ctx, dir); err != nil {
-			return fmt.Errorf("no redis-server here, and none could be fetched (is the network there?): install Redis 6.2 or newer so that redis-server is on PATH, or set REDIS_SERVER to it: %w", err)
+			return fmt.Errorf("no redis-server here, and none could be fetched (is the network there?): install "+
+				"Redis 6.2 or newer so that redis-server is on PATH, or set REDIS_SERVER to it: %w", err)
 		}
 		fmt.Fprintf(w, "Redis is there after %.0f s\n", time.Since(began).Seconds())
 		return nil
@@ -130,7 +131,8 @@ func unpackRedis(ctx context.Context, dir string) error {
 	return nil
 }
 
-// unpack puts Debian's packages, and those that they lack on this machine, into a folder. It needs apt and dpkg, not root. apt checks the packages' signatures.
+// unpack puts Debian's packages, and those that they lack on this machine, into a folder. It needs
+// apt and dpkg, not root. apt checks the packages' signatures.
 func unpack(ctx context.Context, dir string, packages ...string) error {
 	for _, tool := range []string{"apt-get", "dpkg-deb"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -139,7 +141,8 @@ func unpack(ctx context.Context, dir string, packages ...string) error {
 	}
 	apt := filepath.Join(dir, "apt")
 	debs := filepath.Join(apt, "debs")
-	for _, d := range []string{debs, filepath.Join(apt, "lists", "partial"), filepath.Join(apt, "cache", "archives", "partial")} {
+	for _, d := range []string{debs, filepath.Join(apt, "lists", "partial"),
+		filepath.Join(apt, "cache", "archives", "partial")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return err
 		}
@@ -147,7 +150,8 @@ func unpack(ctx context.Context, dir string, packages ...string) error {
 	// The machine's own lists first; where they are missing or out of date, fresh ones in our folder.
 	err := download(ctx, debs, packages)
 	if err != nil {
-		private := []string{"-o", "Dir::State::Lists=" + filepath.Join(apt, "lists"), "-o", "Dir::Cache=" + filepath.Join(apt, "cache")}
+		private := []string{"-o", "Dir::State::Lists=" + filepath.Join(apt, "lists"), "-o",
+			"Dir::Cache=" + filepath.Join(apt, "cache")}
 		if _, err := aptGet(ctx, debs, append(private, "update")...); err != nil {
 			return err
 		}
@@ -168,15 +172,18 @@ func unpack(ctx context.Context, dir string, packages ...string) error {
 	return os.RemoveAll(apt)
 }
 
-// download asks apt what an installation would add, and downloads just that. Packages that it would only bring up to date stay as they are: half a newer libc is none.
+// download asks apt what an installation would add, and downloads just that. Packages that it would
+// only bring up to date stay as they are: half a newer libc is none.
 func download(ctx context.Context, dir string, wanted []string, options ...string) error {
-	plan, err := aptGet(ctx, dir, slices.Concat(options, []string{"--simulate", "--no-install-recommends", "install"}, wanted)...)
+	plan, err := aptGet(ctx, dir, slices.Concat(options, []string{"--simulate", "--no-install-recommends", "install"},
+		wanted)...)
 	if err != nil {
 		return err
 	}
 	var packages []string
 	for line := range strings.Lines(plan) {
-		if f := strings.Fields(line); len(f) > 2 && f[0] == "Inst" && strings.HasPrefix(f[2], "(") { // of one that is there, the present version comes first, in brackets
+		// of one that is there, the present version comes first, in brackets
+		if f := strings.Fields(line); len(f) > 2 && f[0] == "Inst" && strings.HasPrefix(f[2], "(") {
 			packages = append(packages, f[1])
 		}
 	}
@@ -216,21 +223,25 @@ func findRateLimit(w io.Writer) (string, error) {
 			return path, nil
 		}
 	}
-	return buildRateLimit(w, "service_cmd", "Envoy's rate-limit service", ", or set RATELIMIT to the program of envoyproxy/ratelimit")
+	return buildRateLimit(w, "service_cmd", "Envoy's rate-limit service",
+		", or set RATELIMIT to the program of envoyproxy/ratelimit")
 }
 
-// findConfigCheck returns the service's own check of its configuration. It is looked for nowhere: no distribution has it.
+// findConfigCheck returns the service's own check of its configuration. It is looked for nowhere:
+// no distribution has it.
 func findConfigCheck(w io.Writer) (string, error) {
 	return buildRateLimit(w, "config_check_cmd", "the configuration check of Envoy's rate-limit service", "")
 }
 
-// buildRateLimit returns a program of the service's Go module; orElse is what else its user can do where it cannot be built.
+// buildRateLimit returns a program of the service's Go module; orElse is what else its user can do
+// where it cannot be built.
 func buildRateLimit(w io.Writer, program, what, orElse string) (string, error) {
 	dir := filepath.Join("ratelimit", RateLimitVersion)
 	if program != "service_cmd" {
 		dir += "-" + program // of its own: the service's may be in use while this one is installed
 	}
-	return installGo(w, dir, rateLimitModule+"/src/"+program, RateLimitVersion, what+" from its Go module (a minute or two)", orElse)
+	return installGo(w, dir, rateLimitModule+"/src/"+program, RateLimitVersion,
+		what+" from its Go module (a minute or two)", orElse)
 }
 
 // installGo has go install a program of another module.
@@ -242,22 +253,26 @@ func installGo(w io.Writer, dir, pkg, version, what, orElse string) (string, err
 		}
 		fmt.Fprintf(w, "building %s …\n", what)
 		began := time.Now()
-		if out, err := goCommand(ctx, golang, dir, "install", "-trimpath", "-ldflags=-s -w", pkg+"@"+version).CombinedOutput(); err != nil {
-			return fmt.Errorf("go install %s@%s failed (is the network there?)%s: %w: %s", pkg, version, orElse, err, process.LastLine(out))
+		if out, err := goCommand(ctx, golang, dir, "install", "-trimpath", "-ldflags=-s -w",
+			pkg+"@"+version).CombinedOutput(); err != nil {
+			return fmt.Errorf("go install %s@%s failed (is the network there?)%s: %w: %s", pkg, version, orElse, err,
+				process.LastLine(out))
 		}
 		fmt.Fprintf(w, "%s is there after %.0f s\n", filepath.Base(pkg), time.Since(began).Seconds())
 		return nil
 	})
 }
 
-// goCommand runs go in dir, which is outside any module, and has it install into dir. The user's settings for modules and mirrors stay; those for a build of another kind, as make has them for the
-// filters, do not.
+// goCommand runs go in dir, which is outside any module, and has it install into dir. The user's
+// settings for modules and mirrors stay; those for a build of another kind, as make has them for
+// the filters, do not.
 func goCommand(ctx context.Context, golang, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, golang, args...)
 	cmd.Dir = dir
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains([]string{"GOFLAGS", "GOOS", "GOARCH", "GOWORK", "GO111MODULE", "GOTOOLCHAIN", "CGO_ENABLED", "GOBIN"}, name)
+		return slices.Contains([]string{"GOFLAGS", "GOOS", "GOARCH", "GOWORK", "GO111MODULE", "GOTOOLCHAIN",
+			"CGO_ENABLED", "GOBIN"}, name)
 	})
 	cmd.Env = append(cmd.Env, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=auto", "CGO_ENABLED=0", "GOBIN="+dir)
 	return cmd

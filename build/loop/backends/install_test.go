@@ -47,11 +47,14 @@ func TestFindSaysWhatToDo(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin)
 	t.Setenv("REDIS_SERVER", "/nowhere/redis-server")
-	if _, _, err := findRedis(io.Discard); err == nil || !strings.Contains(err.Error(), "$REDIS_SERVER is /nowhere/redis-server") || !strings.Contains(err.Error(), "point it at a program") {
+	if _, _, err := findRedis(io.Discard); err == nil ||
+		!strings.Contains(err.Error(), "$REDIS_SERVER is /nowhere/redis-server") ||
+		!strings.Contains(err.Error(), "point it at a program") {
 		t.Errorf("a wrong $REDIS_SERVER: %v", err)
 	}
 	t.Setenv("REDIS_SERVER", "")
-	if _, _, err := findRedis(io.Discard); err == nil || !strings.Contains(err.Error(), "install Redis 6.2 or newer") || !strings.Contains(err.Error(), "there is no apt-get") {
+	if _, _, err := findRedis(io.Discard); err == nil || !strings.Contains(err.Error(), "install Redis 6.2 or newer") ||
+		!strings.Contains(err.Error(), "there is no apt-get") {
 		t.Errorf("without apt: %v", err)
 	}
 	t.Setenv("RATELIMIT", "/nowhere/ratelimit")
@@ -64,7 +67,8 @@ func TestFindSaysWhatToDo(t *testing.T) {
 		t.Errorf("without go: %s, %v", path, err)
 	}
 	script(t, bin, "go", "echo first >&2; echo no such host >&2; exit 1")
-	if path, err := findRateLimit(io.Discard); err == nil || !strings.Contains(err.Error(), "is the network there?") || !strings.HasSuffix(err.Error(), ": no such host") {
+	if path, err := findRateLimit(io.Discard); err == nil || !strings.Contains(err.Error(), "is the network there?") ||
+		!strings.HasSuffix(err.Error(), ": no such host") {
 		t.Errorf("with a go that fails: %s, %v", path, err)
 	}
 }
@@ -111,11 +115,13 @@ func TestCached(t *testing.T) {
 	if path, err := cached("kind/1", "program", install(fault)); path != "" || err != fault {
 		t.Errorf("%s, %v", path, err)
 	}
-	if _, err := cached("kind/1", "missing", install(nil)); err == nil || !strings.Contains(err.Error(), "has no missing") {
+	if _, err := cached("kind/1", "missing", install(nil)); err == nil ||
+		!strings.Contains(err.Error(), "has no missing") {
 		t.Error(err)
 	}
 	for range 2 {
-		if path, err := cached("kind/1", "program", install(nil)); path != filepath.Join(cache, "kind/1/program") || err != nil {
+		if path, err := cached("kind/1", "program", install(nil)); path != filepath.Join(cache, "kind/1/program") ||
+			err != nil {
 			t.Errorf("%s, %v", path, err)
 		}
 	}
@@ -136,7 +142,9 @@ func TestChromium(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("TOLLGATE_CACHE", t.TempDir())
 	t.Setenv("PATH", bin)
-	if p, err := Chromium(io.Discard); err == nil || !strings.Contains(err.Error(), "install it so that chromium or google-chrome is on PATH") || !strings.Contains(err.Error(), "there is no apt-get") {
+	if p, err := Chromium(io.Discard); err == nil ||
+		!strings.Contains(err.Error(), "install it so that chromium or google-chrome is on PATH") ||
+		!strings.Contains(err.Error(), "there is no apt-get") {
 		t.Errorf("without apt: %v, %v", p, err)
 	}
 	own := script(t, bin, "google-chrome", "")

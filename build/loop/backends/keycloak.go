@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// KeycloakVersion is the pinned one. The distribution is org.keycloak:keycloak-quarkus-dist, type zip, in Maven Central; with the version its digest (SHA-256) changes.
+// KeycloakVersion is the pinned one. The distribution is org.keycloak:keycloak-quarkus-dist, type
+// zip, in Maven Central; with the version its digest (SHA-256) changes.
 const (
 	KeycloakVersion = "26.4.0"
 	keycloakDigest  = "1b6a11a2726ac8a8dc9c91d5fafe989a75ce4f1622d7f7b45c21d5bc16629c0a"
@@ -27,8 +28,9 @@ const (
 
 const (
 	keycloakArchive = "keycloak-quarkus-dist-" + KeycloakVersion + ".zip"
-	keycloakURL     = "https://repo1.maven.org/maven2/org/keycloak/keycloak-quarkus-dist/" + KeycloakVersion + "/" + keycloakArchive
-	mavenCopy       = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+	keycloakURL     = "https://repo1.maven.org/maven2/org/keycloak/keycloak-quarkus-dist/" + KeycloakVersion + "/" +
+		keycloakArchive
+	mavenCopy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 )
 
 // Keycloak puts its distribution into dir, an empty folder: bin/kc.sh starts it, with Java 17 or newer.
@@ -42,26 +44,29 @@ func Keycloak(w io.Writer, dir string) error {
 
 // keycloak returns the cached archive.
 func keycloak(w io.Writer) (string, error) {
-	return cached(filepath.Join("keycloak", KeycloakVersion), keycloakArchive, func(ctx context.Context, dir string) error {
-		began := time.Now()
-		archive := filepath.Join(dir, keycloakArchive)
-		if err := fetchKeycloak(ctx, w, archive); err != nil {
-			return err
-		}
-		if err := checkDigest(archive, keycloakDigest); err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "Keycloak %s is there after %.0f s\n", KeycloakVersion, time.Since(began).Seconds())
-		return nil
-	})
+	return cached(filepath.Join("keycloak", KeycloakVersion), keycloakArchive,
+		func(ctx context.Context, dir string) error {
+			began := time.Now()
+			archive := filepath.Join(dir, keycloakArchive)
+			if err := fetchKeycloak(ctx, w, archive); err != nil {
+				return err
+			}
+			if err := checkDigest(archive, keycloakDigest); err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "Keycloak %s is there after %.0f s\n", KeycloakVersion, time.Since(began).Seconds())
+			return nil
+		})
 }
 
-// fetchKeycloak asks Maven first, because it knows the mirrors and proxies of the user's settings, and Maven Central itself where there is no Maven or it fails. What comes is not
-// trusted in either case.
+// fetchKeycloak asks Maven first, because it knows the mirrors and proxies of the user's settings,
+// and Maven Central itself where there is no Maven or it fails. What comes is not trusted in either
+// case.
 func fetchKeycloak(ctx context.Context, w io.Writer, file string) error {
 	if mvn, err := exec.LookPath("mvn"); err == nil {
 		fmt.Fprintf(w, "fetching Keycloak %s with Maven (160 MB) …\n", KeycloakVersion)
-		cmd := exec.CommandContext(ctx, mvn, "--batch-mode", "--quiet", mavenCopy, "-Dartifact=org.keycloak:keycloak-quarkus-dist:"+KeycloakVersion+":zip", "-DoutputDirectory="+filepath.Dir(file))
+		cmd := exec.CommandContext(ctx, mvn, "--batch-mode", "--quiet", mavenCopy,
+			"-Dartifact=org.keycloak:keycloak-quarkus-dist:"+KeycloakVersion+":zip", "-DoutputDirectory="+filepath.Dir(file))
 		cmd.Dir = filepath.Dir(file) // away from any pom.xml
 		out, err := cmd.CombinedOutput()
 		if err == nil {

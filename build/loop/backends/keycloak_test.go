@@ -75,7 +75,8 @@ func TestFetchFile(t *testing.T) {
 	defer server.Close()
 	file := filepath.Join(t.TempDir(), "a.zip")
 	var said strings.Builder
-	if err := fetchFile(t.Context(), &said, server.URL+"/a.zip", file); err != nil || !strings.HasSuffix(said.String(), "  100 %\n") {
+	if err := fetchFile(t.Context(), &said, server.URL+"/a.zip", file); err != nil ||
+		!strings.HasSuffix(said.String(), "  100 %\n") {
 		t.Errorf("%v; %q", err, said.String())
 	}
 	if err := checkDigest(file, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); err != nil {
@@ -84,7 +85,8 @@ func TestFetchFile(t *testing.T) {
 	if err := checkDigest(file, keycloakDigest); !errors.Is(err, errDigest) {
 		t.Errorf("another file: %v", err)
 	}
-	if err := fetchFile(t.Context(), &said, server.URL+"/b.zip", file); err == nil || !strings.Contains(err.Error(), "404") {
+	if err := fetchFile(t.Context(), &said, server.URL+"/b.zip", file); err == nil ||
+		!strings.Contains(err.Error(), "404") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

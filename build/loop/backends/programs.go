@@ -31,7 +31,8 @@ func RedisPrograms(w io.Writer) (server, cli Program, err error) {
 	if err != nil {
 		return server, cli, err
 	}
-	cli = Program{Path: filepath.Join(filepath.Dir(server.Path), "redis-cli"), Env: server.Env} // packages have them together
+	// packages have them together
+	cli = Program{Path: filepath.Join(filepath.Dir(server.Path), "redis-cli"), Env: server.Env}
 	_, err = exec.LookPath(cli.Path)
 	return server, cli, err
 }
@@ -47,7 +48,8 @@ const HTTPBinVersion = "v2.18.3"
 
 // HTTPBin is go-httpbin, a service that tells what has reached it. It has no libraries.
 func HTTPBin(w io.Writer) (Program, error) {
-	path, err := installGo(w, filepath.Join("go-httpbin", HTTPBinVersion), "github.com/mccutchen/go-httpbin/v2/cmd/go-httpbin", HTTPBinVersion, "go-httpbin from its Go module", "")
+	path, err := installGo(w, filepath.Join("go-httpbin", HTTPBinVersion),
+		"github.com/mccutchen/go-httpbin/v2/cmd/go-httpbin", HTTPBinVersion, "go-httpbin from its Go module", "")
 	return Program{Path: path}, err
 }
 
@@ -60,7 +62,8 @@ func Prometheus(w io.Writer) (Program, error) {
 	return Program{Path: filepath.Join(root, "usr/bin/prometheus")}, err
 }
 
-// Registry is the one of the Distribution project, the one on PATH or Debian's; it is run with "serve" and a configuration.
+// Registry is the one of the Distribution project, the one on PATH or Debian's; it is run with
+// "serve" and a configuration.
 func Registry(w io.Writer) (Program, error) {
 	if path, err := exec.LookPath("docker-registry"); err == nil {
 		return Program{Path: path}, nil
@@ -85,25 +88,30 @@ providers:
 - gomod: go.opentelemetry.io/collector/confmap/provider/fileprovider v1.56.0
 `
 
-// Collector is OpenTelemetry's, which is put together from Go modules by its project's own builder. It has no libraries.
+// Collector is OpenTelemetry's, which is put together from Go modules by its project's own builder.
+// It has no libraries.
 func Collector(w io.Writer) (Program, error) {
-	path, err := cached(filepath.Join("otelcol", CollectorVersion), "otelcol", func(ctx context.Context, dir string) error {
-		golang, err := exec.LookPath("go")
-		if err != nil {
-			return errors.New("there is no go here to build the OpenTelemetry collector: install Go")
-		}
-		fmt.Fprintln(w, "building the OpenTelemetry collector from its Go modules (two minutes) …")
-		began := time.Now()
-		parts := filepath.Join(dir, "parts.yaml")
-		if err := os.WriteFile(parts, []byte(collectorParts), 0o644); err != nil {
-			return err
-		}
-		if out, err := goCommand(ctx, golang, dir, "run", "go.opentelemetry.io/collector/cmd/builder@"+CollectorVersion, "--config", parts).CombinedOutput(); err != nil {
-			return fmt.Errorf("building the OpenTelemetry collector failed (is the network there?): %w: %s", err, process.LastLine(out))
-		}
-		fmt.Fprintf(w, "the collector is there after %.0f s\n", time.Since(began).Seconds())
-		return errors.Join(os.Rename(filepath.Join(dir, "source", "otelcol"), filepath.Join(dir, "otelcol")), os.RemoveAll(filepath.Join(dir, "source")))
-	})
+	path, err := cached(filepath.Join("otelcol", CollectorVersion), "otelcol",
+		func(ctx context.Context, dir string) error {
+			golang, err := exec.LookPath("go")
+			if err != nil {
+				return errors.New("there is no go here to build the OpenTelemetry collector: install Go")
+			}
+			fmt.Fprintln(w, "building the OpenTelemetry collector from its Go modules (two minutes) …")
+			began := time.Now()
+			parts := filepath.Join(dir, "parts.yaml")
+			if err := os.WriteFile(parts, []byte(collectorParts), 0o644); err != nil {
+				return err
+			}
+			if out, err := goCommand(ctx, golang, dir, "run", "go.opentelemetry.io/collector/cmd/builder@"+CollectorVersion,
+				"--config", parts).CombinedOutput(); err != nil {
+				return fmt.Errorf("building the OpenTelemetry collector failed (is the network there?): %w: %s", err,
+					process.LastLine(out))
+			}
+			fmt.Fprintf(w, "the collector is there after %.0f s\n", time.Since(began).Seconds())
+			return errors.Join(os.Rename(filepath.Join(dir, "source", "otelcol"), filepath.Join(dir, "otelcol")),
+				os.RemoveAll(filepath.Join(dir, "source")))
+		})
 	return Program{Path: path}, err
 }
 
@@ -118,7 +126,8 @@ func Promtool(w io.Writer) (Program, error) {
 
 const (
 	chromiumProgram = "usr/lib/chromium/chromium-headless-shell"
-	// fontsFile has fontconfig look for fonts in the machine's folder and beside the program, and take Inter wherever a page names no font of its own.
+	// fontsFile has fontconfig look for fonts in the machine's folder and beside the program, and
+	// take Inter wherever a page names no font of its own.
 	fontsFile = "fonts.conf"
 	fonts     = `<?xml version="1.0"?>
 <fontconfig>
@@ -131,7 +140,8 @@ const (
 `
 )
 
-// Chromium is a browser that can do without a window: one on PATH, which has the fonts that its user has, or Debian's headless one with the font Inter.
+// Chromium is a browser that can do without a window: one on PATH, which has the fonts that its
+// user has, or Debian's headless one with the font Inter.
 func Chromium(w io.Writer) (Program, error) {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chromium-headless-shell"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -153,7 +163,8 @@ func Chromium(w io.Writer) (Program, error) {
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("no Chromium here, and none could be fetched (is the network there?): install it so that chromium or google-chrome is on PATH: %w", err)
+			return fmt.Errorf("no Chromium here, and none could be fetched (is the network there?): install it so "+
+				"that chromium or google-chrome is on PATH: %w", err)
 		}
 		fmt.Fprintf(w, "Chromium is there after %.0f s\n", time.Since(began).Seconds())
 		return nil
@@ -162,10 +173,12 @@ func Chromium(w io.Writer) (Program, error) {
 		return Program{}, err
 	}
 	root := strings.TrimSuffix(path, chromiumProgram)
-	return Program{Path: path, Env: []string{browserLibraries(root), "FONTCONFIG_FILE=" + filepath.Join(root, fontsFile)}}, nil
+	return Program{Path: path,
+		Env: []string{browserLibraries(root), "FONTCONFIG_FILE=" + filepath.Join(root, fontsFile)}}, nil
 }
 
-// browserLibraries are those unpacked with the browser, and a folder that PulseAudio's library finds its other half in by a path that is built in.
+// browserLibraries are those unpacked with the browser, and a folder that PulseAudio's library
+// finds its other half in by a path that is built in.
 func browserLibraries(root string) string {
 	list := libraries(root)[0]
 	if dirs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*/pulseaudio")); len(dirs) > 0 { // the pattern is good
@@ -174,8 +187,9 @@ func browserLibraries(root string) string {
 	return list
 }
 
-// Docker has dockerd, docker-compose and iptables found: env are the variables by which, and compose the command. What is not on PATH comes from Debian's packages, which are not installed: nothing
-// of the system is touched, and no engine starts by itself.
+// Docker has dockerd, docker-compose and iptables found: env are the variables by which, and
+// compose the command. What is not on PATH comes from Debian's packages, which are not installed:
+// nothing of the system is touched, and no engine starts by itself.
 func Docker(w io.Writer) (env, compose []string, err error) {
 	var packages []string
 	program := ""
@@ -202,8 +216,10 @@ func Docker(w io.Writer) (env, compose []string, err error) {
 		if err := os.MkdirAll(links, 0o755); err != nil {
 			return nil, nil, err
 		}
-		for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
-			if err := os.Symlink("../usr/sbin/xtables-nft-multi", filepath.Join(links, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+		for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save",
+			"ip6tables-restore"} {
+			if err := os.Symlink("../usr/sbin/xtables-nft-multi", filepath.Join(links, name)); err != nil &&
+				!errors.Is(err, fs.ErrExist) {
 				return nil, nil, err
 			}
 		}
@@ -212,7 +228,9 @@ func Docker(w io.Writer) (env, compose []string, err error) {
 		compose = []string{"/usr/bin/python3", filepath.Join(root, "usr/bin/docker-compose")}
 		env = append(env, "PYTHONPATH="+filepath.Join(root, "usr/lib/python3/dist-packages"))
 	}
-	env = append(env, "PATH="+strings.Join([]string{links, filepath.Join(root, "usr/sbin"), filepath.Join(root, "usr/bin"), os.Getenv("PATH")}, ":"))
+	env = append(env, "PATH="+
+		strings.Join([]string{links, filepath.Join(root, "usr/sbin"), filepath.Join(root, "usr/bin"),
+			os.Getenv("PATH")}, ":"))
 	if plugins, _ := filepath.Glob(filepath.Join(root, "usr/lib/*/xtables")); len(plugins) > 0 { // the pattern is good
 		env = append(env, "XTABLES_LIBDIR="+plugins[0])
 	}

@@ -23,8 +23,9 @@ type RateLimit struct {
 	grpc, http, debug int
 }
 
-// RunRateLimit starts one with its configurations, in YAML by file name without ending, and returns when it serves with them. Its Redis, host:port, must be up: the service
-// ends at once where it is not. It keeps nothing itself: all counts are Redis's.
+// RunRateLimit starts one with its configurations, in YAML by file name without ending, and returns
+// when it serves with them. Its Redis, host:port, must be up: the service ends at once where it is
+// not. It keeps nothing itself: all counts are Redis's.
 func RunRateLimit(configs map[string]string, redis string, o Options) (*RateLimit, error) {
 	if o.Progress == nil {
 		o.Progress = os.Stderr
@@ -79,7 +80,8 @@ func RunRateLimit(configs map[string]string, redis string, o Options) (*RateLimi
 	return s, nil
 }
 
-// CheckRateLimit has the service's own check (config_check_cmd) read configurations as RunRateLimit takes them, all at once.
+// CheckRateLimit has the service's own check (config_check_cmd) read configurations as RunRateLimit
+// takes them, all at once.
 func CheckRateLimit(configs map[string]string, o Options) error {
 	if o.Progress == nil {
 		o.Progress = os.Stderr

@@ -40,7 +40,8 @@ func RunRedis(o Options) (*Redis, error) {
 	}
 	r := &Redis{port: ports[0]}
 	r.command = func() *exec.Cmd {
-		cmd := exec.Command(path, "--bind", "127.0.0.1", "--port", strconv.Itoa(r.port), "--save", "", "--appendonly", "no", "--dir", o.Dir, "--daemonize", "no")
+		cmd := exec.Command(path, "--bind", "127.0.0.1", "--port", strconv.Itoa(r.port), "--save", "", "--appendonly",
+			"no", "--dir", o.Dir, "--daemonize", "no")
 		cmd.Env = slices.Concat(os.Environ(), env, o.Env)
 		return cmd
 	}
@@ -94,8 +95,9 @@ const redisTimeout = 5 * time.Second
 
 var errRESP = errors.New("Redis answers what was not expected")
 
-// Do sends one command on a connection of its own, in plain RESP (https://redis.io/docs/latest/develop/reference/protocol-spec/). What comes back is a string, an int64, a []any
-// or nil.
+// Do sends one command on a connection of its own, in plain RESP
+// (https://redis.io/docs/latest/develop/reference/protocol-spec/). What comes back is a string, an
+// int64, a []any or nil.
 func (r *Redis) Do(command ...string) (any, error) {
 	c, err := net.DialTimeout("tcp", r.Address(), redisTimeout)
 	if err != nil {

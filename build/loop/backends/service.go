@@ -24,7 +24,8 @@ import (
 type Options struct {
 	Dir      string    // for files; must exist
 	Progress io.Writer // of an installation; nil: standard error
-	// Env are more variables of the service, "NAME=value", which win over those that are set here: envoyproxy/ratelimit is configured by them.
+	// Env are more variables of the service, "NAME=value", which win over those that are set here:
+	// envoyproxy/ratelimit is configured by them.
 	Env []string
 }
 
@@ -44,7 +45,8 @@ type service struct {
 
 var errRefused = errors.New("it does not take its configuration")
 
-// Restart stops the program, if it runs, and starts it again on the same port; it returns when it serves. What it held in memory is gone.
+// Restart stops the program, if it runs, and starts it again on the same port; it returns when it
+// serves. What it held in memory is gone.
 func (s *service) Restart() error {
 	s.Stop()
 	p, err := process.Start(s.command())
@@ -86,8 +88,9 @@ func (s *service) Stop() {
 	}
 }
 
-// Freeze has it do nothing any more while its port still takes connections: the fault that only a timeout ends. Thaw has it go on.
-// It returns when every thread stands still: the signal alone stops them one after the other, and a request may still be answered meanwhile.
+// Freeze has it do nothing any more while its port still takes connections: the fault that only a
+// timeout ends. Thaw has it go on. It returns when every thread stands still: the signal alone
+// stops them one after the other, and a request may still be answered meanwhile.
 func (s *service) Freeze() {
 	s.signal(syscall.SIGSTOP)
 	p := s.process()
@@ -100,7 +103,8 @@ func (s *service) Freeze() {
 	}
 }
 
-// stopped reports whether all threads of a process are stopped (proc(5): the state is the field behind the name in parentheses).
+// stopped reports whether all threads of a process are stopped (proc(5): the state is the field
+// behind the name in parentheses).
 func stopped(pid int) bool {
 	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
 	if err != nil || len(threads) == 0 {

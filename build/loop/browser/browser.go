@@ -1,8 +1,10 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package browser shows a page in a Chromium without a window, and tells what came of it: a picture, what the page asked the network for, what it complained of, and where its texts stand. It speaks the DevTools
-// protocol (https://chromedevtools.github.io/devtools-protocol/) over a pipe: no port is opened.
+// Package browser shows a page in a Chromium without a window, and tells what came of it: a
+// picture, what the page asked the network for, what it complained of, and where its texts stand.
+// It speaks the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/) over a
+// pipe: no port is opened.
 package browser
 
 import (
@@ -58,7 +60,9 @@ func Start(program backends.Program) (*Browser, error) {
 	}
 	defer theirOut.Close()
 	b.out = out
-	args := []string{"--headless", "--remote-debugging-pipe", "--user-data-dir=" + dir, "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--hide-scrollbars", "--force-color-profile=srgb"}
+	args := []string{"--headless", "--remote-debugging-pipe", "--user-data-dir=" + dir, "--disable-gpu",
+		"--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--hide-scrollbars",
+		"--force-color-profile=srgb"}
 	if os.Geteuid() == 0 {
 		args = append(args, "--no-sandbox") // for root there is none
 	}
@@ -69,7 +73,8 @@ func Start(program backends.Program) (*Browser, error) {
 		return nil, errors.Join(err, b.Stop())
 	}
 	if err := b.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s does not work: %w: %s", filepath.Base(program.Path), err, process.LastLine([]byte(b.process.Log()))), b.Stop())
+		return nil, errors.Join(fmt.Errorf("%s does not work: %w: %s", filepath.Base(program.Path), err,
+			process.LastLine([]byte(b.process.Log()))), b.Stop())
 	}
 	return b, nil
 }
@@ -94,7 +99,8 @@ func (b *Browser) open() error {
 		return err
 	}
 	var attached struct{ SessionID string }
-	if err := b.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached); err != nil {
+	if err := b.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true},
+		&attached); err != nil {
 		return err
 	}
 	b.session = attached.SessionID
@@ -137,7 +143,8 @@ const texts = `(() => {
 	return {list, sections, wider: document.documentElement.scrollWidth - innerWidth};
 })()`
 
-// Show shows a file in a window so many pixels wide, on a screen with so many dots to a pixel, to somebody who prefers dark pages or light ones.
+// Show shows a file in a window so many pixels wide, on a screen with so many dots to a pixel, to
+// somebody who prefers dark pages or light ones.
 func (b *Browser) Show(file string, width int, dots float64, dark bool) (*Shown, error) {
 	b.deadline()
 	path, err := filepath.Abs(file)
@@ -145,10 +152,12 @@ func (b *Browser) Show(file string, width int, dots float64, dark bool) (*Shown,
 		return nil, err
 	}
 	scheme := map[bool]string{false: "light", true: "dark"}[dark]
-	if err := b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil); err != nil {
+	if err := b.call("Emulation.setEmulatedMedia",
+		map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil); err != nil {
 		return nil, err
 	}
-	if err := b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 800, "deviceScaleFactor": dots, "mobile": false}, nil); err != nil {
+	if err := b.call("Emulation.setDeviceMetricsOverride",
+		map[string]any{"width": width, "height": 800, "deviceScaleFactor": dots, "mobile": false}, nil); err != nil {
 		return nil, err
 	}
 	b.events = nil
@@ -173,20 +182,23 @@ func (b *Browser) Show(file string, width int, dots float64, dark bool) (*Shown,
 		}
 		ExceptionDetails json.RawMessage
 	}
-	if err := b.call("Runtime.evaluate", map[string]any{"expression": texts, "returnByValue": true}, &evaluated); err != nil {
+	if err := b.call("Runtime.evaluate", map[string]any{"expression": texts, "returnByValue": true},
+		&evaluated); err != nil {
 		return nil, err
 	}
 	if evaluated.ExceptionDetails != nil {
 		return nil, fmt.Errorf("looking at the page: %s", evaluated.ExceptionDetails)
 	}
-	s.Texts, s.Sections, s.Wider = evaluated.Result.Value.List, evaluated.Result.Value.Sections, evaluated.Result.Value.Wider
+	s.Texts, s.Sections, s.Wider = evaluated.Result.Value.List, evaluated.Result.Value.Sections,
+		evaluated.Result.Value.Wider
 	var metrics struct{ CSSContentSize struct{ Height float64 } }
 	if err := b.call("Page.getLayoutMetrics", nil, &metrics); err != nil {
 		return nil, err
 	}
 	var shot struct{ Data []byte }
 	clip := map[string]any{"x": 0, "y": 0, "width": width, "height": metrics.CSSContentSize.Height, "scale": 1}
-	if err := b.call("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "clip": clip}, &shot); err != nil {
+	if err := b.call("Page.captureScreenshot",
+		map[string]any{"format": "png", "captureBeyondViewport": true, "clip": clip}, &shot); err != nil {
 		return nil, err
 	}
 	s.PNG = shot.Data
@@ -299,7 +311,8 @@ func (b *Browser) read() (m message, err error) {
 	}
 }
 
-// Overlaps are texts that lie over each other. Boxes of letters are taller than the letters: those of two lines may touch.
+// Overlaps are texts that lie over each other. Boxes of letters are taller than the letters: those
+// of two lines may touch.
 func (s *Shown) Overlaps() (pairs [][2]string) {
 	const touch = 4
 	for i, a := range s.Texts {

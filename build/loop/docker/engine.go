@@ -57,9 +57,12 @@ func Start(w io.Writer) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{dir: dir, env: variables(append(env, "DOCKER_HOST=unix://"+dir+"/docker.sock", "DOCKER_CONFIG="+dir)), compose: compose}
-	cmd := e.Command(context.Background(), "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/docker.pid", "-H", "unix://"+dir+"/docker.sock",
-		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--default-address-pool", pool,
+	e := &Engine{dir: dir, env: variables(append(env, "DOCKER_HOST=unix://"+dir+"/docker.sock", "DOCKER_CONFIG="+dir)),
+		compose: compose}
+	cmd := e.Command(context.Background(), "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec",
+		"--pidfile", dir+"/docker.pid", "-H", "unix://"+dir+"/docker.sock",
+		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+		"--default-address-pool", pool,
 		"--dns", "127.0.0.1") // names of nobody here are refused at once: nobody else can be asked
 	if e.before, err = e.look(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -92,7 +95,8 @@ func variables(more []string) []string {
 	all := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		// Those by which a user's own docker and compose are set up are not for this one.
-		return strings.HasPrefix(name, "DOCKER_") || strings.HasPrefix(name, "COMPOSE_") || slices.ContainsFunc(more, func(m string) bool { return strings.HasPrefix(m, name+"=") })
+		return strings.HasPrefix(name, "DOCKER_") || strings.HasPrefix(name, "COMPOSE_") ||
+			slices.ContainsFunc(more, func(m string) bool { return strings.HasPrefix(m, name+"=") })
 	})
 	return append(all, more...)
 }
@@ -114,13 +118,15 @@ func find(name string, env []string) string {
 	return name
 }
 
-// Stop ends containers that are left, and the engine, and removes all it had. What it has left in the machine's network is an error.
+// Stop ends containers that are left, and the engine, and removes all it had. What it has left in
+// the machine's network is an error.
 func (e *Engine) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	var problems []error
 	if list, err := e.Command(ctx, "docker", "ps", "-aq").Output(); err == nil && len(strings.Fields(string(list))) > 0 {
-		if out, err := e.Command(ctx, "docker", append([]string{"rm", "-f", "-v"}, strings.Fields(string(list))...)...).CombinedOutput(); err != nil {
+		if out, err := e.Command(ctx, "docker",
+			append([]string{"rm", "-f", "-v"}, strings.Fields(string(list))...)...).CombinedOutput(); err != nil {
 			problems = append(problems, fmt.Errorf("docker rm: %w: %s", err, out))
 		}
 	}
@@ -139,7 +145,8 @@ func (e *Engine) Stop() error {
 		}
 	}
 	if after, err := e.look(); err != nil || after != e.before {
-		problems = append(problems, err, fmt.Errorf("the engine has changed the machine's network from %+v to %+v", e.before, after))
+		problems = append(problems, err,
+			fmt.Errorf("the engine has changed the machine's network from %+v to %+v", e.before, after))
 	}
 	return errors.Join(append(problems, os.RemoveAll(e.dir))...)
 }
@@ -152,7 +159,8 @@ func (e *Engine) look() (s surroundings, err error) {
 	if err != nil {
 		return s, err
 	}
-	// The policy, and Docker's chains beside those that were there. Where the kernel has no such tables, nothing can change in them.
+	// The policy, and Docker's chains beside those that were there. Where the kernel has no such
+	// tables, nothing can change in them.
 	firewall, err := e.Command(context.Background(), "iptables", "-S").Output()
 	if err != nil {
 		firewall = nil

@@ -68,7 +68,8 @@ func (e *Engine) Import(ctx context.Context, image Image) error {
 	return nil
 }
 
-// needed are a program's libraries and its loader, by their paths in an image. All libraries are put where every loader looks.
+// needed are a program's libraries and its loader, by their paths in an image. All libraries are
+// put where every loader looks.
 func needed(ctx context.Context, p backends.Program) (map[string]string, error) {
 	ldd := exec.CommandContext(ctx, "ldd", p.Path)
 	ldd.Env = append(os.Environ(), p.Env...)
@@ -120,7 +121,8 @@ func pack(to io.Writer, files map[string]string) error {
 		"etc/group":         "root:x:0:\nenvoy:x:101:\nredis:x:999:\nnogroup:x:65534:\n",
 		"etc/nsswitch.conf": "hosts: files dns\n",
 	} {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644,
+			Size: int64(len(text))}); err != nil {
 			return err
 		}
 		if _, err := io.WriteString(w, text); err != nil {

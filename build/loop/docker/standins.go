@@ -21,10 +21,13 @@ import (
 )
 
 // registryConfig is the one of the official image, as far as the loop needs it.
-const registryConfig = "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\nhttp: {addr: \":5000\"}\n"
+const registryConfig = "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\nhttp: {addr: " +
+	"\":5000\"}\n"
 
-// StandIns makes images of the real programs for the services of envoy/docker-compose.yaml, but for Grafana, whose program no package registry has, and returns the variables that have compose take them.
-// Their names say what they are: none is another's with the same name. left are the profiles that cannot run here, and why.
+// StandIns makes images of the real programs for the services of envoy/docker-compose.yaml, but for
+// Grafana, whose program no package registry has, and returns the variables that have compose take
+// them. Their names say what they are: none is another's with the same name. left are the profiles
+// that cannot run here, and why.
 func (e *Engine) StandIns(ctx context.Context, w io.Writer) (variables []string, left map[string]string, err error) {
 	left = map[string]string{"dashboards": "no package registry has Grafana's program; its dashboards' queries are tried"}
 	envoy, version, err := envoybin.Find("", w)
@@ -61,13 +64,16 @@ func (e *Engine) StandIns(ctx context.Context, w io.Writer) (variables []string,
 	}
 	type programs = map[string]backends.Program
 	images := map[string]Image{
-		"ENVOY_IMAGE":      {Name: "envoy:" + version, Programs: programs{"/usr/local/bin/envoy": {Path: envoy}}},
-		"REDIS_IMAGE":      {Name: "redis:here", Programs: programs{"/usr/local/bin/redis-server": redis, "/usr/local/bin/redis-cli": cli}},
-		"RATELIMIT_IMAGE":  {Name: "ratelimit:here", Programs: programs{"/bin/ratelimit": limiter}},
-		"HTTPBIN_IMAGE":    {Name: "go-httpbin:" + backends.HTTPBinVersion, Programs: programs{"/bin/go-httpbin": httpbin}, Command: []string{"/bin/go-httpbin"}},
+		"ENVOY_IMAGE": {Name: "envoy:" + version, Programs: programs{"/usr/local/bin/envoy": {Path: envoy}}},
+		"REDIS_IMAGE": {Name: "redis:here",
+			Programs: programs{"/usr/local/bin/redis-server": redis, "/usr/local/bin/redis-cli": cli}},
+		"RATELIMIT_IMAGE": {Name: "ratelimit:here", Programs: programs{"/bin/ratelimit": limiter}},
+		"HTTPBIN_IMAGE": {Name: "go-httpbin:" + backends.HTTPBinVersion,
+			Programs: programs{"/bin/go-httpbin": httpbin}, Command: []string{"/bin/go-httpbin"}},
 		"PROMETHEUS_IMAGE": {Name: "prometheus:here", Programs: programs{"/bin/prometheus": prometheus}},
 		"OTEL_IMAGE":       {Name: "otelcol:" + backends.CollectorVersion, Programs: programs{"/otelcol": collector}},
-		"REGISTRY_IMAGE":   {Name: "registry:here", Programs: programs{"/bin/registry": registry}, Files: map[string]string{"/etc/docker/registry/config.yml": config}},
+		"REGISTRY_IMAGE": {Name: "registry:here", Programs: programs{"/bin/registry": registry},
+			Files: map[string]string{"/etc/docker/registry/config.yml": config}},
 	}
 	switch keycloak, err := e.keycloak(ctx, w); {
 	case errors.Is(err, errNoJava):
@@ -107,7 +113,8 @@ func (e *Engine) keycloak(ctx context.Context, w io.Writer) (image Image, err er
 	if v, err := strconv.Atoi(property("java.specification.version")); err != nil || v < 17 {
 		return image, errNoJava
 	}
-	image = Image{Name: "keycloak:" + backends.KeycloakVersion, Programs: map[string]backends.Program{}, Files: map[string]string{}, Env: []string{"JAVA_HOME=/opt/java"}}
+	image = Image{Name: "keycloak:" + backends.KeycloakVersion, Programs: map[string]backends.Program{},
+		Files: map[string]string{}, Env: []string{"JAVA_HOME=/opt/java"}}
 	dir := filepath.Join(e.dir, "keycloak")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return image, err
@@ -132,7 +139,8 @@ func (e *Engine) keycloak(ctx context.Context, w io.Writer) (image Image, err er
 	return image, nil
 }
 
-// tree adds the files of a folder, which lie under another path in an image. Links are followed: Debian has Java's settings elsewhere. A development kit's own parts are left out.
+// tree adds the files of a folder, which lie under another path in an image. Links are followed:
+// Debian has Java's settings elsewhere. A development kit's own parts are left out.
 func tree(files map[string]string, to, from string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -142,7 +150,9 @@ func tree(files map[string]string, to, from string) error {
 		file := filepath.Join(from, entry.Name())
 		info, err := os.Stat(file)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), slices.Contains([]string{"jmods", "src.zip", "man", "docs", "demo", "include"}, entry.Name()): // a link to what is not installed
+		// a link to what is not installed
+		case errors.Is(err, fs.ErrNotExist),
+			slices.Contains([]string{"jmods", "src.zip", "man", "docs", "demo", "include"}, entry.Name()):
 		case err != nil:
 			return err
 		case info.IsDir():

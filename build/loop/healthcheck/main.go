@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command probe ends with 0 where a URL answers with 200 within two seconds. It is the health check in containers whose images have no shell and no curl.
+// Command probe ends with 0 where a URL answers with 200 within two seconds. It is the health check
+// in containers whose images have no shell and no curl.
 package main
 
 import (

@@ -32,8 +32,8 @@ type Filter struct {
 	hostEnv     []string
 }
 
-// Filters are all of them, in the order in which a request meets them (envoy/edge/envoy.yaml, envoy/mesh/envoy.yaml; a test
-// holds them against these).
+// Filters are all of them, in the order in which a request meets them (envoy/edge/envoy.yaml,
+// envoy/mesh/envoy.yaml; a test holds them against these).
 var Filters = []Filter{
 	{Proxy: "edge", Name: "jwt-scope", Task: "who may come in"},
 	{Proxy: "edge", Name: "rate-limit", Task: "how often"},
@@ -70,7 +70,8 @@ type Folder struct {
 
 // New is the folder dir for a project's checkout, with its configurations and modules.
 func New(root, dir string) *Folder {
-	return &Folder{root: root, dir: dir, Configs: filepath.Join(root, "envoy"), Modules: filepath.Join(root, "build", "out")}
+	return &Folder{root: root, dir: dir, Configs: filepath.Join(root, "envoy"),
+		Modules: filepath.Join(root, "build", "out")}
 }
 
 // Inputs are the files that Publish reads.
@@ -121,7 +122,8 @@ func (f *Folder) probe() error {
 	if err := f.folder("bin"); err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", f.path("bin/healthcheck"), "./build/loop/healthcheck")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", f.path("bin/healthcheck"),
+		"./build/loop/healthcheck")
 	build.Dir = f.root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -130,12 +132,15 @@ func (f *Folder) probe() error {
 	return os.Chmod(f.path("bin/healthcheck"), 0o755)
 }
 
-// ErrConfig is what is wrong with a configuration; its text has all faults with their lines. The proxies keep what they have.
+// ErrConfig is what is wrong with a configuration; its text has all faults with their lines. The
+// proxies keep what they have.
 var ErrConfig = errors.New("the configuration is refused")
 
-// Publish writes the filters' configurations, as far as they or their modules have changed, one after another, and calls published after each: whoever waits there until the proxy has it leaves all of the
-// machine to that one. Each is complete before a proxy sees it: the module lies there under the name of its content, and the file is renamed into its place. Where any configuration has a fault, nothing is
-// written.
+// Publish writes the filters' configurations, as far as they or their modules have changed, one
+// after another, and calls published after each: whoever waits there until the proxy has it leaves
+// all of the machine to that one. Each is complete before a proxy sees it: the module lies there
+// under the name of its content, and the file is renamed into its place. Where any configuration
+// has a fault, nothing is written.
 func (f *Folder) Publish(published func(Filter)) (err error) {
 	var limits []byte
 	configs := make([][]byte, len(Filters))
@@ -196,8 +201,10 @@ func discovered(filter Filter, module string, config []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filter.Config(), err)
 	}
-	wasm := bootstrap.Wasm{Name: filter.Name, Module: "/etc/tollgate/modules/" + module, Configuration: string(text), HostEnv: filter.hostEnv}
-	resource := bootstrap.M{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": filter.Name, "typed_config": wasm.Filter()["typed_config"]}
+	wasm := bootstrap.Wasm{Name: filter.Name, Module: "/etc/tollgate/modules/" + module, Configuration: string(text),
+		HostEnv: filter.hostEnv}
+	resource := bootstrap.M{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+		"name": filter.Name, "typed_config": wasm.Filter()["typed_config"]}
 	version, err := json.Marshal(resource)
 	if err != nil {
 		return nil, err
@@ -205,7 +212,8 @@ func discovered(filter Filter, module string, config []byte) ([]byte, error) {
 	return json.MarshalIndent(bootstrap.M{"version_info": short(version), "resources": []bootstrap.M{resource}}, "", " ")
 }
 
-// module puts a compiled module where the proxies see it, under a name that tells its content: a file that is overwritten changes no configuration, and so nothing would load it.
+// module puts a compiled module where the proxies see it, under a name that tells its content: a
+// file that is overwritten changes no configuration, and so nothing would load it.
 func (f *Folder) module(name string) (string, error) {
 	b, err := os.ReadFile(f.compiled(name))
 	if err != nil {
@@ -224,7 +232,8 @@ func short(b []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// prune removes modules that no configuration names any more, but for the youngest of them: a proxy may be just about to load it.
+// prune removes modules that no configuration names any more, but for the youngest of them: a proxy
+// may be just about to load it.
 func (f *Folder) prune(used []string) error {
 	entries, err := os.ReadDir(f.path("modules"))
 	if err != nil {

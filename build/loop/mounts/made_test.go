@@ -71,7 +71,8 @@ func TestPrepareKeepsWhatIsThere(t *testing.T) {
 // Only the owner may enter the folder; nobody else reads what no container reads as another user.
 func TestPermissions(t *testing.T) {
 	f := prepare(t)
-	for name, want := range map[string]fs.FileMode{".": 0o700, "tokens.jwk": 0o600, "stamps.jwk": 0o600, "edge.env": 0o600, "keycloak.env": 0o600, "grafana.env": 0o600, "ca/root-key.pem": 0o600, "ca/edge/ca-key.pem": 0o600,
+	for name, want := range map[string]fs.FileMode{".": 0o700, "tokens.jwk": 0o600, "stamps.jwk": 0o600,
+		"edge.env": 0o600, "keycloak.env": 0o600, "grafana.env": 0o600, "ca/root-key.pem": 0o600, "ca/edge/ca-key.pem": 0o600,
 		"edge": 0o755, "edge/tls/key.pem": 0o644, "edge/filters/jwt-scope.json": 0o644, "bin/healthcheck": 0o755} {
 		if info, err := os.Stat(f.path(name)); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v, want %s", name, info, err, want)
@@ -93,7 +94,8 @@ func TestCertificates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}); err != nil {
+		if _, err := c.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between,
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}); err != nil {
 			t.Errorf("%s: %v", p.name, err)
 		}
 		if len(c.URIs) != 1 || c.URIs[0].String() != p.id {
@@ -134,7 +136,8 @@ func changeable(t *testing.T) *Folder {
 	f := New(checkout.Root(t), filepath.Join(t.TempDir(), "compose"))
 	dir := t.TempDir()
 	for _, filter := range Filters {
-		for to, from := range map[string]string{filepath.Join(dir, filter.Config()): f.config(filter), filepath.Join(dir, filter.Name+".wasm"): f.compiled(filter.Name)} {
+		for to, from := range map[string]string{filepath.Join(dir, filter.Config()): f.config(filter),
+			filepath.Join(dir, filter.Name+".wasm"): f.compiled(filter.Name)} {
 			text := read(t, from)
 			if filepath.Ext(to) == ".wasm" {
 				text = text[:1000] // nobody runs it
@@ -215,8 +218,10 @@ func TestPublishRefusesMistakes(t *testing.T) {
 		file := filepath.Join(f.Configs, c.file)
 		good := read(t, file)
 		change(t, file, c.from, c.to)
-		change(t, filepath.Join(f.Configs, "edge/jwt-scope.yaml"), "realm: orders", "realm: other") // which must not get out alone
-		if changed, err := published(f); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.want) || changed != nil {
+		// which must not get out alone
+		change(t, filepath.Join(f.Configs, "edge/jwt-scope.yaml"), "realm: orders", "realm: other")
+		if changed, err := published(f); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.want) ||
+			changed != nil {
 			t.Errorf("%s: %v, %v", c.what, changed, err)
 		}
 		change(t, filepath.Join(f.Configs, "edge/jwt-scope.yaml"), "realm: other", "realm: orders")

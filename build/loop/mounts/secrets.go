@@ -33,7 +33,8 @@ var proxies = []struct{ name, id string }{
 	{"mesh", "spiffe://mesh.example.com/ns/mesh/sa/ingress"},
 }
 
-// leafLife is how long the proxies' certificates are good; they are made anew a day before. Whoever leaves the loop running for longer starts it again.
+// leafLife is how long the proxies' certificates are good; they are made anew a day before. Whoever
+// leaves the loop running for longer starts it again.
 const leafLife = 14 * 24 * time.Hour
 
 // secrets makes keys and certificates, as far as they are not there.
@@ -63,7 +64,8 @@ func (f *Folder) secrets() error {
 	}
 	for name, text := range map[string]func() string{
 		"keycloak.env": func() string {
-			return "KC_BOOTSTRAP_ADMIN_USERNAME=admin\nKC_BOOTSTRAP_ADMIN_PASSWORD=" + rand.Text() + "\nTOLLGATE_CLIENT_SECRET=" + rand.Text() + "\n"
+			return "KC_BOOTSTRAP_ADMIN_USERNAME=admin\nKC_BOOTSTRAP_ADMIN_PASSWORD=" + rand.Text() +
+				"\nTOLLGATE_CLIENT_SECRET=" + rand.Text() + "\n"
 		},
 		"grafana.env": func() string { return "GF_SECURITY_ADMIN_PASSWORD=" + rand.Text() + "\n" },
 	} {
@@ -77,7 +79,8 @@ func (f *Folder) secrets() error {
 	return nil
 }
 
-// authorities makes one root, and an intermediate for each proxy's mesh, with the script that makes those of Istio's meshes.
+// authorities makes one root, and an intermediate for each proxy's mesh, with the script that makes
+// those of Istio's meshes.
 func (f *Folder) authorities() error {
 	for _, p := range proxies {
 		if _, err := os.Stat(f.path("ca/" + p.name + "/cert-chain.pem")); err == nil {
@@ -103,7 +106,8 @@ func (f *Folder) leaf(name, id string) error {
 		return err
 	}
 	dir := name + "/tls/"
-	if present, _, err := readPair(f.path(dir+"chain.pem"), f.path(dir+"key.pem")); err == nil && time.Until(present.NotAfter) > 24*time.Hour && present.CheckSignatureFrom(issuer) == nil {
+	if present, _, err := readPair(f.path(dir+"chain.pem"), f.path(dir+"key.pem")); err == nil &&
+		time.Until(present.NotAfter) > 24*time.Hour && present.CheckSignatureFrom(issuer) == nil {
 		return nil
 	}
 	uri, err := url.Parse(id)
@@ -120,9 +124,11 @@ func (f *Folder) leaf(name, id string) error {
 	}
 	// SPIFFE asks for one URI; the DNS names and the address are for people's own clients, which look for them.
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: serial, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(leafLife), URIs: []*url.URL{uri},
+		SerialNumber: serial, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(leafLife),
+		URIs:     []*url.URL{uri},
 		DNSNames: []string{name, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth,
+			x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
 	}, issuer, &leaf.PublicKey, key)
 	if err != nil {
 		return err
@@ -175,7 +181,8 @@ func (f *Folder) key(name, id string) (*mint.Key, error) {
 func (f *Folder) TokenKey() (*mint.Key, error) { return f.key("tokens.jwk", "dev") }
 func (f *Folder) StampKey() (*mint.Key, error) { return f.key("stamps.jwk", "edge-dev") }
 
-// Client is the TLS configuration of somebody with the certificate of a proxy; with an empty name, of somebody without any. Servers are verified.
+// Client is the TLS configuration of somebody with the certificate of a proxy; with an empty name,
+// of somebody without any. Servers are verified.
 func (f *Folder) Client(proxy string) (*tls.Config, error) {
 	root, err := os.ReadFile(f.path("edge/tls/root.pem"))
 	if err != nil {

@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package observe reads the dashboards and alert rules of envoy/ for those who test them: natively here, and on a Prometheus with real data in build/loop.
+// Package observe reads the dashboards and alert rules of envoy/ for those who test them: natively
+// here, and on a Prometheus with real data in build/loop.
 package observe
 
 import (
@@ -78,7 +79,8 @@ func Dashboards(root string) (list []Dashboard, err error) {
 
 var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 
-// Label is what a variable's choices are: the values of a label, of those series. ok: it is a variable with such choices, and no text box.
+// Label is what a variable's choices are: the values of a label, of those series. ok: it is a
+// variable with such choices, and no text box.
 func (v Variable) Label() (series, label string, ok bool) {
 	var query struct{ Query string }
 	if json.Unmarshal(v.Query, &query) != nil {
@@ -109,7 +111,8 @@ func All(values []string) string {
 	return "(" + strings.Join(quoted, "|") + ")"
 }
 
-// Grafana's own variables, for 15 minutes in a panel of usual width, with the datasource's timeInterval of two seconds: $__rate_interval is four of those.
+// Grafana's own variables, for 15 minutes in a panel of usual width, with the datasource's
+// timeInterval of two seconds: $__rate_interval is four of those.
 var builtin = strings.NewReplacer("$__rate_interval", "8s", "$__range", "900s")
 
 var name = regexp.MustCompile(`\$([A-Za-z_]\w*)`)
@@ -165,12 +168,15 @@ func ReadRules(root string) (all []Rule, err error) {
 
 var condition = regexp.MustCompile(`^([a-z][a-z0-9_:]*(?:\{[^{}]*\})?) (?:>|<|==) \d+(?:\.\d+)?$`)
 
-// Watches are the series that an alert compares with numbers: its expression without the thresholds. An alert is nothing but such comparisons, joined by and: what it watches can be looked at.
+// Watches are the series that an alert compares with numbers: its expression without the
+// thresholds. An alert is nothing but such comparisons, joined by and: what it watches can be
+// looked at.
 func (r Rule) Watches() (series []string, err error) {
 	for _, c := range strings.Split(r.Expr, " and ") {
 		m := condition.FindStringSubmatch(strings.TrimSpace(c))
 		if m == nil {
-			return nil, fmt.Errorf("%s compares no series with a number: %s; record what it computes as a rule of its own", r.Alert, c)
+			return nil, fmt.Errorf("%s compares no series with a number: %s; record what it computes as a "+
+				"rule of its own", r.Alert, c)
 		}
 		series = append(series, m[1])
 	}

@@ -33,7 +33,8 @@ func colour(outcome string) string {
 func decisions(list []Decision) string {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b Decision) int {
-		return cmp.Or(cmp.Compare(rank(a.Outcome), rank(b.Outcome)), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Code, b.Code))
+		return cmp.Or(cmp.Compare(rank(a.Outcome), rank(b.Outcome)), cmp.Compare(b.Count, a.Count),
+			cmp.Compare(a.Code, b.Code))
 	})
 	const width, row, label, number = 344, 24, 200, 56
 	d := &drawing{width: width, height: float64(max(1, len(list)) * row)}
@@ -51,7 +52,8 @@ func decisions(list []Decision) string {
 		// At least three units: what has been once is not nothing.
 		w := max(3, (width-label-number)*(l.Count/highest))
 		during := math.Round(w * min(1, max(0, l.During/max(1, l.Count))))
-		d.add(`<g><title>%s, %s: %s, of which %s while this report sent its requests</title>`, html.EscapeString(l.Outcome), html.EscapeString(l.Code), count(l.Count), count(l.During))
+		d.add(`<g><title>%s, %s: %s, of which %s while this report sent its requests</title>`,
+			html.EscapeString(l.Outcome), html.EscapeString(l.Code), count(l.Count), count(l.During))
 		d.rect("fill "+colour(l.Outcome), label, y+5, w, 14, 2)
 		d.rect("veil", label+w-during, y+5, during, 14, 2)
 		d.add(`</g>`)
@@ -120,14 +122,16 @@ func limit(series []Series, own []Span, from, to time.Time) string {
 		switch len(s.Points) {
 		case 0:
 		case 1:
-			d.add(`<circle class="fill %s" cx="%s" cy="%s" r="3.5"/>`, colour(s.Outcome), px(x(s.Points[0].Time)), px(y(s.Points[0].Value)))
+			d.add(`<circle class="fill %s" cx="%s" cy="%s" r="3.5"/>`, colour(s.Outcome), px(x(s.Points[0].Time)),
+				px(y(s.Points[0].Value)))
 		default:
 			path := ""
 			for i, p := range s.Points {
 				path += fmt.Sprintf("%c%s %s", "ML"[min(1, i)], px(x(p.Time)), px(y(p.Value)))
 			}
 			first, last := s.Points[0].Time, s.Points[len(s.Points)-1].Time
-			d.add(`<path class="area %s" d="%sL%s %sL%s %sZ"/>`, colour(s.Outcome), path, px(x(last)), px(y(0)), px(x(first)), px(y(0)))
+			d.add(`<path class="area %s" d="%sL%s %sL%s %sZ"/>`, colour(s.Outcome), path, px(x(last)), px(y(0)),
+				px(x(first)), px(y(0)))
 			d.add(`<path class="curve %s" d="%s"/>`, colour(s.Outcome), path)
 		}
 	}
@@ -139,7 +143,8 @@ func limit(series []Series, own []Span, from, to time.Time) string {
 
 // tick is a distance between marks on the axis of time of which there are ten at most.
 func tick(span time.Duration) time.Duration {
-	for _, t := range []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour} {
+	for _, t := range []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second,
+		30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour} {
 		if span <= 10*t {
 			return t
 		}
@@ -147,7 +152,8 @@ func tick(span time.Duration) time.Duration {
 	return (span / 10).Truncate(time.Hour) + time.Hour
 }
 
-// counted is how many a series stands for: each point counts for the time since the one before it, the first for as long as the second.
+// counted is how many a series stands for: each point counts for the time since the one before it,
+// the first for as long as the second.
 func counted(s Series) (sum float64) {
 	for i, p := range s.Points {
 		switch {

@@ -17,14 +17,16 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/loop/mounts"
 )
 
-// The filters of both proxies in their order. A stopwatch stands before the first, between two, and behind the last. The edge has
-// two before the first: what they tell apart is what one of them takes.
+// The filters of both proxies in their order. A stopwatch stands before the first, between two, and
+// behind the last. The edge has two before the first: what they tell apart is what one of them
+// takes.
 var (
 	Edge = mounts.Chain("edge")
 	Mesh = mounts.Chain("mesh")
 )
 
-// Hop is the way from the edge's last filter to the mesh's first, and back; Upstream is all that is behind the mesh's last.
+// Hop is the way from the edge's last filter to the mesh's first, and back; Upstream is all that is
+// behind the mesh's last.
 var (
 	Hop      = Place{"", "mutual TLS"}
 	Upstream = Place{"", "upstream"}
@@ -56,7 +58,8 @@ type Line struct {
 	There, Back  []int64
 }
 
-// ParseLog finds the access log's lines in the output of docker compose logs, which writes the service's name before each. Other lines are passed over.
+// ParseLog finds the access log's lines in the output of docker compose logs, which writes the
+// service's name before each. Other lines are passed over.
 func ParseLog(text string) (lines []Line) {
 	for l := range strings.Lines(text) {
 		at := strings.IndexByte(l, '{')
@@ -131,7 +134,9 @@ func byTrace(lines []Line) (edge, mesh map[string]Line) {
 	return edge, mesh
 }
 
-// interval is the time between two stopwatches, which has one stopwatch's own in it: on the way there, on the way back, or, where the one is on the way there and the other on the way back, neither as measured.
+// interval is the time between two stopwatches, which has one stopwatch's own in it: on the way
+// there, on the way back, or, where the one is on the way there and the other on the way back,
+// neither as measured.
 type interval struct {
 	us     int64
 	within int
@@ -231,7 +236,9 @@ func takeApart(s Sent, edge, mesh Line) (trip, error) {
 	return t, nil
 }
 
-// proxy takes the filters of one apart. The filter behind which no stopwatch has noted the way there has answered by itself, and its answer has gone back through all filters, also through those that the request has not reached: Envoy's local replies do.
+// proxy takes the filters of one apart. The filter behind which no stopwatch has noted the way
+// there has answered by itself, and its answer has gone back through all filters, also through
+// those that the request has not reached: Envoy's local replies do.
 func (t *trip) proxy(name string, filters []string, way, home []int64) error {
 	n := len(filters)
 	if len(way) < 1 || len(way) > n+1 || len(home) != n+1 {
@@ -318,7 +325,9 @@ func sumUp(trips []trip, own [3]int64) Path {
 	}
 	p := Path{Total: stat(totals), Typical: typical}
 	for _, place := range Places() {
-		p.Stations = append(p.Stations, Station{Place: place, Reached: way[place] != nil, Ends: ends[place], There: stat(way[place]), Back: stat(home[place])})
+		p.Stations = append(p.Stations,
+			Station{Place: place, Reached: way[place] != nil, Ends: ends[place], There: stat(way[place]),
+				Back: stat(home[place])})
 	}
 	return p
 }
@@ -341,8 +350,9 @@ type Counter struct {
 	Points         []Point
 }
 
-// SeriesOf makes of counters what was counted per second up to each scrape but the first. Counters of the same limit and outcome, which have other codes, are summed up. One that is not there yet is 0; one that goes down
-// has begun anew.
+// SeriesOf makes of counters what was counted per second up to each scrape but the first. Counters
+// of the same limit and outcome, which have other codes, are summed up. One that is not there yet
+// is 0; one that goes down has begun anew.
 func SeriesOf(scrapes []time.Time, counters []Counter) (list []Series) {
 	for _, c := range counters {
 		values := map[int64]float64{}

@@ -33,19 +33,22 @@ type Path struct {
 	Dropped      int // requests whose times run backwards: the clock was set
 }
 
-// Station is a place on the way. There is the time on the way to the upstream, Back that on the way to the client; both without the stopwatches.
+// Station is a place on the way. There is the time on the way to the upstream, Back that on the way
+// to the client; both without the stopwatches.
 type Station struct {
 	Place
 	Reached, Ends bool // Ends: it has answered the request itself
 	There, Back   Stat
 }
 
-// Typical is the mean of the fifth of the requests that lies around the median of the totals. Unlike medians, its parts add up.
+// Typical is the mean of the fifth of the requests that lies around the median of the totals.
+// Unlike medians, its parts add up.
 type Typical struct {
-	Total   time.Duration
-	There   map[Place]time.Duration
-	Back    map[Place]time.Duration
-	Outside time.Duration // what is not between the first stopwatch and the last: client, connection, reading and writing HTTP
+	Total time.Duration
+	There map[Place]time.Duration
+	Back  map[Place]time.Duration
+	// what is not between the first stopwatch and the last: client, connection, reading and writing HTTP
+	Outside time.Duration
 	Watches time.Duration // what the stopwatches took themselves
 }
 
@@ -55,7 +58,8 @@ type Place struct{ Proxy, Name string }
 // Watch is what one stopwatch takes, as two with nothing between them tell.
 type Watch struct{ There, Back Stat }
 
-// Decision is how often a filter has decided so since its proxy was started; During is how often of that while the report sent its own requests.
+// Decision is how often a filter has decided so since its proxy was started; During is how often of
+// that while the report sent its own requests.
 type Decision struct {
 	Proxy, Filter, Outcome, Code string
 	Count, During                float64

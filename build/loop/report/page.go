@@ -68,7 +68,8 @@ var classes = append(filters.Names(), "hop", "upstream", "outside", "watch", "al
 func styles() string {
 	var b strings.Builder
 	for _, c := range classes {
-		fmt.Fprintf(&b, ".fill.%[1]s, .area.%[1]s { fill: var(--%[1]s); } i.%[1]s { background: var(--%[1]s); } .curve.%[1]s { stroke: var(--%[1]s); }\n", c)
+		fmt.Fprintf(&b, ".fill.%[1]s, .area.%[1]s { fill: var(--%[1]s); } i.%[1]s { background: var(--%[1]s); } "+
+			".curve.%[1]s { stroke: var(--%[1]s); }\n", c)
 	}
 	return strings.Replace(style, "/* classes */\n", b.String(), 1)
 }
@@ -89,11 +90,13 @@ func (r *Report) HTML() []byte {
 }
 
 func (r *Report) head(b *strings.Builder) {
-	fmt.Fprintf(b, "<header><div><h1>Tollgate: what the filters do, and what they take</h1><p>Report of the local loop, %s</p></div>\n", r.Made.Format("2 January 2006, 15:04:05 MST"))
+	fmt.Fprintf(b, "<header><div><h1>Tollgate: what the filters do, and what they take</h1><p>Report of the local "+
+		"loop, %s</p></div>\n", r.Made.Format("2 January 2006, 15:04:05 MST"))
 	b.WriteString(`<div class="keys">`)
 	if len(r.Paths) > 0 {
 		p := r.Paths[0]
-		fmt.Fprintf(b, "<div><b>%s</b><span>a typical request</span></div><div><b>%s</b><span>of it in five filters</span></div>", duration(p.Typical.Total), duration(inFilters(p)))
+		fmt.Fprintf(b, "<div><b>%s</b><span>a typical request</span></div><div><b>%s</b><span>of it in five "+
+			"filters</span></div>", duration(p.Typical.Total), duration(inFilters(p)))
 	}
 	var decided, denied float64
 	for _, d := range r.Decisions {
@@ -102,7 +105,8 @@ func (r *Report) head(b *strings.Builder) {
 			denied += d.Count
 		}
 	}
-	fmt.Fprintf(b, "<div><b>%s</b><span>decisions</span></div><div><b>%s</b><span>of them refusals</span></div></div></header>\n", count(decided), count(denied))
+	fmt.Fprintf(b, "<div><b>%s</b><span>decisions</span></div><div><b>%s</b><span>of them "+
+		"refusals</span></div></div></header>\n", count(decided), count(denied))
 }
 
 // inFilters is what all filters take of a typical request, both ways.
@@ -130,7 +134,8 @@ func (r *Report) paths(b *strings.Builder) {
 	for _, p := range r.Paths {
 		sent, dropped = sent+p.Total.N, dropped+p.Dropped
 	}
-	fmt.Fprintf(b, "<p>What each station adds to a request, there and back: medians of %s requests with %s (%s), and what 99 %% of them stay under.</p>\n",
+	fmt.Fprintf(b, "<p>What each station adds to a request, there and back: medians of %s requests with %s (%s), and "+
+		"what 99 %% of them stay under.</p>\n",
 		count(float64(first.Total.N)), html.EscapeString(first.Name), html.EscapeString(first.Answer))
 	b.WriteString(chain(first))
 	b.WriteString(`</section><section id="bars"><h2>Where the time goes, and where a refused request ends</h2>` + "\n")
@@ -138,16 +143,24 @@ func (r *Report) paths(b *strings.Builder) {
 	if dropped > 0 {
 		note = fmt.Sprintf(" %s more are left out: the machine’s clock was set meanwhile.", count(float64(dropped)))
 	}
-	fmt.Fprintf(b, "<p>%s requests, one after the other. A typical request is the mean of the fifth around the median, so that its parts add up. Stopwatches between the filters note the time; one takes %s itself on the way there and %s on the way back, as two with nothing between them tell. That is taken off the filters’ times and shown by itself. Red: where a refused request ends.%s</p>\n",
+	fmt.Fprintf(b, "<p>%s requests, one after the other. A typical request is the mean of the fifth around the "+
+		"median, so that its parts add up. Stopwatches between the filters note the time; one takes %s itself on the "+
+		"way there and %s on the way back, as two with nothing between them tell. That is taken off the filters’ "+
+		"times and shown by itself. Red: where a refused request ends.%s</p>\n",
 		count(float64(sent)), duration(r.Watch.There.P50), duration(r.Watch.Back.P50), note)
-	b.WriteString(`<div class="legend">` + dot("jwt-scope", "jwt-scope") + dot("rate-limit", "rate-limit, asking its service") + dot("edge-stamp", "edge-stamp") + dot("hop", "between the proxies") + dot("upstream", "upstream") + dot("outside", "client and connection") + dot("watch", "the stopwatches") + "</div>\n")
+	b.WriteString(`<div class="legend">` + dot("jwt-scope", "jwt-scope") +
+		dot("rate-limit", "rate-limit, asking its service") + dot("edge-stamp", "edge-stamp") +
+		dot("hop", "between the proxies") + dot("upstream", "upstream") + dot("outside", "client and connection") +
+		dot("watch", "the stopwatches") + "</div>\n")
 	b.WriteString(bars(r.Paths))
 	b.WriteString(`<div class="scroll">` + table(r.Paths) + `</div></section>` + "\n")
 }
 
 func (r *Report) decided(b *strings.Builder) {
 	b.WriteString(`<section id="decisions"><h2>Decisions by code</h2><p>All since the proxies were started, as Prometheus has them. The fainter end of a bar is what was decided while this report sent its own requests.</p>` + "\n")
-	b.WriteString(`<div class="legend">` + dot("allowed", "allowed") + dot("would_deny", "would be denied (shadow mode)") + dot("denied", "denied") + dot("error", "error: could not decide") + `</div><div class="grid3">` + "\n")
+	b.WriteString(`<div class="legend">` + dot("allowed", "allowed") +
+		dot("would_deny", "would be denied (shadow mode)") + dot("denied", "denied") +
+		dot("error", "error: could not decide") + `</div><div class="grid3">` + "\n")
 	for _, p := range r.panels() {
 		var list []Decision
 		for _, d := range r.Decisions {
@@ -155,7 +168,8 @@ func (r *Report) decided(b *strings.Builder) {
 				list = append(list, d)
 			}
 		}
-		fmt.Fprintf(b, "<div><h3>%s <span>%s</span></h3>%s</div>\n", html.EscapeString(p.Name), html.EscapeString(p.Proxy), decisions(list))
+		fmt.Fprintf(b, "<div><h3>%s <span>%s</span></h3>%s</div>\n", html.EscapeString(p.Name),
+			html.EscapeString(p.Proxy), decisions(list))
 	}
 	b.WriteString("</div></section>\n")
 }
@@ -213,7 +227,8 @@ func (r *Report) limited(b *strings.Builder) {
 		for _, s := range series {
 			legend += dot(colour(s.Outcome), count(counted(s))+" "+strings.ReplaceAll(s.Outcome, "_", " "))
 		}
-		fmt.Fprintf(b, `<div class="limit"><div class="legend"><h3>%s</h3>%s</div>%s</div>`+"\n", html.EscapeString(name), legend, limit(series, r.Limits.Own, from, to))
+		fmt.Fprintf(b, `<div class="limit"><div class="legend"><h3>%s</h3>%s</div>%s</div>`+"\n",
+			html.EscapeString(name), legend, limit(series, r.Limits.Own, from, to))
 	}
 	if names == nil {
 		b.WriteString("<p>No limit has been counted yet.</p>\n")

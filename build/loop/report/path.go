@@ -118,7 +118,8 @@ func segments(p Path) (list []segment) {
 			list = append(list, segment{class(s.Place), name(s) + ", back", p.Typical.Back[s.Place]})
 		}
 	}
-	return append(list, segment{"outside", "client and connection", p.Typical.Outside}, segment{"watch", "the stopwatches", p.Typical.Watches})
+	return append(list, segment{"outside", "client and connection", p.Typical.Outside},
+		segment{"watch", "the stopwatches", p.Typical.Watches})
 }
 
 // bars draws all kinds of requests on one scale.
@@ -144,7 +145,8 @@ func bars(paths []Path) string {
 		x := float64(label)
 		for _, s := range segments(p) {
 			w := scale(s.value)
-			d.add(`<rect class="fill %s" x="%s" y="%s" width="%s" height="22"><title>%s: %s</title></rect>`, s.class, px(x), px(y+4), px(max(0, w)), html.EscapeString(s.what), duration(s.value))
+			d.add(`<rect class="fill %s" x="%s" y="%s" width="%s" height="22"><title>%s: %s</title></rect>`, s.class,
+				px(x), px(y+4), px(max(0, w)), html.EscapeString(s.what), duration(s.value))
 			x += w
 		}
 		d.text("name", x+9, y+20, duration(p.Typical.Total))

@@ -20,7 +20,8 @@ import (
 
 const us = time.Microsecond
 
-// log is what docker compose prints of two requests: one that went through, and one that the edge's rate-limit has refused. Stopwatches take 10 µs on the way there and 5 µs on the way back.
+// log is what docker compose prints of two requests: one that went through, and one that the edge's
+// rate-limit has refused. Stopwatches take 10 µs on the way there and 5 µs on the way back.
 const log = `Attaching to edge_1
 edge_1  | [2026-11-21 20:29:33.648][95][warning][wasm] keys of {a cluster}
 edge_1  | {"details":"via_upstream","proxy":"edge","status":200,"times":"<1000<1010<1120<1430<1540>5000>5015>5030>5045>5050","trace":"aa"}
@@ -30,7 +31,8 @@ mesh_1  | {"details":"via_upstream","proxy":"mesh","times":null,"trace":"cc"}
 `
 
 func TestJoin(t *testing.T) {
-	sent := []Sent{{Kind: "over", Answer: "429 rate_limited", Trace: "bb", Total: 600 * us}, {Kind: "good", Answer: "200 ok", Trace: "aa", Total: 5050 * us}}
+	sent := []Sent{{Kind: "over", Answer: "429 rate_limited", Trace: "bb", Total: 600 * us},
+		{Kind: "good", Answer: "200 ok", Trace: "aa", Total: 5050 * us}}
 	lines := ParseLog(log)
 	if n := Missing(sent, lines); n != 0 {
 		t.Errorf("%d are missing", n)
@@ -50,11 +52,14 @@ func TestJoin(t *testing.T) {
 	}{
 		// What reaches the upstream comes first.
 		{"good", []want{
-			{100 * us, 10 * us, true, false}, {300 * us, 10 * us, true, false}, {100 * us, 10 * us, true, false}, {450 * us, 975 * us, true, false},
+			{100 * us, 10 * us, true, false}, {300 * us, 10 * us, true, false}, {100 * us, 10 * us, true, false},
+			{450 * us, 975 * us, true, false},
 			{200 * us, 5 * us, true, false}, {200 * us, 5 * us, true, false}, {1580 * us, 0, true, true},
 		}, 1000 * us, (10 + 5 + 6*10 + 6*5) * us},
-		// The filter that refuses has the time until its answer goes back, through all the filters, also through those behind it.
-		{"over", []want{{100 * us, 0, true, false}, {300 * us, 0, true, true}, {}, {}, {}, {}, {}}, 160 * us, (10 + 5 + 10 + 3*5) * us},
+		// The filter that refuses has the time until its answer goes back, through all the filters,
+		// also through those behind it.
+		{"over", []want{{100 * us, 0, true, false}, {300 * us, 0, true, true}, {}, {}, {}, {}, {}}, 160 * us,
+			(10 + 5 + 10 + 3*5) * us},
 	} {
 		p := paths[i]
 		var got []want
@@ -63,8 +68,10 @@ func TestJoin(t *testing.T) {
 			got = append(got, want{s.There.P50, s.Back.P50, s.Reached, s.Ends})
 			sum += p.Typical.There[s.Place] + p.Typical.Back[s.Place]
 		}
-		if p.Name != c.name || !slices.Equal(got, c.stations) || p.Typical.Outside != c.outside || p.Typical.Watches != c.watches || sum != p.Typical.Total || sum != p.Total.P50 {
-			t.Errorf("%s:\n%+v, want\n%+v\noutside %s, watches %s, sum %s of %s", p.Name, got, c.stations, p.Typical.Outside, p.Typical.Watches, sum, p.Total.P50)
+		if p.Name != c.name || !slices.Equal(got, c.stations) || p.Typical.Outside != c.outside ||
+			p.Typical.Watches != c.watches || sum != p.Typical.Total || sum != p.Total.P50 {
+			t.Errorf("%s:\n%+v, want\n%+v\noutside %s, watches %s, sum %s of %s", p.Name, got, c.stations,
+				p.Typical.Outside, p.Typical.Watches, sum, p.Total.P50)
 		}
 	}
 }
@@ -86,7 +93,8 @@ func TestJoinDirect(t *testing.T) {
 }
 
 func TestMissing(t *testing.T) {
-	whole, refused, mesh := Line{Proxy: "edge", Trace: "aa", There: make([]int64, 5)}, Line{Proxy: "edge", Trace: "aa", There: make([]int64, 2)}, Line{Proxy: "mesh", Trace: "aa"}
+	whole, refused, mesh := Line{Proxy: "edge", Trace: "aa", There: make([]int64, 5)}, Line{Proxy: "edge", Trace: "aa",
+		There: make([]int64, 2)}, Line{Proxy: "mesh", Trace: "aa"}
 	for _, c := range []struct {
 		what   string
 		direct bool
@@ -125,8 +133,10 @@ func TestJoinRefuses(t *testing.T) {
 
 // A clock that is set back makes no times: such requests are left out, and counted.
 func TestJoinDropsWhatRunsBackwards(t *testing.T) {
-	text := `{"proxy":"edge","times":"<1000<1010>900>905>910>915>920","trace":"aa"}` + "\n" + `{"proxy":"edge","times":"<1000<1010>1100>1105>1110>1115>1120","trace":"bb"}`
-	paths, _, err := Join([]Sent{{Trace: "aa", Total: time.Second}, {Trace: "bb", Total: time.Second}, {Trace: "bb", Total: us}}, ParseLog(text))
+	text := `{"proxy":"edge","times":"<1000<1010>900>905>910>915>920","trace":"aa"}` + "\n" +
+		`{"proxy":"edge","times":"<1000<1010>1100>1105>1110>1115>1120","trace":"bb"}`
+	paths, _, err := Join([]Sent{{Trace: "aa", Total: time.Second}, {Trace: "bb", Total: time.Second},
+		{Trace: "bb", Total: us}}, ParseLog(text))
 	if err != nil || paths[0].Dropped != 2 || paths[0].Total.N != 1 {
 		t.Errorf("%+v, %v", paths, err)
 	}
@@ -140,7 +150,8 @@ func TestStat(t *testing.T) {
 	for _, c := range []struct {
 		values []int64
 		want   Stat
-	}{{nil, Stat{}}, {[]int64{7}, Stat{1, 7 * us, 7 * us}}, {[]int64{3, 1, 2}, Stat{3, 2 * us, 3 * us}}, {hundred, Stat{100, 50 * us, 99 * us}}} {
+	}{{nil, Stat{}}, {[]int64{7}, Stat{1, 7 * us, 7 * us}}, {[]int64{3, 1, 2}, Stat{3, 2 * us, 3 * us}}, {hundred,
+		Stat{100, 50 * us, 99 * us}}} {
 		if got := stat(c.values); got != c.want {
 			t.Errorf("%v: %+v", c.values, got)
 		}
@@ -182,7 +193,8 @@ func TestSeriesOf(t *testing.T) {
 	}{
 		{"a counter", []Counter{{Points: points(0, 5, 2, 7, 4, 7, 8, 15)}}, []float64{1, 0, 2}},
 		{"one that was not there before", []Counter{{Points: points(4, 6, 8, 6)}}, []float64{0, 3, 0}},
-		{"two codes of one outcome", []Counter{{Points: points(0, 0, 2, 2, 4, 4, 8, 4)}, {Points: points(4, 2, 8, 2)}}, []float64{1, 2, 0}},
+		{"two codes of one outcome", []Counter{{Points: points(0, 0, 2, 2, 4, 4, 8, 4)}, {Points: points(4, 2, 8, 2)}},
+			[]float64{1, 2, 0}},
 		{"a proxy that was started anew", []Counter{{Points: points(0, 50, 2, 50, 4, 8, 8, 8)}}, []float64{0, 4, 0}},
 		{"a look that failed", []Counter{{Points: points(0, 1, 4, 5, 8, 5)}}, []float64{0, 2, 0}},
 	} {
@@ -205,8 +217,11 @@ func TestSeriesOf(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{duration(0), "0 µs"}, {duration(999 * us), "999 µs"}, {duration(1000 * us), "1 ms"}, {duration(3214 * us), "3.21 ms"}, {duration(32140 * us), "32.1 ms"}, {duration(999_600 * us), "1 s"}, {duration(90 * time.Minute), "5,400 s"},
-		{count(0), "0"}, {count(999), "999"}, {count(12345), "12,345"}, {count(1_234_567), "1.23 M"}, {count(1e15), "1 P"}, {count(math.MaxFloat64), "1.8e+308"}, {count(math.NaN()), "?"}, {count(-5), "−5"},
+		{duration(0), "0 µs"}, {duration(999 * us), "999 µs"}, {duration(1000 * us), "1 ms"}, {duration(3214 * us),
+			"3.21 ms"}, {duration(32140 * us), "32.1 ms"}, {duration(999_600 * us), "1 s"},
+		{duration(90 * time.Minute), "5,400 s"},
+		{count(0), "0"}, {count(999), "999"}, {count(12345), "12,345"}, {count(1_234_567), "1.23 M"}, {count(1e15),
+			"1 P"}, {count(math.MaxFloat64), "1.8e+308"}, {count(math.NaN()), "?"}, {count(-5), "−5"},
 		{rate(0.5), "0.5"}, {rate(20), "20"}, {rate(1500), "1,500"}, {digits(9.999), "10"}, {digits(0), "0"},
 		{short("abc", 3), "abc"}, {short("äbcd", 3), "äb…"}, {short("abc", 0), "…"},
 	} {
@@ -214,12 +229,14 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("%q, want %q", c.got, c.want)
 		}
 	}
-	for _, c := range []struct{ v, want float64 }{{0, 1}, {-1, 1}, {math.NaN(), 1}, {math.Inf(1), 1}, {1, 1}, {1.1, 2}, {3, 5}, {6, 10}, {0.03, 0.05}, {1e15, 1e15}} {
+	for _, c := range []struct{ v, want float64 }{{0, 1}, {-1, 1}, {math.NaN(), 1}, {math.Inf(1), 1}, {1, 1}, {1.1, 2},
+		{3, 5}, {6, 10}, {0.03, 0.05}, {1e15, 1e15}} {
 		if got := nice(c.v); math.Abs(got-c.want) > c.want*1e-9 {
 			t.Errorf("nice(%v) = %v", c.v, got)
 		}
 	}
-	for _, span := range []time.Duration{time.Second, 15 * time.Second, time.Minute, 15 * time.Minute, time.Hour, 24 * time.Hour, 1000 * time.Hour} {
+	for _, span := range []time.Duration{time.Second, 15 * time.Second, time.Minute, 15 * time.Minute, time.Hour,
+		24 * time.Hour, 1000 * time.Hour} {
 		if n := span / tick(span); n > 10 {
 			t.Errorf("%s has %d marks", span, n)
 		}
@@ -229,12 +246,14 @@ func TestNumbers(t *testing.T) {
 // whole is a report with something everywhere.
 func whole() *Report {
 	made := time.Unix(1_800_000_000, 0).UTC()
-	paths, watch, err := Join([]Sent{{Kind: "good", Answer: "200 ok", Trace: "aa", Total: 5050 * us}, {Kind: "over", Answer: "429 rate_limited", Trace: "bb", Total: 600 * us}}, ParseLog(log))
+	paths, watch, err := Join([]Sent{{Kind: "good", Answer: "200 ok", Trace: "aa", Total: 5050 * us},
+		{Kind: "over", Answer: "429 rate_limited", Trace: "bb", Total: 600 * us}}, ParseLog(log))
 	if err != nil {
 		panic(err)
 	}
 	return &Report{Made: made, Facts: []Fact{{"edge", "Envoy 1.40.0"}}, Paths: paths, Watch: watch,
-		Decisions: []Decision{{"edge", "jwt-scope", "allowed", "ok", 30, 10}, {"edge", "jwt-scope", "denied", "token_missing", 4, 0}, {"mesh", "edge-stamp", "would_deny", "stamp_missing", 2, 2}},
+		Decisions: []Decision{{"edge", "jwt-scope", "allowed", "ok", 30, 10},
+			{"edge", "jwt-scope", "denied", "token_missing", 4, 0}, {"mesh", "edge-stamp", "would_deny", "stamp_missing", 2, 2}},
 		Limits: Limits{Own: []Span{{made.Add(-10 * time.Second), made}}, Series: []Series{
 			{"per-user", "allowed", []Point{{made.Add(-20 * time.Second), 0}, {made, 20}}},
 			{"reports", "denied", []Point{{made.Add(-20 * time.Second), 0}, {made, 4}}}}}}
@@ -242,20 +261,24 @@ func whole() *Report {
 
 func TestHTML(t *testing.T) {
 	nan := whole()
-	nan.Limits.Series[0].Points[0].Value, nan.Limits.Series[0].Points[1].Value, nan.Decisions[0].Count = math.NaN(), math.Inf(1), math.Inf(1)
+	nan.Limits.Series[0].Points[0].Value, nan.Limits.Series[0].Points[1].Value, nan.Decisions[0].Count = math.NaN(),
+		math.Inf(1), math.Inf(1)
 	one := whole()
 	one.Limits.Series = []Series{{"one", "allowed", []Point{{one.Made, 3}}}}
 	evil := whole()
 	const attack = `"><script>alert(1)</script><img src=x onerror='x'>&`
 	evil.Facts, evil.Decisions = []Fact{{attack, attack}}, []Decision{{attack, attack, attack, attack, 1, 1}}
-	evil.Paths[0].Name, evil.Paths[0].Answer, evil.Limits.Series[0].Limit, evil.Limits.Series[0].Outcome = attack, attack, attack, attack
+	evil.Paths[0].Name, evil.Paths[0].Answer, evil.Limits.Series[0].Limit, evil.Limits.Series[0].Outcome =
+		attack, attack, attack, attack
 	huge := whole()
-	huge.Limits.Series[0].Points[1].Value, huge.Decisions[0].Count, huge.Paths[0].Typical.Total = math.MaxFloat64, math.MaxFloat64, math.MaxInt64
+	huge.Limits.Series[0].Points[1].Value, huge.Decisions[0].Count, huge.Paths[0].Typical.Total = math.MaxFloat64,
+		math.MaxFloat64, math.MaxInt64
 	for name, c := range map[string]struct {
 		r    *Report
 		want []string
 	}{
-		"whole":   {whole(), []string{">+300 µs<", ">5.05 ms<", ">token_missing<", ">would: stamp_missing<", "reports", "15 January 2027", "Envoy 1.40.0", "this report&#39;s requests"}},
+		"whole": {whole(), []string{">+300 µs<", ">5.05 ms<", ">token_missing<", ">would: stamp_missing<", "reports",
+			"15 January 2027", "Envoy 1.40.0", "this report&#39;s requests"}},
 		"empty":   {&Report{}, []string{"No request was measured", "No limit has been counted yet", ">nothing yet<"}},
 		"nan":     {nan, []string{">?<"}},
 		"one":     {one, []string{"<circle", ">3<"}},
@@ -269,10 +292,14 @@ func TestHTML(t *testing.T) {
 			}
 		}
 		// Nothing is loaded, nothing runs, no number is none.
-		if m := regexp.MustCompile(`<script|<img|<link|href=|url\(|@import|[^a-z]on[a-z]+=|="-?(NaN|\+?Inf)|[ LM](NaN|\+Inf)`).FindString(strings.ReplaceAll(page, "http://www.w3.org/2000/svg", "")); m != "" && (name != "hostile" || strings.HasPrefix(m, "<")) {
+		if m := regexp.MustCompile(
+			`<script|<img|<link|href=|url\(|@import|[^a-z]on[a-z]+=|="-?(NaN|\+?Inf)|[ LM](NaN|\+Inf)`).FindString(
+			strings.ReplaceAll(page, "http://www.w3.org/2000/svg", "")); m != "" &&
+			(name != "hostile" || strings.HasPrefix(m, "<")) {
 			t.Errorf("%s: the page has %q", name, m)
 		}
-		if !strings.Contains(page, `content="default-src 'none'; style-src 'unsafe-inline'"`) || strings.Count(page, "<section id=") < 4 {
+		if !strings.Contains(page, `content="default-src 'none'; style-src 'unsafe-inline'"`) ||
+			strings.Count(page, "<section id=") < 4 {
 			t.Errorf("%s: the policy or a section is missing", name)
 		}
 		// Each drawing is well-formed, and what is in it is in it.
@@ -345,7 +372,8 @@ func TestColours(t *testing.T) {
 	}
 }
 
-// Letters stand out from what is behind them (WCAG 2.2, 1.4.3: 4.5 to 1), and what is drawn from the page (1.4.11: 3 to 1), but for the two that only fill the rest of a bar.
+// Letters stand out from what is behind them (WCAG 2.2, 1.4.3: 4.5 to 1), and what is drawn from
+// the page (1.4.11: 3 to 1), but for the two that only fill the rest of a bar.
 func TestContrast(t *testing.T) {
 	light, dark, _ := strings.Cut(style, "@media screen")
 	for scheme, text := range map[string]string{"light": light, "dark": dark} {

@@ -83,10 +83,12 @@ func (d *drawing) text(class string, x, y float64, text string) {
 	d.add(`<text class="%s" x="%s" y="%s">%s</text>`, class, px(x), px(y), html.EscapeString(text))
 }
 
-// fitted is a text that has room for so many units; what is cut off is told by a tooltip. A letter is taken to be as wide as most are.
+// fitted is a text that has room for so many units; what is cut off is told by a tooltip. A letter
+// is taken to be as wide as most are.
 func (d *drawing) fitted(class string, x, y, room, size float64, text string) {
 	if cut := short(text, int(room/(size*0.56))); cut != text {
-		d.add(`<text class="%s" x="%s" y="%s"><title>%s</title>%s</text>`, class, px(x), px(y), html.EscapeString(text), html.EscapeString(cut))
+		d.add(`<text class="%s" x="%s" y="%s"><title>%s</title>%s</text>`, class, px(x), px(y), html.EscapeString(text),
+			html.EscapeString(cut))
 		return
 	}
 	d.text(class, x, y, text)
@@ -101,7 +103,8 @@ func short(text string, letters int) string {
 }
 
 func (d *drawing) rect(class string, x, y, w, h, radius float64) {
-	d.add(`<rect class="%s" x="%s" y="%s" width="%s" height="%s" rx="%s"/>`, class, px(x), px(y), px(max(0, w)), px(max(0, h)), px(radius))
+	d.add(`<rect class="%s" x="%s" y="%s" width="%s" height="%s" rx="%s"/>`, class, px(x), px(y), px(max(0, w)),
+		px(max(0, h)), px(radius))
 }
 
 func (d *drawing) line(class string, x1, y1, x2, y2 float64) {
@@ -110,7 +113,8 @@ func (d *drawing) line(class string, x1, y1, x2, y2 float64) {
 
 // svg is the whole of it. title tells those who do not see it what is in it.
 func (d *drawing) svg(title string) string {
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" role="img" aria-label="%s">`+"\n", px(d.width), px(d.height), html.EscapeString(title)) + d.b.String() + "</svg>\n"
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" role="img" aria-label="%s">`+"\n",
+		px(d.width), px(d.height), html.EscapeString(title)) + d.b.String() + "</svg>\n"
 }
 
 func px(v float64) string {

@@ -68,7 +68,8 @@ func (f configured) strips() []credential {
 	switch {
 	case f.filter == "jwt-scope" && yamlnode.Text(yamlnode.Member(f.node, "forward", "token")) == "strip":
 		return tokens(f.node)
-	case f.filter == "edge-stamp" && yamlnode.Text(yamlnode.Member(f.node, "role")) == "verify" && yamlnode.Text(yamlnode.Member(f.node, "forward", "stamp")) == "strip":
+	case f.filter == "edge-stamp" && yamlnode.Text(yamlnode.Member(f.node, "role")) == "verify" &&
+		yamlnode.Text(yamlnode.Member(f.node, "forward", "stamp")) == "strip":
 		return stamps(f)
 	}
 	return nil
@@ -94,9 +95,11 @@ func (f configured) needs() (list []credential) {
 	return list
 }
 
-// indifferent reports whether jwt-scope takes every request alike whose token is good or missing, and tells nobody what is in it: behind another that has verified the token, it decides nothing.
+// indifferent reports whether jwt-scope takes every request alike whose token is good or missing,
+// and tells nobody what is in it: behind another that has verified the token, it decides nothing.
 func indifferent(config *yaml.Node) bool {
-	if yamlnode.Member(config, "forward", "payloadHeader") != nil || yamlnode.Member(config, "forward", "claimHeaders") != nil {
+	if yamlnode.Member(config, "forward", "payloadHeader") != nil ||
+		yamlnode.Member(config, "forward", "claimHeaders") != nil {
 		return false
 	}
 	return !slices.ContainsFunc(yamlnode.Items(yamlnode.Member(config, "rules")), func(r *yaml.Node) bool {
@@ -134,7 +137,8 @@ func reachOf(namespace string, spec *yaml.Node) reach {
 		refs = append(slices.Clone(refs), ref)
 	}
 	for _, ref := range refs {
-		r.targets = append(r.targets, yamlnode.Text(yamlnode.Member(ref, "kind"))+" "+yamlnode.Text(yamlnode.Member(ref, "name")))
+		r.targets = append(r.targets, yamlnode.Text(yamlnode.Member(ref, "kind"))+" "+
+			yamlnode.Text(yamlnode.Member(ref, "name")))
 	}
 	for _, m := range yamlnode.Items(yamlnode.Member(spec, "match")) {
 		r.modes = append(r.modes, yamlnode.Text(yamlnode.Member(m, "mode")))
@@ -152,7 +156,8 @@ func (c *Checker) root() string {
 
 func (c *Checker) meet(a, b reach) meeting {
 	in := func(a reach, mode string) bool {
-		return len(a.modes) == 0 || slices.ContainsFunc(a.modes, func(m string) bool { return m == mode || m != "SERVER" && m != "CLIENT" })
+		return len(a.modes) == 0 ||
+			slices.ContainsFunc(a.modes, func(m string) bool { return m == mode || m != "SERVER" && m != "CLIENT" })
 	}
 	switch {
 	case a.namespace != b.namespace && a.namespace != c.root() && b.namespace != c.root():
@@ -160,7 +165,8 @@ func (c *Checker) meet(a, b reach) meeting {
 	case !(in(a, "SERVER") && in(b, "SERVER")) && !(in(a, "CLIENT") && in(b, "CLIENT")):
 		return apart
 	case a.targets != nil && b.targets != nil:
-		if a.namespace == b.namespace && slices.ContainsFunc(a.targets, func(t string) bool { return slices.Contains(b.targets, t) }) {
+		if a.namespace == b.namespace &&
+			slices.ContainsFunc(a.targets, func(t string) bool { return slices.Contains(b.targets, t) }) {
 			return always
 		}
 		return apart
@@ -202,7 +208,8 @@ func phaseOf(spec *yaml.Node) int {
 	return len(phases)
 }
 
-// mayPrecede reports whether a request may meet a before b. Of one phase and priority, the plugin that has been created first is the first (pilot/pkg/model/push_context.go: sortByPriority).
+// mayPrecede reports whether a request may meet a before b. Of one phase and priority, the plugin
+// that has been created first is the first (pilot/pkg/model/push_context.go: sortByPriority).
 func mayPrecede(a, b place) bool {
 	if a.plugin == nil || b.plugin == nil {
 		return a.order < b.order
@@ -226,7 +233,8 @@ type link struct {
 	gone, needed []credential
 }
 
-// chains looks for a filter that takes away what one behind it decides by: that one then takes a request for one without.
+// chains looks for a filter that takes away what one behind it decides by: that one then takes a
+// request for one without.
 func (c *Checker) chains() {
 	var links, strippers []link
 	for _, f := range c.configs {
@@ -279,7 +287,9 @@ func (c *Checker) stripped(first, f link, how meeting) {
 		if f.filter == "rate-limit" {
 			severity, consequence = Warning, "that part of the key is then missing"
 		}
-		c.report(f.place, orElse(f.plugin, f.node), severity, f.prefix, "decides by the "+string(one)+", which "+first.place.called(first.filter)+" before it takes away ("+what+")"+when+": "+consequence+"; let the last one strip it, and give the others a higher priority")
+		c.report(f.place, orElse(f.plugin, f.node), severity, f.prefix, "decides by the "+string(one)+", which "+
+			first.place.called(first.filter)+" before it takes away ("+what+")"+when+": "+consequence+
+			"; let the last one strip it, and give the others a higher priority")
 		return
 	}
 }
@@ -311,7 +321,8 @@ func asksTokens(n *yaml.Node) bool {
 		return false
 	}
 	if n.Kind == yaml.ScalarNode {
-		return n.Value == "requestPrincipals" || n.Value == "notRequestPrincipals" || strings.HasPrefix(n.Value, "request.auth.")
+		return n.Value == "requestPrincipals" || n.Value == "notRequestPrincipals" ||
+			strings.HasPrefix(n.Value, "request.auth.")
 	}
 	return slices.ContainsFunc(n.Content, asksTokens)
 }
@@ -331,7 +342,9 @@ func (c *Checker) blinds(f link) {
 		if how == perhaps {
 			severity = Warning
 		}
-		c.report(a.place, a.node, severity, "spec", "has conditions on the token, which "+f.place.called(f.filter)+" takes away before RequestAuthentication looks for it (forward.token: strip, in phase AUTHN): the policy "+problem+"; take it out, or let the plugin keep the token")
+		c.report(a.place, a.node, severity, "spec", "has conditions on the token, which "+f.place.called(f.filter)+
+			" takes away before RequestAuthentication looks for it (forward.token: strip, in phase AUTHN): the policy "+
+			problem+"; take it out, or let the plugin keep the token")
 	}
 }
 
@@ -360,23 +373,28 @@ func (c *Checker) displaced() {
 						continue // from the other side
 					}
 					told[[2]*yaml.Node{first.node, other.node}] = true
-					c.report(other.place, other.node, severity, "spec.targetRefs", "has a target that "+first.resource+" has as well, and Envoy Gateway applies the older of the two alone: without "+filter+", "+consequence+"; put both into one")
+					c.report(other.place, other.node, severity, "spec.targetRefs", "has a target that "+first.resource+
+						" has as well, and Envoy Gateway applies the older of the two alone: without "+filter+", "+
+						consequence+"; put both into one")
 				case Attached(other.attached, first.attached, Attachment.Displaces):
 					merges, could := Merges(other.node)
 					if merges {
 						continue
 					}
 					severity := severity
-					if len(other.filters) > 0 && yamlnode.Text(yamlnode.Member(other.node, "spec", "mergeType")) == "" { // it has some of ours, so it was thought of
+					// it has some of ours, so it was thought of
+					if len(other.filters) > 0 && yamlnode.Text(yamlnode.Member(other.node, "spec", "mergeType")) == "" {
 						severity = Warning
 					}
 					mend := "unless it has " + filter + " as well: its own wasm replaces the list, whatever its mergeType"
 					if could {
-						mend = "unless it is merged (mergeType: " + strings.Join(MergeTypes, " or ") + ", since Envoy Gateway 1.9) or has " + filter + " as well"
+						mend = "unless it is merged (mergeType: " + strings.Join(MergeTypes, " or ") +
+							", since Envoy Gateway 1.9) or has " + filter + " as well"
 					} else if yamlnode.Member(other.node, "spec", "wasm") == nil {
 						mend = "unless it has " + filter + " as well: what is attached to other than routes is not merged"
 					}
-					c.report(other.place, other.node, severity, "spec.targetRefs", "takes the place of "+first.resource+", which is attached to more and runs "+filter+": "+consequence+", "+mend)
+					c.report(other.place, other.node, severity, "spec.targetRefs", "takes the place of "+first.resource+
+						", which is attached to more and runs "+filter+": "+consequence+", "+mend)
 				}
 			}
 		}

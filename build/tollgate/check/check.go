@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package check looks at configurations before they are applied: the filters' own readers on WasmPlugins, TrafficExtensions, EnvoyExtensionPolicies, EnvoyFilters, Envoy's bootstraps and bare
+// Package check looks at configurations before they are applied: the filters' own readers on
+// WasmPlugins, TrafficExtensions, EnvoyExtensionPolicies, EnvoyFilters, Envoy's bootstraps and bare
 // configurations, and what Istio accepts and then ignores.
 package check
 
@@ -20,7 +21,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
-// Severity of a finding. An Error is what the filter or Istio would refuse, or what opens a door; a Warning, what is probably not meant; a Note, what there is to know.
+// Severity of a finding. An Error is what the filter or Istio would refuse, or what opens a door; a
+// Warning, what is probably not meant; a Note, what there is to know.
 type Severity string
 
 // The severities.
@@ -66,7 +68,8 @@ type Checker struct {
 	// RootNamespace is Istio's, whose plugins are for all namespaces; empty: istio-system.
 	RootNamespace string
 
-	// Assume are kinds of resources that others bring: what is missing of them in the files is no fault. There is "requestauthentication".
+	// Assume are kinds of resources that others bring: what is missing of them in the files is no
+	// fault. There is "requestauthentication".
 	Assume []string
 
 	findings []Finding
@@ -129,10 +132,13 @@ func (c *Checker) report(p place, n *yaml.Node, severity Severity, path, problem
 	c.findings = append(c.findings, f)
 }
 
-// File looks at one file. Documents that are none of those that this package knows are passed over, unless the whole file has none that is.
+// File looks at one file. Documents that are none of those that this package knows are passed over,
+// unless the whole file has none that is.
 func (c *Checker) File(name string, content []byte) {
 	if list, err := Documents(content); !c.file(name, list, err) {
-		c.report(place{file: name}, nil, Error, "", "nothing here is known: want a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, an EnvoyFilter, a bootstrap of Envoy with a wasm filter, or a filter's configuration")
+		c.report(place{file: name}, nil, Error, "",
+			"nothing here is known: want a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, an EnvoyFilter, "+
+				"a bootstrap of Envoy with a wasm filter, or a filter's configuration")
 	}
 }
 
@@ -150,7 +156,8 @@ func (c *Checker) FileOfFolder(name string, content []byte) {
 
 func (c *Checker) file(name string, list []*yaml.Node, err error) (known bool) {
 	for _, u := range Faults(err) {
-		c.findings = append(c.findings, Finding{File: name, Line: u.Line, Column: min(u.Line, 1), Severity: Error, Problem: u.Problem})
+		c.findings = append(c.findings,
+			Finding{File: name, Line: u.Line, Column: min(u.Line, 1), Severity: Error, Problem: u.Problem})
 	}
 	known = err != nil
 	for _, n := range list {
@@ -164,16 +171,19 @@ func (c *Checker) Missing(name string, err error) {
 	c.report(place{file: name}, nil, Error, "", err.Error())
 }
 
-// Counts are how many configurations have been looked at, and how many resources are nobody's here and have been passed over.
+// Counts are how many configurations have been looked at, and how many resources are nobody's here
+// and have been passed over.
 func (c *Checker) Counts() (looked, passed int) { return c.looked, c.passed }
 
 func (c *Checker) document(file string, n *yaml.Node) (known bool) {
-	kind, name, namespace := yamlnode.Text(yamlnode.Member(n, "kind")), yamlnode.Text(yamlnode.Member(n, "metadata", "name")), yamlnode.Text(yamlnode.Member(n, "metadata", "namespace"))
+	kind, name, namespace := yamlnode.Text(yamlnode.Member(n, "kind")),
+		yamlnode.Text(yamlnode.Member(n, "metadata", "name")), yamlnode.Text(yamlnode.Member(n, "metadata", "namespace"))
 	p := place{file: file, namespace: namespace, name: name, root: n}
 	if kind != "" && name != "" {
 		p.resource = kind + " " + strings.TrimPrefix(namespace+"/"+name, "/")
 	}
-	if items := yamlnode.Member(n, "items"); strings.HasSuffix(kind, "List") && items != nil { // as kubectl get -o yaml writes several
+	// as kubectl get -o yaml writes several
+	if items := yamlnode.Member(n, "items"); strings.HasSuffix(kind, "List") && items != nil {
 		for _, item := range yamlnode.Items(items) {
 			c.document(file, item)
 		}
@@ -250,7 +260,8 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 	}
 	for i, child := range n.Content {
 		if n.Kind != yaml.MappingNode || i%2 == 1 {
-			if n.Kind == yaml.SequenceNode && !strings.HasPrefix(p.resource, "EnvoyFilter") { // of http_filters: they stand one behind the other
+			// of http_filters: they stand one behind the other
+			if n.Kind == yaml.SequenceNode && !strings.HasPrefix(p.resource, "EnvoyFilter") {
 				p.chain = chain
 				p.order = i
 			}
@@ -260,7 +271,8 @@ func (c *Checker) envoy(p place, n *yaml.Node) (found bool) {
 	return found
 }
 
-// around notes what stands around a filter: its name, and the patch of an EnvoyFilter. Istio calls the filter of a WasmPlugin by namespace and name.
+// around notes what stands around a filter: its name, and the patch of an EnvoyFilter. Istio calls
+// the filter of a WasmPlugin by namespace and name.
 func (p *place) around(n *yaml.Node) {
 	named := func(name string) {
 		p.outer = append(slices.Clip(p.outer), name, name[strings.LastIndexByte(name, '.')+1:])
@@ -288,7 +300,8 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	default:
 		n, err = inner(value)
 	}
-	file, uri := yamlnode.Text(field(config, "vm_config", "code", "local", "filename")), yamlnode.Text(field(config, "vm_config", "code", "remote", "http_uri", "uri"))
+	file, uri := yamlnode.Text(field(config, "vm_config", "code", "local", "filename")),
+		yamlnode.Text(field(config, "vm_config", "code", "remote", "http_uri", "uri"))
 	filter := ours(n, file, uri, yamlnode.Text(field(config, "name")), yamlnode.Text(field(config, "root_id")))
 	if filter == "" && file == "" && uri == "" { // a patch that merges into a filter may name it only
 		filter = ours(n, p.outer...)
@@ -318,7 +331,8 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	if open != "" {
 		c.failOpen(p, config, filter, "failure_policy")
 	} else if len(policies) == 0 && !p.merges {
-		c.report(p, config, Warning, "failure_policy", "is not set: after a trap every request of that worker is answered 503 until Envoy is restarted; set FAIL_RELOAD")
+		c.report(p, config, Warning, "failure_policy",
+			"is not set: after a trap every request of that worker is answered 503 until Envoy is restarted; set FAIL_RELOAD")
 	}
 	c.looked++
 	if value == nil && p.merges {
@@ -332,7 +346,9 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 		return true
 	}
 	if body := boundBody(filter, n); body != nil && !isTrue(field(config, "allow_on_headers_stop_iteration")) {
-		c.report(p, config, Error, "allow_on_headers_stop_iteration", "want true: the configuration binds the body, of which Envoy otherwise shows the filter nothing, and every request would run into bodyTimeout")
+		c.report(p, config, Error, "allow_on_headers_stop_iteration",
+			"want true: the configuration binds the body, of which Envoy otherwise shows the filter nothing, and "+
+				"every request would run into bodyTimeout")
 	}
 	c.placeholder(p, field(config, "vm_config", "code", "remote", "sha256"), "vm_config.code.remote.sha256")
 	p.root = n
@@ -340,7 +356,8 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	return true
 }
 
-// isFailOpen reports whether a failure_policy is FAIL_OPEN, by its name or its number, which JSON of protobuf takes, too.
+// isFailOpen reports whether a failure_policy is FAIL_OPEN, by its name or its number, which JSON
+// of protobuf takes, too.
 func isFailOpen(n *yaml.Node) bool {
 	var number float64
 	if n.Decode(&number) == nil && number == 3 {
@@ -355,7 +372,8 @@ func (c *Checker) failOpen(p place, n *yaml.Node, filter, path string) {
 		c.report(p, n, Warning, path, "is FAIL_OPEN: while the filter cannot run, nothing is limited")
 		return
 	}
-	c.report(p, n, Error, path, "is FAIL_OPEN: while "+filter+" cannot run, for want of its image or after a trap, every request goes on unchecked")
+	c.report(p, n, Error, path, "is FAIL_OPEN: while "+filter+
+		" cannot run, for want of its image or after a trap, every request goes on unchecked")
 }
 
 // configuration has the filter read what is for it.

@@ -25,8 +25,8 @@ func staticClusters(n *yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.SequenceNode}
 }
 
-// clusters looks for clusters that a configuration calls and its bootstrap does not have: Envoy does not miss them before the
-// first call, and then every call fails.
+// clusters looks for clusters that a configuration calls and its bootstrap does not have: Envoy
+// does not miss them before the first call, and then every call fails.
 func (c *Checker) clusters(p place, config *yaml.Node) {
 	if p.static == nil {
 		return

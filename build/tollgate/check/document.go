@@ -28,7 +28,8 @@ func (u *Unreadable) Error() string {
 	return "line " + strconv.Itoa(u.Line) + ": " + u.Problem
 }
 
-// Documents reads the YAML or JSON documents of a file. The error joins an Unreadable for each that is none; the others are read.
+// Documents reads the YAML or JSON documents of a file. The error joins an Unreadable for each that
+// is none; the others are read.
 func Documents(text []byte) (list []*yaml.Node, err error) {
 	var faults []error
 	for _, d := range separated(string(text)) {
@@ -64,7 +65,9 @@ type document struct {
 	before int
 }
 
-// separated takes documents apart: each is read by itself, so that a fault in one hides none of the others. A line of --- or ... at its beginning is nothing else, in whatever quotes or block it stands (YAML 1.2, 9.1.2).
+// separated takes documents apart: each is read by itself, so that a fault in one hides none of the
+// others. A line of --- or ... at its beginning is nothing else, in whatever quotes or block it
+// stands (YAML 1.2, 9.1.2).
 func separated(text string) (list []document) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	var d document
@@ -136,7 +139,8 @@ func (d document) read() (*yaml.Node, error) {
 
 var syntax = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-// unreadable finds the line of a fault. yaml tells where what is wrong began, or nothing, so the first line is looked for with which the fault is there.
+// unreadable finds the line of a fault. yaml tells where what is wrong began, or nothing, so the
+// first line is looked for with which the fault is there.
 func (d document) unreadable(err error) *Unreadable {
 	u := &Unreadable{Line: d.before + 1, Problem: err.Error()}
 	message := func(err error) (line int, text string) {
@@ -200,7 +204,8 @@ func expanded(n *yaml.Node, room *int, depth int, added bool) *yaml.Node {
 	return &c
 }
 
-// ToJSON writes a node as Kubernetes does on its way to a filter: repeated names stay repeated, so that whoever reads it strictly sees them.
+// ToJSON writes a node as Kubernetes does on its way to a filter: repeated names stay repeated, so
+// that whoever reads it strictly sees them.
 func ToJSON(n *yaml.Node) ([]byte, error) {
 	if n == nil {
 		return []byte("null"), nil
@@ -282,7 +287,8 @@ func at(n *yaml.Node, path string) *yaml.Node {
 			best := ""
 			for i := 0; i+1 < len(n.Content); i += 2 {
 				name := n.Content[i].Value
-				if after, ok := strings.CutPrefix(path, name); ok && len(name) >= len(best) && (after == "" || after[0] == '.' || after[0] == '[') {
+				if after, ok := strings.CutPrefix(path, name); ok && len(name) >= len(best) &&
+					(after == "" || after[0] == '.' || after[0] == '[') {
 					best, rest = name, after
 					// The name is what an editor is to go to: of one that is unknown or stands there twice, it is what is wrong.
 					if next = n.Content[i]; after != "" {
@@ -299,8 +305,9 @@ func at(n *yaml.Node, path string) *yaml.Node {
 	return n
 }
 
-// inner reads JSON or YAML that stands in a string, and moves it to where the string stands: a position within it is the string's, since escapes and indentation hide where it began, unless
-// it is a block.
+// inner reads JSON or YAML that stands in a string, and moves it to where the string stands: a
+// position within it is the string's, since escapes and indentation hide where it began, unless it
+// is a block.
 func inner(n *yaml.Node) (*yaml.Node, error) {
 	list, err := Documents([]byte(n.Value))
 	switch {

@@ -13,7 +13,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/filters/yamlnode"
 )
 
-// extensionPolicy looks at Envoy Gateway's resource (gateway.envoyproxy.io/v1alpha1): a list of wasm filters, in the order in which requests meet them.
+// extensionPolicy looks at Envoy Gateway's resource (gateway.envoyproxy.io/v1alpha1): a list of
+// wasm filters, in the order in which requests meet them.
 func (c *Checker) extensionPolicy(p place, n *yaml.Node) {
 	list := yamlnode.Member(n, "spec", "wasm")
 	if list != nil && list.Kind != yaml.SequenceNode {
@@ -54,7 +55,8 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) (filter strin
 	case yamlnode.Text(url) == "":
 		c.report(p, orElse(source, wasm), Error, at+".url", "is required")
 	case sum == nil && !strings.Contains(yamlnode.Text(url), "@sha256:"):
-		c.report(p, source, Warning, at+".sha256", "is not set: what is behind the URL can be exchanged; put the digest that tollgate image push prints")
+		c.report(p, source, Warning, at+".sha256",
+			"is not set: what is behind the URL can be exchanged; put the digest that tollgate image push prints")
 	}
 	c.placeholder(p, url, at+".url")
 	c.placeholder(p, sum, at+".sha256")
@@ -62,7 +64,9 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) (filter strin
 		if filter == "rate-limit" {
 			c.report(p, open, Warning, path+".failOpen", "is true: while the filter cannot run, nothing is limited")
 		} else {
-			c.report(p, open, Error, path+".failOpen", "is true: while "+filter+" cannot run, for want of its image, with a mistake in its configuration or after a trap, every request goes on unchecked")
+			c.report(p, open, Error, path+".failOpen", "is true: while "+filter+
+				" cannot run, for want of its image, with a mistake in its configuration or after a trap, every "+
+				"request goes on unchecked")
 		}
 	}
 	if config == nil {
@@ -73,13 +77,16 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) (filter strin
 		given := yamlnode.Texts(yamlnode.Member(wasm, "env", "hostKeys"))
 		for _, k := range keyEntries(config) {
 			if name := yamlnode.Member(k, "env"); yamlnode.Text(name) != "" && !slices.Contains(given, yamlnode.Text(name)) {
-				c.report(p, name, Error, path+".env.hostKeys", "has no "+yamlnode.Text(name)+", which a key is read from: add it, and set it in the proxy's pod")
+				c.report(p, name, Error, path+".env.hostKeys", "has no "+yamlnode.Text(name)+
+					", which a key is read from: add it, and set it in the proxy's pod")
 			}
 		}
 	}
 	for _, provider := range yamlnode.Items(yamlnode.Member(config, "providers")) {
 		if payload := yamlnode.Member(provider, "trustedPayload"); payload != nil {
-			c.report(p, payload, Warning, path+".config", "trustedPayload believes the header "+yamlnode.Text(yamlnode.Member(payload, "header"))+", which clients can send: nothing of Envoy Gateway's overwrites it")
+			c.report(p, payload, Warning, path+".config", "trustedPayload believes the header "+
+				yamlnode.Text(yamlnode.Member(payload, "header"))+
+				", which clients can send: nothing of Envoy Gateway's overwrites it")
 		}
 	}
 	p.prefix, p.root = path+".config", config

@@ -15,7 +15,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 )
 
-// plugin looks at a WasmPlugin, or at a TrafficExtension, which Istio 1.30 makes of it and which has the same under wasm.
+// plugin looks at a WasmPlugin, or at a TrafficExtension, which Istio 1.30 makes of it and which
+// has the same under wasm.
 func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 	spec, path := yamlnode.Member(n, "spec"), "spec"
 	outer := spec // has the phase, of either
@@ -32,7 +33,8 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 		return
 	}
 	config := yamlnode.Member(spec, "pluginConfig")
-	filter := ours(config, yamlnode.Text(yamlnode.Member(spec, "url")), yamlnode.Text(yamlnode.Member(spec, "pluginName")), yamlnode.Text(yamlnode.Member(n, "metadata", "name")))
+	filter := ours(config, yamlnode.Text(yamlnode.Member(spec, "url")),
+		yamlnode.Text(yamlnode.Member(spec, "pluginName")), yamlnode.Text(yamlnode.Member(n, "metadata", "name")))
 	if filter == "" {
 		c.passed++ // another's
 		return
@@ -45,17 +47,22 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 		c.failOpen(p, strategy, filter, path+".failStrategy")
 	case "FAIL_RELOAD":
 	default:
-		c.report(p, orElse(strategy, spec), Warning, path+".failStrategy", "want FAIL_RELOAD: otherwise, after a trap, every request of that worker is answered 503 until the proxy is restarted")
+		c.report(p, orElse(strategy, spec), Warning, path+".failStrategy",
+			"want FAIL_RELOAD: otherwise, after a trap, every request of that worker is answered 503 until the proxy "+
+				"is restarted")
 	}
 	c.phase(p, outer, "spec.phase", filter, config)
 	c.listeners(p, n)
 	if config == nil {
-		c.report(p, spec, Error, path+".pluginConfig", "is required: without a configuration the filter does not start, and every request is answered 403 or 503")
+		c.report(p, spec, Error, path+".pluginConfig",
+			"is required: without a configuration the filter does not start, and every request is answered 403 or 503")
 		return
 	}
 	c.environment(p, spec, path, filter, config)
 	if n := boundBody(filter, config); n != nil {
-		c.report(p, n, Error, path+".pluginConfig", "binds the body, for which Istio has no field (Envoy's allow_on_headers_stop_iteration): every request would run into bodyTimeout; use an EnvoyFilter, as in WasmPlugin/istio/bound-bodies")
+		c.report(p, n, Error, path+".pluginConfig",
+			"binds the body, for which Istio has no field (Envoy's allow_on_headers_stop_iteration): every request "+
+				"would run into bodyTimeout; use an EnvoyFilter, as in WasmPlugin/istio/bound-bodies")
 	}
 	p.prefix, p.root = path+".pluginConfig", config
 	c.configuration(p, filter, config)
@@ -68,7 +75,8 @@ func orElse(n, other *yaml.Node) *yaml.Node {
 	return n
 }
 
-// url holds the image's address against what Istio makes of it (istio/istio, pkg/wasm/cache.go and pilot/pkg/model/extensions.go).
+// url holds the image's address against what Istio makes of it (istio/istio, pkg/wasm/cache.go and
+// pilot/pkg/model/extensions.go).
 func (c *Checker) url(p place, spec *yaml.Node, path string) {
 	n := yamlnode.Member(spec, "url")
 	url := yamlnode.Text(n)
@@ -79,7 +87,9 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 		c.report(p, orElse(n, spec), Error, path, "is required")
 		return
 	case !hasScheme && strings.Contains(host, ":"):
-		c.report(p, n, Error, path, "has no scheme: istiod takes the host for one and discards the plugin, so that requests pass without it; write oci://"+url)
+		c.report(p, n, Error, path,
+			"has no scheme: istiod takes the host for one and discards the plugin, so that requests pass without it; "+
+				"write oci://"+url)
 		return
 	case !hasScheme: // Istio takes it for oci://
 		c.report(p, n, Warning, path, "has no scheme: write oci://"+url)
@@ -92,7 +102,8 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 	}
 	sum := yamlnode.Member(spec, "sha256")
 	if sum != nil && (sum.Tag != "!!str" || !digest256.MatchString(yamlnode.Text(sum))) {
-		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256", "is no text of 64 hexadecimal digits: without quotes, one of decimal digits only is a number to YAML")
+		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256",
+			"is no text of 64 hexadecimal digits: without quotes, one of decimal digits only is a number to YAML")
 	}
 	c.placeholder(p, n, path)
 	c.placeholder(p, sum, path[:len(path)-len("url")]+"sha256")
@@ -102,9 +113,11 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 			c.report(p, n, Warning, path, "is not pinned: add sha256, that of the module")
 		}
 	case !strings.Contains(rest, "@sha256:") && sum == nil:
-		c.report(p, n, Warning, path, "is not pinned: a tag can be pushed anew; write oci://…@sha256:…, as tollgate image push prints it")
+		c.report(p, n, Warning, path,
+			"is not pinned: a tag can be pushed anew; write oci://…@sha256:…, as tollgate image push prints it")
 	case sum != nil && strings.Contains(rest, "@sha256:") && !strings.HasSuffix(rest, "@sha256:"+yamlnode.Text(sum)):
-		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256", "differs from the digest in url: for oci:// both are of the manifest, not of the module")
+		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256",
+			"differs from the digest in url: for oci:// both are of the manifest, not of the module")
 	}
 }
 
@@ -115,14 +128,17 @@ func (c *Checker) placeholder(p place, n *yaml.Node, path string) {
 	}
 }
 
-// listeners tells of plugins that also sit where nobody has thought of: Istio puts a plugin without a mode into the listeners for what a workload asks of others, and one without a selector into gateways,
-// too (istio/istio, pilot/pkg/model/extensions.go, matchMode). Where the selector speaks of a gateway, all listeners are meant.
+// listeners tells of plugins that also sit where nobody has thought of: Istio puts a plugin without
+// a mode into the listeners for what a workload asks of others, and one without a selector into
+// gateways, too (istio/istio, pilot/pkg/model/extensions.go, matchMode). Where the selector speaks
+// of a gateway, all listeners are meant.
 func (c *Checker) listeners(p place, n *yaml.Node) {
 	spec := yamlnode.Member(n, "spec")
 	if len(yamlnode.Items(yamlnode.Member(spec, "targetRefs"))) > 0 || yamlnode.Member(spec, "targetRef") != nil {
 		return
 	}
-	if labels := yamlnode.Member(spec, "selector", "matchLabels"); labels != nil && slices.ContainsFunc(labels.Content, func(l *yaml.Node) bool { return strings.Contains(l.Value, "gateway") }) {
+	if labels := yamlnode.Member(spec, "selector", "matchLabels"); labels != nil &&
+		slices.ContainsFunc(labels.Content, func(l *yaml.Node) bool { return strings.Contains(l.Value, "gateway") }) {
 		return
 	}
 	match := yamlnode.Items(yamlnode.Member(spec, "match"))
@@ -131,7 +147,9 @@ func (c *Checker) listeners(p place, n *yaml.Node) {
 		return mode == "" || mode == "UNDEFINED" || mode == "CLIENT_AND_SERVER"
 	}
 	if len(match) == 0 || slices.ContainsFunc(match, both) {
-		c.report(p, orElse(yamlnode.Member(spec, "match"), spec), Warning, "spec.match", "does not say which listeners: the plugin also decides what the workload itself asks of others; say mode: SERVER for what comes in, CLIENT for a gateway")
+		c.report(p, orElse(yamlnode.Member(spec, "match"), spec), Warning, "spec.match",
+			"does not say which listeners: the plugin also decides what the workload itself asks of others; say "+
+				"mode: SERVER for what comes in, CLIENT for a gateway")
 	}
 }
 
@@ -165,9 +183,13 @@ func (c *Checker) phase(p place, spec *yaml.Node, path, filter string, config *y
 	}
 	switch phase := yamlnode.Text(n); {
 	case phase == "":
-		c.report(p, orElse(n, spec), Warning, path, "is not set: the filter then stands right before the router, behind Istio's own authorization; say AUTHN, AUTHZ or STATS")
+		c.report(p, orElse(n, spec), Warning, path,
+			"is not set: the filter then stands right before the router, behind Istio's own authorization; say "+
+				"AUTHN, AUTHZ or STATS")
 	case filter == "jwt-scope" && trusted && phase == "AUTHN":
-		c.report(p, n, Error, path, "is AUTHN: the payload that trustedPayload believes is set by RequestAuthentication, which comes after that phase; want AUTHZ")
+		c.report(p, n, Error, path,
+			"is AUTHN: the payload that trustedPayload believes is set by RequestAuthentication, which comes after "+
+				"that phase; want AUTHZ")
 	}
 }
 
@@ -187,9 +209,12 @@ func (c *Checker) environment(p place, spec *yaml.Node, path, filter string, con
 		}
 		switch e := given[name]; {
 		case e == nil:
-			c.report(p, yamlnode.Member(k, "env"), Error, path+".vmConfig.env", "has no "+name+", which a key is read from: add {name: "+name+", valueFrom: HOST}, and set it in the proxy's pod")
+			c.report(p, yamlnode.Member(k, "env"), Error, path+".vmConfig.env",
+				"has no "+name+", which a key is read from: add {name: "+name+", valueFrom: HOST}, and set it in the proxy's pod")
 		case yamlnode.Text(yamlnode.Member(e, "valueFrom")) != "HOST":
-			c.report(p, e, Warning, path+".vmConfig.env", "gives "+name+" by value: whoever may read the resource, or the proxy's config_dump, reads a private key; want valueFrom: HOST")
+			c.report(p, e, Warning, path+".vmConfig.env",
+				"gives "+name+" by value: whoever may read the resource, or the proxy's config_dump, reads a private "+
+					"key; want valueFrom: HOST")
 		}
 	}
 }
@@ -203,11 +228,13 @@ func keyEntries(config *yaml.Node) (list []*yaml.Node) {
 	return list
 }
 
-// standIns is an environment with a key for each variable, of the algorithm and the kid that the configuration wants of it.
+// standIns is an environment with a key for each variable, of the algorithm and the kid that the
+// configuration wants of it.
 func standIns(config *yaml.Node) func(string) (string, bool) {
 	values := map[string]string{}
 	for _, k := range keyEntries(config) {
-		name, alg := yamlnode.Text(yamlnode.Member(k, "env")), jose.SignatureAlgorithm(yamlnode.Text(yamlnode.Member(k, "alg")))
+		name, alg := yamlnode.Text(yamlnode.Member(k, "env")),
+			jose.SignatureAlgorithm(yamlnode.Text(yamlnode.Member(k, "alg")))
 		if name != "" && slices.Contains(mint.Algorithms, alg) && values[name] == "" {
 			values[name] = mint.New(yamlnode.Text(yamlnode.Member(k, "kid")), alg).PrivateJWK()
 		}
@@ -220,6 +247,9 @@ func standIns(config *yaml.Node) func(string) (string, bool) {
 
 func (c *Checker) requestAuthentication(p place, n *yaml.Node) {
 	for _, r := range yamlnode.Items(yamlnode.Member(n, "spec", "jwtRules")) {
-		c.rewrites = append(c.rewrites, authentication{p, r, yamlnode.Text(yamlnode.Member(r, "issuer")), yamlnode.Texts(yamlnode.Member(r, "audiences")), strings.ToLower(yamlnode.Text(yamlnode.Member(r, "outputPayloadToHeader")))})
+		c.rewrites = append(c.rewrites,
+			authentication{p, r, yamlnode.Text(yamlnode.Member(r, "issuer")),
+				yamlnode.Texts(yamlnode.Member(r, "audiences")),
+				strings.ToLower(yamlnode.Text(yamlnode.Member(r, "outputPayloadToHeader")))})
 	}
 }

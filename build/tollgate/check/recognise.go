@@ -13,7 +13,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/filters/yamlnode"
 )
 
-// FilterOf tells whose configuration it is: its filter says so, or else its keys do, those of one kind more than those of another; empty: nobody's.
+// FilterOf tells whose configuration it is: its filter says so, or else its keys do, those of one
+// kind more than those of another; empty: nobody's.
 func FilterOf(n *yaml.Node) string {
 	if named := yamlnode.Text(yamlnode.Member(n, "filter")); slices.Contains(filters.Names(), named) {
 		return named
@@ -44,7 +45,8 @@ func known(filter filters.Filter, n *yaml.Node) (count int) {
 	return count
 }
 
-// ours finds which filter a plugin is, by its names (of image or file, of the plugin, of the resource) and its configuration; empty: another vendor's.
+// ours finds which filter a plugin is, by its names (of image or file, of the plugin, of the
+// resource) and its configuration; empty: another vendor's.
 func ours(config *yaml.Node, names ...string) string {
 	if named := yamlnode.Text(yamlnode.Member(config, "filter")); slices.Contains(filters.Names(), named) {
 		return named
@@ -53,7 +55,8 @@ func ours(config *yaml.Node, names ...string) string {
 	// A name says it, unless the configuration has nothing of that filter.
 	for _, name := range names {
 		filter, err := filters.Named(last(name))
-		if err == nil && (config == nil || len(config.Content) == 0 || config.Kind != yaml.MappingNode || known(filter, config) > 0) {
+		if err == nil && (config == nil || len(config.Content) == 0 || config.Kind != yaml.MappingNode ||
+			known(filter, config) > 0) {
 			return filter.Name
 		}
 	}
@@ -79,7 +82,8 @@ func last(name string) string {
 	return strings.TrimSuffix(name, ".wasm")
 }
 
-// field is a member of one of Envoy's messages, whose names have two spellings in JSON and YAML: failure_policy and failurePolicy. Names are written in the first.
+// field is a member of one of Envoy's messages, whose names have two spellings in JSON and YAML:
+// failure_policy and failurePolicy. Names are written in the first.
 func field(n *yaml.Node, path ...string) *yaml.Node {
 	for _, name := range path {
 		if found := fields(n, name); len(found) > 0 {
@@ -91,7 +95,8 @@ func field(n *yaml.Node, path ...string) *yaml.Node {
 	return n
 }
 
-// fields are all members of a name, in both spellings: Envoy takes the one that is there, and what is dangerous must not hide behind the other.
+// fields are all members of a name, in both spellings: Envoy takes the one that is there, and what
+// is dangerous must not hide behind the other.
 func fields(n *yaml.Node, name string) (list []*yaml.Node) {
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil

@@ -12,7 +12,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/filters/yamlnode"
 )
 
-// together holds what has been found against each other: each is right by itself, and no request could pass, or one that should not.
+// together holds what has been found against each other: each is right by itself, and no request
+// could pass, or one that should not.
 func (c *Checker) together() {
 	var edges, meshes []configured
 	for _, f := range c.configs {
@@ -35,15 +36,21 @@ func (c *Checker) together() {
 	c.displaced()
 }
 
-// trustedPayloads looks for what must overwrite the header that a client could send, and for issuers and audiences that differ from the filter's.
+// trustedPayloads looks for what must overwrite the header that a client could send, and for
+// issuers and audiences that differ from the filter's.
 func (c *Checker) trustedPayloads(f configured) {
 	for _, provider := range yamlnode.Items(yamlnode.Member(f.node, "providers")) {
 		issuer := yamlnode.Text(yamlnode.Member(provider, "issuer"))
 		payload := yamlnode.Member(provider, "trustedPayload")
-		if payload != nil && strings.HasPrefix(f.resource, "WasmPlugin") || payload != nil && strings.HasPrefix(f.resource, "TrafficExtension") {
+		if payload != nil && strings.HasPrefix(f.resource, "WasmPlugin") || payload != nil &&
+			strings.HasPrefix(f.resource, "TrafficExtension") {
 			header := strings.ToLower(yamlnode.Text(yamlnode.Member(payload, "header")))
-			if !slices.Contains(c.Assume, "requestauthentication") && !slices.ContainsFunc(c.rewrites, func(a authentication) bool { return a.header == header && a.issuer == issuer }) {
-				c.report(f.place, payload, Error, f.prefix, "trustedPayload believes the header "+header+", which clients can send, and no RequestAuthentication in these files has issuer "+issuer+" and outputPayloadToHeader: "+header+", which overwrites it; where another file brings it, give that as well, or say --assume requestauthentication")
+			if !slices.Contains(c.Assume, "requestauthentication") &&
+				!slices.ContainsFunc(c.rewrites, func(a authentication) bool { return a.header == header && a.issuer == issuer }) {
+				c.report(f.place, payload, Error, f.prefix, "trustedPayload believes the header "+header+
+					", which clients can send, and no RequestAuthentication in these files has issuer "+issuer+
+					" and outputPayloadToHeader: "+header+
+					", which overwrites it; where another file brings it, give that as well, or say --assume requestauthentication")
 			}
 		}
 		audiences := yamlnode.Texts(yamlnode.Member(provider, "audiences"))
@@ -52,7 +59,8 @@ func (c *Checker) trustedPayloads(f configured) {
 				continue
 			}
 			if !slices.ContainsFunc(a.audiences, func(s string) bool { return slices.Contains(audiences, s) }) {
-				c.report(f.place, orElse(yamlnode.Member(provider, "audiences"), provider), Error, f.prefix, "audiences: none is among those of "+a.resource+" for the same issuer: no token passes both")
+				c.report(f.place, orElse(yamlnode.Member(provider, "audiences"), provider), Error, f.prefix,
+					"audiences: none is among those of "+a.resource+" for the same issuer: no token passes both")
 			}
 		}
 	}
@@ -64,27 +72,35 @@ func (c *Checker) stamped(edges []configured, mesh configured) {
 		if forward := yamlnode.Text(yamlnode.Member(trust, "forwardIdp")); forward == "true" {
 			continue
 		}
-		issuer, audiences := yamlnode.Text(yamlnode.Member(trust, "issuer")), yamlnode.Texts(yamlnode.Member(trust, "audiences"))
+		issuer, audiences := yamlnode.Text(yamlnode.Member(trust, "issuer")),
+			yamlnode.Texts(yamlnode.Member(trust, "audiences"))
 		any := yamlnode.Text(yamlnode.Member(trust, "anyAudience")) == "true"
 		for _, edge := range edges {
 			if yamlnode.Text(yamlnode.Member(edge.node, "issuer")) != issuer {
 				continue
 			}
 			if audience := yamlnode.Text(yamlnode.Member(edge.node, "audience")); !any && !slices.Contains(audiences, audience) {
-				c.report(mesh.place, orElse(yamlnode.Member(trust, "audiences"), trust), Error, mesh.prefix, "trust: audiences has not "+audience+", for which "+edge.name()+" signs: every stamp is refused")
+				c.report(mesh.place, orElse(yamlnode.Member(trust, "audiences"), trust), Error, mesh.prefix,
+					"trust: audiences has not "+audience+", for which "+edge.name()+" signs: every stamp is refused")
 			}
 			if a, b := profile(edge), profile(mesh); a != b {
-				c.report(mesh.place, orElse(yamlnode.Member(mesh.node, "profile"), mesh.node), Error, mesh.prefix, "profile is "+b+", and "+edge.name()+" signs in "+a)
+				c.report(mesh.place, orElse(yamlnode.Member(mesh.node, "profile"), mesh.node), Error, mesh.prefix,
+					"profile is "+b+", and "+edge.name()+" signs in "+a)
 			}
 			if a, b := header(edge), header(mesh); a != b {
-				c.report(mesh.place, orElse(yamlnode.Member(mesh.node, "header"), mesh.node), Error, mesh.prefix, "header is "+b+", and "+edge.name()+" signs in "+a)
+				c.report(mesh.place, orElse(yamlnode.Member(mesh.node, "header"), mesh.node), Error, mesh.prefix,
+					"header is "+b+", and "+edge.name()+" signs in "+a)
 			}
 			if lacks := without(demanded(mesh.node), binds(edge)); len(lacks) > 0 {
-				c.report(mesh.place, orElse(yamlnode.Member(mesh.node, "require"), mesh.node), Error, mesh.prefix, "require.bind demands "+strings.Join(lacks, ", ")+", which no rule of "+edge.name()+" binds: every stamp is stamp_unbound")
+				c.report(mesh.place, orElse(yamlnode.Member(mesh.node, "require"), mesh.node), Error, mesh.prefix,
+					"require.bind demands "+strings.Join(lacks, ", ")+", which no rule of "+edge.name()+
+						" binds: every stamp is stamp_unbound")
 			}
 		}
-		if !slices.ContainsFunc(edges, func(e configured) bool { return yamlnode.Text(yamlnode.Member(e.node, "issuer")) == issuer }) {
-			c.report(mesh.place, orElse(yamlnode.Member(trust, "issuer"), trust), Warning, mesh.prefix, "trust: none of these files signs as "+issuer)
+		if !slices.ContainsFunc(edges,
+			func(e configured) bool { return yamlnode.Text(yamlnode.Member(e.node, "issuer")) == issuer }) {
+			c.report(mesh.place, orElse(yamlnode.Member(trust, "issuer"), trust), Warning, mesh.prefix,
+				"trust: none of these files signs as "+issuer)
 		}
 	}
 }

@@ -67,8 +67,9 @@ func TestRefused(t *testing.T) {
 		"{":          "at line 1",
 		"a: 1":       "limits: is required",
 		"a: 1\na: 2": "already",
-		`{"limits":[{"name":"a","rate":{"requests":1,"per":"1m"}}]}`:                                   "none has scope: global",
-		`{"limits":[{"name":"a","scope":"global","rate":{"requests":10,"per":"10m"}}],` + global + `}`: "limits[0].rate.per: is 10m, but",
+		`{"limits":[{"name":"a","rate":{"requests":1,"per":"1m"}}]}`: "none has scope: global",
+		`{"limits":[{"name":"a","scope":"global","rate":{"requests":10,"per":"10m"}}],` + global +
+			`}`: "limits[0].rate.per: is 10m, but",
 	} {
 		if out, err := Write([]byte(config)); err == nil || out != nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", config, err, want)
@@ -76,7 +77,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// The service's own check takes whatever is printed, with names and tiers that YAML or the service could take for something else.
+// The service's own check takes whatever is printed, with names and tiers that YAML or the service
+// could take for something else.
 func TestServiceTakesIt(t *testing.T) {
 	configs := map[string]string{}
 	add := func(config string) {
@@ -92,14 +94,16 @@ func TestServiceTakesIt(t *testing.T) {
 	for _, name := range []string{"1", "0x1", "1e3", "true", "no", "null", "a-b"} {
 		add(`{"limits":[{"name":"` + name + `","scope":"global","rate":{"requests":1000000000,"per":"24h"}}],` + global + `}`)
 	}
-	for _, tier := range []string{"~", " ", "a: b", "#", "'", `\"`, `\\`, `\u0001`, `\u007f`, `\u0085\u2028`, `\ufffe`, `é`, `😀`, "gold*", "- a", "{", "%", "\\t", "<&>", "a_b", strings.Repeat("x", 3000)} {
+	for _, tier := range []string{"~", " ", "a: b", "#", "'", `\"`, `\\`, `\u0001`, `\u007f`, `\u0085\u2028`, `\ufffe`,
+		`é`, `😀`, "gold*", "- a", "{", "%", "\\t", "<&>", "a_b", strings.Repeat("x", 3000)} {
 		add(`{"limits":[{"name":"a","scope":"global","rate":{"requests":1,"per":"1h"},"tiers":{"claim":["plan"],"values":{"` + tier + `":{"requests":2,"per":"1h"}}}}],` + strings.Replace(global, `"tollgate"`, `"`+tier+`"`, 1) + `}`)
 	}
 	if err := backends.CheckRateLimit(configs, backends.Options{Dir: t.TempDir()}); err != nil {
 		t.Error(err)
 	}
 	configs = map[string]string{"wrong": strings.Replace(configs["0"], "minute", "5m", 1)}
-	if err := backends.CheckRateLimit(configs, backends.Options{Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "invalid rate limit unit '5m'") {
+	if err := backends.CheckRateLimit(configs, backends.Options{Dir: t.TempDir()}); err == nil ||
+		!strings.Contains(err.Error(), "invalid rate limit unit '5m'") {
 		t.Errorf("the check takes anything: %v", err)
 	}
 }

@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image packs a filter's module as the OCI images that Istio's agent pulls (istio/istio, pkg/wasm/imagefetcher.go), with a bill of materials and the provenance as referrers.
+// Package image packs a filter's module as the OCI images that Istio's agent pulls (istio/istio,
+// pkg/wasm/imagefetcher.go), with a bill of materials and the provenance as referrers.
 //
 // The same module and Info give the same bytes, and so the same digests, wherever and whenever that is.
 package image
@@ -48,7 +49,8 @@ type Info struct {
 
 func (i *Info) annotations() map[string]string {
 	a := map[string]string{}
-	for name, value := range map[string]string{"title": i.Name, "version": i.Version, "revision": i.Revision, "source": i.Source, "licenses": i.Licences} {
+	for name, value := range map[string]string{"title": i.Name, "version": i.Version, "revision": i.Revision,
+		"source": i.Source, "licenses": i.Licences} {
 		if value != "" {
 			a["org.opencontainers.image."+name] = value
 		}
@@ -80,7 +82,8 @@ func New(module []byte, form Form, info Info) (v1.Image, error) {
 	}
 	if form == Artifact {
 		description := []byte(`{"type":"envoy_proxy"}`)
-		return pack(types.OCIManifestSchema1, wasmConfig, "", description, nil, info.annotations(), newBlob(description, wasmConfig), newBlob(module, wasmContent))
+		return pack(types.OCIManifestSchema1, wasmConfig, "", description, nil, info.annotations(),
+			newBlob(description, wasmConfig), newBlob(module, wasmContent))
 	}
 	archive, err := tarOf(module)
 	if err != nil {
@@ -91,33 +94,40 @@ func New(module []byte, form Form, info Info) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := json.Marshal(&v1.ConfigFile{Architecture: "wasm", OS: "wasip1", Created: v1.Time{Time: info.Created.UTC()}, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{{Algorithm: "sha256", Hex: hex.EncodeToString(diff[:])}}}})
+	config, err := json.Marshal(&v1.ConfigFile{Architecture: "wasm", OS: "wasip1",
+		Created: v1.Time{Time: info.Created.UTC()}, RootFS: v1.RootFS{Type: "layers",
+			DiffIDs: []v1.Hash{{Algorithm: "sha256", Hex: hex.EncodeToString(diff[:])}}}})
 	if err != nil {
 		return nil, err
 	}
 	switch form {
 	case OCI:
-		return pack(types.OCIManifestSchema1, types.OCIConfigJSON, "", config, nil, info.annotations(), newBlob(layer, types.OCILayer))
+		return pack(types.OCIManifestSchema1, types.OCIConfigJSON, "", config, nil, info.annotations(),
+			newBlob(layer, types.OCILayer))
 	case Docker: // whose manifests have no annotations
-		return pack(types.DockerManifestSchema2, types.DockerConfigJSON, "", config, nil, nil, newBlob(layer, types.DockerLayer))
+		return pack(types.DockerManifestSchema2, types.DockerConfigJSON, "", config, nil, nil,
+			newBlob(layer, types.DockerLayer))
 	}
 	return nil, fmt.Errorf("no form is called %q: want one of %v", form, Forms)
 }
 
-// Referrer makes a manifest that says something about another one: its content, of a media type, refers to subject (OCI image-spec 1.1, artifacts).
+// Referrer makes a manifest that says something about another one: its content, of a media type,
+// refers to subject (OCI image-spec 1.1, artifacts).
 func Referrer(subject v1.Image, mediaType string, content []byte, info Info) (v1.Image, error) {
 	of, err := partial.Descriptor(subject)
 	if err != nil {
 		return nil, err
 	}
 	of.Annotations = nil
-	return pack(types.OCIManifestSchema1, "application/vnd.oci.empty.v1+json", mediaType, []byte("{}"), of, info.annotations(), newBlob(content, types.MediaType(mediaType)))
+	return pack(types.OCIManifestSchema1, "application/vnd.oci.empty.v1+json", mediaType, []byte("{}"), of,
+		info.annotations(), newBlob(content, types.MediaType(mediaType)))
 }
 
 func tarOf(module []byte) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	if err := w.WriteHeader(&tar.Header{Name: plugin, Mode: 0o644, Size: int64(len(module)), Typeflag: tar.TypeReg, Format: tar.FormatUSTAR}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: plugin, Mode: 0o644, Size: int64(len(module)), Typeflag: tar.TypeReg,
+		Format: tar.FormatUSTAR}); err != nil {
 		return nil, err
 	}
 	if _, err := w.Write(module); err != nil {
@@ -145,7 +155,8 @@ type blob struct {
 
 func newBlob(content []byte, mediaType types.MediaType) *blob {
 	sum := sha256.Sum256(content)
-	return &blob{content, v1.Descriptor{MediaType: mediaType, Size: int64(len(content)), Digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}}}
+	return &blob{content, v1.Descriptor{MediaType: mediaType, Size: int64(len(content)),
+		Digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}}}
 }
 
 func (b *blob) Digest() (v1.Hash, error)            { return b.descriptor.Digest, nil }
@@ -162,8 +173,10 @@ type packed struct {
 	layers           []*blob
 }
 
-func pack(mediaType, configType types.MediaType, artifactType string, config []byte, subject *v1.Descriptor, annotations map[string]string, layers ...*blob) (v1.Image, error) {
-	m := v1.Manifest{SchemaVersion: 2, MediaType: mediaType, Annotations: annotations, Subject: subject, ArtifactType: artifactType, Config: newBlob(config, configType).descriptor}
+func pack(mediaType, configType types.MediaType, artifactType string, config []byte, subject *v1.Descriptor,
+	annotations map[string]string, layers ...*blob) (v1.Image, error) {
+	m := v1.Manifest{SchemaVersion: 2, MediaType: mediaType, Annotations: annotations, Subject: subject,
+		ArtifactType: artifactType, Config: newBlob(config, configType).descriptor}
 	for _, l := range layers {
 		m.Layers = append(m.Layers, l.descriptor)
 	}

@@ -16,7 +16,8 @@ import (
 
 // Dependency is a Go module whose code is in a filter's.
 type Dependency struct {
-	Path, Version string // "github.com/tidwall/gjson", "v1.20.0"; the standard library is "std" with the toolchain's version
+	// "github.com/tidwall/gjson", "v1.20.0"; the standard library is "std" with the toolchain's version
+	Path, Version string
 	Sum           string // as in go.sum, "h1:…"; empty: a replacement in the project itself
 }
 
@@ -27,7 +28,8 @@ func (d *Dependency) purl() string {
 	return "pkg:golang/" + d.Path + "@" + d.Version
 }
 
-// digest is the hexadecimal form of Sum's SHA-256, which is over the module's files and their names (golang.org/x/mod/sumdb/dirhash), not over an archive.
+// digest is the hexadecimal form of Sum's SHA-256, which is over the module's files and their names
+// (golang.org/x/mod/sumdb/dirhash), not over an archive.
 func (d *Dependency) digest() string {
 	b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(d.Sum, "h1:"))
 	if err != nil || len(b) != sha256.Size {
@@ -77,18 +79,22 @@ func Materials(module []byte, info Info, dependencies []Dependency) ([]byte, err
 	if declared == "" {
 		declared = none
 	}
-	packages := []pkg{{ID: "SPDXRef-module", Name: info.Name, Version: info.Version, Location: orNone(info.Source), Checksums: []checksum{{"SHA256", digest}}, Concluded: none, Declared: declared, Copyright: none}}
+	packages := []pkg{{ID: "SPDXRef-module", Name: info.Name, Version: info.Version, Location: orNone(info.Source),
+		Checksums: []checksum{{"SHA256", digest}}, Concluded: none, Declared: declared, Copyright: none}}
 	relations := []relation{{"SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-module"}}
 	for i, d := range sorted(dependencies) {
 		id := fmt.Sprintf("SPDXRef-dependency-%d", i)
-		packages = append(packages, pkg{ID: id, Name: d.Path, Version: d.Version, Location: none, Concluded: none, Declared: none, Copyright: none, External: []reference{{"PACKAGE-MANAGER", "purl", d.purl()}}})
+		packages = append(packages,
+			pkg{ID: id, Name: d.Path, Version: d.Version, Location: none, Concluded: none, Declared: none,
+				Copyright: none, External: []reference{{"PACKAGE-MANAGER", "purl", d.purl()}}})
 		relations = append(relations, relation{"SPDXRef-module", "STATIC_LINK", id})
 	}
 	return json.Marshal(map[string]any{
 		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": info.Name,
 		"documentNamespace": "https://github.com/tollgate-wasm/tollgate/spdx/" + info.Name + "/" + digest,
-		"creationInfo":      map[string]any{"created": info.Created.UTC().Format(time.RFC3339), "creators": []string{"Tool: tollgate"}},
-		"packages":          packages, "relationships": relations,
+		"creationInfo": map[string]any{"created": info.Created.UTC().Format(time.RFC3339),
+			"creators": []string{"Tool: tollgate"}},
+		"packages": packages, "relationships": relations,
 	})
 }
 
@@ -105,8 +111,10 @@ func sorted(dependencies []Dependency) []Dependency {
 	return list
 }
 
-// Provenance is an in-toto statement (SLSA provenance v1) of how a module came to be. It is signed by nobody: it tells, and cosign or another signs.
-func Provenance(module []byte, info Info, toolchain string, command []string, dependencies []Dependency) ([]byte, error) {
+// Provenance is an in-toto statement (SLSA provenance v1) of how a module came to be. It is signed
+// by nobody: it tells, and cosign or another signs.
+func Provenance(module []byte, info Info, toolchain string, command []string, dependencies []Dependency) ([]byte,
+	error) {
 	type resource struct {
 		Name   string            `json:"name,omitempty"`
 		URI    string            `json:"uri,omitempty"`
@@ -115,7 +123,8 @@ func Provenance(module []byte, info Info, toolchain string, command []string, de
 	sum := sha256.Sum256(module)
 	var materials []resource
 	if info.Source != "" && info.Revision != "" {
-		materials = append(materials, resource{URI: "git+" + info.Source + "@" + info.Revision, Digest: map[string]string{"gitCommit": info.Revision}})
+		materials = append(materials,
+			resource{URI: "git+" + info.Source + "@" + info.Revision, Digest: map[string]string{"gitCommit": info.Revision}})
 	}
 	for _, d := range sorted(dependencies) {
 		r := resource{URI: d.purl()}
@@ -129,10 +138,12 @@ func Provenance(module []byte, info Info, toolchain string, command []string, de
 		"subject": []resource{{Name: plugin, Digest: map[string]string{"sha256": hex.EncodeToString(sum[:])}}},
 		"predicate": map[string]any{
 			"buildDefinition": map[string]any{
-				"buildType": "https://github.com/tollgate-wasm/tollgate/build/v1", "externalParameters": map[string]any{"filter": info.Name},
+				"buildType":          "https://github.com/tollgate-wasm/tollgate/build/v1",
+				"externalParameters": map[string]any{"filter": info.Name},
 				"internalParameters": map[string]any{"toolchain": toolchain, "command": command}, "resolvedDependencies": materials,
 			},
-			"runDetails": map[string]any{"builder": map[string]string{"id": "https://github.com/tollgate-wasm/tollgate/build/tollgate"}},
+			"runDetails": map[string]any{
+				"builder": map[string]string{"id": "https://github.com/tollgate-wasm/tollgate/build/tollgate"}},
 		},
 	})
 }

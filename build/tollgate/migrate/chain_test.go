@@ -25,7 +25,8 @@ type sent struct {
 	elsewhere *ask // whose token is in x-token
 }
 
-// istio decides as jwt_authn and rbac do: of several issuers one must find its token and accept it, and where none has one, no token is fine.
+// istio decides as jwt_authn and rbac do: of several issuers one must find its token and accept it,
+// and where none has one, no token is fine.
 func (s sent) istio(w policytest.Workload, resources []policytest.Resource) bool {
 	var providers []policytest.Resource
 	var policies []policytest.Policy
@@ -116,7 +117,8 @@ func (s sent) passes(t *testing.T, chain []*scope.Policy) bool {
 	return true
 }
 
-// Whatever resources meet on a workload, and in whatever order they have been created: what its plugins admit one behind the other, Istio admits.
+// Whatever resources meet on a workload, and in whatever order they have been created: what its
+// plugins admit one behind the other, Istio admits.
 func TestChains(t *testing.T) {
 	base := asks()
 	requests, admitted, chained, written := 0, 0, 0, 0
@@ -157,7 +159,8 @@ func TestChains(t *testing.T) {
 				created := slices.Clone(resources) // in an order that is not that of the file
 				r.Shuffle(len(created), func(i, j int) { created[i], created[j] = created[j], created[i] })
 				if !s.istio(w, created) {
-					t.Fatalf("seed %d: %+v admits %+v (and %+v), and Istio refuses it:\n%s\n%s", seed, w, s.ask, s.elsewhere, text, dump(t, result))
+					t.Fatalf("seed %d: %+v admits %+v (and %+v), and Istio refuses it:\n%s\n%s", seed, w, s.ask,
+						s.elsewhere, text, dump(t, result))
 				}
 			}
 		}
@@ -168,8 +171,10 @@ func TestChains(t *testing.T) {
 	}
 }
 
-// stay are the policies for a workload of which a finding says that they have to stay: some of their targets have got no plugin. Behind a chain they see no token.
-func stay(m *Migrator, resources []policytest.Resource, written []Configuration, w policytest.Workload) (list []policytest.Policy) {
+// stay are the policies for a workload of which a finding says that they have to stay: some of
+// their targets have got no plugin. Behind a chain they see no token.
+func stay(m *Migrator, resources []policytest.Resource, written []Configuration,
+	w policytest.Workload) (list []policytest.Policy) {
 	with := map[string]bool{}
 	for _, c := range written {
 		with[c.selection.key()] = true
@@ -182,7 +187,8 @@ func stay(m *Migrator, resources []policytest.Resource, written []Configuration,
 			continue
 		}
 		for _, a := range m.authorizations {
-			if a.name == fmt.Sprint("r", i) && slices.ContainsFunc(a.selections, func(s selection) bool { return !with[s.key()] }) {
+			if a.name == fmt.Sprint("r", i) &&
+				slices.ContainsFunc(a.selections, func(s selection) bool { return !with[s.key()] }) {
 				list = append(list, p.Policy)
 			}
 		}

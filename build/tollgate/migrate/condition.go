@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// truth has a third value for what depends on something that jwt-scope does not look at: the peer, an address, a header.
+// truth has a third value for what depends on something that jwt-scope does not look at: the peer,
+// an address, a header.
 type truth int8
 
 const (
@@ -18,8 +19,9 @@ const (
 	yes
 )
 
-// condition is what a rule of the originals asks of a request whose path, host and method fit. A request has either no token or a valid one, so the two are kept apart: of the first nothing
-// more is to be known, and nothing that is asked of a claim holds.
+// condition is what a rule of the originals asks of a request whose path, host and method fit. A
+// request has either no token or a valid one, so the two are kept apart: of the first nothing more
+// is to be known, and nothing that is asked of a claim holds.
 type condition struct {
 	bare  truth // whether it holds without a token
 	token dnf   // of which tokens it holds
@@ -190,7 +192,9 @@ func simplify(c conj) (_ conj, ok bool) {
 	}
 	var list []literal
 	for _, l := range c.literals { // what is refused, together
-		if i := slices.IndexFunc(list, func(o literal) bool { return o.kind == l.kind && slices.Equal(o.path, l.path) }); i >= 0 && (l.kind == claimNone || l.kind == scopeNone) {
+		if i := slices.IndexFunc(list,
+			func(o literal) bool { return o.kind == l.kind && slices.Equal(o.path, l.path) }); i >= 0 &&
+			(l.kind == claimNone || l.kind == scopeNone) {
 			list[i].values = set(slices.Concat(list[i].values, l.values)...)
 			continue
 		}
@@ -239,7 +243,8 @@ func (c conj) implies(o conj) bool {
 	})
 }
 
-// merged puts together what can stand in one conjunction, and leaves out what another one covers. The order stays that in which the originals' rules stand.
+// merged puts together what can stand in one conjunction, and leaves out what another one covers.
+// The order stays that in which the originals' rules stand.
 func (a *algebra) merged(d dnf) dnf {
 	if len(d) > maxConj {
 		a.overflow = true

@@ -11,7 +11,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 )
 
-// What Envoy Gateway's SecurityPolicy means is held against envoyproxy/gateway at commit d32f28294245 (August 2026): internal/xds/translator/jwt.go and authorization.go.
+// What Envoy Gateway's SecurityPolicy means is held against envoyproxy/gateway at commit
+// d32f28294245 (August 2026): internal/xds/translator/jwt.go and authorization.go.
 
 // security is a SecurityPolicy.
 type security struct {
@@ -37,12 +38,14 @@ func (m *Migrator) extensionPolicy(s *source) {
 	m.extensions = append(m.extensions, &extension{s, check.Attachments(s.root)})
 }
 
-// alone reports whether the EnvoyExtensionPolicy that would be made of a SecurityPolicy applies where that did, and is told apart from other policies.
+// alone reports whether the EnvoyExtensionPolicy that would be made of a SecurityPolicy applies
+// where that did, and is told apart from other policies.
 func (m *Migrator) alone(s *security) bool {
 	alone := true
 	for _, o := range m.securities {
 		if o != s && check.Attached(s.attached, o.attached, check.Attachment.Same) {
-			s.fault(value{path: "spec.targetRefs"}, "has a target that "+o.id()+" has as well, and Envoy Gateway applies the older of the two, which cannot be seen here: leave one out")
+			s.fault(value{path: "spec.targetRefs"}, "has a target that "+o.id()+
+				" has as well, and Envoy Gateway applies the older of the two, which cannot be seen here: leave one out")
 			alone = false
 		}
 	}
@@ -50,12 +53,15 @@ func (m *Migrator) alone(s *security) bool {
 		switch {
 		case e.namespace == s.namespace && e.name == "jwt-scope-"+s.name: // made before, and replaced
 		case check.Attached(s.attached, e.attached, check.Attachment.Same):
-			s.fault(value{path: "spec.targetRefs"}, "has a target that "+e.id()+" has as well, and Envoy Gateway applies one EnvoyExtensionPolicy to a target: what would be made of this one could be the one that is left out. Migrate this policy by itself, and put the entry of wasm into "+e.id())
+			s.fault(value{path: "spec.targetRefs"}, "has a target that "+e.id()+
+				" has as well, and Envoy Gateway applies one EnvoyExtensionPolicy to a target: what would be made of "+
+				"this one could be the one that is left out. Migrate this policy by itself, and put the entry of wasm into "+e.id())
 			alone = false
 		case e.displaces(s):
 			alone = false
 		case check.Attached(s.attached, e.attached, check.Attachment.Displaces):
-			s.report(value{path: "spec.targetRefs"}, check.Error, "what is made of it takes the place of "+e.id()+", which is attached to the Gateway: put what that has into it, too")
+			s.report(value{path: "spec.targetRefs"}, check.Error, "what is made of it takes the place of "+e.id()+
+				", which is attached to the Gateway: put what that has into it, too")
 		}
 	}
 	return alone
@@ -74,7 +80,9 @@ func (e *extension) displaces(s *security) bool {
 	case yamlnode.Member(e.root, "spec", "wasm") != nil:
 		why = ", and its own wasm replaces the Gateway's, whatever its mergeType"
 	}
-	s.fault(value{path: "spec.targetRefs"}, "has its tokens verified on what "+e.id()+" is attached to, too, but an EnvoyExtensionPolicy made of it would not be applied there: the narrower "+e.id()+" takes its place"+why+
+	s.fault(value{path: "spec.targetRefs"}, "has its tokens verified on what "+e.id()+
+		" is attached to, too, but an EnvoyExtensionPolicy made of it would not be applied there: the narrower "+e.id()+
+		" takes its place"+why+
 		". Migrate this policy by itself, and put the entry of wasm into both")
 	return true
 }
@@ -94,12 +102,15 @@ func (m *Migrator) securityPolicy(s *source) {
 		}
 	}
 	if v := spec.at("cors"); v.node != nil {
-		s.report(v, check.Warning, "stays in the SecurityPolicy, which must then be there without jwt and authorization; Envoy Gateway answers preflights before any other filter")
+		s.report(v, check.Warning,
+			"stays in the SecurityPolicy, which must then be there without jwt and authorization; Envoy Gateway "+
+				"answers preflights before any other filter")
 	}
 	jwt := spec.object("jwt")
 	p.optional = jwt.boolean("optional")
 	if v := jwt.at("failOpen"); jwt.boolean("failOpen") {
-		s.report(v, check.Error, "lets requests with a bad token pass; jwt-scope refuses them, and lets pass those without one")
+		s.report(v, check.Error,
+			"lets requests with a bad token pass; jwt-scope refuses them, and lets pass those without one")
 		p.optional = true
 	}
 	for _, r := range jwt.objects("providers") {
@@ -120,7 +131,8 @@ func (m *Migrator) securityPolicy(s *source) {
 }
 
 func (s *source) jwtProvider(r *object) issuer {
-	p := issuer{from: s, at: r.value, name: r.text("name").text, issuer: r.text("issuer"), audiences: r.texts("audiences"), keep: true, skew: "60s", gateway: true, delimited: []string{"scope", "scp"}}
+	p := issuer{from: s, at: r.value, name: r.text("name").text, issuer: r.text("issuer"),
+		audiences: r.texts("audiences"), keep: true, skew: "60s", gateway: true, delimited: []string{"scope", "scp"}}
 	p.provider = p.name
 	if r.has("remoteJWKS") {
 		remote := r.object("remoteJWKS")
@@ -132,7 +144,8 @@ func (s *source) jwtProvider(r *object) issuer {
 		}
 		for _, name := range []string{"cacheDuration", "failedRefetchDuration"} {
 			if v := remote.at(name); v.node != nil {
-				s.report(v, check.Note, "is left out: jwks.remote.refresh is 5m, and a kid that is not known has the keys fetched at once")
+				s.report(v, check.Note, "is left out: jwks.remote.refresh is 5m, and a kid that is not known has the "+
+					"keys fetched at once")
 			}
 		}
 		remote.end()
@@ -142,7 +155,9 @@ func (s *source) jwtProvider(r *object) issuer {
 		local.text("type")
 		p.keys = local.text("inline")
 		if v := local.at("valueRef"); v.node != nil {
-			s.report(v, check.Error, "names a ConfigMap, which is not read here: put the key set into jwks.inline; until then every token of the issuer is refused")
+			s.report(v, check.Error,
+				"names a ConfigMap, which is not read here: put the key set into jwks.inline; until then every token "+
+					"of the issuer is refused")
 		}
 		local.end()
 	}
@@ -151,7 +166,8 @@ func (s *source) jwtProvider(r *object) issuer {
 		c.end()
 	}
 	if v := r.at("recomputeRoute"); r.boolean("recomputeRoute") {
-		s.report(v, check.Error, "jwt-scope does not have the route chosen anew: routes must not depend on the headers that it writes")
+		s.report(v, check.Error,
+			"jwt-scope does not have the route chosen anew: routes must not depend on the headers that it writes")
 	}
 	extract := r.object("extractFrom")
 	for _, h := range extract.objects("headers") {
@@ -168,7 +184,9 @@ func (s *source) jwtProvider(r *object) issuer {
 func (p *plan) addSecurity(s *security) {
 	p.allowDefault = true
 	for _, v := range s.others {
-		s.report(v, check.Error, "jwt-scope does not do this: every request is refused here; let it stay in a SecurityPolicy without jwt and authorization, and migrate one without it")
+		s.report(v, check.Error,
+			"jwt-scope does not do this: every request is refused here; let it stay in a SecurityPolicy without jwt "+
+				"and authorization, and migrate one without it")
 		p.clauses = append(p.clauses, clause{s.source, v, false, area{}, p.foreign(v.path)})
 	}
 	if !s.optional {
@@ -249,7 +267,9 @@ func (t *translation) jwt(o *object) condition {
 			c = t.and(c, t.foreign(claim.path))
 		default:
 			if t.allow {
-				t.report(claim.value, check.Warning, "jwt-scope takes a text and a list that has it alike, whatever valueType says ("+orElse(valueType.text, "String")+")")
+				t.report(claim.value, check.Warning,
+					"jwt-scope takes a text and a list that has it alike, whatever valueType says ("+
+						orElse(valueType.text, "String")+")")
 			}
 			c = t.and(c, t.tokenHas(claimAny, path, words(values)...))
 		}

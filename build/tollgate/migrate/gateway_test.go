@@ -128,7 +128,8 @@ func randomGateway(r *rand.Rand, exact bool) (rules []gRule) {
 				o.Methods = policytest.Some(r, []string{"GET", "POST"})
 			}
 			if r.IntN(3) > 0 {
-				o.Path = &gPath{Type: []string{"", "PathPrefix", "Exact"}[r.IntN(3)], Value: []string{"/", "/a", "/a/", "/a/b", "/x"}[r.IntN(5)], Invert: r.IntN(4) == 0}
+				o.Path = &gPath{Type: []string{"", "PathPrefix", "Exact"}[r.IntN(3)],
+					Value: []string{"/", "/a", "/a/", "/a/b", "/x"}[r.IntN(5)], Invert: r.IntN(4) == 0}
 			}
 			rule.Operation = o
 		}
@@ -153,7 +154,8 @@ func randomGateway(r *rand.Rand, exact bool) (rules []gRule) {
 	return rules
 }
 
-// Whatever the rules: what the migrated configuration admits, Envoy Gateway's admit. Where nothing is said to be lost, it admits as much.
+// Whatever the rules: what the migrated configuration admits, Envoy Gateway's admit. Where nothing
+// is said to be lost, it admits as much.
 func TestGatewayNeverLessStrict(t *testing.T) {
 	list := asks()
 	exactly, stricter := 0, 0
@@ -167,9 +169,11 @@ func TestGatewayNeverLessStrict(t *testing.T) {
 		}
 		var providers []string
 		for i, k := range keys {
-			providers = append(providers, fmt.Sprintf("{name: idp%d, issuer: %q, localJWKS: {type: Inline, inline: %q}}", i+1, issuerURL(i+1), mint.Set(k)))
+			providers = append(providers,
+				fmt.Sprintf("{name: idp%d, issuer: %q, localJWKS: {type: Inline, inline: %q}}", i+1, issuerURL(i+1), mint.Set(k)))
 		}
-		policy := fmt.Sprintf("{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: SecurityPolicy, metadata: {name: p, namespace: shop}, spec: {jwt: {optional: %v, providers: [%s]}, authorization: {defaultAction: %s, rules: %s}}}",
+		policy := fmt.Sprintf("{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: SecurityPolicy, metadata: {name: "+
+			"p, namespace: shop}, spec: {jwt: {optional: %v, providers: [%s]}, authorization: {defaultAction: %s, rules: %s}}}",
 			optional, strings.Join(providers, ", "), action, text)
 		result := migrateText(policy)
 		if len(result.Configurations) != 1 {
@@ -187,9 +191,11 @@ func TestGatewayNeverLessStrict(t *testing.T) {
 			ours, theirs := admits(t, p, a), gatewayAdmits(rules, optional, otherwise, a)
 			switch {
 			case ours && !theirs:
-				t.Fatalf("seed %d: %+v is admitted, and Envoy Gateway refuses it:\n%s\n%s", seed, a, policy, result.Configurations[0].JSON)
+				t.Fatalf("seed %d: %+v is admitted, and Envoy Gateway refuses it:\n%s\n%s", seed, a, policy,
+					result.Configurations[0].JSON)
 			case theirs && !ours && !lost:
-				t.Fatalf("seed %d: %+v is refused, Envoy Gateway admits it, and no finding says so:\n%s\n%s", seed, a, policy, result.Configurations[0].JSON)
+				t.Fatalf("seed %d: %+v is refused, Envoy Gateway admits it, and no finding says so:\n%s\n%s", seed, a,
+					policy, result.Configurations[0].JSON)
 			case theirs && !ours:
 				stricter++
 			}
@@ -201,15 +207,19 @@ func TestGatewayNeverLessStrict(t *testing.T) {
 	}
 }
 
-// An EnvoyExtensionPolicy that is there already may keep what is made of a SecurityPolicy from being applied where that was.
+// An EnvoyExtensionPolicy that is there already may keep what is made of a SecurityPolicy from
+// being applied where that was.
 func TestBesideExtensions(t *testing.T) {
 	at := func(text, ref string) string {
 		return strings.Replace(text, "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}", ref, 1)
 	}
 	lua := func(ref, more string) string {
-		return "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyExtensionPolicy, metadata: {name: lua, namespace: shop}, spec: {targetRefs: [" + ref + "]" + more + ", lua: [{type: Inline, inline: x}]}}\n---\n"
+		return "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyExtensionPolicy, metadata: {name: lua, " +
+			"namespace: shop}, spec: {targetRefs: [" + ref + "]" + more + ", lua: [{type: Inline, inline: x}]}}\n---\n"
 	}
-	const gateway, other, route, listener = "{group: gateway.networking.k8s.io, kind: Gateway, name: edge}", "{group: gateway.networking.k8s.io, kind: Gateway, name: other}", "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}",
+	const gateway, other, route, listener = "{group: gateway.networking.k8s.io, kind: Gateway, name: edge}",
+		"{group: gateway.networking.k8s.io, kind: Gateway, name: other}", "{group: gateway.networking.k8s.io, kind: " +
+			"HTTPRoute, name: r}",
 		"{name: edge, kind: Gateway, group: gateway.networking.k8s.io, sectionName: https}"
 	const set = "{group: gateway.networking.k8s.io, kind: ListenerSet, name: more}"
 	for _, c := range []struct {
@@ -217,34 +227,61 @@ func TestBesideExtensions(t *testing.T) {
 		configurations   int
 	}{
 		{"alone", at(envoyGateway(t, "", ""), gateway), "", 1},
-		{"one on a route", at(envoyGateway(t, "", ""), gateway) + lua(route, ""), "error: SecurityPolicy shop/policy: spec.targetRefs: has its tokens verified on what EnvoyExtensionPolicy shop/lua is attached to", 0},
-		{"one on a route in another namespace", at(envoyGateway(t, "", ""), gateway) + strings.Replace(lua(route, ""), "namespace: shop", "namespace: bank", 1), "EnvoyExtensionPolicy bank/lua", 0},
+		{"one on a route", at(envoyGateway(t, "", ""), gateway) + lua(route, ""),
+			"error: SecurityPolicy shop/policy: spec.targetRefs: has its tokens verified on what " +
+				"EnvoyExtensionPolicy shop/lua is attached to", 0},
+		{"one on a route in another namespace", at(envoyGateway(t, "", ""), gateway) +
+			strings.Replace(lua(route, ""), "namespace: shop", "namespace: bank", 1), "EnvoyExtensionPolicy bank/lua", 0},
 		{"one on a route, merged", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: StrategicMerge"), "", 1},
-		{"one on a route, merged as JSON", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: JSONMerge"), "", 1},
-		{"one on a route, in a word that merges nothing", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: strategicMerge"), "and has no mergeType: want StrategicMerge or JSONMerge", 0},
-		{"one on a route that replaces", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: Replace"), "and has no mergeType: want StrategicMerge or JSONMerge", 0},
-		{"one on a route, merged, with wasm of its own", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: StrategicMerge, wasm: [{name: other}]"), "and its own wasm replaces the Gateway's, whatever its mergeType", 0},
-		{"one on a route, merged as JSON, with wasm that is empty", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: JSONMerge, wasm: []"), "and its own wasm replaces the Gateway's, whatever its mergeType", 0},
-		{"one on a route, with wasm of its own", at(envoyGateway(t, "", ""), gateway) + lua(route, ", wasm: [{name: other}]"), "and its own wasm replaces the Gateway's, whatever its mergeType", 0},
+		{"one on a route, merged as JSON", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: JSONMerge"),
+			"", 1},
+		{"one on a route, in a word that merges nothing", at(envoyGateway(t, "", ""), gateway) +
+			lua(route, ", mergeType: strategicMerge"), "and has no mergeType: want StrategicMerge or JSONMerge", 0},
+		{"one on a route that replaces", at(envoyGateway(t, "", ""), gateway) + lua(route, ", mergeType: Replace"),
+			"and has no mergeType: want StrategicMerge or JSONMerge", 0},
+		{"one on a route, merged, with wasm of its own", at(envoyGateway(t, "", ""), gateway) +
+			lua(route, ", mergeType: StrategicMerge, wasm: [{name: other}]"), "and its own wasm replaces the " +
+			"Gateway's, whatever its mergeType", 0},
+		{"one on a route, merged as JSON, with wasm that is empty", at(envoyGateway(t, "", ""), gateway) +
+			lua(route, ", mergeType: JSONMerge, wasm: []"), "and its own wasm replaces the Gateway's, whatever " +
+			"its mergeType", 0},
+		{"one on a route, with wasm of its own", at(envoyGateway(t, "", ""), gateway) +
+			lua(route, ", wasm: [{name: other}]"), "and its own wasm replaces the Gateway's, whatever its mergeType", 0},
 		{"one on a ListenerSet", at(envoyGateway(t, "", ""), gateway) + lua(set, ""), "EnvoyExtensionPolicy shop/lua", 0},
-		{"one on a listener of a ListenerSet", at(envoyGateway(t, "", ""), set) + lua(strings.Replace(set, "}", ", sectionName: https}", 1), ""), "EnvoyExtensionPolicy shop/lua", 0},
-		{"one on a route, beside a policy of a ListenerSet", at(envoyGateway(t, "", ""), set) + lua(route, ""), "EnvoyExtensionPolicy shop/lua", 0},
-		{"one on a ListenerSet, beside a policy of a listener", at(envoyGateway(t, "", ""), listener) + lua(set, ""), "EnvoyExtensionPolicy shop/lua", 0},
-		{"one on a kind that nobody knows", at(envoyGateway(t, "", ""), gateway) + lua("{kind: Doors, name: a}", ""), "EnvoyExtensionPolicy shop/lua", 0},
-		{"one on a kind that nobody knows, beside a policy of a route", envoyGateway(t, "", "") + lua("{kind: Doors, name: a}", ""), "EnvoyExtensionPolicy shop/lua", 0},
-		{"one on a route, beside a policy of a kind that nobody knows", at(envoyGateway(t, "", ""), "{kind: Doors, name: a}") + lua(route, ""), "EnvoyExtensionPolicy shop/lua", 0},
-		{"one on another ListenerSet", at(envoyGateway(t, "", ""), set) + lua(strings.Replace(set, "name: more", "name: others", 1), ""), "", 1},
-		{"one on the ListenerSet of the route", envoyGateway(t, "", "") + lua(set, ""), "takes the place of EnvoyExtensionPolicy shop/lua", 1},
-		{"one on a listener", at(envoyGateway(t, "", ""), gateway) + lua(listener, ""), "has its tokens verified on what EnvoyExtensionPolicy shop/lua is attached to", 0},
-		{"one on routes that are selected", at(envoyGateway(t, "", ""), gateway) + strings.Replace(lua("", ""), "targetRefs: []", "targetSelectors: [{kind: HTTPRoute, matchLabels: {a: b}}]", 1), "EnvoyExtensionPolicy shop/lua", 0},
-		{"one on the same", at(envoyGateway(t, "", ""), gateway) + lua(gateway, ""), "has a target that EnvoyExtensionPolicy shop/lua has as well", 0},
+		{"one on a listener of a ListenerSet", at(envoyGateway(t, "", ""), set) +
+			lua(strings.Replace(set, "}", ", sectionName: https}", 1), ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a route, beside a policy of a ListenerSet", at(envoyGateway(t, "", ""), set) + lua(route, ""),
+			"EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a ListenerSet, beside a policy of a listener", at(envoyGateway(t, "", ""), listener) + lua(set, ""),
+			"EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a kind that nobody knows", at(envoyGateway(t, "", ""), gateway) + lua("{kind: Doors, name: a}", ""),
+			"EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a kind that nobody knows, beside a policy of a route", envoyGateway(t, "", "") +
+			lua("{kind: Doors, name: a}", ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on a route, beside a policy of a kind that nobody knows",
+			at(envoyGateway(t, "", ""), "{kind: Doors, name: a}") + lua(route, ""), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on another ListenerSet", at(envoyGateway(t, "", ""), set) +
+			lua(strings.Replace(set, "name: more", "name: others", 1), ""), "", 1},
+		{"one on the ListenerSet of the route", envoyGateway(t, "", "") + lua(set, ""),
+			"takes the place of EnvoyExtensionPolicy shop/lua", 1},
+		{"one on a listener", at(envoyGateway(t, "", ""), gateway) + lua(listener, ""),
+			"has its tokens verified on what EnvoyExtensionPolicy shop/lua is attached to", 0},
+		{"one on routes that are selected", at(envoyGateway(t, "", ""), gateway) +
+			strings.Replace(lua("", ""), "targetRefs: []", "targetSelectors: [{kind: HTTPRoute, matchLabels: {a: b}}]",
+				1), "EnvoyExtensionPolicy shop/lua", 0},
+		{"one on the same", at(envoyGateway(t, "", ""), gateway) + lua(gateway, ""),
+			"has a target that EnvoyExtensionPolicy shop/lua has as well", 0},
 		{"one on another Gateway", at(envoyGateway(t, "", ""), gateway) + lua(other, ""), "", 1},
-		{"one on the Gateway of the route", envoyGateway(t, "", "") + lua(gateway, ""), "takes the place of EnvoyExtensionPolicy shop/lua", 1},
-		{"two SecurityPolicies on one target", envoyGateway(t, "", "") + envoyGateway(t, "", "authorization: {}"), "has a target that SecurityPolicy shop/policy-2 has as well", 0},
-		{"two SecurityPolicies, of a Gateway and of a route", envoyGateway(t, "", "") + at(envoyGateway(t, "", ""), gateway), "", 2},
+		{"one on the Gateway of the route", envoyGateway(t, "", "") + lua(gateway, ""),
+			"takes the place of EnvoyExtensionPolicy shop/lua", 1},
+		{"two SecurityPolicies on one target", envoyGateway(t, "", "") + envoyGateway(t, "", "authorization: {}"),
+			"has a target that SecurityPolicy shop/policy-2 has as well", 0},
+		{"two SecurityPolicies, of a Gateway and of a route", envoyGateway(t, "", "") +
+			at(envoyGateway(t, "", ""), gateway), "", 2},
 	} {
 		r := migrateText(c.text)
-		if len(r.Configurations) != c.configurations || !strings.Contains(lines(r.Findings), c.want) || c.want == "" && strings.Contains(lines(r.Findings), "error:") {
+		if len(r.Configurations) != c.configurations || !strings.Contains(lines(r.Findings), c.want) || c.want == "" &&
+			strings.Contains(lines(r.Findings), "error:") {
 			t.Errorf("%s: %d configurations; want %q:\n%s", c.name, len(r.Configurations), c.want, lines(r.Findings))
 		}
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/match"
 )
 
-// What Istio's resources mean is held against istio/istio at commit eed52ebb66ad (August 2026); names of files are those of that repository.
+// What Istio's resources mean is held against istio/istio at commit eed52ebb66ad (August 2026);
+// names of files are those of that repository.
 
 // authentication is a RequestAuthentication.
 type authentication struct {
@@ -49,7 +50,8 @@ func (m *Migrator) requestAuthentication(s *source) {
 
 // jwtRule reads what pilot/pkg/security/authn/policy_applier.go: convertToEnvoyJwtConfig does.
 func (s *source) jwtRule(r *object, name string) issuer {
-	p := issuer{from: s, at: r.value, name: name, issuer: r.text("issuer"), audiences: r.texts("audiences"), keep: r.boolean("forwardOriginalToken"), payload: r.text("outputPayloadToHeader"), skew: "60s"}
+	p := issuer{from: s, at: r.value, name: name, issuer: r.text("issuer"), audiences: r.texts("audiences"),
+		keep: r.boolean("forwardOriginalToken"), payload: r.text("outputPayloadToHeader"), skew: "60s"}
 	p.keysURI, p.keys = r.text("jwksUri"), r.text("jwks")
 	p.timeout = r.text("timeout")
 	for _, h := range r.objects("fromHeaders") {
@@ -68,7 +70,8 @@ func (s *source) jwtRule(r *object, name string) issuer {
 
 func (m *Migrator) authorizationPolicy(s *source) {
 	spec := s.object(value{node: yamlnode.Member(s.root, "spec"), path: "spec"})
-	a := &authorization{source: s, selections: s.selections(spec), action: spec.text("action"), rules: spec.objects("rules")}
+	a := &authorization{source: s, selections: s.selections(spec), action: spec.text("action"),
+		rules: spec.objects("rules")}
 	a.dryRun = s.dryRun()
 	if a.action.text == "CUSTOM" {
 		spec.at("provider") // of no meaning to others
@@ -82,9 +85,11 @@ func (m *Migrator) authorizationPolicy(s *source) {
 	m.authorizations = append(m.authorizations, a)
 }
 
-// dryRun reads the annotation as pilot/pkg/security/authz/builder/builder.go does. A word that Istio does not read was meant for a dry run, and is none.
+// dryRun reads the annotation as pilot/pkg/security/authz/builder/builder.go does. A word that
+// Istio does not read was meant for a dry run, and is none.
 func (s *source) dryRun() bool {
-	v := value{node: yamlnode.Member(s.root, "metadata", "annotations", dryRunAnnotation), path: "metadata.annotations[" + dryRunAnnotation + "]"}
+	v := value{node: yamlnode.Member(s.root, "metadata", "annotations", dryRunAnnotation),
+		path: "metadata.annotations[" + dryRunAnnotation + "]"}
 	if v.node == nil {
 		return false
 	}
@@ -97,8 +102,9 @@ func (s *source) dryRun() bool {
 
 const dryRunAnnotation = "istio.io/dry-run"
 
-// add adds the policies' rules to a plan in the order in which Istio asks them: CUSTOM, DENY, ALLOW (pilot/pkg/security/authz/builder/builder.go). What jwt-scope cannot decide is left out
-// where it would let requests pass, and taken for refused where it would refuse them.
+// add adds the policies' rules to a plan in the order in which Istio asks them: CUSTOM, DENY, ALLOW
+// (pilot/pkg/security/authz/builder/builder.go). What jwt-scope cannot decide is left out where it
+// would let requests pass, and taken for refused where it would refuse them.
 func (p *plan) add(policies []*authorization) {
 	p.allowDefault = true
 	for _, action := range []string{"CUSTOM", "DENY", "ALLOW"} {
@@ -115,7 +121,9 @@ func (p *plan) add(policies []*authorization) {
 			for _, r := range a.rules {
 				t := &translation{plan: p, source: a.source, allow: action == "ALLOW"}
 				if action == "CUSTOM" {
-					a.report(a.action, check.Error, "CUSTOM asks an authorizer that jwt-scope does not know: its requests are refused here; let this policy stay beside jwt-scope, and migrate the others without it")
+					a.report(a.action, check.Error,
+						"CUSTOM asks an authorizer that jwt-scope does not know: its requests are refused here; let "+
+							"this policy stay beside jwt-scope, and migrate the others without it")
 					t.custom = true
 				}
 				t.rule(r)
@@ -124,23 +132,28 @@ func (p *plan) add(policies []*authorization) {
 	}
 	for _, a := range policies {
 		if a.refusesTCP() {
-			a.report(value{path: "spec"}, check.Warning, "Istio also holds connections that are not HTTP against this policy, and refuses them; a WasmPlugin sees HTTP only: where the workload has TCP ports, let a policy for these stay")
+			a.report(value{path: "spec"}, check.Warning,
+				"Istio also holds connections that are not HTTP against this policy, and refuses them; a WasmPlugin "+
+					"sees HTTP only: where the workload has TCP ports, let a policy for these stay")
 		}
 		switch {
 		case a.dryRun:
-			a.report(value{path: "metadata.annotations"}, check.Note, "decides nothing, by istio.io/dry-run, and is left out; a rule's mode: shadow is jwt-scope's")
+			a.report(value{path: "metadata.annotations"}, check.Note,
+				"decides nothing, by istio.io/dry-run, and is left out; a rule's mode: shadow is jwt-scope's")
 		case a.action.text == "AUDIT":
 			a.report(a.action, check.Note, "AUDIT decides nothing: let this policy stay")
 		}
 	}
 }
 
-// refusesTCP reports whether Istio refuses connections of other protocols by the policy (istio/istio, pilot/pkg/security/authz/model/model.go: Generate): a rule that asks of HTTP admits none, and refuses every one that fits
-// what is left of it.
+// refusesTCP reports whether Istio refuses connections of other protocols by the policy
+// (istio/istio, pilot/pkg/security/authz/model/model.go: Generate): a rule that asks of HTTP admits
+// none, and refuses every one that fits what is left of it.
 func (a *authorization) refusesTCP() bool {
 	switch a.action.text {
 	case "", "ALLOW":
-		return !a.dryRun && !slices.ContainsFunc(a.rules, func(r *object) bool { return r.node == nil || len(r.node.Content) == 0 })
+		return !a.dryRun && !slices.ContainsFunc(a.rules,
+			func(r *object) bool { return r.node == nil || len(r.node.Content) == 0 })
 	case "DENY":
 		return !a.dryRun && len(a.rules) > 0
 	}
@@ -155,7 +168,8 @@ type translation struct {
 	custom bool // it refuses by what nobody here knows
 }
 
-// rule reads what pilot/pkg/security/authz/model/model.go: New and Generate do: of the entries under from and of those under to any may fit; what stands within one must all fit, and so must
+// rule reads what pilot/pkg/security/authz/model/model.go: New and Generate do: of the entries
+// under from and of those under to any may fit; what stands within one must all fit, and so must
 // what stands under when.
 func (t *translation) rule(r *object) {
 	when := t.always()
@@ -196,7 +210,8 @@ func (t *translation) rule(r *object) {
 
 // stays is a condition that jwt-scope cannot ask.
 func (t *translation) stays(v value) condition {
-	t.report(v, check.Error, "jwt-scope does not look at it: "+t.consequence()+"; let it stay in an AuthorizationPolicy without conditions on tokens, beside jwt-scope, and migrate the rest")
+	t.report(v, check.Error, "jwt-scope does not look at it: "+t.consequence()+
+		"; let it stay in an AuthorizationPolicy without conditions on tokens, beside jwt-scope, and migrate the rest")
 	return t.foreign(v.path)
 }
 
@@ -217,7 +232,8 @@ func (t *translation) from(f *object) condition {
 	f.end()
 	c := t.always()
 	for _, name := range []string{
-		"principals", "notPrincipals", "namespaces", "notNamespaces", "serviceAccounts", "notServiceAccounts", "ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks", "trustDomains", "notTrustDomains",
+		"principals", "notPrincipals", "namespaces", "notNamespaces", "serviceAccounts", "notServiceAccounts",
+		"ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks", "trustDomains", "notTrustDomains",
 	} {
 		if list := s.texts(name); len(list) > 0 {
 			c = t.and(c, t.stays(s.at(name)))
@@ -280,7 +296,8 @@ func claimNames(text string) (names []string, ok bool) {
 	return names, begins && ends
 }
 
-// principals reads pilot/pkg/security/authz/model/generator.go: requestPrincipalGenerator: what stands before the last slash is the issuer, and what stands behind it the subject.
+// principals reads pilot/pkg/security/authz/model/generator.go: requestPrincipalGenerator: what
+// stands before the last slash is the issuer, and what stands behind it the subject.
 func (t *translation) principals(list []value) condition {
 	c := t.never()
 	sub := []string{"sub"}
@@ -311,7 +328,8 @@ func (t *translation) principals(list []value) condition {
 	return c
 }
 
-// issuer is a condition on iss, by a pattern with one * at an end. Which issuers there are is known, so it is answered here.
+// issuer is a condition on iss, by a pattern with one * at an end. Which issuers there are is
+// known, so it is answered here.
 func (t *translation) issuer(pattern string) condition {
 	if !strings.HasPrefix(pattern, "*") && !strings.HasSuffix(pattern, "*") {
 		return t.issuerIs(pattern)
@@ -335,14 +353,16 @@ func (p *plan) issuerWhere(fits func(string) bool) condition {
 
 // glob is a claim that begins or ends so.
 func (t *translation) glob(v value, path []string, pattern string) condition {
-	if rest := strings.TrimPrefix(strings.TrimSuffix(pattern, "*"), "*"); rest == "" || strings.Contains(rest, "*") || len(rest) != len(pattern)-1 {
+	if rest := strings.TrimPrefix(strings.TrimSuffix(pattern, "*"), "*"); rest == "" || strings.Contains(rest, "*") ||
+		len(rest) != len(pattern)-1 {
 		t.lost(v, "a * that stands for itself has no counterpart in a glob: name the values")
 		return t.foreign(v.path)
 	}
 	return t.tokenHas(claimGlob, path, pattern)
 }
 
-// claim is pilot/pkg/security/authz/model/generator.go: requestClaimGenerator: the claim is one of the values, or a list of which one is.
+// claim is pilot/pkg/security/authz/model/generator.go: requestClaimGenerator: the claim is one of
+// the values, or a list of which one is.
 func (t *translation) claim(names []string, list []value) condition {
 	if len(names) == 1 && names[0] == "iss" {
 		c := t.never()
@@ -361,12 +381,15 @@ func (t *translation) claim(names []string, list []value) condition {
 	case delimited == 0:
 		return t.claimValues(names, list)
 	case delimited < len(t.issuers):
-		t.lost(list[0], "the tokens of some issuers have this claim split at spaces and those of others have not (spaceDelimitedClaims): name it for all")
+		t.lost(list[0], "the tokens of some issuers have this claim split at spaces and those of others have not "+
+			"(spaceDelimitedClaims): name it for all")
 		return t.foreign(list[0].path)
 	case t.scopeClaim == "":
 		t.scopeClaim = names[0]
 	case t.scopeClaim != names[0]:
-		t.lost(list[0], "the values of "+t.scopeClaim+" are scopes already, and jwt-scope does not tell one claim's scopes from another's: ask for what stands in one of them")
+		t.lost(list[0], "the values of "+t.scopeClaim+
+			" are scopes already, and jwt-scope does not tell one claim's scopes from another's: ask for what stands "+
+			"in one of them")
 		return t.foreign(list[0].path)
 	}
 	return t.scopes(names, list)
@@ -413,7 +436,8 @@ func isScope(s string) bool {
 // area reads an operation. possible is false where nothing fits it that jwt-scope could tell.
 func (t *translation) area(o *object) (a area, possible bool) {
 	possible = true
-	// A list of what fits may come out too small of a rule that admits and too big of one that refuses, and what does not fit the other way round.
+	// A list of what fits may come out too small of a rule that admits and too big of one that
+	// refuses, and what does not fit the other way round.
 	read := func(name string, grow bool, each func(values []value, grow bool) (empty, everything bool)) {
 		list := o.texts(name)
 		if len(list) == 0 {
@@ -485,7 +509,8 @@ func (t *translation) hosts(list []value, grow bool) (hosts []string) {
 			}
 		default:
 			if !grow && !slices.Contains(texts, name+":*") {
-				t.report(v, check.Warning, "Istio compares the port and a dot behind the name, jwt-scope neither: "+name+":8080 is this host, too")
+				t.report(v, check.Warning, "Istio compares the port and a dot behind the name, jwt-scope neither: "+
+					name+":8080 is this host, too")
 			}
 			hosts = append(hosts, name)
 		}
@@ -543,8 +568,11 @@ func (t *translation) path(v value, grow bool) (p paths, ok bool) {
 		t.lost(v, "has no counterpart among jwt-scope's path patterns: name the paths, or /orders/* for everything below one")
 		return around(text), grow
 	}
-	if literal := strings.NewReplacer("{*}", "", "{**}", "").Replace(strings.TrimSuffix(text, "*")); !grow && strings.ContainsFunc(literal, escapes) {
-		t.report(v, check.Warning, "Istio compares the path as it is sent, jwt-scope with its escapes decoded, as servers do: "+escaped(literal)+" is this path, too")
+	if literal := strings.NewReplacer("{*}", "", "{**}", "").Replace(strings.TrimSuffix(text, "*")); !grow &&
+		strings.ContainsFunc(literal, escapes) {
+		t.report(v, check.Warning,
+			"Istio compares the path as it is sent, jwt-scope with its escapes decoded, as servers do: "+
+				escaped(literal)+" is this path, too")
 	}
 	if p.tail && len(p.segments) > 0 {
 		itself := p.pattern
@@ -554,9 +582,11 @@ func (t *translation) path(v value, grow bool) (p paths, ok bool) {
 	return p, true
 }
 
-// escapes reports whether a character may be sent as an escape that Envoy's normalize_path leaves: those that RFC 3986 does not call unreserved.
+// escapes reports whether a character may be sent as an escape that Envoy's normalize_path leaves:
+// those that RFC 3986 does not call unreserved.
 func escapes(c rune) bool {
-	return c != '/' && c != '-' && c != '.' && c != '_' && c != '~' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+	return c != '/' && c != '-' && c != '.' && c != '_' && c != '~' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') &&
+		(c < 'a' || c > 'z')
 }
 
 // escaped is a path with its first such character as an escape.

@@ -1,10 +1,13 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package migrate makes configurations of jwt-scope from Istio's RequestAuthentication and AuthorizationPolicy and from Envoy Gateway's SecurityPolicy.
+// Package migrate makes configurations of jwt-scope from Istio's RequestAuthentication and
+// AuthorizationPolicy and from Envoy Gateway's SecurityPolicy.
 //
-// What a configuration admits, the originals admitted: what jwt-scope has no words for is left out of a rule that admits, and is taken for true in one that refuses; each such place is a finding.
-// Where a resource has something in it that is unknown here, its workloads get no configuration at all.
+// What a configuration admits, the originals admitted: what jwt-scope has no words for is left out
+// of a rule that admits, and is taken for true in one that refuses; each such place is a finding.
+// Where a resource has something in it that is unknown here, its workloads get no configuration at
+// all.
 package migrate
 
 import (
@@ -65,7 +68,8 @@ func (m *Migrator) root() string {
 	return "istio-system"
 }
 
-// twice tells of a resource that has been read before. A cluster has one of a name; which of two it has cannot be seen here.
+// twice tells of a resource that has been read before. A cluster has one of a name; which of two it
+// has cannot be seen here.
 func (m *Migrator) twice(s *source) (same bool) {
 	id := s.kind + "\x00" + s.namespace + "\x00" + s.name
 	first := m.read[id]
@@ -78,14 +82,17 @@ func (m *Migrator) twice(s *source) (same bool) {
 	}
 	said := func(s *source) string {
 		spec, err := check.ToJSON(yamlnode.Member(s.root, "spec"))
-		return fmt.Sprint(string(spec), err, yamlnode.Text(yamlnode.Member(s.root, "metadata", "annotations", dryRunAnnotation)))
+		return fmt.Sprint(string(spec), err,
+			yamlnode.Text(yamlnode.Member(s.root, "metadata", "annotations", dryRunAnnotation)))
 	}
 	if said(first) == said(s) {
-		s.report(value{path: "metadata.name"}, check.Warning, "stands in "+first.file+" already, with the same spec: it is counted once")
+		s.report(value{path: "metadata.name"}, check.Warning, "stands in "+first.file+
+			" already, with the same spec: it is counted once")
 		return true
 	}
 	for _, one := range [2][2]*source{{first, s}, {s, first}} {
-		one[0].fault(value{path: "metadata.name"}, "stands in "+one[1].file+" as well, with another spec, and a cluster has one of a name: leave one out")
+		one[0].fault(value{path: "metadata.name"}, "stands in "+one[1].file+
+			" as well, with another spec, and a cluster has one of a name: leave one out")
 	}
 	return false
 }
@@ -93,7 +100,8 @@ func (m *Migrator) twice(s *source) (same bool) {
 // Missing notes a file that could not be read: what it has could refuse anything.
 func (m *Migrator) Missing(file string, err error) {
 	m.failed = true
-	m.find(check.Finding{File: file, Severity: check.Error, Problem: err.Error() + ": no configuration is written, for nobody knows what this file would refuse"})
+	m.find(check.Finding{File: file, Severity: check.Error, Problem: err.Error() +
+		": no configuration is written, for nobody knows what this file would refuse"})
 }
 
 // find notes a finding once: a resource of several workloads is translated for each.
@@ -113,7 +121,8 @@ func (m *Migrator) Add(file string, content []byte) {
 	documents, err := check.Documents(content)
 	for _, u := range check.Faults(err) {
 		m.failed = true
-		m.find(check.Finding{File: file, Line: u.Line, Column: min(u.Line, 1), Severity: check.Error, Problem: u.Problem + ": no configuration is written, for nobody knows what this file would refuse"})
+		m.find(check.Finding{File: file, Line: u.Line, Column: min(u.Line, 1), Severity: check.Error,
+			Problem: u.Problem + ": no configuration is written, for nobody knows what this file would refuse"})
 	}
 	for _, n := range documents {
 		if n.Tag != "!!null" { // nothing between two lines of ---
@@ -158,14 +167,18 @@ func (m *Migrator) document(file string, n *yaml.Node) {
 	case "EnvoyExtensionPolicy": // is not migrated, and may take the place of what is made
 		m.extensionPolicy(s)
 	default:
-		for _, one := range []string{"RequestAuthentication", "AuthorizationPolicy", "SecurityPolicy", "EnvoyExtensionPolicy"} {
+		for _, one := range []string{"RequestAuthentication", "AuthorizationPolicy", "SecurityPolicy",
+			"EnvoyExtensionPolicy"} {
 			if kind == "" || strings.EqualFold(kind, one) {
 				m.failed = true
-				s.report(value{node: n, path: "kind"}, check.Error, "want RequestAuthentication, AuthorizationPolicy or SecurityPolicy, as they are spelled: no configuration is written, for nobody knows what this would refuse")
+				s.report(value{node: n, path: "kind"}, check.Error,
+					"want RequestAuthentication, AuthorizationPolicy or SecurityPolicy, as they are spelled: no "+
+						"configuration is written, for nobody knows what this would refuse")
 				return
 			}
 		}
-		s.report(value{node: n}, check.Note, "is none of RequestAuthentication, AuthorizationPolicy and SecurityPolicy, and was not looked at")
+		s.report(value{node: n}, check.Note,
+			"is none of RequestAuthentication, AuthorizationPolicy and SecurityPolicy, and was not looked at")
 	}
 }
 
@@ -197,7 +210,8 @@ func (m *Migrator) Result() Result {
 		}
 		result.Configurations = append(result.Configurations, *c)
 	}
-	slices.SortStableFunc(m.findings, func(a, b check.Finding) int { return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line) })
+	slices.SortStableFunc(m.findings,
+		func(a, b check.Finding) int { return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line) })
 	result.Findings = m.findings
 	return result
 }
@@ -210,7 +224,9 @@ func (m *Migrator) gateway(s *security) *Configuration {
 	p := &plan{}
 	p.take(s.issuers)
 	if len(p.issuers) == 0 {
-		s.report(value{path: "spec.jwt"}, check.Error, "names no provider that jwt-scope could take: there are no tokens to decide by, and no configuration is written; let the policy stay")
+		s.report(value{path: "spec.jwt"}, check.Error,
+			"names no provider that jwt-scope could take: there are no tokens to decide by, and no configuration is "+
+				"written; let the policy stay")
 		return nil
 	}
 	p.addSecurity(s)
@@ -275,16 +291,20 @@ func printable(text string) string {
 // Bare is the configuration in YAML.
 func (c *Configuration) Bare() (string, error) { return write(c.comment(), c.node) }
 
-// Resource is what has a proxy run jwt-scope with the configuration: a WasmPlugin, with extension the TrafficExtension that Istio 1.30 makes of it, and for what was a SecurityPolicy Envoy Gateway's
-// EnvoyExtensionPolicy. url is that of the image.
+// Resource is what has a proxy run jwt-scope with the configuration: a WasmPlugin, with extension
+// the TrafficExtension that Istio 1.30 makes of it, and for what was a SecurityPolicy Envoy
+// Gateway's EnvoyExtensionPolicy. url is that of the image.
 func (c *Configuration) Resource(url string, extension bool) (string, error) {
 	comment := c.comment()
 	if c.keeps != nil {
-		comment += "# The token stays for " + printable(strings.TrimPrefix(c.keeps.selection.namespace+"/"+c.keeps.name, "/")) + ", which the same workloads have behind this, and which takes it away: apply both.\n"
+		comment += "# The token stays for " +
+			printable(strings.TrimPrefix(c.keeps.selection.namespace+"/"+c.keeps.name, "/")) +
+			", which the same workloads have behind this, and which takes it away: apply both.\n"
 	}
 	if !c.selection.gateway && c.targets == nil {
 		// Which of the two it selects cannot be told from labels, and with the wrong mode it would not be there at all.
-		comment += "# Where it selects sidecars, add match: [{mode: SERVER}]: without that it also decides what they themselves ask of others.\n"
+		comment += "# Where it selects sidecars, add match: [{mode: SERVER}]: without that it also decides what they " +
+			"themselves ask of others.\n"
 	}
 	return write(comment, c.resource(url, extension))
 }
@@ -321,14 +341,20 @@ func (c *Configuration) resource(url string, extension bool) *yaml.Node {
 	switch {
 	case c.selection.gateway:
 		kind, version = "EnvoyExtensionPolicy", "gateway.envoyproxy.io/v1alpha1"
-		image := mapping(entryOf("type", "Image"), entryOf("image", mapping(entryOf("url", strings.TrimPrefix(url, "oci://")))))
-		wasm := mapping(entryOf("name", "jwt-scope"), entryOf("code", image), entryOf("failOpen", false), entryOf("config", c.node))
+		image := mapping(entryOf("type", "Image"),
+			entryOf("image", mapping(entryOf("url", strings.TrimPrefix(url, "oci://")))))
+		wasm := mapping(entryOf("name", "jwt-scope"), entryOf("code", image), entryOf("failOpen", false),
+			entryOf("config", c.node))
 		spec = with(spec, entryOf("wasm", sequence(wasm)))
 	case extension:
 		kind = "TrafficExtension"
-		spec = with(spec, entryOf("phase", "AUTHN"), entryOf("priority", c.priority), entryOf("wasm", mapping(entryOf("url", url), entryOf("failStrategy", "FAIL_RELOAD"), entryOf("pluginConfig", c.node))))
+		spec = with(spec, entryOf("phase", "AUTHN"), entryOf("priority", c.priority),
+			entryOf("wasm", mapping(entryOf("url", url), entryOf("failStrategy", "FAIL_RELOAD"),
+				entryOf("pluginConfig", c.node))))
 	default:
-		spec = with(spec, entryOf("phase", "AUTHN"), entryOf("priority", c.priority), entryOf("url", url), entryOf("failStrategy", "FAIL_RELOAD"), entryOf("pluginConfig", c.node))
+		spec = with(spec, entryOf("phase", "AUTHN"), entryOf("priority", c.priority), entryOf("url", url),
+			entryOf("failStrategy", "FAIL_RELOAD"), entryOf("pluginConfig", c.node))
 	}
-	return mapping(entryOf("apiVersion", version), entryOf("kind", kind), entryOf("metadata", metadata), entryOf("spec", spec))
+	return mapping(entryOf("apiVersion", version), entryOf("kind", kind), entryOf("metadata", metadata),
+		entryOf("spec", spec))
 }

@@ -18,7 +18,8 @@ import (
 
 // authn is a RequestAuthentication whose one jwtRule has these fields besides.
 func authn(fields string) string {
-	return fmt.Sprintf("{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: idp, namespace: shop}, spec: {jwtRules: [{issuer: %q%s}]}}\n---\n", issuerURL(1), fields)
+	return fmt.Sprintf("{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: idp, "+
+		"namespace: shop}, spec: {jwtRules: [{issuer: %q%s}]}}\n---\n", issuerURL(1), fields)
 }
 
 func withKeys(t testing.TB) string {
@@ -29,18 +30,22 @@ func withKeys(t testing.TB) string {
 // two are RequestAuthentications of two issuers, with keys, and with these fields besides.
 func two(t testing.TB, first, second string) string {
 	t.Helper()
-	return authn(fmt.Sprintf(", jwks: %q%s", mint.Set(keys[0]), first)) + strings.ReplaceAll(authn(fmt.Sprintf(", jwks: %q%s", mint.Set(keys[1]), second)), issuerURL(1), issuerURL(2))
+	return authn(fmt.Sprintf(", jwks: %q%s", mint.Set(keys[0]), first)) +
+		strings.ReplaceAll(authn(fmt.Sprintf(", jwks: %q%s", mint.Set(keys[1]), second)), issuerURL(1), issuerURL(2))
 }
 
 func authz(spec string) string {
-	return "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: policy, namespace: shop}, spec: " + spec + "}\n---\n"
+	return "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: policy, namespace: " +
+		"shop}, spec: " + spec + "}\n---\n"
 }
 
 // envoyGateway is a SecurityPolicy with these members of its spec, and a provider called idp with these fields.
 func envoyGateway(t testing.TB, provider, spec string) string {
 	t.Helper()
-	return fmt.Sprintf("{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: SecurityPolicy, metadata: {name: policy, namespace: shop}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], "+
-		"jwt: {providers: [{name: idp, issuer: %q, localJWKS: {type: Inline, inline: %q}%s}]}, %s}}\n---\n", issuerURL(1), mint.Set(keys[0]), provider, spec)
+	return fmt.Sprintf("{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: SecurityPolicy, metadata: {name: policy, "+
+		"namespace: shop}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], "+
+		"jwt: {providers: [{name: idp, issuer: %q, localJWKS: {type: Inline, inline: %q}%s}]}, %s}}\n---\n",
+		issuerURL(1), mint.Set(keys[0]), provider, spec)
 }
 
 // migrateText migrates resources of which each gets a name of its own.
@@ -65,7 +70,8 @@ func numbered(text string) string {
 
 // dryRun is a policy with that in the annotation.
 func dryRun(spec, word string) string {
-	return strings.Replace(authz(spec), "namespace: shop", fmt.Sprintf("namespace: shop, annotations: {istio.io/dry-run: %q}", word), 1)
+	return strings.Replace(authz(spec), "namespace: shop",
+		fmt.Sprintf("namespace: shop, annotations: {istio.io/dry-run: %q}", word), 1)
 }
 
 // Istio reads the annotation as strconv.ParseBool does.
@@ -82,12 +88,14 @@ func TestDryRuns(t *testing.T) {
 		}
 	}
 	for _, word := range []string{"", "yes", "tRUE", " true", "on", "2"} {
-		if r := migrateText(withKeys(t) + dryRun("{rules: [{}]}", word)); len(r.Configurations) != 0 || !strings.Contains(lines(r.Findings), "Istio does not read it") {
+		if r := migrateText(withKeys(t) + dryRun("{rules: [{}]}", word)); len(r.Configurations) != 0 ||
+			!strings.Contains(lines(r.Findings), "Istio does not read it") {
 			t.Errorf("%q: %d configurations\n%s", word, len(r.Configurations), lines(r.Findings))
 		}
 	}
 	for _, word := range []string{"0", "f", "F", "FALSE", "False", "false"} {
-		if r := migrateText(withKeys(t) + dryRun("{action: DENY, rules: [{}]}", word)); len(r.Configurations) != 1 || strings.Contains(lines(r.Findings), "dry-run") {
+		if r := migrateText(withKeys(t) + dryRun("{action: DENY, rules: [{}]}", word)); len(r.Configurations) != 1 ||
+			strings.Contains(lines(r.Findings), "dry-run") {
 			t.Errorf("%q: %d configurations\n%s", word, len(r.Configurations), lines(r.Findings))
 		}
 	}
@@ -104,7 +112,8 @@ func lines(findings []check.Finding) string {
 // Everything that is not carried over is named with its place, and what could have refused a request refuses it.
 func TestFindings(t *testing.T) {
 	inline := withKeys(t)
-	person := ask{host: "x.example.com", method: "GET", path: "/a", issuer: 1, claims: map[string]any{"sub": "ann", "scope": "r", "role": "a"}}
+	person := ask{host: "x.example.com", method: "GET", path: "/a", issuer: 1,
+		claims: map[string]any{"sub": "ann", "scope": "r", "role": "a"}}
 	bare := ask{host: "x.example.com", method: "GET", path: "/a"}
 	on := func(a ask, path string) ask { a.path = path; return a }
 	for _, c := range []struct {
@@ -118,122 +127,259 @@ func TestFindings(t *testing.T) {
 	}{
 		{name: "nothing but a RequestAuthentication", text: inline, admitted: []ask{person, bare}},
 		{name: "allow nothing, without a spec", text: inline + authz("{}"), refused: []ask{person, bare}},
-		{name: "allow nothing, without a spec at all", text: inline + strings.Replace(authz("{}"), ", spec: {}", "", 1), refused: []ask{person, bare}},
+		{name: "allow nothing, without a spec at all", text: inline + strings.Replace(authz("{}"), ", spec: {}", "", 1),
+			refused: []ask{person, bare}},
 		{name: "allow everything", text: inline + authz("{rules: [{}]}"), admitted: []ask{person, bare}},
 		{name: "deny everything", text: inline + authz("{action: DENY, rules: [{}]}"), refused: []ask{person, bare}},
 		{name: "a DENY without rules", text: inline + authz("{action: DENY}"), admitted: []ask{person, bare}},
-		{name: "DENY without a condition on the token", text: inline + authz("{action: DENY, rules: [{to: [{operation: {paths: [/a]}}]}]}"), refused: []ask{person, bare}, admitted: []ask{on(person, "/b"), on(bare, "/b")}},
-		{name: "DENY of every token", text: inline + authz(`{action: DENY, rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`), refused: []ask{person}, admitted: []ask{bare}, want: "without a letter in it", severity: check.Warning},
-		{name: "a token is needed", text: inline + authz(`{rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`), admitted: []ask{person}, refused: []ask{bare}},
+		{name: "DENY without a condition on the token",
+			text: inline + authz("{action: DENY, rules: [{to: [{operation: {paths: [/a]}}]}]}"), refused: []ask{person,
+				bare}, admitted: []ask{on(person, "/b"), on(bare, "/b")}},
+		{name: "DENY of every token",
+			text:    inline + authz(`{action: DENY, rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`),
+			refused: []ask{person}, admitted: []ask{bare}, want: "without a letter in it", severity: check.Warning},
+		{name: "a token is needed", text: inline + authz(`{rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`),
+			admitted: []ask{person}, refused: []ask{bare}},
 
-		{name: "ALLOW and DENY of paths in common", text: inline + authz(`{rules: [{to: [{operation: {paths: ["/{*}/b"]}}]}]}`) + authz(`{action: DENY, rules: [{to: [{operation: {paths: ["/a/*"]}}]}]}`),
+		{name: "ALLOW and DENY of paths in common",
+			text: inline + authz(`{rules: [{to: [{operation: {paths: ["/{*}/b"]}}]}]}`) +
+				authz(`{action: DENY, rules: [{to: [{operation: {paths: ["/a/*"]}}]}]}`),
 			refused: []ask{on(person, "/a/b"), on(person, "/a/c")}, admitted: []ask{on(person, "/x/b"), on(bare, "/x/b")}},
-		{name: "two ALLOW rules for paths in common", text: inline + authz(`{rules: [{to: [{operation: {paths: ["/a/{*}"]}}], when: [{key: "request.auth.claims[scope]", values: [w]}]}, {to: [{operation: {paths: ["/{*}/b"]}}], when: [{key: "request.auth.claims[scope]", values: [r]}]}]}`),
+		{name: "two ALLOW rules for paths in common",
+			text: inline + authz(
+				`{rules: [{to: [{operation: {paths: ["/a/{*}"]}}], when: [{key: "request.auth.claims[scope]", values: [w]}]}, {to: [{operation: {paths: ["/{*}/b"]}}], when: [{key: "request.auth.claims[scope]", values: [r]}]}]}`),
 			refused: []ask{on(person, "/a/c"), on(bare, "/a/b")}, admitted: []ask{on(person, "/a/b"), on(person, "/x/b")}},
 
-		{name: "peers in ALLOW", text: inline + authz("{rules: [{from: [{source: {principals: [cluster.local/ns/a/sa/b]}}]}, {to: [{operation: {paths: [/b]}}]}]}"),
-			want: "spec.rules[0].from[0].source.principals: jwt-scope does not look at it: what the rule admits by it is refused", refused: []ask{person, bare}, admitted: []ask{on(person, "/b")}},
-		{name: "peers in DENY", text: inline + authz("{action: DENY, rules: [{from: [{source: {notNamespaces: [a]}}], to: [{operation: {paths: [/a]}}]}]}"),
-			want: "all that the rule could refuse is refused", refused: []ask{person, bare}, admitted: []ask{on(person, "/b"), on(bare, "/b")}},
-		{name: "a peer and a claim in DENY", text: inline + authz(`{action: DENY, rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}], when: [{key: "request.auth.claims[role]", values: [a]}]}]}`),
+		{name: "peers in ALLOW",
+			text: inline + authz("{rules: [{from: [{source: {principals: [cluster.local/ns/a/sa/b]}}]}, {to: "+
+				"[{operation: {paths: [/b]}}]}]}"),
+			want: "spec.rules[0].from[0].source.principals: jwt-scope does not look at it: what the rule admits by " +
+				"it is refused", refused: []ask{person, bare}, admitted: []ask{on(person, "/b")}},
+		{name: "peers in DENY", text: inline +
+			authz("{action: DENY, rules: [{from: [{source: {notNamespaces: [a]}}], to: [{operation: {paths: [/a]}}]}]}"),
+			want: "all that the rule could refuse is refused", refused: []ask{person, bare},
+			admitted: []ask{on(person, "/b"), on(bare, "/b")}},
+		{name: "a peer and a claim in DENY",
+			text: inline + authz(`{action: DENY, rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}], when: [{key: "request.auth.claims[role]", values: [a]}]}]}`),
 			want: "ipBlocks", refused: []ask{person}, admitted: []ask{bare}},
-		{name: "ports", text: inline + authz(`{rules: [{to: [{operation: {ports: ["80"]}}]}]}`), want: "spec.rules[0].to[0].operation.ports", refused: []ask{person}},
-		{name: "the SNI", text: inline + authz(`{action: DENY, rules: [{when: [{key: connection.sni, values: [a]}]}]}`), want: "spec.rules[0].when[0].key", refused: []ask{person, bare}},
-		{name: "a header", text: inline + authz(`{rules: [{when: [{key: "request.headers[x-a]", values: [a]}]}]}`), want: "compares headers with claims only", refused: []ask{person}},
-		{name: "a key that names no claim", text: inline + authz(`{rules: [{when: [{key: "request.auth.claims", values: [a]}]}]}`), want: "names no claim", refused: []ask{person}},
-		{name: "CUSTOM", text: inline + authz("{action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {paths: [/a]}}]}]}"), want: "CUSTOM asks an authorizer", refused: []ask{person, bare}, admitted: []ask{on(bare, "/b")}},
-		{name: "AUDIT", text: inline + authz("{action: AUDIT, rules: [{}]}"), want: "AUDIT decides nothing", severity: check.Note, admitted: []ask{person, bare}},
-		{name: "a dry run", text: inline + strings.Replace(authz("{action: DENY, rules: [{}]}"), "namespace: shop", `namespace: shop, annotations: {"istio.io/dry-run": "true"}`, 1), want: "istio.io/dry-run", severity: check.Note, admitted: []ask{person}},
-		{name: "a dry run of an ALLOW, in another word", text: inline + dryRun("{rules: [{}]}", "T") + authz("{rules: []}"), want: "istio.io/dry-run", severity: check.Note, refused: []ask{person, bare}},
-		{name: "a dry run that is false", text: inline + dryRun("{action: DENY, rules: [{}]}", "F"), refused: []ask{person, bare}},
-		{name: "a dry run in a word that Istio does not read", text: inline + dryRun("{action: DENY, rules: [{}]}", "yes"), want: "metadata.annotations[istio.io/dry-run]: Istio does not read it, and applies the policy", no: true},
-		{name: "a dry run of an ALLOW in a word that Istio does not read", text: inline + dryRun("{rules: [{}]}", "tRUE"), want: "Istio does not read it", no: true},
+		{name: "ports", text: inline + authz(`{rules: [{to: [{operation: {ports: ["80"]}}]}]}`),
+			want: "spec.rules[0].to[0].operation.ports", refused: []ask{person}},
+		{name: "the SNI", text: inline + authz(`{action: DENY, rules: [{when: [{key: connection.sni, values: [a]}]}]}`),
+			want: "spec.rules[0].when[0].key", refused: []ask{person, bare}},
+		{name: "a header", text: inline + authz(`{rules: [{when: [{key: "request.headers[x-a]", values: [a]}]}]}`),
+			want: "compares headers with claims only", refused: []ask{person}},
+		{name: "a key that names no claim",
+			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims", values: [a]}]}]}`),
+			want: "names no claim", refused: []ask{person}},
+		{name: "CUSTOM", text: inline +
+			authz("{action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {paths: [/a]}}]}]}"),
+			want: "CUSTOM asks an authorizer", refused: []ask{person, bare}, admitted: []ask{on(bare, "/b")}},
+		{name: "AUDIT", text: inline + authz("{action: AUDIT, rules: [{}]}"), want: "AUDIT decides nothing",
+			severity: check.Note, admitted: []ask{person, bare}},
+		{name: "a dry run", text: inline + strings.Replace(authz("{action: DENY, rules: [{}]}"), "namespace: shop",
+			`namespace: shop, annotations: {"istio.io/dry-run": "true"}`, 1), want: "istio.io/dry-run",
+			severity: check.Note, admitted: []ask{person}},
+		{name: "a dry run of an ALLOW, in another word", text: inline + dryRun("{rules: [{}]}", "T") +
+			authz("{rules: []}"), want: "istio.io/dry-run", severity: check.Note, refused: []ask{person, bare}},
+		{name: "a dry run that is false", text: inline + dryRun("{action: DENY, rules: [{}]}", "F"),
+			refused: []ask{person, bare}},
+		{name: "a dry run in a word that Istio does not read",
+			text: inline + dryRun("{action: DENY, rules: [{}]}", "yes"),
+			want: "metadata.annotations[istio.io/dry-run]: Istio does not read it, and applies the policy", no: true},
+		{name: "a dry run of an ALLOW in a word that Istio does not read",
+			text: inline + dryRun("{rules: [{}]}", "tRUE"), want: "Istio does not read it", no: true},
 		{name: "another action", text: inline + authz("{action: LOG}"), want: "want ALLOW, DENY, AUDIT or CUSTOM", no: true},
 
-		{name: "a path with a star at its end in ALLOW", text: inline + authz(`{rules: [{to: [{operation: {paths: ["/a*"]}}]}]}`), want: "operation.paths[0]: has no counterpart", refused: []ask{person}},
-		{name: "a path with a star in front in DENY", text: inline + authz(`{action: DENY, rules: [{to: [{operation: {paths: ["*.png"]}}]}]}`), want: "operation.paths[0]: has no counterpart", refused: []ask{person, bare}},
-		{name: "a path with a star at its end in DENY refuses what is beside it", text: inline + authz(`{action: DENY, rules: [{to: [{operation: {paths: ["/x/a*"]}}]}]}`), want: "has no counterpart",
+		{name: "a path with a star at its end in ALLOW",
+			text: inline + authz(`{rules: [{to: [{operation: {paths: ["/a*"]}}]}]}`),
+			want: "operation.paths[0]: has no counterpart", refused: []ask{person}},
+		{name: "a path with a star in front in DENY",
+			text: inline + authz(`{action: DENY, rules: [{to: [{operation: {paths: ["*.png"]}}]}]}`),
+			want: "operation.paths[0]: has no counterpart", refused: []ask{person, bare}},
+		{name: "a path with a star at its end in DENY refuses what is beside it",
+			text: inline + authz(`{action: DENY, rules: [{to: [{operation: {paths: ["/x/a*"]}}]}]}`), want: "has no counterpart",
 			refused: []ask{on(person, "/x/b"), on(person, "/x/ab")}, admitted: []ask{person, on(person, "/y")}},
-		{name: "a notPath without counterpart in ALLOW", text: inline + authz(`{rules: [{to: [{operation: {notPaths: ["/x/a*"]}}]}]}`), want: "has no counterpart", refused: []ask{on(person, "/x/b")}, admitted: []ask{person}},
-		{name: "a notPath without counterpart in DENY", text: inline + authz(`{action: DENY, rules: [{to: [{operation: {notPaths: ["/a*", /b]}}]}]}`), want: "has no counterpart", refused: []ask{person}, admitted: []ask{on(person, "/b")}},
-		{name: "{**} in the middle", text: inline + authz(`{rules: [{to: [{operation: {paths: ["/a/{**}/b"]}}]}]}`), want: "has no counterpart", refused: []ask{on(person, "/a/x/b")}},
-		{name: "a host with a star behind", text: inline + authz(`{rules: [{to: [{operation: {hosts: ["x.*"]}}]}]}`), want: "is no host name", refused: []ask{person}},
-		{name: "a host with a star behind in DENY", text: inline + authz(`{action: DENY, rules: [{to: [{operation: {hosts: ["y.*"]}}]}]}`), want: "is no host name", refused: []ask{person, bare}},
-		{name: "a host with a port", text: inline + authz(`{rules: [{to: [{operation: {hosts: ["x.example.com:8080"]}}]}]}`), want: "ports are not compared", refused: []ask{person}},
-		{name: "a host without a port", text: inline + authz(`{rules: [{to: [{operation: {hosts: [x.example.com]}}]}]}`), want: "x.example.com:8080 is this host, too", severity: check.Warning, admitted: []ask{person}},
-		{name: "a host with any port", text: inline + authz(`{rules: [{to: [{operation: {hosts: [X.example.com, "x.example.com:*"]}}]}]}`), admitted: []ask{person}},
-		{name: "a part of a method", text: inline + authz(`{rules: [{to: [{operation: {methods: ["G*"]}}]}]}`), want: "methods are compared as a whole", refused: []ask{person}},
-		{name: "a part of a method in DENY", text: inline + authz(`{action: DENY, rules: [{to: [{operation: {methods: ["P*"]}}]}]}`), want: "methods are compared as a whole", refused: []ask{person}},
-		{name: "a method in lower case", text: inline + authz(`{rules: [{to: [{operation: {methods: [get]}}]}]}`), want: "not in upper case", severity: check.Note, refused: []ask{person}},
+		{name: "a notPath without counterpart in ALLOW",
+			text: inline + authz(`{rules: [{to: [{operation: {notPaths: ["/x/a*"]}}]}]}`), want: "has no counterpart",
+			refused: []ask{on(person, "/x/b")}, admitted: []ask{person}},
+		{name: "a notPath without counterpart in DENY",
+			text: inline + authz(`{action: DENY, rules: [{to: [{operation: {notPaths: ["/a*", /b]}}]}]}`),
+			want: "has no counterpart", refused: []ask{person}, admitted: []ask{on(person, "/b")}},
+		{name: "{**} in the middle", text: inline + authz(`{rules: [{to: [{operation: {paths: ["/a/{**}/b"]}}]}]}`),
+			want: "has no counterpart", refused: []ask{on(person, "/a/x/b")}},
+		{name: "a host with a star behind", text: inline + authz(`{rules: [{to: [{operation: {hosts: ["x.*"]}}]}]}`),
+			want: "is no host name", refused: []ask{person}},
+		{name: "a host with a star behind in DENY",
+			text: inline + authz(`{action: DENY, rules: [{to: [{operation: {hosts: ["y.*"]}}]}]}`),
+			want: "is no host name", refused: []ask{person, bare}},
+		{name: "a host with a port",
+			text: inline + authz(`{rules: [{to: [{operation: {hosts: ["x.example.com:8080"]}}]}]}`),
+			want: "ports are not compared", refused: []ask{person}},
+		{name: "a host without a port",
+			text: inline + authz(`{rules: [{to: [{operation: {hosts: [x.example.com]}}]}]}`),
+			want: "x.example.com:8080 is this host, too", severity: check.Warning, admitted: []ask{person}},
+		{name: "a host with any port",
+			text:     inline + authz(`{rules: [{to: [{operation: {hosts: [X.example.com, "x.example.com:*"]}}]}]}`),
+			admitted: []ask{person}},
+		{name: "a part of a method", text: inline + authz(`{rules: [{to: [{operation: {methods: ["G*"]}}]}]}`),
+			want: "methods are compared as a whole", refused: []ask{person}},
+		{name: "a part of a method in DENY",
+			text: inline + authz(`{action: DENY, rules: [{to: [{operation: {methods: ["P*"]}}]}]}`),
+			want: "methods are compared as a whole", refused: []ask{person}},
+		{name: "a method in lower case", text: inline + authz(`{rules: [{to: [{operation: {methods: [get]}}]}]}`),
+			want: "not in upper case", severity: check.Note, refused: []ask{person}},
 
-		{name: "a part of a scope", text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: ["r*", w]}]}]}`), want: "spec.rules[0].when[0].values[0]: scopes are compared as a whole", refused: []ask{person}},
-		{name: "a scope with a space", text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: ["r w"]}]}]}`), want: "is no scope", refused: []ask{person}},
-		{name: "two claims with scopes", text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: [r]}]}, {when: [{key: "request.auth.claims[permission]", values: [r]}]}]}`),
+		{name: "a part of a scope",
+			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: ["r*", w]}]}]}`),
+			want: "spec.rules[0].when[0].values[0]: scopes are compared as a whole", refused: []ask{person}},
+		{name: "a scope with a space",
+			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: ["r w"]}]}]}`),
+			want: "is no scope", refused: []ask{person}},
+		{name: "two claims with scopes",
+			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: [r]}]}, {when: [{key: "request.auth.claims[permission]", values: [r]}]}]}`),
 			want: "the values of scope are scopes already", admitted: []ask{person}},
-		{name: "permissions alone are scopes", text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[permission]", values: [r]}]}]}`), refused: []ask{person},
+		{name: "permissions alone are scopes",
+			text:     inline + authz(`{rules: [{when: [{key: "request.auth.claims[permission]", values: [r]}]}]}`),
+			refused:  []ask{person},
 			admitted: []ask{{host: "x", method: "GET", path: "/", issuer: 1, claims: map[string]any{"permission": "w r"}}}},
-		{name: "a claim that must not begin so", text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[role]", notValues: ["b*"]}]}]}`), want: "must not begin or end so", refused: []ask{person}, admitted: []ask{bare}},
-		{name: "a star within a claim's pattern", text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[role]", values: ["*a*"]}]}]}`), want: "a * that stands for itself", refused: []ask{person}},
-		{name: "a scope or a claim", text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: [w]}]}, {when: [{key: "request.auth.claims[role]", values: [a]}]}]}`),
+		{name: "a claim that must not begin so",
+			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[role]", notValues: ["b*"]}]}]}`),
+			want: "must not begin or end so", refused: []ask{person}, admitted: []ask{bare}},
+		{name: "a star within a claim's pattern",
+			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[role]", values: ["*a*"]}]}]}`),
+			want: "a * that stands for itself", refused: []ask{person}},
+		{name: "a scope or a claim",
+			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: [w]}]}, {when: [{key: "request.auth.claims[role]", values: [a]}]}]}`),
 			want: "a token may fit one of 2 conditions", refused: []ask{person}},
-		{name: "too many cases", text: inline + authz(`{rules: [{to: [{operation: {paths: [`+manyPaths(700)+`]}}]}]}`), want: "more cases than can be told apart", no: true},
+		{name: "too many cases", text: inline + authz(`{rules: [{to: [{operation: {paths: [`+manyPaths(700)+`]}}]}]}`),
+			want: "more cases than can be told apart", no: true},
 
 		{name: "no jwksUri", text: authn(""), want: "has no jwksUri", refused: []ask{person}, admitted: []ask{bare}},
-		{name: "a jwksUri that is none", text: authn(", jwksUri: idp.example.com"), want: "is no address that keys could be fetched from", refused: []ask{person}},
+		{name: "a jwksUri that is none", text: authn(", jwksUri: idp.example.com"),
+			want: "is no address that keys could be fetched from", refused: []ask{person}},
 		{name: "keys that are none", text: authn(`, jwks: "{}"`), want: "is no JWK Set", refused: []ask{person}},
-		{name: "no issuer", text: inline + strings.Replace(authn(""), fmt.Sprintf("issuer: %q", issuerURL(1)), "audiences: [a]", 1), want: "has no issuer", admitted: []ask{person}, refused: []ask{bare}},
-		{name: "an issuer twice", text: inline + authn(", audiences: [a]"), want: "has a provider already", admitted: []ask{person}, refused: []ask{bare}},
-		{name: "an issuer twice, in the same words", text: inline + strings.Replace(inline, "name: idp", "name: other", 1), admitted: []ask{person, bare}},
-		{name: "a prefix that is no scheme", text: authn(fmt.Sprintf(`, jwks: %q, fromHeaders: [{name: authorization, prefix: "Bearer"}]`, mint.Set(keys[0]))), want: "is no scheme", refused: []ask{person}, admitted: []ask{bare}},
-		{name: "a cookie with a dot", text: authn(fmt.Sprintf(`, jwks: %q, fromCookies: [a.b, "__Host-t", "!#$%%&'*+-.^_|~"]`, mint.Set(keys[0]))), admitted: []ask{bare}},
-		{name: "a cookie that is none", text: authn(fmt.Sprintf(`, jwks: %q, fromCookies: ["a b"]`, mint.Set(keys[0]))), want: "is no name of a cookie", refused: []ask{bare}},
-		{name: "a parameter with a dot", text: authn(fmt.Sprintf(`, jwks: %q, fromParams: [a.b]`, mint.Set(keys[0]))), want: "has characters besides", refused: []ask{bare}},
-		{name: "a payload in two headers", text: two(t, ", outputPayloadToHeader: x-a", ", outputPayloadToHeader: x-b"), want: "one header for all", no: true},
-		{name: "tokens that are forwarded of one issuer", text: two(t, ", forwardOriginalToken: true", ""), want: "no token is forwarded", admitted: []ask{bare}},
-		{name: "a claim for authorization", text: two(t, ", outputClaimToHeaders: [{claim: sub, header: authorization}]", ", outputClaimToHeaders: [{claim: sub, header: authorization}]"), want: "jwt-scope refuses what would be its forward.claimHeaders[0].header", no: true},
+		{name: "no issuer", text: inline + strings.Replace(authn(""), fmt.Sprintf("issuer: %q", issuerURL(1)),
+			"audiences: [a]", 1), want: "has no issuer", admitted: []ask{person}, refused: []ask{bare}},
+		{name: "an issuer twice", text: inline + authn(", audiences: [a]"), want: "has a provider already",
+			admitted: []ask{person}, refused: []ask{bare}},
+		{name: "an issuer twice, in the same words",
+			text: inline + strings.Replace(inline, "name: idp", "name: other", 1), admitted: []ask{person, bare}},
+		{name: "a prefix that is no scheme",
+			text: authn(fmt.Sprintf(`, jwks: %q, fromHeaders: [{name: authorization, prefix: "Bearer"}]`,
+				mint.Set(keys[0]))), want: "is no scheme", refused: []ask{person}, admitted: []ask{bare}},
+		{name: "a cookie with a dot",
+			text: authn(fmt.Sprintf(`, jwks: %q, fromCookies: [a.b, "__Host-t", "!#$%%&'*+-.^_|~"]`,
+				mint.Set(keys[0]))), admitted: []ask{bare}},
+		{name: "a cookie that is none", text: authn(fmt.Sprintf(`, jwks: %q, fromCookies: ["a b"]`, mint.Set(keys[0]))),
+			want: "is no name of a cookie", refused: []ask{bare}},
+		{name: "a parameter with a dot", text: authn(fmt.Sprintf(`, jwks: %q, fromParams: [a.b]`, mint.Set(keys[0]))),
+			want: "has characters besides", refused: []ask{bare}},
+		{name: "a payload in two headers", text: two(t, ", outputPayloadToHeader: x-a", ", outputPayloadToHeader: x-b"),
+			want: "one header for all", no: true},
+		{name: "tokens that are forwarded of one issuer", text: two(t, ", forwardOriginalToken: true", ""),
+			want: "no token is forwarded", admitted: []ask{bare}},
+		{name: "a claim for authorization",
+			text: two(t, ", outputClaimToHeaders: [{claim: sub, header: authorization}]",
+				", outputClaimToHeaders: [{claim: sub, header: authorization}]"),
+			want: "jwt-scope refuses what would be its forward.claimHeaders[0].header", no: true},
 		{name: "no RequestAuthentication", text: authz("{}"), want: "no RequestAuthentication with jwtRules", no: true},
-		{name: "spaceDelimitedClaims of one issuer", text: two(t, ", spaceDelimitedClaims: [role]", "") + authz(`{rules: [{when: [{key: "request.auth.claims[role]", values: [a]}]}]}`),
+		{name: "spaceDelimitedClaims of one issuer", text: two(t, ", spaceDelimitedClaims: [role]", "") +
+			authz(`{rules: [{when: [{key: "request.auth.claims[role]", values: [a]}]}]}`),
 			want: "split at spaces", refused: []ask{person, bare}},
 
-		{name: "an unknown field of a policy", text: inline + authz("{selectors: {}}"), want: "spec.selectors: is unknown here", no: true},
-		{name: "an unknown field of a source", text: inline + authz("{rules: [{from: [{source: {planets: [x]}}]}]}"), want: "spec.rules[0].from[0].source.planets: is unknown here", no: true},
-		{name: "an unknown field of a jwtRule", text: two(t, ", issuers: []", ""), want: "spec.jwtRules[0].issuers: is unknown here", no: true},
-		{name: "a number for a text", text: inline + authz(`{rules: [{to: [{operation: {methods: [true]}}]}]}`), want: "methods[0]: want a text", no: true},
-		{name: "a text for a list", text: inline + authz(`{rules: [{to: [{operation: {paths: /a}}]}]}`), want: "want a list", no: true},
+		{name: "an unknown field of a policy", text: inline + authz("{selectors: {}}"),
+			want: "spec.selectors: is unknown here", no: true},
+		{name: "an unknown field of a source", text: inline + authz("{rules: [{from: [{source: {planets: [x]}}]}]}"),
+			want: "spec.rules[0].from[0].source.planets: is unknown here", no: true},
+		{name: "an unknown field of a jwtRule", text: two(t, ", issuers: []", ""),
+			want: "spec.jwtRules[0].issuers: is unknown here", no: true},
+		{name: "a number for a text", text: inline + authz(`{rules: [{to: [{operation: {methods: [true]}}]}]}`),
+			want: "methods[0]: want a text", no: true},
+		{name: "a text for a list", text: inline + authz(`{rules: [{to: [{operation: {paths: /a}}]}]}`),
+			want: "want a list", no: true},
 		{name: "a list for an object", text: inline + authz(`{rules: [[]]}`), want: "want an object", no: true},
 		{name: "a rule that is null", text: inline + authz(`{rules: [null]}`), want: "spec.rules[0]: is null", no: true},
 		{name: "a name twice", text: inline + authz(`{action: ALLOW, action: DENY}`), want: "stands here twice", no: true},
-		{name: "another version", text: strings.Replace(inline, "security.istio.io/v1", "security.istio.io/v9", 1), want: "want security.istio.io/v1 or", no: true},
+		{name: "another version", text: strings.Replace(inline, "security.istio.io/v1", "security.istio.io/v9", 1),
+			want: "want security.istio.io/v1 or", no: true},
 		{name: "no YAML", text: inline + "{", want: "nobody knows what this file would refuse", no: true},
-		{name: "another kind", text: inline + "{kind: Service, metadata: {name: a}}", want: "was not looked at", severity: check.Note, admitted: []ask{bare}},
-		{name: "selector and targetRefs", text: strings.Replace(inline, "spec: {", "spec: {selector: {matchLabels: {a: b}}, targetRefs: [{kind: Gateway, name: a}], ", 1), want: "more than one of selector", no: true},
+		{name: "another kind", text: inline + "{kind: Service, metadata: {name: a}}", want: "was not looked at",
+			severity: check.Note, admitted: []ask{bare}},
+		{name: "selector and targetRefs",
+			text: strings.Replace(inline, "spec: {",
+				"spec: {selector: {matchLabels: {a: b}}, targetRefs: [{kind: Gateway, name: a}], ", 1),
+			want: "more than one of selector", no: true},
 
-		{name: "connections that are not HTTP", text: inline + authz(`{rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`), want: "a WasmPlugin sees HTTP only", severity: check.Warning, admitted: []ask{person}},
-		{name: "connections that are not HTTP, refused", text: inline + authz(`{action: DENY, rules: [{to: [{operation: {paths: [/b]}}]}]}`), want: "a WasmPlugin sees HTTP only", severity: check.Warning, admitted: []ask{person}},
-		{name: "a path with an escape", text: inline + authz(`{rules: [{to: [{operation: {paths: [/users/@me]}}]}]}`), want: "/users/%40me is this path, too", severity: check.Warning, admitted: []ask{on(person, "/users/%40me")}},
-		{name: "an escape that is refused", text: inline + authz(`{action: DENY, rules: [{to: [{operation: {paths: [/users/@me]}}]}]}`), refused: []ask{on(person, "/users/%40me")}},
-		{name: "certificates by kid", text: authn(`, jwksUri: "https://www.googleapis.com/oauth2/v1/certs"`), want: "the issuer's is at https://www.googleapis.com/oauth2/v3/certs", severity: check.Warning},
-		{name: "certificates by kid, of Firebase", text: authn(`, jwksUri: "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com"`), want: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com", severity: check.Warning},
-		{name: "certificates by kid, of somebody", text: authn(`, jwksUri: "https://idp.example.com/x509/keys"`), want: "it wants a JWK Set, and every token would be answered 503", severity: check.Warning},
+		{name: "connections that are not HTTP",
+			text: inline + authz(`{rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`),
+			want: "a WasmPlugin sees HTTP only", severity: check.Warning, admitted: []ask{person}},
+		{name: "connections that are not HTTP, refused",
+			text: inline + authz(`{action: DENY, rules: [{to: [{operation: {paths: [/b]}}]}]}`),
+			want: "a WasmPlugin sees HTTP only", severity: check.Warning, admitted: []ask{person}},
+		{name: "a path with an escape", text: inline + authz(`{rules: [{to: [{operation: {paths: [/users/@me]}}]}]}`),
+			want: "/users/%40me is this path, too", severity: check.Warning, admitted: []ask{on(person, "/users/%40me")}},
+		{name: "an escape that is refused",
+			text:    inline + authz(`{action: DENY, rules: [{to: [{operation: {paths: [/users/@me]}}]}]}`),
+			refused: []ask{on(person, "/users/%40me")}},
+		{name: "certificates by kid", text: authn(`, jwksUri: "https://www.googleapis.com/oauth2/v1/certs"`),
+			want: "the issuer's is at https://www.googleapis.com/oauth2/v3/certs", severity: check.Warning},
+		{name: "certificates by kid, of Firebase",
+			text: authn(`, jwksUri: "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com"`), want: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com", severity: check.Warning},
+		{name: "certificates by kid, of somebody", text: authn(`, jwksUri: "https://idp.example.com/x509/keys"`),
+			want: "it wants a JWK Set, and every token would be answered 503", severity: check.Warning},
 
-		{name: "Envoy Gateway: a token is needed", text: envoyGateway(t, "", ""), admitted: []ask{person}, refused: []ask{bare}},
-		{name: "Envoy Gateway: no authorization decides, by default", text: envoyGateway(t, "", "authorization: {}"), refused: []ask{person, bare}},
-		{name: "Envoy Gateway: the first rule decides", text: envoyGateway(t, "", "authorization: {rules: [{action: Allow, operation: {path: {value: /a}}}, {action: Deny}]}"), admitted: []ask{person}, refused: []ask{on(person, "/b"), bare}},
-		{name: "Envoy Gateway: what no rule fits, by defaultAction", text: envoyGateway(t, "", "authorization: {defaultAction: Allow, rules: [{action: Deny, operation: {methods: [POST]}}]}"), admitted: []ask{person}},
-		{name: "Envoy Gateway: addresses", text: envoyGateway(t, "", `authorization: {rules: [{action: Allow, principal: {clientCIDRs: [10.0.0.0/8]}}]}`), want: "principal.clientCIDRs: jwt-scope does not look at it", refused: []ask{person}},
-		{name: "Envoy Gateway: headers that refuse", text: envoyGateway(t, "", `authorization: {defaultAction: Allow, rules: [{action: Deny, principal: {headers: [{name: a, values: [b]}]}}]}`), want: "principal.headers", refused: []ask{person}},
-		{name: "Envoy Gateway: a regular expression", text: envoyGateway(t, "", `authorization: {rules: [{action: Allow, operation: {path: {type: RegularExpression, value: /a}}}]}`), want: "has no counterpart", refused: []ask{person}},
-		{name: "Envoy Gateway: a regular expression that refuses", text: envoyGateway(t, "", `authorization: {defaultAction: Allow, rules: [{action: Deny, operation: {path: {type: RegularExpression, value: /b, invert: true}}}]}`), want: "has no counterpart", refused: []ask{person, on(person, "/b")}},
-		{name: "Envoy Gateway: all paths but one", text: envoyGateway(t, "", `authorization: {rules: [{action: Allow, operation: {path: {value: /b, invert: true}}}]}`), admitted: []ask{person}, refused: []ask{on(person, "/b/c")}},
-		{name: "Envoy Gateway: CEL", text: envoyGateway(t, "", `authorization: {rules: [{action: Allow, cel: "true"}]}`), want: "cel: jwt-scope does not look at it", refused: []ask{person}},
-		{name: "Envoy Gateway: a text or a list", text: envoyGateway(t, "", `authorization: {rules: [{action: Allow, principal: {jwt: {provider: idp, claims: [{name: role, values: [a]}]}}}]}`), want: "whatever valueType says", severity: check.Warning, admitted: []ask{person}},
-		{name: "Envoy Gateway: an unknown provider", text: envoyGateway(t, "", `authorization: {rules: [{action: Allow, principal: {jwt: {provider: x, scopes: [r]}}}]}`), refused: []ask{person}},
-		{name: "Envoy Gateway: another authorizer", text: envoyGateway(t, "", "extAuth: {}"), want: "jwt-scope does not do this: every request is refused", refused: []ask{person}},
-		{name: "Envoy Gateway: a policy that is merged", text: envoyGateway(t, "", "mergeType: StrategicMerge"), want: "spec.mergeType", refused: []ask{person}},
-		{name: "Envoy Gateway: CORS", text: envoyGateway(t, "", "cors: {}"), want: "stays in the SecurityPolicy", severity: check.Warning, admitted: []ask{person}},
-		{name: "Envoy Gateway: routes chosen anew", text: envoyGateway(t, ", recomputeRoute: true", ""), want: "chosen anew", admitted: []ask{person}},
-		{name: "Envoy Gateway: a field that is unknown", text: envoyGateway(t, "", "dance: {}"), want: "spec.dance: is unknown here", no: true},
-		{name: "Envoy Gateway: bad tokens that pass", text: strings.Replace(envoyGateway(t, "", ""), "jwt: {", "jwt: {failOpen: true, ", 1), want: "jwt-scope refuses them", admitted: []ask{person, bare}},
+		{name: "Envoy Gateway: a token is needed", text: envoyGateway(t, "", ""), admitted: []ask{person},
+			refused: []ask{bare}},
+		{name: "Envoy Gateway: no authorization decides, by default", text: envoyGateway(t, "", "authorization: {}"),
+			refused: []ask{person, bare}},
+		{name: "Envoy Gateway: the first rule decides",
+			text: envoyGateway(t, "",
+				"authorization: {rules: [{action: Allow, operation: {path: {value: /a}}}, {action: Deny}]}"),
+			admitted: []ask{person}, refused: []ask{on(person, "/b"), bare}},
+		{name: "Envoy Gateway: what no rule fits, by defaultAction",
+			text: envoyGateway(t, "",
+				"authorization: {defaultAction: Allow, rules: [{action: Deny, operation: {methods: [POST]}}]}"),
+			admitted: []ask{person}},
+		{name: "Envoy Gateway: addresses",
+			text: envoyGateway(t, "",
+				`authorization: {rules: [{action: Allow, principal: {clientCIDRs: [10.0.0.0/8]}}]}`),
+			want: "principal.clientCIDRs: jwt-scope does not look at it", refused: []ask{person}},
+		{name: "Envoy Gateway: headers that refuse",
+			text: envoyGateway(t, "",
+				`authorization: {defaultAction: Allow, rules: [{action: Deny, principal: {headers: [{name: a, values: [b]}]}}]}`), want: "principal.headers", refused: []ask{person}},
+		{name: "Envoy Gateway: a regular expression",
+			text: envoyGateway(t, "",
+				`authorization: {rules: [{action: Allow, operation: {path: {type: RegularExpression, value: /a}}}]}`),
+			want: "has no counterpart", refused: []ask{person}},
+		{name: "Envoy Gateway: a regular expression that refuses",
+			text: envoyGateway(t, "",
+				`authorization: {defaultAction: Allow, rules: [{action: Deny, operation: {path: {type: RegularExpression, value: /b, invert: true}}}]}`), want: "has no counterpart", refused: []ask{person, on(person, "/b")}},
+		{name: "Envoy Gateway: all paths but one",
+			text: envoyGateway(t, "",
+				`authorization: {rules: [{action: Allow, operation: {path: {value: /b, invert: true}}}]}`),
+			admitted: []ask{person}, refused: []ask{on(person, "/b/c")}},
+		{name: "Envoy Gateway: CEL",
+			text: envoyGateway(t, "", `authorization: {rules: [{action: Allow, cel: "true"}]}`),
+			want: "cel: jwt-scope does not look at it", refused: []ask{person}},
+		{name: "Envoy Gateway: a text or a list",
+			text: envoyGateway(t, "",
+				`authorization: {rules: [{action: Allow, principal: {jwt: {provider: idp, claims: [{name: role, values: [a]}]}}}]}`), want: "whatever valueType says", severity: check.Warning, admitted: []ask{person}},
+		{name: "Envoy Gateway: an unknown provider",
+			text: envoyGateway(t, "",
+				`authorization: {rules: [{action: Allow, principal: {jwt: {provider: x, scopes: [r]}}}]}`), refused: []ask{person}},
+		{name: "Envoy Gateway: another authorizer", text: envoyGateway(t, "", "extAuth: {}"),
+			want: "jwt-scope does not do this: every request is refused", refused: []ask{person}},
+		{name: "Envoy Gateway: a policy that is merged", text: envoyGateway(t, "", "mergeType: StrategicMerge"),
+			want: "spec.mergeType", refused: []ask{person}},
+		{name: "Envoy Gateway: CORS", text: envoyGateway(t, "", "cors: {}"), want: "stays in the SecurityPolicy",
+			severity: check.Warning, admitted: []ask{person}},
+		{name: "Envoy Gateway: routes chosen anew", text: envoyGateway(t, ", recomputeRoute: true", ""),
+			want: "chosen anew", admitted: []ask{person}},
+		{name: "Envoy Gateway: a field that is unknown", text: envoyGateway(t, "", "dance: {}"),
+			want: "spec.dance: is unknown here", no: true},
+		{name: "Envoy Gateway: bad tokens that pass",
+			text: strings.Replace(envoyGateway(t, "", ""), "jwt: {", "jwt: {failOpen: true, ", 1),
+			want: "jwt-scope refuses them", admitted: []ask{person, bare}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := migrateText(c.text)
@@ -289,11 +435,12 @@ func manyPaths(n int) string {
 // What could not be read could have been for any workload, so none gets a configuration.
 func TestNothingOfAPart(t *testing.T) {
 	for name, text := range map[string]string{
-		"no YAML":                   "a: [",
-		"a selector that is none":   authz("{action: DENY, selector: {matchLabels: [a]}, rules: [{}]}"),
-		"a selector with a number":  authz("{action: DENY, selector: {matchLabels: {a: 7}}, rules: [{}]}"),
-		"an unknown way to select":  authz("{action: DENY, selector: {matchExpressions: []}, rules: [{}]}"),
-		"a kind in another case":    strings.Replace(authz("{action: DENY, rules: [{}]}"), "AuthorizationPolicy", "authorizationpolicy", 1),
+		"no YAML":                  "a: [",
+		"a selector that is none":  authz("{action: DENY, selector: {matchLabels: [a]}, rules: [{}]}"),
+		"a selector with a number": authz("{action: DENY, selector: {matchLabels: {a: 7}}, rules: [{}]}"),
+		"an unknown way to select": authz("{action: DENY, selector: {matchExpressions: []}, rules: [{}]}"),
+		"a kind in another case": strings.Replace(authz("{action: DENY, rules: [{}]}"), "AuthorizationPolicy",
+			"authorizationpolicy", 1),
 		"an item without a kind":    "{kind: List, items: [{metadata: {name: a}, spec: {action: DENY, rules: [{}]}}]}",
 		"aliases without an end":    "a: &a [*a]",
 		"a spec that is no mapping": authz("[]"),
@@ -320,23 +467,47 @@ func TestWorkloads(t *testing.T) {
 		want []string // the resource's name, namespace, and how many resources it was made of
 		says string
 	}{
-		{"one workload", in(authn(""), "shop", orders) + in(authz("{rules: []}"), "shop", orders), []string{"jwt-scope-orders shop 2"}, ""},
-		{"two workloads", in(authn(""), "shop", orders) + in(authn(""), "shop", bills), []string{"jwt-scope-orders shop 1", "jwt-scope-bills shop 1"}, ""},
+		{"one workload", in(authn(""), "shop", orders) + in(authz("{rules: []}"), "shop", orders),
+			[]string{"jwt-scope-orders shop 2"}, ""},
+		{"two workloads", in(authn(""), "shop", orders) + in(authn(""), "shop", bills),
+			[]string{"jwt-scope-orders shop 1", "jwt-scope-bills shop 1"}, ""},
 		{"a namespace", authn("") + authz("{rules: []}"), []string{"jwt-scope shop 2"}, ""},
 		{"two namespaces", authn("") + in(authn(""), "bank", ""), []string{"jwt-scope shop 1", "jwt-scope bank 1"}, ""},
-		{"a policy of another namespace", authn("") + in(authz("{rules: []}"), "bank", ""), []string{"jwt-scope shop 1"}, "no RequestAuthentication with jwtRules is for bank"},
-		{"a namespace and a workload", authn("") + in(authz("{rules: []}"), "shop", orders), []string{"jwt-scope shop 1", "jwt-scope-orders shop 2"}, "app=orders in shop get a plugin of their own"},
-		{"the root namespace", in(authn(""), "istio-system", "") + authz("{rules: []}"), []string{"jwt-scope istio-system 1", "jwt-scope shop 2"}, "shop get a plugin of their own"},
-		{"labels and more labels", in(authn(""), "shop", orders) + in(authz("{rules: []}"), "shop", "selector: {matchLabels: {app: orders, tier: web}}, "), []string{"jwt-scope-orders shop 1", "jwt-scope-orders-web shop 2"}, "app=orders,tier=web in shop get"},
-		{"labels that a workload may both have", in(authn(""), "shop", orders) + in(authn(""), "shop", "selector: {matchLabels: {tier: web}}, "), []string{"jwt-scope-orders shop 1", "jwt-scope-web shop 1", "jwt-scope-orders-web shop 2"},
-			"the workloads of app=orders,tier=web in shop get a plugin of their own with all that is for them, which comes before the one for tier=web in shop"},
-		{"a gateway", in(authn(""), "shop", "targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: edge}], "), []string{"jwt-scope-edge shop 1"}, ""},
-		{"a gateway and its namespace", in(authn(""), "shop", "targetRef: {kind: Gateway, name: edge}, ") + authz("{rules: [{}]}"), []string{"jwt-scope-edge shop 1"}, "What they refuse is refused, and what they admit is not admitted"},
-		{"a gateway, and the same with its members in another order", in(authn(""), "shop", "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], ") + in(authz("{action: DENY, rules: [{}]}"), "shop", "targetRefs: [{kind: Gateway, name: edge, group: gateway.networking.k8s.io}], "),
+		{"a policy of another namespace", authn("") + in(authz("{rules: []}"), "bank", ""),
+			[]string{"jwt-scope shop 1"}, "no RequestAuthentication with jwtRules is for bank"},
+		{"a namespace and a workload", authn("") + in(authz("{rules: []}"), "shop", orders),
+			[]string{"jwt-scope shop 1", "jwt-scope-orders shop 2"}, "app=orders in shop get a plugin of their own"},
+		{"the root namespace", in(authn(""), "istio-system", "") + authz("{rules: []}"),
+			[]string{"jwt-scope istio-system 1", "jwt-scope shop 2"}, "shop get a plugin of their own"},
+		{"labels and more labels", in(authn(""), "shop", orders) +
+			in(authz("{rules: []}"), "shop", "selector: {matchLabels: {app: orders, tier: web}}, "),
+			[]string{"jwt-scope-orders shop 1", "jwt-scope-orders-web shop 2"}, "app=orders,tier=web in shop get"},
+		{"labels that a workload may both have", in(authn(""), "shop", orders) +
+			in(authn(""), "shop", "selector: {matchLabels: {tier: web}}, "), []string{"jwt-scope-orders shop 1",
+			"jwt-scope-web shop 1", "jwt-scope-orders-web shop 2"},
+			"the workloads of app=orders,tier=web in shop get a plugin of their own with all that is for them, which " +
+				"comes before the one for tier=web in shop"},
+		{"a gateway", in(authn(""), "shop",
+			"targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: edge}], "),
+			[]string{"jwt-scope-edge shop 1"}, ""},
+		{"a gateway and its namespace", in(authn(""), "shop", "targetRef: {kind: Gateway, name: edge}, ") +
+			authz("{rules: [{}]}"), []string{"jwt-scope-edge shop 1"}, "What they refuse is refused, and what they " +
+			"admit is not admitted"},
+		{"a gateway, and the same with its members in another order",
+			in(authn(""), "shop", "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], ") +
+				in(authz("{action: DENY, rules: [{}]}"), "shop",
+					"targetRefs: [{kind: Gateway, name: edge, group: gateway.networking.k8s.io}], "),
 			[]string{"jwt-scope-edge shop 2"}, ""},
-		{"the core group in both spellings", in(authn(""), "shop", "targetRefs: [{kind: Service, name: s}], ") + in(authz("{rules: []}"), "shop", "targetRefs: [{group: core, kind: Service, name: s}], "), []string{"jwt-scope-s shop 2"}, ""},
-		{"two targets, and one of them", in(authn(""), "shop", "targetRefs: [{kind: Service, name: a}, {kind: Service, name: b}], ") + in(authz("{rules: []}"), "shop", "targetRefs: [{kind: Service, name: b}], "), []string{"jwt-scope-a shop 1", "jwt-scope-b shop 2"}, ""},
-		{"two targets with the same", in(authn(""), "shop", "targetRefs: [{kind: Service, name: a}, {kind: Service, name: b}], "), []string{"jwt-scope-a-b shop 1"}, ""},
+		{"the core group in both spellings", in(authn(""), "shop", "targetRefs: [{kind: Service, name: s}], ") +
+			in(authz("{rules: []}"), "shop", "targetRefs: [{group: core, kind: Service, name: s}], "),
+			[]string{"jwt-scope-s shop 2"}, ""},
+		{"two targets, and one of them",
+			in(authn(""), "shop", "targetRefs: [{kind: Service, name: a}, {kind: Service, name: b}], ") +
+				in(authz("{rules: []}"), "shop", "targetRefs: [{kind: Service, name: b}], "),
+			[]string{"jwt-scope-a shop 1", "jwt-scope-b shop 2"}, ""},
+		{"two targets with the same",
+			in(authn(""), "shop", "targetRefs: [{kind: Service, name: a}, {kind: Service, name: b}], "),
+			[]string{"jwt-scope-a-b shop 1"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := migrateText(c.text)
@@ -365,7 +536,8 @@ func TestWithoutNamespace(t *testing.T) {
 	at := func(ref string) string {
 		return strings.Replace(envoyGateway(t, "", ""), "kind: HTTPRoute, name: r", ref, 1)
 	}
-	lua := "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyExtensionPolicy, metadata: {name: lua}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], lua: [{type: Inline, inline: x}]}}\n"
+	lua := "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyExtensionPolicy, metadata: {name: lua}, spec: " +
+		"{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], lua: [{type: Inline, inline: x}]}}\n"
 	for _, c := range []struct {
 		name, text, want string
 		configurations   int
@@ -374,16 +546,21 @@ func TestWithoutNamespace(t *testing.T) {
 		{"a DENY", withKeys(t) + without(deny, ""), "AuthorizationPolicy policy: " + says, 0},
 		{"a DENY whose namespace is null", withKeys(t) + without(deny, ", namespace: null"), says, 0},
 		{"a DENY whose namespace is empty", withKeys(t) + without(deny, `, namespace: ""`), says, 0},
-		{"a DENY of workloads that may have the plugin", selecting(withKeys(t), "app: orders") + selecting(without(deny, ""), "tier: web"), says, 0},
+		{"a DENY of workloads that may have the plugin", selecting(withKeys(t), "app: orders") +
+			selecting(without(deny, ""), "tier: web"), says, 0},
 		{"a DENY of others", selecting(withKeys(t), "app: orders") + selecting(without(deny, ""), "app: bills"), says, 1},
-		{"a DENY of a target", withKeys(t) + strings.Replace(without(deny, ""), "spec: {", "spec: {targetRefs: [{kind: Gateway, name: edge}], ", 1), says, 0},
-		{"a DENY beside the root namespace", strings.Replace(withKeys(t), "shop", "istio-system", 1) + without(deny, ""), says, 0},
+		{"a DENY of a target", withKeys(t) +
+			strings.Replace(without(deny, ""), "spec: {", "spec: {targetRefs: [{kind: Gateway, name: edge}], ", 1), says, 0},
+		{"a DENY beside the root namespace", strings.Replace(withKeys(t), "shop", "istio-system", 1) +
+			without(deny, ""), says, 0},
 		{"a RequestAuthentication", without(withKeys(t), "") + deny, "RequestAuthentication idp: " + says, 0},
-		{"an EnvoyExtensionPolicy on the same", at("kind: Gateway, name: edge") + lua, "has a target that EnvoyExtensionPolicy lua has as well", 0},
+		{"an EnvoyExtensionPolicy on the same", at("kind: Gateway, name: edge") + lua,
+			"has a target that EnvoyExtensionPolicy lua has as well", 0},
 		{"an EnvoyExtensionPolicy on another", at("kind: Gateway, name: other") + lua, "", 1},
 	} {
 		r := migrateText(c.text)
-		if len(r.Configurations) != c.configurations || !strings.Contains(lines(r.Findings), c.want) || c.want == "" && strings.Contains(lines(r.Findings), "error:") {
+		if len(r.Configurations) != c.configurations || !strings.Contains(lines(r.Findings), c.want) || c.want == "" &&
+			strings.Contains(lines(r.Findings), "error:") {
 			t.Errorf("%s: %d configurations; want %q:\n%s", c.name, len(r.Configurations), c.want, lines(r.Findings))
 		}
 	}
@@ -397,11 +574,19 @@ func TestTwice(t *testing.T) {
 		want                string
 		configurations      int
 	}{
-		{"the same", authz("{action: DENY, rules: [{}]}"), authz("{action: DENY, rules: [{}]}"), "warning: AuthorizationPolicy shop/policy: metadata.name: stands in a.yaml already", 1},
-		{"another", authz("{action: DENY, rules: [{}]}"), authz("{rules: [{}]}"), "error: AuthorizationPolicy shop/policy: metadata.name: stands in a.yaml as well, with another spec", 0},
-		{"for others", authz("{action: DENY, rules: [{}]}"), authz("{selector: {matchLabels: {a: b}}, action: DENY, rules: [{}]}"), "error: AuthorizationPolicy shop/policy: metadata.name: stands in b.yaml as well", 0},
-		{"a RequestAuthentication", withKeys(t), authn(""), "error: RequestAuthentication shop/idp: metadata.name: stands in a.yaml as well", 0},
-		{"a dry run", authz("{rules: []}"), strings.Replace(authz("{rules: []}"), "name: policy,", "name: policy, annotations: {istio.io/dry-run: 'true'},", 1), "error: AuthorizationPolicy shop/policy: metadata.name: stands in a.yaml as well", 0},
+		{"the same", authz("{action: DENY, rules: [{}]}"), authz("{action: DENY, rules: [{}]}"),
+			"warning: AuthorizationPolicy shop/policy: metadata.name: stands in a.yaml already", 1},
+		{"another", authz("{action: DENY, rules: [{}]}"), authz("{rules: [{}]}"),
+			"error: AuthorizationPolicy shop/policy: metadata.name: stands in a.yaml as well, with another spec", 0},
+		{"for others", authz("{action: DENY, rules: [{}]}"),
+			authz("{selector: {matchLabels: {a: b}}, action: DENY, rules: [{}]}"), "error: AuthorizationPolicy " +
+				"shop/policy: metadata.name: stands in b.yaml as well", 0},
+		{"a RequestAuthentication", withKeys(t), authn(""),
+			"error: RequestAuthentication shop/idp: metadata.name: stands in a.yaml as well", 0},
+		{"a dry run", authz("{rules: []}"),
+			strings.Replace(authz("{rules: []}"), "name: policy,",
+				"name: policy, annotations: {istio.io/dry-run: 'true'},", 1), "error: AuthorizationPolicy " +
+				"shop/policy: metadata.name: stands in a.yaml as well", 0},
 	} {
 		m := &Migrator{}
 		if c.name != "a RequestAuthentication" {
@@ -421,16 +606,22 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// The namespace verifies, one workload refuses robots: its plugin comes first, and leaves the token where the one behind it decides by it, too.
+// The namespace verifies, one workload refuses robots: its plugin comes first, and leaves the token
+// where the one behind it decides by it, too.
 func TestTokenStaysForTheNext(t *testing.T) {
-	robots := strings.Replace(authz(`{action: DENY, rules: [{when: [{key: "request.auth.claims[client_kind]", values: [robot]}]}]}`), "spec: {", "spec: {selector: {matchLabels: {app: orders}}, ", 1)
+	robots := strings.Replace(
+		authz(`{action: DENY, rules: [{when: [{key: "request.auth.claims[client_kind]", values: [robot]}]}]}`),
+		"spec: {", "spec: {selector: {matchLabels: {app: orders}}, ", 1)
 	for _, c := range []struct {
 		name, text string
 		token      string // what becomes of it at the first
 	}{
 		{"verified, and no more", withKeys(t) + robots, "strip"},
-		{"with a policy that refuses", withKeys(t) + robots + authz(`{action: DENY, rules: [{to: [{operation: {paths: [/admin]}}], from: [{source: {notRequestPrincipals: ["*"]}}]}]}`), "keep"},
-		{"with claims in headers", authn(fmt.Sprintf(", outputClaimToHeaders: [{claim: sub, header: x-user}], jwks: %q", mint.Set(keys[0]))) + robots, "keep"},
+		{"with a policy that refuses", withKeys(t) + robots +
+			authz(`{action: DENY, rules: [{to: [{operation: {paths: [/admin]}}], from: [{source: {notRequestPrincipals: ["*"]}}]}]}`), "keep"},
+		{"with claims in headers",
+			authn(fmt.Sprintf(", outputClaimToHeaders: [{claim: sub, header: x-user}], jwks: %q", mint.Set(keys[0]))) +
+				robots, "keep"},
 	} {
 		r := migrateText(c.text)
 		if len(r.Configurations) != 2 {
@@ -443,7 +634,8 @@ func TestTokenStaysForTheNext(t *testing.T) {
 				priority, token = 20, c.token
 			}
 			text, err := one.Resource("oci://x", false)
-			if err != nil || !strings.Contains(text, fmt.Sprintf("priority: %d\n", priority)) || yamlnode.Text(yamlnode.Member(one.node, "forward", "token")) != token {
+			if err != nil || !strings.Contains(text, fmt.Sprintf("priority: %d\n", priority)) ||
+				yamlnode.Text(yamlnode.Member(one.node, "forward", "token")) != token {
 				t.Errorf("%s: %v: want %d %s in\n%s", c.name, err, priority, token, text)
 			}
 			if stays := strings.Contains(text, "# The token stays for shop/jwt-scope,"); stays != (token == "keep") {
@@ -477,11 +669,12 @@ func TestTargetsTakeWhatRefuses(t *testing.T) {
 	target := strings.Replace(withKeys(t), "spec: {", "spec: {targetRefs: [{kind: Gateway, name: edge}], ", 1)
 	person := ask{host: "x", method: "GET", path: "/a", issuer: 1}
 	for name, policy := range map[string]string{
-		"DENY":                   authz("{action: DENY, rules: [{to: [{operation: {paths: [/a]}}]}]}"),
-		"ALLOW":                  authz("{rules: [{}]}"),
-		"of the root namespace":  strings.Replace(authz("{rules: [{}]}"), "namespace: shop", "namespace: istio-system", 1),
-		"CUSTOM":                 authz("{action: CUSTOM, rules: [{}]}"),
-		"DENY of an own and all": authz("{action: DENY, rules: [{}]}") + strings.Replace(authz("{rules: [{}]}"), "spec: {", "spec: {targetRefs: [{kind: Gateway, name: edge}], ", 1),
+		"DENY":                  authz("{action: DENY, rules: [{to: [{operation: {paths: [/a]}}]}]}"),
+		"ALLOW":                 authz("{rules: [{}]}"),
+		"of the root namespace": strings.Replace(authz("{rules: [{}]}"), "namespace: shop", "namespace: istio-system", 1),
+		"CUSTOM":                authz("{action: CUSTOM, rules: [{}]}"),
+		"DENY of an own and all": authz("{action: DENY, rules: [{}]}") +
+			strings.Replace(authz("{rules: [{}]}"), "spec: {", "spec: {targetRefs: [{kind: Gateway, name: edge}], ", 1),
 	} {
 		r := migrateText(target + policy)
 		if len(r.Configurations) != 1 {
@@ -499,8 +692,10 @@ func TestTargetsTakeWhatRefuses(t *testing.T) {
 
 // What is written is read again as what it is, by the filter and by tollgate check.
 func TestWritten(t *testing.T) {
-	text := withKeys(t) + authz(`{selector: {matchLabels: {app: "yes"}}, rules: [{to: [{operation: {paths: ["/on", "/a/*"]}}], when: [{key: "request.auth.claims[on]", values: ["no", "1", "null", "a: b", "#"]}]}]}`)
-	text += envoyGateway(t, ", claimToHeaders: [{claim: a.b, header: X-A}]", `authorization: {rules: [{action: Allow, principal: {jwt: {provider: idp, scopes: [a, b]}}}]}`)
+	text := withKeys(t) + authz(
+		`{selector: {matchLabels: {app: "yes"}}, rules: [{to: [{operation: {paths: ["/on", "/a/*"]}}], when: [{key: "request.auth.claims[on]", values: ["no", "1", "null", "a: b", "#"]}]}]}`)
+	text += envoyGateway(t, ", claimToHeaders: [{claim: a.b, header: X-A}]",
+		`authorization: {rules: [{action: Allow, principal: {jwt: {provider: idp, scopes: [a, b]}}}]}`)
 	r := migrateText(text)
 	if len(r.Configurations) != 3 {
 		t.Fatalf("%d configurations:\n%s", len(r.Configurations), lines(r.Findings))
@@ -512,17 +707,22 @@ func TestWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"# Made by tollgate migrate of RequestAuthentication shop/idp, AuthorizationPolicy shop/policy.\n", "kind: WasmPlugin", "name: jwt-scope-yes", `selector: {matchLabels: {app: "yes"}}`, "phase: AUTHN", "failStrategy: FAIL_RELOAD", `"no"`} {
+	for _, want := range []string{"# Made by tollgate migrate of RequestAuthentication shop/idp, AuthorizationPolicy " +
+		"shop/policy.\n", "kind: WasmPlugin", "name: jwt-scope-yes", `selector: {matchLabels: {app: "yes"}}`,
+		"phase: AUTHN", "failStrategy: FAIL_RELOAD", `"no"`} {
 		if !strings.Contains(plugin, want) {
 			t.Errorf("no %q in\n%s", want, plugin)
 		}
 	}
 	extension, err := r.Configurations[1].Resource("oci://example.com/jwt-scope@sha256:0", true)
-	if err != nil || !strings.Contains(extension, "kind: TrafficExtension") || !strings.Contains(extension, "  wasm:\n    url: oci://example.com/jwt-scope@sha256:0\n") {
+	if err != nil || !strings.Contains(extension, "kind: TrafficExtension") ||
+		!strings.Contains(extension, "  wasm:\n    url: oci://example.com/jwt-scope@sha256:0\n") {
 		t.Errorf("%v:\n%s", err, extension)
 	}
 	gateway, err := r.Configurations[2].Resource("oci://example.com/jwt-scope:1", false)
-	if err != nil || !strings.Contains(gateway, "kind: EnvoyExtensionPolicy") || !strings.Contains(gateway, "url: example.com/jwt-scope:1") || !strings.Contains(gateway, "targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}]") {
+	if err != nil || !strings.Contains(gateway, "kind: EnvoyExtensionPolicy") ||
+		!strings.Contains(gateway, "url: example.com/jwt-scope:1") ||
+		!strings.Contains(gateway, "targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}]") {
 		t.Errorf("%v:\n%s", err, gateway)
 	}
 }
@@ -552,7 +752,8 @@ func held(t testing.TB, c Configuration) {
 		checker := &check.Checker{}
 		checker.File("made.yaml", []byte(resource))
 		for _, f := range checker.Findings() {
-			if strings.Contains(f.Problem, "does not say which listeners") && strings.Contains(resource, "# Where it selects sidecars,") {
+			if strings.Contains(f.Problem, "does not say which listeners") &&
+				strings.Contains(resource, "# Where it selects sidecars,") {
 				continue // for whoever reads it to say
 			}
 			t.Fatalf("tollgate check finds %s:\n%s", f, resource)
@@ -570,7 +771,8 @@ func FuzzMigrate(f *testing.F) {
 	f.Add(inline + authz(`{rules: [{to: [{operation: {paths: ["/a/*", "/{*}/b"], notPaths: ["/a/{**}"], hosts: ["*.example.com", "x:*"], methods: [GET]}}], from: [{source: {requestPrincipals: ["*", "a/*"], ipBlocks: [::1]}}], when: [{key: "request.auth.claims[a][b]", values: ["a", "b*"], notValues: ["*"]}]}]}`))
 	f.Add(authn(`, jwksUri: "http://a:1/b?c", audiences: [a], fromHeaders: [{name: a, prefix: "b "}], fromParams: [c], fromCookies: [d], forwardOriginalToken: true, outputPayloadToHeader: e, outputClaimToHeaders: [{claim: f.g, header: h}], spaceDelimitedClaims: [i], timeout: 1s`) +
 		authz(`{action: DENY, selector: {matchLabels: {app: "yes"}}, rules: [{when: [{key: "request.auth.claims[i]", notValues: ["x"]}]}]}`))
-	f.Add(envoyGateway(f, ", extractFrom: {headers: [{name: a}]}", `authorization: {defaultAction: Allow, rules: [{action: Deny, operation: {path: {value: /a}}, principal: {jwt: {provider: idp, scopes: [a], claims: [{name: a.b, values: [c]}]}}}]}`))
+	f.Add(envoyGateway(f, ", extractFrom: {headers: [{name: a}]}",
+		`authorization: {defaultAction: Allow, rules: [{action: Deny, operation: {path: {value: /a}}, principal: {jwt: {provider: idp, scopes: [a], claims: [{name: a.b, values: [c]}]}}}]}`))
 	f.Add("kind: List\nitems:\n- " + strings.TrimSuffix(authz("{}"), "---\n"))
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, c := range migrateText(text).Configurations {

@@ -26,10 +26,11 @@ type plan struct {
 	issuers      []issuer
 	scopeClaim   string // whose values are the tokens' scopes
 	clauses      []clause
-	allowDefault bool     // where no clause fits
-	admits       bool     // there is an ALLOW policy
-	needToken    bool     // a place of tokens is not looked at, so nobody may pass for having none
-	blocked      []issuer // whose tokens stand in places where a token that passes may not: they are found there, and refused
+	allowDefault bool // where no clause fits
+	admits       bool // there is an ALLOW policy
+	needToken    bool // a place of tokens is not looked at, so nobody may pass for having none
+	// whose tokens stand in places where a token that passes may not: they are found there, and refused
+	blocked []issuer
 }
 
 // outcome is what a rule of jwt-scope can say.
@@ -42,7 +43,8 @@ func (o outcome) equal(p outcome) bool {
 	if o.optional != p.optional || (o.token == nil) != (p.token == nil) {
 		return false
 	}
-	return o.token == nil || o.token.issuers == p.token.issuers && slices.EqualFunc(o.token.literals, p.token.literals, func(a, b literal) bool { return a.compare(b) == 0 })
+	return o.token == nil || o.token.issuers == p.token.issuers &&
+		slices.EqualFunc(o.token.literals, p.token.literals, func(a, b literal) bool { return a.compare(b) == 0 })
 }
 
 func (o outcome) refuses() bool { return !o.optional && o.token == nil }
@@ -84,7 +86,8 @@ func (p *plan) decide(c cell) ruling {
 }
 
 func everywhere(a area) bool {
-	return a.hosts == nil && a.notHosts == nil && a.methods == nil && a.notMethods == nil && a.paths == nil && a.notPaths == nil
+	return a.hosts == nil && a.notHosts == nil && a.methods == nil && a.notMethods == nil && a.paths == nil &&
+		a.notPaths == nil
 }
 
 // outcome makes of a condition what one rule can say: never more than the condition admits.
@@ -107,7 +110,8 @@ func (p *plan) outcome(admitted condition, by []*clause) outcome {
 	for _, c := range known {
 		for _, l := range c.literals {
 			if l.kind == claimNoText {
-				report(check.Warning, "a token that has "+strings.Join(l.path, ".")+" without a letter in it, or no text, is refused, too: jwt-scope asks that there be none")
+				report(check.Warning, "a token that has "+strings.Join(l.path, ".")+
+					" without a letter in it, or no text, is refused, too: jwt-scope asks that there be none")
 			}
 		}
 		exact, problem := expressible(c)
@@ -121,7 +125,10 @@ func (p *plan) outcome(admitted condition, by []*clause) outcome {
 	alternatives = p.merged(alternatives)
 	if len(alternatives) > 1 {
 		one := p.together(alternatives)
-		lost("a token may fit one of " + fmt.Sprint(len(alternatives)) + " conditions of which jwt-scope can ask one in a rule; it asks for " + one.String() + ", and what only the others admit is refused: give them paths of their own, or have the issuer put a scope or claim into all of these tokens")
+		lost("a token may fit one of " + fmt.Sprint(len(alternatives)) +
+			" conditions of which jwt-scope can ask one in a rule; it asks for " + one.String() +
+			", and what only the others admit is refused: give them paths of their own, or have the issuer put a " +
+			"scope or claim into all of these tokens")
 		alternatives = dnf{one}
 	}
 	if len(alternatives) == 1 {
@@ -130,8 +137,9 @@ func (p *plan) outcome(admitted condition, by []*clause) outcome {
 	return o
 }
 
-// together is one conjunction for several, which admits nothing that none of them does: all that any of them refuses is refused, and if that leaves them alike but for one list, they are one. Else
-// it is the first.
+// together is one conjunction for several, which admits nothing that none of them does: all that
+// any of them refuses is refused, and if that leaves them alike but for one list, they are one.
+// Else it is the first.
 func (p *plan) together(d dnf) conj {
 	var refused []literal
 	for _, c := range d {
@@ -147,7 +155,8 @@ func (p *plan) together(d dnf) conj {
 	return d[0]
 }
 
-// expressible makes of a conjunction one that jwt-scope has words for, and says what had to be left out of what it admits.
+// expressible makes of a conjunction one that jwt-scope has words for, and says what had to be left
+// out of what it admits.
 func expressible(c conj) (exact *conj, problem string) {
 	var problems []string
 	one := conj{issuers: c.issuers}
@@ -155,10 +164,13 @@ func expressible(c conj) (exact *conj, problem string) {
 	for _, l := range c.literals {
 		switch {
 		case l.kind == claimNoGlob:
-			problems = append(problems, "a claim that must not begin or end so has no counterpart: tokens that have "+strings.Join(l.path, ".")+" at all are refused; name the values that are refused")
+			problems = append(problems, "a claim that must not begin or end so has no counterpart: tokens that have "+
+				strings.Join(l.path, ".")+" at all are refused; name the values that are refused")
 			l = literal{kind: claimNoText, path: l.path}
 		case l.kind == scopeAny && len(l.values) > 1 && several:
-			problems = append(problems, "two lists of scopes of each of which a token needs one have no counterpart: of the second, "+l.values[0]+" is asked for")
+			problems = append(problems,
+				"two lists of scopes of each of which a token needs one have no counterpart: of the second, "+
+					l.values[0]+" is asked for")
 			l.values = l.values[:1]
 		case l.kind == scopeAny && len(l.values) > 1:
 			several = true
@@ -240,10 +252,12 @@ func (p *plan) rulings() (list []ruling, ok bool) {
 }
 
 func apart(a, b ruling) bool {
-	return !slices.ContainsFunc(a.cells, func(c cell) bool { return slices.ContainsFunc(b.cells, func(d cell) bool { return !c.disjoint(d) }) })
+	return !slices.ContainsFunc(a.cells,
+		func(c cell) bool { return slices.ContainsFunc(b.cells, func(d cell) bool { return !c.disjoint(d) }) })
 }
 
-// place puts a cell's ruling behind the others, or into one that decides alike, where none that comes between has requests in common with it.
+// place puts a cell's ruling behind the others, or into one that decides alike, where none that
+// comes between has requests in common with it.
 func place(list []ruling, r ruling) []ruling {
 	for i, other := range slices.Backward(list) {
 		if other.like(r) {
@@ -263,7 +277,8 @@ func (r ruling) like(o ruling) bool {
 	return r.equal(o.outcome) && (r.by == o.by || r.by != nil && o.by != nil && r.by.from == o.by.from)
 }
 
-// joined puts the ruling at i into a later one that decides alike, where none that comes between has requests in common with it. It returns where to go on behind.
+// joined puts the ruling at i into a later one that decides alike, where none that comes between
+// has requests in common with it. It returns where to go on behind.
 func joined(list []ruling, i int) ([]ruling, int) {
 	for j := i + 1; j < len(list); j++ {
 		if list[j].like(list[i]) {

@@ -73,7 +73,8 @@ func admits(t testing.TB, p *scope.Policy, a ask) bool {
 }
 
 func (a ask) public() policytest.Ask {
-	return policytest.Ask{Host: a.host, Method: a.method, Path: a.path, Issuer: a.issuer, Claims: a.claims, Inside: a.inside}
+	return policytest.Ask{Host: a.host, Method: a.method, Path: a.path, Issuer: a.issuer, Claims: a.claims,
+		Inside: a.inside}
 }
 
 func private(a policytest.Ask) ask {
@@ -87,7 +88,8 @@ func asks() (list []ask) {
 	return list
 }
 
-// Whatever the policies: what the migrated configuration admits, Istio admits. Where nothing is said to be lost, it admits as much.
+// Whatever the policies: what the migrated configuration admits, Istio admits. Where nothing is
+// said to be lost, it admits as much.
 func TestNeverLessStrict(t *testing.T) {
 	list := asks()
 	made, exactly, stricter := 0, 0, 0
@@ -100,7 +102,8 @@ func TestNeverLessStrict(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text += fmt.Sprintf("---\n{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: p%d, namespace: shop}, spec: %s}\n", i, spec)
+			text += fmt.Sprintf("---\n{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: "+
+				"p%d, namespace: shop}, spec: %s}\n", i, spec)
 		}
 		m := &Migrator{}
 		m.Add("p.yaml", []byte(text))
@@ -122,12 +125,14 @@ func TestNeverLessStrict(t *testing.T) {
 		for _, a := range list {
 			ours, istios := admits(t, p, a), policytest.Admits(policies, a.public())
 			if ours && !istios {
-				t.Fatalf("seed %d: %+v is admitted, and Istio refuses it:\n%s\n%s\n%v", seed, a, text, result.Configurations[0].JSON, result.Findings)
+				t.Fatalf("seed %d: %+v is admitted, and Istio refuses it:\n%s\n%s\n%v", seed, a, text,
+					result.Configurations[0].JSON, result.Findings)
 			}
 			if istios && !ours {
 				stricter++
 				if !lost {
-					t.Fatalf("seed %d: %+v is refused, Istio admits it, and no finding says so:\n%s\n%s\n%v", seed, a, text, result.Configurations[0].JSON, result.Findings)
+					t.Fatalf("seed %d: %+v is refused, Istio admits it, and no finding says so:\n%s\n%s\n%v", seed, a,
+						text, result.Configurations[0].JSON, result.Findings)
 				}
 			}
 		}
@@ -144,6 +149,7 @@ func authenticationWithKeys(t testing.TB) string {
 	for i, k := range keys {
 		rules = append(rules, fmt.Sprintf("{issuer: %q, audiences: [any], jwks: %q}", issuerURL(i+1), mint.Set(k)))
 	}
-	text := "{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: idp, namespace: shop}, spec: {jwtRules: [" + strings.Join(rules, ", ") + "]}}\n"
+	text := "{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: idp, namespace: shop}, " +
+		"spec: {jwtRules: [" + strings.Join(rules, ", ") + "]}}\n"
 	return strings.ReplaceAll(text, ", audiences: [any]", "")
 }

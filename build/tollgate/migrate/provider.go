@@ -54,7 +54,9 @@ func (p *plan) take(list []issuer) {
 	for _, one := range list {
 		switch i := slices.IndexFunc(p.issuers, func(o issuer) bool { return o.issuer.text == one.issuer.text }); {
 		case one.issuer.text == "":
-			one.from.report(one.at, check.Error, "has no issuer, and jwt-scope finds a token's keys by its iss: name the issuer; until then its tokens are refused, and so is every request without a token")
+			one.from.report(one.at, check.Error,
+				"has no issuer, and jwt-scope finds a token's keys by its iss: name the issuer; until then its "+
+					"tokens are refused, and so is every request without a token")
 			p.needToken = true
 			p.blocked = append(p.blocked, one)
 		case i >= 0 && p.issuers[i].says() == one.says():
@@ -63,11 +65,13 @@ func (p *plan) take(list []issuer) {
 			p.issuers[i].addPlaces(one)
 		case i >= 0:
 			p.blocked = append(p.blocked, one)
-			one.from.report(one.at, check.Error, "its issuer has a provider already, of "+p.issuers[i].from.id()+", and a token's iss selects one: what only this one admits is refused, and so is every request without a token")
+			one.from.report(one.at, check.Error, "its issuer has a provider already, of "+p.issuers[i].from.id()+
+				", and a token's iss selects one: what only this one admits is refused, and so is every request without a token")
 			p.needToken = true
 		case len(p.issuers) == 64:
 			p.blocked = append(p.blocked, one)
-			one.from.report(one.at, check.Error, "is beyond the 64 issuers that are carried over: its tokens are refused, and so is every request without a token")
+			one.from.report(one.at, check.Error,
+				"is beyond the 64 issuers that are carried over: its tokens are refused, and so is every request without a token")
 			p.needToken = true
 		default:
 			p.issuers = append(p.issuers, one)
@@ -84,7 +88,9 @@ func (p *plan) take(list []issuer) {
 func (p *plan) refuseTheUncertain() {
 	for i, one := range p.issuers {
 		if one.uncertain {
-			one.from.report(one.at, check.Error, "may be for the same proxies as a policy with targetRefs, or not, which cannot be seen here: its tokens are refused there")
+			one.from.report(one.at, check.Error,
+				"may be for the same proxies as a policy with targetRefs, or not, which cannot be seen here: its "+
+					"tokens are refused there")
 			p.clauses = append(p.clauses, clause{one.from, one.at, false, area{}, p.issuedBy(1 << i)})
 		}
 	}
@@ -106,7 +112,8 @@ func (one issuer) core() string {
 		claims = append(claims, c.claim.text, c.header.text)
 	}
 	return fmt.Sprintf("%q", []any{
-		one.issuer.text, words(one.audiences), one.keysURI.text, one.keys.text, fmt.Sprint(one.keep), one.payload.text, claims, one.delimited, one.provider,
+		one.issuer.text, words(one.audiences), one.keysURI.text, one.keys.text, fmt.Sprint(one.keep), one.payload.text,
+		claims, one.delimited, one.provider,
 	})
 }
 
@@ -116,7 +123,8 @@ func (one *issuer) addPlaces(o issuer) {
 	one.cookies, one.parameters = slices.Concat(one.cookies, o.cookies), slices.Concat(one.parameters, o.parameters)
 }
 
-// elsewhere is a provider of nobody: a token that Istio would find and decide by, where the providers do not look, is found, and refused.
+// elsewhere is a provider of nobody: a token that Istio would find and decide by, where the
+// providers do not look, is found, and refused.
 func (p *plan) elsewhere() *yaml.Node {
 	all := p.blocked[0]
 	all.headers, all.cookies, all.parameters = nil, nil, nil
@@ -124,7 +132,8 @@ func (p *plan) elsewhere() *yaml.Node {
 		all.addPlaces(one)
 	}
 	all.name, all.defaulted = uniqueName(p.names(), "refused", "refused"), false
-	return mapping(entryOf("name", all.name), entryOf("issuer", "urn:tollgate:refused"), entryOf("anyAudience", true), entryOf("jwks", none(all)), entryOf("token", p.places(all)))
+	return mapping(entryOf("name", all.name), entryOf("issuer", "urn:tollgate:refused"), entryOf("anyAudience", true),
+		entryOf("jwks", none(all)), entryOf("token", p.places(all)))
 }
 
 func (p *plan) names() map[string]bool {
@@ -175,12 +184,16 @@ func (p *plan) provider(one issuer) *yaml.Node {
 	}
 	for _, a := range one.audiences {
 		if strings.HasPrefix(a.text, "http://") || strings.HasPrefix(a.text, "https://") || strings.HasSuffix(a.text, "/") {
-			one.from.report(a, check.Note, "jwt_authn takes the scheme and a slash behind away before it compares; jwt-scope compares bytes: name every spelling that the issuer uses")
+			one.from.report(a, check.Note,
+				"jwt_authn takes the scheme and a slash behind away before it compares; jwt-scope compares bytes: "+
+					"name every spelling that the issuer uses")
 		}
 	}
 	algorithms, keys := one.jwks()
-	one.from.report(one.at, check.Note, "60 seconds of clock skew are as before; a token without exp, and one of which iat is still to come, are now refused (requireExpiry: false takes the former); "+
-		"what else differs in all cases is in jwt-scope's MIGRATION.md")
+	one.from.report(one.at, check.Note,
+		"60 seconds of clock skew are as before; a token without exp, and one of which iat is still to come, are now "+
+			"refused (requireExpiry: false takes the former); "+
+			"what else differs in all cases is in jwt-scope's MIGRATION.md")
 	m := mapping(entryOf("name", one.name), entryOf("issuer", one.issuer.text), audiences)
 	if algorithms != nil {
 		m = with(m, entryOf("algorithms", texts(algorithms...)))
@@ -202,7 +215,8 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 		if one.keysURI.text != "" {
 			one.from.report(one.keysURI, check.Warning, "stands beside keys, and Istio takes those: left out")
 		}
-		if documents, err := check.Documents([]byte(one.keys.text)); err == nil && len(documents) == 1 && documents[0].Kind == yaml.MappingNode {
+		if documents, err := check.Documents([]byte(one.keys.text)); err == nil && len(documents) == 1 &&
+			documents[0].Kind == yaml.MappingNode {
 			for _, key := range yamlnode.Items(yamlnode.Member(documents[0], "keys")) {
 				for _, name := range algorithmsOf(key) {
 					if _, known := jose.ParseAlgorithm(name); known {
@@ -214,18 +228,24 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 				return unique(algorithms), mapping(entryOf("inline", flow(documents[0])))
 			}
 		}
-		one.from.report(one.keys, check.Error, "is no JWK Set with a key to verify with: every token of the issuer is refused until jwks has one")
+		one.from.report(one.keys, check.Error,
+			"is no JWK Set with a key to verify with: every token of the issuer is refused until jwks has one")
 		return nil, none(one)
 	}
 	if one.keysURI.text == "" {
 		if !one.gateway {
-			one.from.report(one.at, check.Error, "has no jwksUri: istiod finds it in the issuer's metadata, and jwt-scope does not look there; set cluster, authority and path under jwks.remote, until then every token of the issuer is refused")
+			one.from.report(one.at, check.Error,
+				"has no jwksUri: istiod finds it in the issuer's metadata, and jwt-scope does not look there; set "+
+					"cluster, authority and path under jwks.remote, until then every token of the issuer is refused")
 		}
 		return nil, none(one)
 	}
 	u, err := url.Parse(one.keysURI.text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(u.Host+u.RequestURI(), " \r\n\x00") {
-		one.from.report(one.keysURI, check.Error, "is no address that keys could be fetched from, such as https://idp.example.com/certs: every token of the issuer is refused until jwks.remote has one")
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+		strings.ContainsAny(u.Host+u.RequestURI(), " \r\n\x00") {
+		one.from.report(one.keysURI, check.Error,
+			"is no address that keys could be fetched from, such as https://idp.example.com/certs: every token of "+
+				"the issuer is refused until jwks.remote has one")
 		return nil, none(one)
 	}
 	port := u.Port()
@@ -235,9 +255,12 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 	cluster := "outbound|" + port + "||" + u.Hostname()
 	if one.gateway {
 		cluster = strings.ReplaceAll(u.Hostname(), ".", "_") + "_" + port
-		one.from.report(one.keysURI, check.Warning, "the cluster "+cluster+" is what Envoy Gateway makes of this address, and is there as long as a SecurityPolicy names it; see to it that another has its place, and name that: until then every token is answered 503")
+		one.from.report(one.keysURI, check.Warning, "the cluster "+cluster+
+			" is what Envoy Gateway makes of this address, and is there as long as a SecurityPolicy names it; see to "+
+			"it that another has its place, and name that: until then every token is answered 503")
 	} else {
-		one.from.report(one.keysURI, check.Note, "the proxy fetches the keys, not istiod: "+u.Hostname()+" needs a ServiceEntry where it is outside the mesh, and a DestinationRule for its TLS")
+		one.from.report(one.keysURI, check.Note, "the proxy fetches the keys, not istiod: "+u.Hostname()+
+			" needs a ServiceEntry where it is outside the mesh, and a DestinationRule for its TLS")
 	}
 	remote := mapping(entryOf("cluster", cluster), entryOf("authority", u.Host), entryOf("path", u.RequestURI()))
 	if one.timeout.text != "" {
@@ -248,7 +271,8 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 		}
 	}
 	if better, certificates := jwksOf(u); certificates {
-		problem := "looks like certificates by kid, which Istio reads and jwt-scope does not: it wants a JWK Set, and every token would be answered 503"
+		problem := "looks like certificates by kid, which Istio reads and jwt-scope does not: it wants a JWK Set, " +
+			"and every token would be answered 503"
 		if better != "" {
 			problem += "; the issuer's is at " + better
 		}
@@ -257,10 +281,14 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 	return published, mapping(entryOf("remote", remote))
 }
 
-// published are the algorithms that a published key may be for. jwt_authn asks the key alone, and so does jwt-scope, where all are allowed: an algorithm has to fit the key. Secrets (HS*) are not published.
-var published = slices.DeleteFunc(jose.AlgorithmNames(), func(name string) bool { return strings.HasPrefix(name, "HS") })
+// published are the algorithms that a published key may be for. jwt_authn asks the key alone, and
+// so does jwt-scope, where all are allowed: an algorithm has to fit the key. Secrets (HS*) are not
+// published.
+var published = slices.DeleteFunc(jose.AlgorithmNames(),
+	func(name string) bool { return strings.HasPrefix(name, "HS") })
 
-// jwksOf tells of addresses under which issuers publish certificates in PEM, by kid, and where they have the same keys as a JWK Set.
+// jwksOf tells of addresses under which issuers publish certificates in PEM, by kid, and where they
+// have the same keys as a JWK Set.
 func jwksOf(u *url.URL) (better string, certificates bool) {
 	const google, metadata = "www.googleapis.com", "/robot/v1/metadata/"
 	switch rest, isMetadata := strings.CutPrefix(u.Path, metadata+"x509/"); {
@@ -272,7 +300,8 @@ func jwksOf(u *url.URL) (better string, certificates bool) {
 		return "https://" + google + "/oauth2/v3/certs", true
 	case u.Hostname() == "www.gstatic.com" && u.Path == "/iap/verify/public_key":
 		return "https://www.gstatic.com/iap/verify/public_key-jwk", true
-	case strings.Contains(u.Path, "/x509/") || strings.HasSuffix(u.Path, ".pem") || strings.HasSuffix(u.Path, ".crt") || strings.HasSuffix(u.Path, "/oauth2/v1/certs"):
+	case strings.Contains(u.Path, "/x509/") || strings.HasSuffix(u.Path, ".pem") || strings.HasSuffix(u.Path, ".crt") ||
+		strings.HasSuffix(u.Path, "/oauth2/v1/certs"):
 		return "", true
 	}
 	return "", false
@@ -280,7 +309,10 @@ func jwksOf(u *url.URL) (better string, certificates bool) {
 
 // none is a key set that no proxy has: what it would verify is refused, and where its tokens stand is known.
 func none(one issuer) *yaml.Node {
-	return mapping(entryOf("remote", mapping(entryOf("cluster", "to-be-set"), entryOf("authority", "to-be-set."+uniqueName(map[string]bool{}, one.name, "issuer")), entryOf("path", "/to-be-set"))))
+	return mapping(entryOf("remote",
+		mapping(entryOf("cluster", "to-be-set"),
+			entryOf("authority", "to-be-set."+uniqueName(map[string]bool{}, one.name, "issuer")), entryOf("path",
+				"/to-be-set"))))
 }
 
 // algorithmsOf are those that a key may sign with.
@@ -296,7 +328,8 @@ func algorithmsOf(key *yaml.Node) []string {
 	case "OKP":
 		return []string{"EdDSA"}
 	case "EC":
-		return map[string][]string{"P-256": {"ES256"}, "P-384": {"ES384"}, "P-521": {"ES512"}}[yamlnode.Text(yamlnode.Member(key, "crv"))]
+		return map[string][]string{"P-256": {"ES256"}, "P-384": {"ES384"},
+			"P-521": {"ES512"}}[yamlnode.Text(yamlnode.Member(key, "crv"))]
 	}
 	return nil
 }
@@ -315,7 +348,9 @@ func (one issuer) withPlaces() issuer {
 func (p *plan) places(one issuer) *yaml.Node {
 	headers, parameters := one.headers, one.parameters
 	if one.defaulted {
-		one.from.report(one.at, check.Note, "names no place of tokens, and then Envoy looks at the header Authorization and at the parameter access_token of the query: leave the latter out where no client uses it")
+		one.from.report(one.at, check.Note,
+			"names no place of tokens, and then Envoy looks at the header Authorization and at the parameter "+
+				"access_token of the query: leave the latter out where no client uses it")
 	}
 	var list []*yaml.Node
 	seen := map[string]bool{}
@@ -330,14 +365,17 @@ func (p *plan) places(one issuer) *yaml.Node {
 		scheme, space := strings.CutSuffix(h.prefix, " ")
 		switch {
 		case !isHeader(name):
-			one.from.report(h.name, check.Error, "is no header that a token could stand in: tokens there are not seen, and every request without a token is refused")
+			one.from.report(h.name, check.Error,
+				"is no header that a token could stand in: tokens there are not seen, and every request without a token is refused")
 			p.needToken = true
 		case h.prefix == "":
 			add("header "+name, mapping(entryOf("header", name)))
 		case space && isToken(scheme):
 			add("header "+name+" "+strings.ToLower(scheme), mapping(entryOf("header", name), entryOf("scheme", scheme)))
 		default:
-			one.from.report(h.name, check.Error, fmt.Sprintf("the prefix %q is no scheme with one space behind: jwt-scope takes the whole header for the token and refuses it", h.prefix))
+			one.from.report(h.name, check.Error,
+				fmt.Sprintf("the prefix %q is no scheme with one space behind: jwt-scope takes the whole header for "+
+					"the token and refuses it", h.prefix))
 			add("header "+name, mapping(entryOf("header", name)))
 		}
 	}
@@ -391,7 +429,8 @@ func isParameter(s string) bool {
 	})
 }
 
-// forward is what the service behind is told. jwt-scope says it once for all issuers. ok is false where that could have a service believe what a client sends.
+// forward is what the service behind is told. jwt-scope says it once for all issuers. ok is false
+// where that could have a service believe what a client sends.
 func (p *plan) forward() (_ *yaml.Node, ok bool) {
 	certain := slices.DeleteFunc(slices.Clone(p.issuers), func(one issuer) bool { return one.uncertain })
 	if len(certain) == 0 {
@@ -409,7 +448,8 @@ func (p *plan) forward() (_ *yaml.Node, ok bool) {
 	var nodes []*yaml.Node
 	for i, one := range certain {
 		if one.keep != first.keep {
-			one.from.report(one.at, check.Error, "forwardOriginalToken differs between the issuers, and jwt-scope has it once for all: no token is forwarded")
+			one.from.report(one.at, check.Error,
+				"forwardOriginalToken differs between the issuers, and jwt-scope has it once for all: no token is forwarded")
 			token = "strip"
 		}
 		if h := strings.ToLower(one.payload.text); h != "" {
@@ -420,7 +460,8 @@ func (p *plan) forward() (_ *yaml.Node, ok bool) {
 			case payload == "":
 				payload = h
 			case payload != h:
-				one.from.report(one.payload, check.Error, "another issuer's claims go into "+payload+", and jwt-scope writes one header for all"+noConfiguration)
+				one.from.report(one.payload, check.Error, "another issuer's claims go into "+payload+
+					", and jwt-scope writes one header for all"+noConfiguration)
 				ok = false
 			}
 		} else if payload != "" {
@@ -439,9 +480,12 @@ func (p *plan) forward() (_ *yaml.Node, ok bool) {
 				if len(certain) > 1 && !writtenByAll(certain, c) {
 					one.from.report(c.header, check.Error, "jwt-scope writes it for all issuers")
 				}
-				one.from.report(c.header, check.Note, "a list is written with commas between, and an object or what a header cannot carry is left out; Envoy writes both as JSON in base64")
+				one.from.report(c.header, check.Note,
+					"a list is written with commas between, and an object or what a header cannot carry is left out; "+
+						"Envoy writes both as JSON in base64")
 				claims = append(claims, w)
-				nodes = append(nodes, flow(mapping(entryOf("path", texts(strings.Split(w.claim, ".")...)), entryOf("header", w.header))))
+				nodes = append(nodes, flow(mapping(entryOf("path", texts(strings.Split(w.claim, ".")...)),
+					entryOf("header", w.header))))
 			}
 		}
 	}

@@ -142,7 +142,8 @@ func (s *source) scalar(v value, tag, what string) value {
 	return v
 }
 
-// end reports every member that nobody has asked for: what it says is not known here, and leaving it out could let requests pass.
+// end reports every member that nobody has asked for: what it says is not known here, and leaving
+// it out could let requests pass.
 func (o *object) end() {
 	if o.node == nil || o.node.Kind != yaml.MappingNode {
 		return

@@ -39,7 +39,8 @@ func (p pattern) String() string {
 }
 
 func (p pattern) equal(o pattern) bool {
-	return p.is == o.is && p.tail == o.tail && slices.EqualFunc(p.segments, o.segments, func(a, b segment) bool { return a.wild == b.wild && a.is == b.is })
+	return p.is == o.is && p.tail == o.tail &&
+		slices.EqualFunc(p.segments, o.segments, func(a, b segment) bool { return a.wild == b.wild && a.is == b.is })
 }
 
 // meet is the pattern of the paths that fit both.
@@ -93,7 +94,8 @@ func (p pattern) before(o pattern) int {
 		}
 		return n
 	}
-	return cmp.Or(after(p.is, o.is), cmp.Compare(len(o.segments), len(p.segments)), -after(p.tail, o.tail), cmp.Compare(wild(p), wild(o)))
+	return cmp.Or(after(p.is, o.is), cmp.Compare(len(o.segments), len(p.segments)), -after(p.tail, o.tail),
+		cmp.Compare(wild(p), wild(o)))
 }
 
 // after is 1 where only b is true.
@@ -107,7 +109,8 @@ func after(a, b bool) int {
 	return -1
 }
 
-// paths is what a rule of the originals says of paths: a pattern, and what of it does not fit. Istio's /orders/* is every path that begins with /orders/, and /orders/{**} is that and /orders.
+// paths is what a rule of the originals says of paths: a pattern, and what of it does not fit.
+// Istio's /orders/* is every path that begins with /orders/, and /orders/{**} is that and /orders.
 type paths struct {
 	pattern
 	except *pattern
@@ -117,7 +120,8 @@ func (p paths) covers(region pattern) bool {
 	return region.within(p.pattern) && (p.except == nil || !region.within(*p.except))
 }
 
-// readPattern reads a path in which wild stands for one segment, and a last tail for everything below. ok is false where jwt-scope cannot be told.
+// readPattern reads a path in which wild stands for one segment, and a last tail for everything
+// below. ok is false where jwt-scope cannot be told.
 func readPattern(text, wild, tail string) (p pattern, ok bool) {
 	p.is = true
 	if !strings.HasPrefix(text, "/") {
@@ -209,7 +213,8 @@ func (c cell) within(o cell) bool {
 
 func (c cell) disjoint(o cell) bool {
 	_, meet := c.path.meet(o.path)
-	return !meet || !hostWithin(c.host, o.host) && !hostWithin(o.host, c.host) || c.method != o.method && c.method != "" && o.method != ""
+	return !meet || !hostWithin(c.host, o.host) && !hostWithin(o.host, c.host) || c.method != o.method &&
+		c.method != "" && o.method != ""
 }
 
 // area is what one entry of a rule's operations says of requests. Lists that are nil say nothing.
@@ -219,7 +224,8 @@ type area struct {
 	paths, notPaths     []paths
 }
 
-// covers reports whether the area has the whole cell in it; else it has nothing of it, since the cells are made of what all areas say.
+// covers reports whether the area has the whole cell in it; else it has nothing of it, since the
+// cells are made of what all areas say.
 func (a *area) covers(c cell) bool {
 	inHost := func(h string) bool { return hostWithin(c.host, h) }
 	inPath := func(p paths) bool { return p.covers(c.path) }

@@ -15,7 +15,8 @@ func many(t testing.TB, n int) []byte {
 	var b strings.Builder
 	b.WriteString(withKeys(t))
 	for i := range n {
-		b.WriteString(strings.Replace(authz(fmt.Sprintf(`{selector: {matchLabels: {app: a%d}}, rules: [{to: [{operation: {paths: ["/a%d/*"]}}], when: [{key: "request.auth.claims[role]", values: [a]}]}]}`, i, i)), "name: policy", fmt.Sprintf("name: p%d", i), 1))
+		b.WriteString(strings.Replace(
+			authz(fmt.Sprintf(`{selector: {matchLabels: {app: a%d}}, rules: [{to: [{operation: {paths: ["/a%d/*"]}}], when: [{key: "request.auth.claims[role]", values: [a]}]}]}`, i, i)), "name: policy", fmt.Sprintf("name: p%d", i), 1))
 	}
 	return []byte(b.String())
 }

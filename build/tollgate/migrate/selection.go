@@ -11,7 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// selection is which workloads a resource is for: all of a namespace, those with labels, or one target of its targetRefs.
+// selection is which workloads a resource is for: all of a namespace, those with labels, or one
+// target of its targetRefs.
 type selection struct {
 	namespace string
 	labels    map[string]string
@@ -26,7 +27,8 @@ type part struct {
 	node *yaml.Node
 }
 
-// target is an item of targetRefs. The core group has two spellings, "" and "core" (istio/istio, pkg/config: CanonicalGroup).
+// target is an item of targetRefs. The core group has two spellings, "" and "core" (istio/istio,
+// pkg/config: CanonicalGroup).
 type target struct{ group, kind, name, namespace string }
 
 const gatewayGroup = "gateway.networking.k8s.io"
@@ -51,7 +53,8 @@ func (t *target) node() *yaml.Node {
 	return flow(m)
 }
 
-// selections reads what a resource is for. Each item of targetRefs is by itself: another resource may have some of them, and one alone.
+// selections reads what a resource is for. Each item of targetRefs is by itself: another resource
+// may have some of them, and one alone.
 func (s *source) selections(spec *object) (list []selection) {
 	sel := selection{namespace: s.namespace, labels: map[string]string{}}
 	if v := spec.at("selector"); v.node != nil {
@@ -123,8 +126,10 @@ func (m *Migrator) covers(s, o selection) bool {
 	return true
 }
 
-// mayApply reports whether Istio may apply what is for o to the target of s, too, which cannot be told from the resources (istio/istio, pilot/pkg/model/policyattachment.go): a gateway takes what is for its labels and
-// for all, a waypoint does not; a service's requests meet what is for its waypoint.
+// mayApply reports whether Istio may apply what is for o to the target of s, too, which cannot be
+// told from the resources (istio/istio, pilot/pkg/model/policyattachment.go): a gateway takes what
+// is for its labels and for all, a waypoint does not; a service's requests meet what is for its
+// waypoint.
 func (m *Migrator) mayApply(s, o selection) bool {
 	t := s.target
 	switch {
@@ -143,7 +148,8 @@ func (m *Migrator) behind(s, o selection) bool {
 	return s.key() != o.key() && m.covers(s, o) || m.mayApply(o, s)
 }
 
-// priority of a plugin: where a workload has several, the one that has all that is for it comes first, and sees the request as it came.
+// priority of a plugin: where a workload has several, the one that has all that is for it comes
+// first, and sees the request as it came.
 func (m *Migrator) priority(s selection) int {
 	switch {
 	case s.target.isClass():
@@ -229,8 +235,10 @@ func (s selection) shape() string {
 // maxSelections is how many selections may come of those that meet. More is nothing that people write.
 const maxSelections = 1 << 12
 
-// closed adds the selections of the workloads that fit several, so that each workload has one with all that is for it. Those of one shape cannot meet, and those of two are looked up by the values that they share:
-// thousands of workloads with a label each are no work. ok is false where there are too many.
+// closed adds the selections of the workloads that fit several, so that each workload has one with
+// all that is for it. Those of one shape cannot meet, and those of two are looked up by the values
+// that they share: thousands of workloads with a label each are no work. ok is false where there
+// are too many.
 func (m *Migrator) closed(list []selection) (all []selection, ok bool) {
 	type group struct {
 		names   []string // of labels

@@ -14,10 +14,12 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 )
 
-// A workload gets the plugins of all selections that it fits, in a chain, where Istio puts all that is for it together. What keeps the chain from admitting more:
+// A workload gets the plugins of all selections that it fits, in a chain, where Istio puts all that
+// is for it together. What keeps the chain from admitting more:
 //   - There is a selection for each set of workloads with the same resources, and its plugin has all of them (closed).
 //   - That plugin is the first, by priority: it sees the request as it came. Those behind it can only refuse more.
-//   - Where it cannot be written, those behind it are not written either: they would take the token away from policies that have to stay.
+//   - Where it cannot be written, those behind it are not written either: they would take the token
+//     away from policies that have to stay.
 
 // decided is what is to be written for a selection.
 type decided struct {
@@ -97,10 +99,13 @@ func (m *Migrator) workloads() (written []*decided) {
 	all, ok := m.closed(stated)
 	if !ok {
 		m.failed = true
-		m.find(check.Finding{Severity: check.Error, Problem: fmt.Sprintf("the selectors overlap in more than %d ways: no configuration is written; give the workloads one label to select by", maxSelections)})
+		m.find(check.Finding{Severity: check.Error,
+			Problem: fmt.Sprintf("the selectors overlap in more than %d ways: no configuration is written; give the "+
+				"workloads one label to select by", maxSelections)})
 		return nil
 	}
-	authentications, authorizations := indexed(m.authentications, ofAuthentication), indexed(m.authorizations, ofAuthorization)
+	authentications, authorizations := indexed(m.authentications, ofAuthentication), indexed(m.authorizations,
+		ofAuthorization)
 	var list []*decided
 	for _, s := range all {
 		if d := m.decide(s, authentications, authorizations); d != nil {
@@ -117,7 +122,9 @@ func (m *Migrator) workloads() (written []*decided) {
 		for _, behind := range rest.behind(d) {
 			if !behind.failed {
 				behind.failed = true
-				behind.own.report(value{path: "spec"}, check.Error, "a plugin for "+behind.selection.String()+" would take the token away from the policies for "+d.selection.String()+", for which none can be written: neither is written; let the policies stay")
+				behind.own.report(value{path: "spec"}, check.Error, "a plugin for "+behind.selection.String()+
+					" would take the token away from the policies for "+d.selection.String()+
+					", for which none can be written: neither is written; let the policies stay")
 			}
 		}
 	}
@@ -131,11 +138,13 @@ func (m *Migrator) workloads() (written []*decided) {
 	for i, s := range all {
 		order[s.key()] = i
 	}
-	slices.SortStableFunc(written, func(a, b *decided) int { return cmp.Compare(order[a.selection.key()], order[b.selection.key()]) })
+	slices.SortStableFunc(written,
+		func(a, b *decided) int { return cmp.Compare(order[a.selection.key()], order[b.selection.key()]) })
 	return grouped(written)
 }
 
-// setUnplacedAside sets resources without a namespace aside where others have one: each could be in any of theirs. Where none has one, they are all in the same.
+// setUnplacedAside sets resources without a namespace aside where others have one: each could be in
+// any of theirs. Where none has one, they are all in the same.
 func (m *Migrator) setUnplacedAside() {
 	without, with := 0, 0
 	count := func(s *source) {
@@ -158,16 +167,20 @@ func (m *Migrator) setUnplacedAside() {
 		if s.namespace != "" {
 			return false
 		}
-		s.fault(value{node: yamlnode.Member(s.root, "metadata"), path: "metadata.namespace"}, "is not there, and others have one: it could be for the workloads of any namespace; give its own")
+		s.fault(value{node: yamlnode.Member(s.root, "metadata"), path: "metadata.namespace"},
+			"is not there, and others have one: it could be for the workloads of any namespace; give its own")
 		m.unplaced = append(m.unplaced, selections...)
 		return true
 	}
-	m.authentications = slices.DeleteFunc(m.authentications, func(a *authentication) bool { return aside(a.source, a.selections) })
-	m.authorizations = slices.DeleteFunc(m.authorizations, func(a *authorization) bool { return aside(a.source, a.selections) })
+	m.authentications = slices.DeleteFunc(m.authentications,
+		func(a *authentication) bool { return aside(a.source, a.selections) })
+	m.authorizations = slices.DeleteFunc(m.authorizations,
+		func(a *authorization) bool { return aside(a.source, a.selections) })
 }
 
 // decide makes the configuration of a selection out of all that applies to it; nil: there is nothing to be decided.
-func (m *Migrator) decide(s selection, authentications index[*authentication], authorizations index[*authorization]) *decided {
+func (m *Migrator) decide(s selection, authentications index[*authentication],
+	authorizations index[*authorization]) *decided {
 	d := &decided{plan: &plan{}, selection: s}
 	use := func(src *source, selections []selection) {
 		d.sources = append(d.sources, src)
@@ -193,21 +206,24 @@ func (m *Migrator) decide(s selection, authentications index[*authentication], a
 	if s.target != nil {
 		issuers = append(issuers, m.perhapsIssuers(s)...)
 		perhaps = m.perhapsPolicies(s)
-		broken = slices.ContainsFunc(issuers, func(one issuer) bool { return one.from.broken }) || slices.ContainsFunc(perhaps, func(a *authorization) bool { return a.broken })
+		broken = slices.ContainsFunc(issuers, func(one issuer) bool { return one.from.broken }) ||
+			slices.ContainsFunc(perhaps, func(a *authorization) bool { return a.broken })
 	}
 	d.take(issuers)
 	if len(d.issuers) == 0 {
 		if !stated {
 			return nil // the others tell
 		}
-		d.own.report(value{path: "spec"}, check.Error, "no RequestAuthentication with jwtRules is for "+s.String()+": there are no tokens to decide by, and no configuration is written; let the policies stay")
+		d.own.report(value{path: "spec"}, check.Error, "no RequestAuthentication with jwtRules is for "+s.String()+
+			": there are no tokens to decide by, and no configuration is written; let the policies stay")
 		return nil
 	}
 	d.refuseTheUncertain()
 	d.add(policies)
 	m.perhaps(d, perhaps)
 	d.configuration = m.finish(d.plan, s, d.sources, s.resourceName())
-	d.failed = d.configuration == nil || broken || slices.ContainsFunc(m.unplaced, func(o selection) bool { return mayMeet(o, s) })
+	d.failed = d.configuration == nil || broken ||
+		slices.ContainsFunc(m.unplaced, func(o selection) bool { return mayMeet(o, s) })
 	if !d.failed {
 		d.configuration.priority = m.priority(s)
 		if s.target != nil {
@@ -250,7 +266,8 @@ func (m *Migrator) only(s selection, selections []selection) bool {
 	return may
 }
 
-// perhaps minds what Istio may or may not apply to the target of a targetRef. What refuses is taken, what admits is not.
+// perhaps minds what Istio may or may not apply to the target of a targetRef. What refuses is
+// taken, what admits is not.
 func (m *Migrator) perhaps(d *decided, list []*authorization) {
 	if len(list) == 0 {
 		return
@@ -266,8 +283,11 @@ func (m *Migrator) perhaps(d *decided, list []*authorization) {
 			refuse = append(refuse, a)
 		}
 	}
-	d.own.report(value{path: "spec.targetRefs"}, check.Error, few(names)+" may apply to "+d.selection.String()+" or not: a gateway takes what is for its namespace, for the root namespace and for its labels, a waypoint does not, and which this is cannot be seen here. "+
-		"What they refuse is refused, and what they admit is not admitted; give the files of this target alone if they do not")
+	d.own.report(value{path: "spec.targetRefs"}, check.Error, few(names)+" may apply to "+d.selection.String()+
+		" or not: a gateway takes what is for its namespace, for the root namespace and for its labels, a waypoint "+
+		"does not, and which this is cannot be seen here. "+
+		"What they refuse is refused, and what they admit is not admitted; give the files of this target alone if "+
+		"they do not")
 	allow, wasAdmitting := d.allowDefault && !admits, d.admits
 	clauses := d.clauses
 	d.clauses = nil
@@ -343,7 +363,9 @@ func (r *surroundings) behind(d *decided) (list []*decided) {
 	return list
 }
 
-// chained sees to the plugins that workloads have several of: where one of them decides by it, the token stays until the last one that takes it away; what those behind the first refuse besides is told.
+// chained sees to the plugins that workloads have several of: where one of them decides by it, the
+// token stays until the last one that takes it away; what those behind the first refuse besides is
+// told.
 func (m *Migrator) chained(list []*decided) {
 	rest := m.around(list)
 	before := map[*decided][]string{} // whose plugins come first, and admit what this one may refuse
@@ -372,11 +394,16 @@ func (m *Migrator) chained(list []*decided) {
 			d.configuration.keep()
 		}
 		if names := before[d]; names != nil {
-			d.own.report(value{path: "spec"}, check.Error, "the workloads of "+few(names)+" get a plugin of their own with all that is for them, and the one for "+d.selection.String()+" behind it: both have to admit a request, "+
-				"and what only the narrower policies admit is refused. Give this plugin a selector that those workloads do not fit, or leave it out where there are no others")
+			d.own.report(value{path: "spec"}, check.Error, "the workloads of "+few(names)+
+				" get a plugin of their own with all that is for them, and the one for "+d.selection.String()+
+				" behind it: both have to admit a request, "+
+				"and what only the narrower policies admit is refused. Give this plugin a selector that those "+
+				"workloads do not fit, or leave it out where there are no others")
 		}
 		if names := lines[d]; names != nil {
-			d.own.report(value{path: "spec"}, check.Note, "the workloads of "+few(names)+" get a plugin of their own with all that is for them, which comes before the one for "+d.selection.String()+": apply both, with their priorities")
+			d.own.report(value{path: "spec"}, check.Note, "the workloads of "+few(names)+
+				" get a plugin of their own with all that is for them, which comes before the one for "+
+				d.selection.String()+": apply both, with their priorities")
 		}
 	}
 }
@@ -401,9 +428,11 @@ func (d *decided) strips() bool {
 	return yamlnode.Text(yamlnode.Member(d.configuration.node, "forward", "token")) == "strip"
 }
 
-// indifferent reports whether the plugin does nothing but verify a token that is there: behind another that has done so, it lets everything pass.
+// indifferent reports whether the plugin does nothing but verify a token that is there: behind
+// another that has done so, it lets everything pass.
 func (d *decided) indifferent() bool {
-	rules, forward := yamlnode.Items(yamlnode.Member(d.configuration.node, "rules")), yamlnode.Member(d.configuration.node, "forward")
+	rules, forward := yamlnode.Items(yamlnode.Member(d.configuration.node, "rules")),
+		yamlnode.Member(d.configuration.node, "forward")
 	for _, name := range []string{"match", "require"} {
 		if yamlnode.Member(rules[0], name) != nil {
 			return false

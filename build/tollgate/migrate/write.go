@@ -21,7 +21,8 @@ func entryOf(name string, v any) member {
 	return member{scalar(name), scalar(v)}
 }
 
-// scalar is a text, a number or a boolean, quoted where somebody could read something else: Node has no notion of the booleans of YAML 1.1, which Kubernetes reads.
+// scalar is a text, a number or a boolean, quoted where somebody could read something else: Node
+// has no notion of the booleans of YAML 1.1, which Kubernetes reads.
 func scalar(v any) *yaml.Node {
 	n := &yaml.Node{}
 	if err := n.Encode(v); err != nil {

@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mint makes keys and tokens for tests, benchmarks, the demo and the command with go-jose: what the filters verify was signed by an implementation that is not ours.
+// Package mint makes keys and tokens for tests, benchmarks, the demo and the command with go-jose:
+// what the filters verify was signed by an implementation that is not ours.
 package mint
 
 import (
@@ -20,7 +21,8 @@ import (
 )
 
 // Algorithms are those that New makes keys for.
-var Algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512}
+var Algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384,
+	jose.HS512, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512}
 
 // Key signs tokens.
 type Key struct {
@@ -80,7 +82,8 @@ func (k *Key) keep(private crypto.Signer, err error) {
 	k.private, k.public = private, private.Public()
 }
 
-// Private is what signs, for tests whose tokens no library would make: an *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or a secret.
+// Private is what signs, for tests whose tokens no library would make: an *rsa.PrivateKey,
+// *ecdsa.PrivateKey, ed25519.PrivateKey or a secret.
 func (k *Key) Private() any { return k.private }
 
 // Public is what verifies: the public half, or the same secret.
@@ -124,7 +127,8 @@ func (k *Key) Typed(typ string, claims any) string {
 	if typ != "" {
 		options.WithHeader(jose.HeaderType, typ)
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: k.Algorithm, Key: jose.JSONWebKey{Key: k.private, KeyID: k.ID}}, options)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: k.Algorithm,
+		Key: jose.JSONWebKey{Key: k.private, KeyID: k.ID}}, options)
 	if err != nil {
 		panic(err)
 	}

@@ -11,7 +11,8 @@ import (
 	pages "github.com/tollgate-wasm/tollgate/filters"
 )
 
-// descriptions are what a filter's page says of each key, by its path: "providers[].jwks.remote". What a page leaves to jwt-scope's is taken from there.
+// descriptions are what a filter's page says of each key, by its path: "providers[].jwks.remote".
+// What a page leaves to jwt-scope's is taken from there.
 func descriptions(filter string) (map[string]string, error) {
 	texts := maps.Clone(sections)
 	for _, page := range []string{"jwt-scope", filter} {
@@ -26,20 +27,22 @@ func descriptions(filter string) (map[string]string, error) {
 
 // sections are the keys that the pages have no row for: what has others in it, and names.
 var sections = map[string]string{
-	"providers":               "Issuers whose tokens are taken. Required.",
-	"rules":                   "In order: the first whose match fits decides. Required.",
-	"rules[].name":            "Used in metrics, logs and by tollgate explain. Required.",
-	"rules[].mode":            "shadow: decided and counted, and the request goes on. Default: that of the whole configuration.",
-	"rules[].require":         "What a request needs besides.",
-	"forward":                 "What the service behind is told.",
-	"errors":                  "What clients are told who are refused.",
-	"cache":                   "Verified tokens that are remembered.",
-	"role":                    "sign, at the edge, or verify, in the mesh. Required.",
-	"trust":                   "Whose stamps are taken. Required for role: verify.",
-	"trust[].name":            "Used in logs. Required.",
-	"require":                 "What every stamp must have.",
-	"replay":                  "How stamps are remembered that must not come twice.",
-	"keys":                    "Keys: the first signs, and the public halves of all are published. Required for role: sign.",
+	"providers":    "Issuers whose tokens are taken. Required.",
+	"rules":        "In order: the first whose match fits decides. Required.",
+	"rules[].name": "Used in metrics, logs and by tollgate explain. Required.",
+	"rules[].mode": "shadow: decided and counted, and the request goes on. Default: that of the whole " +
+		"configuration.",
+	"rules[].require": "What a request needs besides.",
+	"forward":         "What the service behind is told.",
+	"errors":          "What clients are told who are refused.",
+	"cache":           "Verified tokens that are remembered.",
+	"role":            "sign, at the edge, or verify, in the mesh. Required.",
+	"trust":           "Whose stamps are taken. Required for role: verify.",
+	"trust[].name":    "Used in logs. Required.",
+	"require":         "What every stamp must have.",
+	"replay":          "How stamps are remembered that must not come twice.",
+	"keys": "Keys: the first signs, and the public halves of all are published. Required for " +
+		"role: sign.",
 	"keys[].kid":              "What the key is called in stamps, and published as. Required.",
 	"keys[].alg":              "What it signs with. Required.",
 	"keys[].env":              "The variable of the VM's environment that has the key, in PEM or as a JWK.",
@@ -68,7 +71,8 @@ func (v *value) text(path string) string {
 			break
 		}
 		at = at[:i]
-		if text := sections[at]; text != "" && text == v.texts[at] && !strings.Contains(at, "require") { // what is said of a whole section says too little
+		// what is said of a whole section says too little
+		if text := sections[at]; text != "" && text == v.texts[at] && !strings.Contains(at, "require") {
 			break
 		}
 	}
@@ -114,7 +118,8 @@ func read(page string, texts map[string]string) {
 
 func described(byDefault, meaning string) string {
 	plain := func(text string) string {
-		return strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(link.ReplaceAllString(text, "$1"), "**", ""), "\x00", "|"))
+		return strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(link.ReplaceAllString(text, "$1"), "**", ""),
+			"\x00", "|"))
 	}
 	text := plain(meaning)
 	if text != "" {

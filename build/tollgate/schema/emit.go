@@ -14,14 +14,16 @@ import (
 // duration is what time.ParseDuration takes, without a sign: no reader takes a negative one.
 const duration = `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`
 
-// asTheyStand are the places that readers take as they are: scalars of any type, and JWK Sets, of which another reader knows more.
+// asTheyStand are the places that readers take as they are: scalars of any type, and JWK Sets, of
+// which another reader knows more.
 var asTheyStand = []string{
 	"trust[].require.bind[]", // there is none: the list must be empty
 	"providers[].jwks.inline", "trust[].jwks.inline",
 	"rules[].require.claims[].any[]", "rules[].require.claims[].all[]", "rules[].require.claims[].none[]",
 }
 
-// refused are the keys that readers know in order to say why they may not be there: secrets in a configuration that everybody can read.
+// refused are the keys that readers know in order to say why they may not be there: secrets in a
+// configuration that everybody can read.
 var refused = []string{"trust[].keys[].pem", "trust[].keys[].jwk", "trust[].keys[].publicOnly"}
 
 // schema writes what is known at path.
@@ -124,7 +126,8 @@ func (v *value) object(path string) (object, error) {
 
 // merge takes in what is known of another place.
 func (v *value) merge(w *value) {
-	v.kinds, v.words, v.patterns = append(v.kinds, w.kinds...), append(v.words, w.words...), append(v.patterns, w.patterns...)
+	v.kinds, v.words, v.patterns = append(v.kinds, w.kinds...), append(v.words, w.words...), append(v.patterns,
+		w.patterns...)
 	v.low, v.high, v.filled = w.low, w.high, v.filled || w.filled
 	v.read += w.read
 	if w.items != nil {

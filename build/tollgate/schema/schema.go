@@ -1,9 +1,11 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package schema makes JSON Schemas of the filters' configurations, for editors. They are made of the readers themselves: those say what they ask for while they read samples that have every key.
+// Package schema makes JSON Schemas of the filters' configurations, for editors. They are made of
+// the readers themselves: those say what they ask for while they read samples that have every key.
 //
-// A schema says less than a reader knows: what belongs together, what contradicts, which keys exclude each other. What a reader takes, the schema takes; tollgate check knows the rest.
+// A schema says less than a reader knows: what belongs together, what contradicts, which keys
+// exclude each other. What a reader takes, the schema takes; tollgate check knows the rest.
 package schema
 
 import (
@@ -24,7 +26,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
-// Parse reads a configuration with the filter's own reader. Variables that keys are read from have keys of the algorithms that the samples name.
+// Parse reads a configuration with the filter's own reader. Variables that keys are read from have
+// keys of the algorithms that the samples name.
 func Parse(filter, text string) error {
 	f, err := filters.Named(filter)
 	if err == nil {
@@ -63,7 +66,8 @@ func Of(filter string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the samples of %s: %w", filter, err)
 	}
-	head := object{{"$schema", "http://json-schema.org/draft-07/schema#"}, {"title", "Configuration of Tollgate's " + filter}}
+	head := object{{"$schema", "http://json-schema.org/draft-07/schema#"},
+		{"title", "Configuration of Tollgate's " + filter}}
 	text, err := json.MarshalIndent(append(head, body...), "", "  ")
 	return append(text, '\n'), err
 }
@@ -160,7 +164,8 @@ func (v *value) member(name string) *member {
 	return m
 }
 
-// at returns the value at a path as conf writes them: names behind dots, quoted ones and indices in brackets. All items of a list are one.
+// at returns the value at a path as conf writes them: names behind dots, quoted ones and indices in
+// brackets. All items of a list are one.
 func (v *value) at(path string) *value {
 	for path != "" {
 		switch {

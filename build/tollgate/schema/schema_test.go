@@ -118,7 +118,9 @@ func compile(t *testing.T, filter string) *jsonschema.Schema {
 	return schema
 }
 
-// Whatever stands in the place of any value of a sample: what the reader takes, the schema takes, so that no editor finds fault with what is right. And the schema refuses most of what is wrong, or it would be of no use.
+// Whatever stands in the place of any value of a sample: what the reader takes, the schema takes,
+// so that no editor finds fault with what is right. And the schema refuses most of what is wrong,
+// or it would be of no use.
 func TestAgainstReaders(t *testing.T) {
 	for _, filter := range filters.Names() {
 		t.Run(filter, func(t *testing.T) {
@@ -137,7 +139,8 @@ func TestAgainstReaders(t *testing.T) {
 					t.Errorf("sample %d: %v", i+1, err)
 				}
 				walk(sample, "", func(path string, set func(any)) {
-					for _, other := range []any{nil, true, false, "", "zz", "5m", -1.0, 0.5, 7.0, 1e12, []any{}, []any{"zz"}, []any{7.0}, map[string]any{}, map[string]any{"zz": 1.0}} {
+					for _, other := range []any{nil, true, false, "", "zz", "5m", -1.0, 0.5, 7.0, 1e12, []any{},
+						[]any{"zz"}, []any{7.0}, map[string]any{}, map[string]any{"zz": 1.0}} {
 						set(other)
 						changed, err := json.Marshal(sample)
 						if err != nil {
@@ -164,7 +167,8 @@ func TestAgainstReaders(t *testing.T) {
 	}
 }
 
-// A member that nobody knows is refused wherever it stands, by the reader and by the schema: no mistyped key goes unseen. In JWK Sets it is not, as RFC 7517 has it.
+// A member that nobody knows is refused wherever it stands, by the reader and by the schema: no
+// mistyped key goes unseen. In JWK Sets it is not, as RFC 7517 has it.
 func TestUnknownKeys(t *testing.T) {
 	for _, filter := range filters.Names() {
 		schema := compile(t, filter)
@@ -180,7 +184,9 @@ func TestUnknownKeys(t *testing.T) {
 			objects := 0
 			walk(map[string]any{"": sample}, "", func(path string, _ func(any)) {
 				path = strings.TrimPrefix(path, ".")
-				if _, free := at(sample, path).(map[string]any); !free || strings.Contains(path, "jwks.inline") || strings.HasSuffix(path, "jwk") || strings.HasSuffix(path, "publicOnly") || strings.HasSuffix(path, "tiers.values") {
+				if _, free := at(sample, path).(map[string]any); !free || strings.Contains(path, "jwks.inline") ||
+					strings.HasSuffix(path, "jwk") || strings.HasSuffix(path, "publicOnly") ||
+					strings.HasSuffix(path, "tiers.values") {
 					return
 				}
 				objects++
@@ -191,7 +197,8 @@ func TestUnknownKeys(t *testing.T) {
 					t.Fatal(err)
 				}
 				var faults conf.Faults
-				if err := Parse(filter, string(changed)); !errors.As(err, &faults) || !slices.ContainsFunc(faults, func(f conf.Fault) bool { return strings.HasPrefix(f.Problem, "unknown key") }) {
+				if err := Parse(filter, string(changed)); !errors.As(err, &faults) ||
+					!slices.ContainsFunc(faults, func(f conf.Fault) bool { return strings.HasPrefix(f.Problem, "unknown key") }) {
 					t.Errorf("%s, sample %d: the reader does not mind an unknown key at %q: %v", filter, i+1, path, err)
 				}
 				if schema.Validate(sample) == nil {

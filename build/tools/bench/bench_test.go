@@ -15,10 +15,12 @@ import (
 
 func TestReport(t *testing.T) {
 	r := Report{Envoy: "1.2.3", Rounds: 3, Rows: []Result{
-		{Name: nothing, CPU: []float64{12, 10, 11}}, {Name: "native", CPU: []float64{51, 31, 41}, took: []time.Duration{9000, 1000, 2000}}, {Name: "ours", CPU: []float64{17.5, 16, 18, 16.5}, Versus: "native"},
+		{Name: nothing, CPU: []float64{12, 10, 11}}, {Name: "native", CPU: []float64{51, 31, 41},
+			took: []time.Duration{9000, 1000, 2000}}, {Name: "ours", CPU: []float64{17.5, 16, 18, 16.5}, Versus: "native"},
 	}}
 	r.finish()
-	if ours := r.Rows[2]; ours.Min != 16 || ours.Median != 17 || ours.Max != 18 || ours.Added != 6 || ours.Ratio != 0.2 || r.Rows[1].Added != 30 || r.Rows[1].P50 != 2 || r.Rows[1].P99 != 9 {
+	if ours := r.Rows[2]; ours.Min != 16 || ours.Median != 17 || ours.Max != 18 || ours.Added != 6 ||
+		ours.Ratio != 0.2 || r.Rows[1].Added != 30 || r.Rows[1].P50 != 2 || r.Rows[1].P99 != 9 {
 		t.Errorf("%+v", r.Rows)
 	}
 	var b strings.Builder
@@ -28,7 +30,8 @@ func TestReport(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	all := []row{{name: nothing}, {name: "native A"}, {name: "ours A", versus: "native A"}, {name: "ours B", versus: "native B"}}
+	all := []row{{name: nothing}, {name: "native A"}, {name: "ours A", versus: "native A"},
+		{name: "ours B", versus: "native B"}}
 	if got := choose(all, "ours A"); len(got) != 3 || got[1].name != "native A" || got[2].name != "ours A" {
 		t.Errorf("%+v", got)
 	}

@@ -20,7 +20,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
-// chainRate is the default of -rate with -chain: what is asked is how long a request takes that finds nobody in its way.
+// chainRate is the default of -rate with -chain: what is asked is how long a request takes that
+// finds nobody in its way.
 const chainRate = 200
 
 // The rows of -chain.
@@ -31,14 +32,17 @@ const (
 	integrated   = "verified once, stamped, trusted: %s"
 )
 
-// chainRows measure a gateway and a proxy of the mesh behind it. Disjoint, each verifies the client's token by itself, the second also by asking a service that knows which tokens are good; that service only
-// looks the token up and answers at once, or after the time that is given for it, and its CPU time is not counted. Integrated, jwt-scope at the first verifies, edge-stamp stamps, and the second believes the
-// stamp, once.
+// chainRows measure a gateway and a proxy of the mesh behind it. Disjoint, each verifies the
+// client's token by itself, the second also by asking a service that knows which tokens are good;
+// that service only looks the token up and answers at once, or after the time that is given for it,
+// and its CPU time is not counted. Integrated, jwt-scope at the first verifies, edge-stamp stamps,
+// and the second believes the stamp, once.
 func chainRows(out string, answers time.Duration) []row {
 	token := mint.New("k", jose.RS256)
 	good, bad := request(token, "profile orders:read"), request(token, "profile")
 	plugin := func(filter, name, config string, env map[string]string) bootstrap.M {
-		return bootstrap.Wasm{Name: name, Module: filepath.Join(out, filter+".wasm"), Configuration: config, Env: env}.Filter()
+		return bootstrap.Wasm{Name: name, Module: filepath.Join(out, filter+".wasm"), Configuration: config,
+			Env: env}.Filter()
 	}
 	// stamped is the integrated row with stamps of an algorithm.
 	stamped := func(alg jose.SignatureAlgorithm) row {
@@ -48,19 +52,25 @@ func chainRows(out string, answers time.Duration) []row {
 			believe = `"keys":[{"kid":"s","alg":"HS256","env":"KEY"}]`
 		}
 		env := map[string]string{"KEY": secret}
-		sign := plugin("edge-stamp", "sign-"+string(alg), fmt.Sprintf(`{"role":"sign","issuer":"https://edge","audience":"mesh","keys":[{"kid":"s","alg":%q,"env":"KEY"}],"copyClaims":["sub","scope"],"rules":[{"name":"all","sign":true}]}`, alg), env)
+		sign := plugin("edge-stamp", "sign-"+string(alg),
+			fmt.Sprintf(`{"role":"sign","issuer":"https://edge","audience":"mesh","keys":[{"kid":"s","alg":%q,"env":"KEY"}],"copyClaims":["sub","scope"],"rules":[{"name":"all","sign":true}]}`, alg), env)
 		verify := plugin("edge-stamp", "verify-"+string(alg), fmt.Sprintf(`{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":[%q],%s}],
 			"replay":{"entries":1048576},"rules":[{"name":"all"}],"forward":{"stamp":"strip","payloadHeader":"x-jwt-payload"}}`, alg, believe), env)
 		trust := plugin("jwt-scope", "trust-"+string(alg), `{"providers":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"trustedPayload":{"header":"x-jwt-payload"}}],
 			"rules":[{"name":"read-orders","match":[{"paths":["/orders/{**}"],"methods":["GET"]}],"require":{"scopes":{"all":["orders:read"]}}}]}`, nil)
-		return row{name: fmt.Sprintf(integrated, alg), filters: []bootstrap.M{jwtScope(filepath.Join(out, "jwt-scope.wasm"), token, cacheEntries), sign}, behind: []bootstrap.M{verify, trust},
+		return row{name: fmt.Sprintf(integrated, alg),
+			filters: []bootstrap.M{jwtScope(filepath.Join(out, "jwt-scope.wasm"), token, cacheEntries), sign},
+			behind:  []bootstrap.M{verify, trust},
 			request: good, refused: bad, versus: introspected}
 	}
 	native := jwtAuthn(token, false)
 	ask := func(prefix string) []bootstrap.M {
-		return append([]bootstrap.M{bootstrap.Filter("envoy.filters.http.ext_authz", "extensions.filters.http.ext_authz.v3.ExtAuthz", bootstrap.M{
-			"http_service": bootstrap.M{"server_uri": bootstrap.M{"uri": "http://introspection", "cluster": "introspection", "timeout": "5s"}, "path_prefix": prefix,
-				"authorization_request": bootstrap.M{"allowed_headers": bootstrap.M{"patterns": []bootstrap.M{{"exact": "authorization"}}}}}})}, native...)
+		return append([]bootstrap.M{bootstrap.Filter("envoy.filters.http.ext_authz",
+			"extensions.filters.http.ext_authz.v3.ExtAuthz", bootstrap.M{
+				"http_service": bootstrap.M{"server_uri": bootstrap.M{"uri": "http://introspection",
+					"cluster": "introspection", "timeout": "5s"}, "path_prefix": prefix,
+					"authorization_request": bootstrap.M{
+						"allowed_headers": bootstrap.M{"patterns": []bootstrap.M{{"exact": "authorization"}}}}}})}, native...)
 	}
 	return []row{
 		{name: nothing, request: get("")},
@@ -81,7 +91,8 @@ type introspection struct {
 // slowPrefix begins the paths for which the introspection takes its time.
 const slowPrefix = "/slow"
 
-// startIntrospection serves one that knows the tokens of the rows' requests, and that answers after a while where it is asked for that.
+// startIntrospection serves one that knows the tokens of the rows' requests, and that answers after
+// a while where it is asked for that.
 func startIntrospection(rows []row, answers time.Duration) (*introspection, error) {
 	known := map[string]bool{}
 	for _, r := range rows {
@@ -105,7 +116,8 @@ func startIntrospection(rows []row, answers time.Duration) (*introspection, erro
 			_, _ = io.WriteString(w, `{"active":true}`)
 		}))
 	}()
-	return &introspection{bootstrap.Cluster("introspection", l.Addr().(*net.TCPAddr).Port, false), func() { l.Close() }}, nil
+	return &introspection{bootstrap.Cluster("introspection", l.Addr().(*net.TCPAddr).Port, false),
+		func() { l.Close() }}, nil
 }
 
 // startBehind runs the second Envoy, with a listener for each row.
@@ -114,7 +126,8 @@ func startBehind(rows []row, introspection bootstrap.M, version, dir string) (*e
 	for _, r := range rows {
 		listeners = append(listeners, bootstrap.Listener(r.name, 0, r.behind, bootstrap.Answer(200, "ok"), nil))
 	}
-	e, err := envoybin.Run(bootstrap.Bootstrap(listeners, []bootstrap.M{introspection}), envoybin.Options{Version: version, Dir: dir, LogLevel: "warning"})
+	e, err := envoybin.Run(bootstrap.Bootstrap(listeners, []bootstrap.M{introspection}),
+		envoybin.Options{Version: version, Dir: dir, LogLevel: "warning"})
 	if err != nil && e != nil {
 		return nil, fmt.Errorf("running the second Envoy: %w\n%s", err, e.Log())
 	}

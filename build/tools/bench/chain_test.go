@@ -19,7 +19,8 @@ func TestChainRows(t *testing.T) {
 		names[r.name] = true
 	}
 	for _, r := range rows {
-		if !names[r.versus] || r.request == "" || (r.name != nothing) != (len(r.filters) > 0 && len(r.behind) > 0 && r.refused != "") {
+		if !names[r.versus] || r.request == "" ||
+			(r.name != nothing) != (len(r.filters) > 0 && len(r.behind) > 0 && r.refused != "") {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -27,7 +28,9 @@ func TestChainRows(t *testing.T) {
 
 // The plot is well-formed, and has each row's name and what it adds.
 func TestPlot(t *testing.T) {
-	r := Report{Envoy: "1.2.3", Rows: []Result{{Name: nothing, P50s: []float64{100}, P99s: []float64{200}, CPU: []float64{50}}, {Name: "a <b>", P50s: []float64{350}, P99s: []float64{900}, CPU: []float64{80}}}}
+	r := Report{Envoy: "1.2.3",
+		Rows: []Result{{Name: nothing, P50s: []float64{100}, P99s: []float64{200}, CPU: []float64{50}},
+			{Name: "a <b>", P50s: []float64{350}, P99s: []float64{900}, CPU: []float64{80}}}}
 	r.finish()
 	svg := r.plot()
 	for _, want := range []string{"a &lt;b&gt;", "+250 µs", "+700 µs", "+30 µs"} {

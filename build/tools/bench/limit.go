@@ -9,19 +9,24 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 )
 
-// limitRows measure rate-limit's local limits beside Envoy's local_ratelimit: one bucket for all, without and with headers, and a bucket for each address. No request is refused.
+// limitRows measure rate-limit's local limits beside Envoy's local_ratelimit: one bucket for all,
+// without and with headers, and a bucket for each address. No request is refused.
 func limitRows(out string) []row {
 	ours := func(name, limit, headers string) bootstrap.M {
-		config := `{"limits":[{"name":"all"` + limit + `,"rate":{"requests":1000000,"per":"1s"}}],"headers":"` + headers + `"}`
+		config := `{"limits":[{"name":"all"` + limit + `,"rate":{"requests":1000000,"per":"1s"}}],"headers":"` +
+			headers + `"}`
 		return bootstrap.Wasm{Name: name, Module: filepath.Join(out, "rate-limit.wasm"), Configuration: config}.Filter()
 	}
 	list := []row{
 		{name: "local_ratelimit", filters: []bootstrap.M{localRateLimit(false, false)}},
 		{name: "rate-limit", filters: []bootstrap.M{ours("limit", "", "none")}, versus: "local_ratelimit"},
 		{name: "local_ratelimit, headers", filters: []bootstrap.M{localRateLimit(true, false)}},
-		{name: "rate-limit, headers", filters: []bootstrap.M{ours("limit-headers", "", "standard")}, versus: "local_ratelimit, headers"},
+		{name: "rate-limit, headers", filters: []bootstrap.M{ours("limit-headers", "", "standard")},
+			versus: "local_ratelimit, headers"},
 		{name: "local_ratelimit, per address, headers", filters: []bootstrap.M{localRateLimit(true, true)}},
-		{name: "rate-limit, per address, headers", filters: []bootstrap.M{ours("limit-address", `,"key":[{"sourceAddress":{}}]`, "standard")}, versus: "local_ratelimit, per address, headers"},
+		{name: "rate-limit, per address, headers",
+			filters: []bootstrap.M{ours("limit-address", `,"key":[{"sourceAddress":{}}]`, "standard")},
+			versus:  "local_ratelimit, per address, headers"},
 	}
 	for i := range list {
 		list[i].request = get("")
@@ -42,5 +47,6 @@ func localRateLimit(headers, perAddress bool) bootstrap.M {
 		fields["descriptors"] = []bootstrap.M{{"entries": []bootstrap.M{{"key": "remote_address"}}, "token_bucket": bucket}}
 		fields["max_dynamic_descriptors"] = 10000
 	}
-	return bootstrap.Filter("envoy.filters.http.local_ratelimit", "extensions.filters.http.local_ratelimit.v3.LocalRateLimit", fields)
+	return bootstrap.Filter("envoy.filters.http.local_ratelimit",
+		"extensions.filters.http.local_ratelimit.v3.LocalRateLimit", fields)
 }

@@ -22,7 +22,8 @@ const connections = 4
 // answerTimeout is far above what any answer takes: it ends a run whose Envoy hangs.
 const answerTimeout = 10 * time.Second
 
-// client sends one request again and again over a kept connection. Requests never differ and responses only in their headers, so it looks at the status and for the end only.
+// client sends one request again and again over a kept connection. Requests never differ and
+// responses only in their headers, so it looks at the status and for the end only.
 type client struct {
 	c       net.Conn
 	request []byte
@@ -31,7 +32,8 @@ type client struct {
 	buffer  []byte
 }
 
-// exchange opens a connection for a request and learns from a first answer, whose status must be the wanted one, what an answer looks like.
+// exchange opens a connection for a request and learns from a first answer, whose status must be
+// the wanted one, what an answer looks like.
 func exchange(address, request string, want int) (*client, error) {
 	c, err := net.DialTimeout("tcp", address, answerTimeout)
 	if err != nil {
@@ -53,10 +55,12 @@ func exchange(address, request string, want int) (*client, error) {
 		return nil, fmt.Errorf("the first answer is %s, not %d", answer.Status, want)
 	}
 	first := raw.Bytes()
-	return &client{c, []byte(request), first[:len("HTTP/1.1 200")], first[bytes.Index(first, []byte("\r\n\r\n")):], make([]byte, 4*len(first))}, nil
+	return &client{c, []byte(request), first[:len("HTTP/1.1 200")], first[bytes.Index(first, []byte("\r\n\r\n")):],
+		make([]byte, 4*len(first))}, nil
 }
 
-// do sends the request once. It looks at the status before it waits for the rest: a refusal may be shorter than the answer that was learnt.
+// do sends the request once. It looks at the status before it waits for the rest: a refusal may be
+// shorter than the answer that was learnt.
 func (c *client) do() error {
 	_ = c.c.SetDeadline(time.Now().Add(answerTimeout))
 	if _, err := c.c.Write(c.request); err != nil {
@@ -133,14 +137,17 @@ func (l load) closed(n int) error {
 	})
 }
 
-// fixed sends rate requests a second for the duration, each at its own time, and returns how long the answers took. A request that had to wait for the one before it counts
-// from when it was due (no coordinated omission); one that this program was late to send, from when it was sent: that delay is ours, not Envoy's.
+// fixed sends rate requests a second for the duration, each at its own time, and returns how long
+// the answers took. A request that had to wait for the one before it counts from when it was due
+// (no coordinated omission); one that this program was late to send, from when it was sent: that
+// delay is ours, not Envoy's.
 func (l load) fixed(rate int, duration time.Duration) ([]time.Duration, error) {
 	each := make([][]time.Duration, len(l))
 	interval := time.Duration(len(l)) * time.Second / time.Duration(rate)
 	start := time.Now().Add(10 * time.Millisecond)
 	err := l.each(func(i int, c *client) error {
-		for due := start.Add(interval * time.Duration(i) / time.Duration(len(l))); due.Before(start.Add(duration)); due = due.Add(interval) {
+		for due := start.Add(interval * time.Duration(i) / time.Duration(len(l))); due.Before(
+			start.Add(duration)); due = due.Add(interval) {
 			from := due
 			if wait := time.Until(due); wait > 0 {
 				time.Sleep(wait) // a millisecond late at worst, which is why it must not count

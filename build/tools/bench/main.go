@@ -3,8 +3,9 @@
 
 // Command bench measures what the filters cost beside Envoy's native ones, in one Envoy process.
 //
-// The figure is CPU time of the process per request: machines are noisy, and it is far steadier than throughput or latency. Rows take turns, round by round, so that noise
-// hits all of them; ratios between rows are what to compare across machines.
+// The figure is CPU time of the process per request: machines are noisy, and it is far steadier
+// than throughput or latency. Rows take turns, round by round, so that noise hits all of them;
+// ratios between rows are what to compare across machines.
 package main
 
 import (
@@ -34,10 +35,17 @@ func main() {
 	flag.DurationVar(&o.fixed, "fixed", 5*time.Second, "how long the fixed rate is held for each row, over all rounds")
 	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this text, and what they are compared with")
 	flag.BoolVar(&o.every, "algorithms", false, "measure jwt-scope with every algorithm, too")
-	flag.BoolVar(&o.service, "service", false, fmt.Sprintf("measure global limits instead, with a real rate-limit service; -rate is %d by default then, and -o bench-service.json", serviceRate))
-	flag.BoolVar(&o.chain, "chain", false, fmt.Sprintf("measure two Envoys one behind the other instead: each verifying by itself, or the first stamping what the second admits; -rate is %d by default then, and -o bench-chain.json, with a plot beside it", chainRate))
-	flag.DurationVar(&o.answers, "introspection", 5*time.Millisecond, "with -chain: how long an identity provider takes to answer, in the row where it takes long")
-	flag.BoolVar(&o.starts, "starts", false, "measure only what a module takes until Envoy is ready, and write bench-start.json")
+	flag.BoolVar(&o.service, "service", false,
+		fmt.Sprintf("measure global limits instead, with a real rate-limit service; -rate is %d by default then, and "+
+			"-o bench-service.json", serviceRate))
+	flag.BoolVar(&o.chain, "chain", false,
+		fmt.Sprintf("measure two Envoys one behind the other instead: each verifying by itself, or the first "+
+			"stamping what the second admits; -rate is %d by default then, and -o bench-chain.json, with a "+
+			"plot beside it", chainRate))
+	flag.DurationVar(&o.answers, "introspection", 5*time.Millisecond,
+		"with -chain: how long an identity provider takes to answer, in the row where it takes long")
+	flag.BoolVar(&o.starts, "starts", false,
+		"measure only what a module takes until Envoy is ready, and write bench-start.json")
 	flag.StringVar(&o.version, "envoy", "", "version of Envoy (default: any that is there, else "+envoybin.Default+")")
 	flag.StringVar(&o.out, "o", filepath.Join("build", "out", "bench.json"), "JSON file to write")
 	flag.Parse()
@@ -72,8 +80,10 @@ type options struct {
 }
 
 func run(o options) error {
-	if flag.NArg() > 0 || o.service && o.chain || o.rounds < 1 || o.requests < connections || o.rate < 1 || o.fixed < 0 || o.answers < 0 {
-		return fmt.Errorf("it takes flags only, not both -service and -chain, with at least 1 round, %d requests and a rate of 1", connections)
+	if flag.NArg() > 0 || o.service && o.chain || o.rounds < 1 || o.requests < connections || o.rate < 1 ||
+		o.fixed < 0 || o.answers < 0 {
+		return fmt.Errorf("it takes flags only, not both -service and -chain, with at least 1 round, %d requests and "+
+			"a rate of 1", connections)
 	}
 	o.requests -= o.requests % connections // each connection sends as many
 	root, err := envoybin.Root()
@@ -144,7 +154,8 @@ func run(o options) error {
 	for _, r := range chosen {
 		listeners = append(listeners, bootstrap.Listener(r.name, 0, r.filters, route(r), nil))
 	}
-	envoy, err := envoybin.Run(bootstrap.Bootstrap(listeners, clusters), envoybin.Options{Version: o.version, Dir: dir, LogLevel: "warning"})
+	envoy, err := envoybin.Run(bootstrap.Bootstrap(listeners, clusters),
+		envoybin.Options{Version: o.version, Dir: dir, LogLevel: "warning"})
 	if err != nil {
 		if envoy != nil {
 			return fmt.Errorf("running Envoy: %w\n%s", err, envoy.Log())
@@ -182,10 +193,14 @@ func run(o options) error {
 	return os.WriteFile(o.out, append(b, '\n'), 0o644)
 }
 
-// measure gives every row a turn in each round: first at full speed for the CPU time, then at the fixed rate for the latency. The first of the Envoys gets the requests; the CPU time is that of all.
+// measure gives every row a turn in each round: first at full speed for the CPU time, then at the
+// fixed rate for the latency. The first of the Envoys gets the requests; the CPU time is that of
+// all.
 func measure(envoys []*envoybin.Envoy, chosen []row, o options) (*Report, error) {
 	envoy := envoys[0]
-	report := &Report{Envoy: envoy.Version, Processes: len(envoys), Answer: map[bool]string{false: "direct response", true: "an upstream"}[o.service], Rounds: o.rounds, Requests: o.requests, Rate: o.rate}
+	report := &Report{Envoy: envoy.Version, Processes: len(envoys),
+		Answer: map[bool]string{false: "direct response", true: "an upstream"}[o.service], Rounds: o.rounds,
+		Requests: o.requests, Rate: o.rate}
 	loads := make([]load, len(chosen))
 	defer func() {
 		for _, l := range loads {

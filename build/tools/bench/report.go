@@ -97,7 +97,8 @@ func (r *Report) print(w io.Writer) {
 	if r.Processes > 1 {
 		processes = fmt.Sprintf("%d processes, one behind the other,", r.Processes)
 	}
-	fmt.Fprintf(w, "Envoy %s, one worker, HTTP/1.1, %s; CPU of %s per request, %d rounds of %d requests; latency at %d requests/s\n\n", r.Envoy, r.Answer, processes, r.Rounds, r.Requests, r.Rate)
+	fmt.Fprintf(w, "Envoy %s, one worker, HTTP/1.1, %s; CPU of %s per request, %d rounds of %d requests; latency at "+
+		"%d requests/s\n\n", r.Envoy, r.Answer, processes, r.Rounds, r.Requests, r.Rate)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "CPU µs/request\tmin\tmedian\tmax\tadded\tratio\tp50 µs\tp99 µs\t")
 	for _, row := range r.Rows {
@@ -108,9 +109,13 @@ func (r *Report) print(w io.Writer) {
 		if row.Ratio != 0 {
 			ratio = fmt.Sprintf("%.2f", row.Ratio)
 		}
-		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%.0f\t%.0f\t\n", row.Name, row.Min, row.Median, row.Max, added, ratio, row.P50, row.P99)
+		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%.0f\t%.0f\t\n", row.Name, row.Min, row.Median, row.Max, added,
+			ratio, row.P50, row.P99)
 	}
 	t.Flush()
-	fmt.Fprintln(w, "\nadded: median over that of the row without filters, or, for what verifies a stamp, of the row that only signs it")
-	fmt.Fprintln(w, "ratio: added over that of Envoy's own filter for the same: jwt_authn+rbac with the same algorithm and no token cache, as Istio configures them; local_ratelimit; ratelimit. Of stamps, over a bare call of sign, and of verifying them, over jwt_authn")
+	fmt.Fprintln(w, "\nadded: median over that of the row without filters, or, for what verifies a stamp, of the row "+
+		"that only signs it")
+	fmt.Fprintln(w, "ratio: added over that of Envoy's own filter for the same: jwt_authn+rbac with the same "+
+		"algorithm and no token cache, as Istio configures them; local_ratelimit; ratelimit. Of stamps, over a bare "+
+		"call of sign, and of verifying them, over jwt_authn")
 }

@@ -34,7 +34,8 @@ const (
 	cacheEntries = 1024 // of the token caches, where there is one: jwt-scope's default
 )
 
-// rows are the benchmark; with every, jwt-scope has one for each kind of algorithm. A later filter adds its own and, beside them, the native one that it is measured by.
+// rows are the benchmark; with every, jwt-scope has one for each kind of algorithm. A later filter
+// adds its own and, beside them, the native one that it is measured by.
 func rows(out string, every bool) []row {
 	module := filepath.Join(out, "jwt-scope.wasm")
 	list := []row{{name: nothing, request: get("")}}
@@ -47,7 +48,8 @@ func rows(out string, every bool) []row {
 			row{name: native, filters: jwtAuthn(key, false), request: good, refused: bad},
 			row{name: ours, filters: []bootstrap.M{jwtScope(module, key, 0)}, request: good, refused: bad, versus: native},
 			row{name: native + cached, filters: jwtAuthn(key, true), request: good, refused: bad, versus: native},
-			row{name: ours + cached, filters: []bootstrap.M{jwtScope(module, key, cacheEntries)}, request: good, refused: bad, versus: native},
+			row{name: ours + cached, filters: []bootstrap.M{jwtScope(module, key, cacheEntries)}, request: good,
+				refused: bad, versus: native},
 		)
 	}
 	list = append(append(append(list, stampRows(out)...), limitRows(out)...), oneRows(out)...)
@@ -56,7 +58,9 @@ func rows(out string, every bool) []row {
 	}
 	for _, alg := range []jose.SignatureAlgorithm{jose.RS512, jose.PS256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256} {
 		key := mint.New("k", alg)
-		list = append(list, row{name: fmt.Sprintf("jwt-scope %s", alg), filters: []bootstrap.M{jwtScope(module, key, 0)}, request: request(key, "profile orders:read"), refused: request(key, "profile")})
+		list = append(list, row{name: fmt.Sprintf("jwt-scope %s", alg),
+			filters: []bootstrap.M{jwtScope(module, key, 0)}, request: request(key, "profile orders:read"),
+			refused: request(key, "profile")})
 	}
 	return list
 }
@@ -67,12 +71,17 @@ func get(headers string) string {
 
 // request is one with a token of these scopes.
 func request(key *mint.Key, scope string) string {
-	return get("Authorization: Bearer " + key.Token(bootstrap.M{"iss": issuer, "aud": audience, "sub": "ann", "scope": scope, "exp": time.Now().Add(24 * time.Hour).Unix()}) + "\r\n")
+	return get("Authorization: Bearer " +
+		key.Token(bootstrap.M{"iss": issuer, "aud": audience, "sub": "ann", "scope": scope,
+			"exp": time.Now().Add(24 * time.Hour).Unix()}) + "\r\n")
 }
 
-// jwtAuthn is Envoy's own way to the same decision, as Istio configures it for a RequestAuthentication and an AuthorizationPolicy with paths, methods and
-// request.auth.claims[scope] (istio/istio, pilot/pkg/security/authn/policy_applier.go and authz/matcher/metadata.go): a valid token or none, the claims in the metadata with
-// scope split at spaces, and RBAC looking for the scope among them. With cache, also what Istio never sets: jwt_authn's token cache.
+// jwtAuthn is Envoy's own way to the same decision, as Istio configures it for a
+// RequestAuthentication and an AuthorizationPolicy with paths, methods and
+// request.auth.claims[scope] (istio/istio, pilot/pkg/security/authn/policy_applier.go and
+// authz/matcher/metadata.go): a valid token or none, the claims in the metadata with scope split at
+// spaces, and RBAC looking for the scope among them. With cache, also what Istio never sets:
+// jwt_authn's token cache.
 func jwtAuthn(key *mint.Key, cache bool) []bootstrap.M {
 	provider := bootstrap.M{
 		"issuer": issuer, "audiences": []string{audience}, "forward": true, "payload_in_metadata": "payload",
@@ -83,22 +92,29 @@ func jwtAuthn(key *mint.Key, cache bool) []bootstrap.M {
 		provider["jwt_cache_config"] = bootstrap.M{"jwt_cache_size": cacheEntries}
 	}
 	return []bootstrap.M{
-		bootstrap.Filter("envoy.filters.http.jwt_authn", "extensions.filters.http.jwt_authn.v3.JwtAuthentication", bootstrap.M{
-			"providers": bootstrap.M{"origins-0": provider},
-			"rules": []bootstrap.M{{"match": bootstrap.M{"prefix": "/"},
-				"requires": bootstrap.M{"requires_any": bootstrap.M{"requirements": []bootstrap.M{{"provider_name": "origins-0"}, {"allow_missing": bootstrap.M{}}}}}}},
-			"bypass_cors_preflight": true,
-		}),
+		bootstrap.Filter("envoy.filters.http.jwt_authn", "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+			bootstrap.M{
+				"providers": bootstrap.M{"origins-0": provider},
+				"rules": []bootstrap.M{{"match": bootstrap.M{"prefix": "/"},
+					"requires": bootstrap.M{
+						"requires_any": bootstrap.M{"requirements": []bootstrap.M{{"provider_name": "origins-0"},
+							{"allow_missing": bootstrap.M{}}}}}}},
+				"bypass_cors_preflight": true,
+			}),
 		bootstrap.Filter("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC", bootstrap.M{
 			"rules": bootstrap.M{"action": "ALLOW", "policies": bootstrap.M{"ns[shop]-policy[read-orders]-rule[0]": bootstrap.M{
 				"permissions": []bootstrap.M{{"and_rules": bootstrap.M{"rules": []bootstrap.M{
-					{"or_rules": bootstrap.M{"rules": []bootstrap.M{{"header": bootstrap.M{"name": ":method", "string_match": bootstrap.M{"exact": "GET"}}}}}},
-					{"or_rules": bootstrap.M{"rules": []bootstrap.M{{"url_path": bootstrap.M{"path": bootstrap.M{"prefix": "/orders/"}}}}}},
+					{"or_rules": bootstrap.M{
+						"rules": []bootstrap.M{{"header": bootstrap.M{"name": ":method", "string_match": bootstrap.M{"exact": "GET"}}}}}},
+					{"or_rules": bootstrap.M{
+						"rules": []bootstrap.M{{"url_path": bootstrap.M{"path": bootstrap.M{"prefix": "/orders/"}}}}}},
 				}}}},
-				"principals": []bootstrap.M{{"and_ids": bootstrap.M{"ids": []bootstrap.M{{"or_ids": bootstrap.M{"ids": []bootstrap.M{{"metadata": bootstrap.M{
-					"filter": "envoy.filters.http.jwt_authn", "path": []bootstrap.M{{"key": "payload"}, {"key": "scope"}},
-					"value": bootstrap.M{"list_match": bootstrap.M{"one_of": bootstrap.M{"string_match": bootstrap.M{"exact": "orders:read"}}}},
-				}}}}}}}}},
+				"principals": []bootstrap.M{
+					{"and_ids": bootstrap.M{"ids": []bootstrap.M{{"or_ids": bootstrap.M{"ids": []bootstrap.M{{"metadata": bootstrap.M{
+						"filter": "envoy.filters.http.jwt_authn", "path": []bootstrap.M{{"key": "payload"}, {"key": "scope"}},
+						"value": bootstrap.M{"list_match": bootstrap.M{
+							"one_of": bootstrap.M{"string_match": bootstrap.M{"exact": "orders:read"}}}},
+					}}}}}}}}},
 			}}},
 		}),
 	}
@@ -107,15 +123,18 @@ func jwtAuthn(key *mint.Key, cache bool) []bootstrap.M {
 // jwtScope is our filter with the same decision to make; 0 entries: no token cache.
 func jwtScope(module string, key *mint.Key, entries int) bootstrap.M {
 	config, err := json.Marshal(bootstrap.M{
-		"providers": []bootstrap.M{{"name": "idp", "issuer": issuer, "audiences": []string{audience}, "algorithms": []string{string(key.Algorithm)},
-			"jwks": bootstrap.M{"inline": mint.Set(key)}}},
+		"providers": []bootstrap.M{{"name": "idp", "issuer": issuer, "audiences": []string{audience},
+			"algorithms": []string{string(key.Algorithm)},
+			"jwks":       bootstrap.M{"inline": mint.Set(key)}}},
 		"cache": bootstrap.M{"entries": entries},
-		"rules": []bootstrap.M{{"name": "read-orders", "match": []bootstrap.M{{"paths": []string{"/orders/{**}"}, "methods": []string{"GET"}}},
+		"rules": []bootstrap.M{{"name": "read-orders",
+			"match":   []bootstrap.M{{"paths": []string{"/orders/{**}"}, "methods": []string{"GET"}}},
 			"require": bootstrap.M{"scopes": bootstrap.M{"all": []string{"orders:read"}}}}},
 	})
 	if err != nil {
 		panic(err) // a literal that does not marshal
 	}
 	// Its own VM, so that the listeners' counters and caches do not meet.
-	return bootstrap.Wasm{Name: fmt.Sprintf("jwt-scope-%s-%d", key.Algorithm, entries), Module: module, Configuration: string(config)}.Filter()
+	return bootstrap.Wasm{Name: fmt.Sprintf("jwt-scope-%s-%d", key.Algorithm, entries), Module: module,
+		Configuration: string(config)}.Filter()
 }

@@ -15,10 +15,12 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 )
 
-// serviceRate is the default of -rate with -service: low enough that a request finds nobody in its way, since what is asked is how long it waits.
+// serviceRate is the default of -rate with -service: low enough that a request finds nobody in its
+// way, since what is asked is how long it waits.
 const serviceRate = 200
 
-// surroundings are what the rows with -service need: Redis, the rate-limit service, and an upstream, since Envoy's own filter leaves requests alone that the proxy answers itself.
+// surroundings are what the rows with -service need: Redis, the rate-limit service, and an
+// upstream, since Envoy's own filter leaves requests alone that the proxy answers itself.
 type surroundings struct {
 	routes, clusters []bootstrap.M
 	stop             func()
@@ -30,7 +32,8 @@ func startSurroundings(dir string) (*surroundings, error) {
 		return nil, err
 	}
 	// Nothing is ever refused. Both filters send the same descriptors.
-	const limits = "domain: bench\ndescriptors:\n- {key: limit, value: all, descriptors: [{key: key, rate_limit: {unit: day, requests_per_unit: 1000000000}}]}\n"
+	const limits = "domain: bench\ndescriptors:\n- {key: limit, value: all, descriptors: [{key: key, rate_limit: " +
+		"{unit: day, requests_per_unit: 1000000000}}]}\n"
 	service, err := backends.RunRateLimit(map[string]string{"bench": limits}, redis.Address(), backends.Options{Dir: dir})
 	if err != nil {
 		redis.Stop()
@@ -47,10 +50,12 @@ func startSurroundings(dir string) (*surroundings, error) {
 	}()
 	routes := bootstrap.To("upstream")
 	routes[0]["route"].(bootstrap.M)["rate_limits"] = []bootstrap.M{{"actions": []bootstrap.M{ // of Envoy's own filter
-		{"generic_key": bootstrap.M{"descriptor_key": "limit", "descriptor_value": "all"}}, {"request_headers": bootstrap.M{"header_name": ":authority", "descriptor_key": "key"}}}}}
+		{"generic_key": bootstrap.M{"descriptor_key": "limit", "descriptor_value": "all"}},
+		{"request_headers": bootstrap.M{"header_name": ":authority", "descriptor_key": "key"}}}}}
 	return &surroundings{
-		routes:   routes,
-		clusters: []bootstrap.M{bootstrap.Cluster("upstream", l.Addr().(*net.TCPAddr).Port, false), bootstrap.Cluster("ratelimit", service.Port(), true)},
+		routes: routes,
+		clusters: []bootstrap.M{bootstrap.Cluster("upstream", l.Addr().(*net.TCPAddr).Port, false),
+			bootstrap.Cluster("ratelimit", service.Port(), true)},
 		stop: func() {
 			l.Close()
 			service.Stop()
@@ -59,20 +64,24 @@ func startSurroundings(dir string) (*surroundings, error) {
 	}, nil
 }
 
-// serviceRows measure rate-limit's global limits beside Envoy's own ratelimit filter, with the same service and the same descriptor; and once more with leases, which it does not have.
+// serviceRows measure rate-limit's global limits beside Envoy's own ratelimit filter, with the same
+// service and the same descriptor; and once more with leases, which it does not have.
 func serviceRows(out string) []row {
 	ours := func(name, headers, more string) []bootstrap.M {
 		config := `{"limits":[{"name":"all","scope":"global","key":[{"host":true}],"rate":{"requests":1000000000,"per":"24h"}}],"headers":"` + headers +
 			`","global":{"cluster":"ratelimit","authority":"ratelimit","domain":"bench","timeout":"5s","onError":"deny"` + more + `}}`
-		return []bootstrap.M{bootstrap.Wasm{Name: name, Module: filepath.Join(out, "rate-limit.wasm"), Configuration: config}.Filter()}
+		return []bootstrap.M{bootstrap.Wasm{Name: name, Module: filepath.Join(out, "rate-limit.wasm"),
+			Configuration: config}.Filter()}
 	}
 	native := func(headers bool) []bootstrap.M {
 		fields := bootstrap.M{"domain": "bench", "timeout": "5s", "failure_mode_deny": true,
-			"rate_limit_service": bootstrap.M{"transport_api_version": "V3", "grpc_service": bootstrap.M{"envoy_grpc": bootstrap.M{"cluster_name": "ratelimit"}}}}
+			"rate_limit_service": bootstrap.M{"transport_api_version": "V3",
+				"grpc_service": bootstrap.M{"envoy_grpc": bootstrap.M{"cluster_name": "ratelimit"}}}}
 		if headers {
 			fields["enable_x_ratelimit_headers"] = "DRAFT_VERSION_03"
 		}
-		return []bootstrap.M{bootstrap.Filter("envoy.filters.http.ratelimit", "extensions.filters.http.ratelimit.v3.RateLimit", fields)}
+		return []bootstrap.M{bootstrap.Filter("envoy.filters.http.ratelimit",
+			"extensions.filters.http.ratelimit.v3.RateLimit", fields)}
 	}
 	list := []row{
 		{name: nothing},
@@ -80,7 +89,8 @@ func serviceRows(out string) []row {
 		{name: "rate-limit", filters: ours("global", "none", ""), versus: "ratelimit"},
 		{name: "ratelimit, headers", filters: native(true)},
 		{name: "rate-limit, headers", filters: ours("global-headers", "standard", ""), versus: "ratelimit, headers"},
-		{name: "rate-limit, headers, lease of 20", filters: ours("global-lease", "standard", `,"lease":{"requests":20,"per":"1s"}`), versus: "ratelimit, headers"},
+		{name: "rate-limit, headers, lease of 20",
+			filters: ours("global-lease", "standard", `,"lease":{"requests":20,"per":"1s"}`), versus: "ratelimit, headers"},
 	}
 	for i := range list {
 		list[i].request = get("")
@@ -88,7 +98,8 @@ func serviceRows(out string) []row {
 	return list
 }
 
-// printLatency prints what the rows add to the latency of a request: the median over the rounds of each round's median, and of its 99th percentile.
+// printLatency prints what the rows add to the latency of a request: the median over the rounds of
+// each round's median, and of its 99th percentile.
 func (r *Report) printLatency(w io.Writer) {
 	p50, p99 := map[string]float64{}, map[string]float64{}
 	for _, row := range r.Rows {

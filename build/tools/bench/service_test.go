@@ -11,7 +11,8 @@ import (
 
 func TestPrintLatency(t *testing.T) {
 	r := Report{Rows: []Result{
-		{Name: nothing, P50s: []float64{100, 90, 300}, P99s: []float64{200}}, {Name: "ratelimit", P50s: []float64{500}, P99s: []float64{200}},
+		{Name: nothing, P50s: []float64{100, 90, 300}, P99s: []float64{200}}, {Name: "ratelimit", P50s: []float64{500},
+			P99s: []float64{200}},
 		{Name: "rate-limit", P50s: []float64{700, 500}, P99s: []float64{900}, Versus: "ratelimit"},
 	}}
 	var b strings.Builder

@@ -105,7 +105,9 @@ func measureStart(out, version string, set []startModule, s *Start, values *[3][
 		s.Modules = "none"
 	}
 	began := time.Now()
-	e, err := envoybin.Run(bootstrap.Bootstrap([]bootstrap.M{bootstrap.Listener("main", 0, filters, bootstrap.Answer(200, "ok"), nil)}, nil), envoybin.Options{Version: version, Dir: dir, LogLevel: "warning"})
+	e, err := envoybin.Run(bootstrap.Bootstrap(
+		[]bootstrap.M{bootstrap.Listener("main", 0, filters, bootstrap.Answer(200, "ok"), nil)}, nil),
+		envoybin.Options{Version: version, Dir: dir, LogLevel: "warning"})
 	if err != nil {
 		return err
 	}
@@ -144,7 +146,8 @@ func printStarts(w io.Writer, starts []Start) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "modules\tcode\tready\tCPU until ready\tresident\tadded\t")
 	for _, s := range starts {
-		fmt.Fprintf(t, "%s\t%.2f MB\t%.2f s\t%.2f s\t%.0f MiB\t%+.0f MiB\t\n", s.Modules, float64(s.Code)/1e6, s.Ready, s.CPU, s.Resident, s.Resident-starts[0].Resident)
+		fmt.Fprintf(t, "%s\t%.2f MB\t%.2f s\t%.2f s\t%.0f MiB\t%+.0f MiB\t\n", s.Modules, float64(s.Code)/1e6, s.Ready,
+			s.CPU, s.Resident, s.Resident-starts[0].Resident)
 	}
 	t.Flush()
 }

@@ -30,7 +30,8 @@ func Bootstrap(listeners, clusters []M) []byte {
 	return bootstrap("static_resources", M{"listeners": listeners, "clusters": clusters})
 }
 
-// Discovered is a whole configuration that has listeners and clusters come and go with two files in dir, lds.json and cds.json, which must be renamed into place.
+// Discovered is a whole configuration that has listeners and clusters come and go with two files in
+// dir, lds.json and cds.json, which must be renamed into place.
 func Discovered(dir string) []byte {
 	source := func(file string) M {
 		return M{"path_config_source": M{"path": filepath.Join(dir, file)}, "resource_api_version": "V3"}
@@ -55,13 +56,15 @@ func Address(host string, port int) M {
 	return M{"socket_address": M{"address": host, "port_value": port}}
 }
 
-// Listener accepts HTTP on a loopback port and hands it to the HTTP filters, the last of which is the router. fields are added to the HTTP connection manager's.
+// Listener accepts HTTP on a loopback port and hands it to the HTTP filters, the last of which is
+// the router. fields are added to the HTTP connection manager's.
 func Listener(name string, port int, filters, routes []M, fields M) M {
 	manager := M{
 		"stat_prefix":  name,
 		"codec_type":   "AUTO",
 		"route_config": M{"name": name, "virtual_hosts": []M{{"name": name, "domains": []string{"*"}, "routes": routes}}},
-		"http_filters": append(filters[:len(filters):len(filters)], Filter("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", nil)),
+		"http_filters": append(filters[:len(filters):len(filters)],
+			Filter("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", nil)),
 	}
 	for k, v := range fields {
 		manager[k] = v
@@ -80,14 +83,16 @@ func Filter(name, typeName string, fields M) M {
 	return M{"name": name, "typed_config": Typed(typeName, fields)}
 }
 
-// Wasm is a filter made of a compiled module. The VM is made anew after a trap (FAIL_RELOAD), and until then its requests are answered 503.
+// Wasm is a filter made of a compiled module. The VM is made anew after a trap (FAIL_RELOAD), and
+// until then its requests are answered 503.
 type Wasm struct {
 	Name          string // of the filter, its plugin and its VM
 	Module        string // path of the .wasm file
 	Configuration string // the plugin's; none where empty
 	Env           map[string]string
 	HostEnv       []string // variables of Envoy's own environment
-	StopIteration bool     // allow_on_headers_stop_iteration: the filter sees the body of a request whose headers it holds back
+	// allow_on_headers_stop_iteration: the filter sees the body of a request whose headers it holds back
+	StopIteration bool
 }
 
 // Filter is the filter's configuration.
@@ -120,7 +125,8 @@ func Answer(status int, body string) []M {
 func Cluster(name string, port int, http2 bool) M {
 	c := M{
 		"name": name, "type": "STATIC", "connect_timeout": "5s",
-		"load_assignment": M{"cluster_name": name, "endpoints": []M{{"lb_endpoints": []M{{"endpoint": M{"address": Address("127.0.0.1", port)}}}}}},
+		"load_assignment": M{"cluster_name": name,
+			"endpoints": []M{{"lb_endpoints": []M{{"endpoint": M{"address": Address("127.0.0.1", port)}}}}}},
 	}
 	if http2 {
 		Protocol(c)["explicit_http_config"] = M{"http2_protocol_options": M{}}
@@ -132,18 +138,23 @@ func Cluster(name string, port int, http2 bool) M {
 func Protocol(cluster M) M {
 	const extension, name = "typed_extension_protocol_options", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 	if cluster[extension] == nil {
-		cluster[extension] = M{name: Typed("extensions.upstreams.http.v3.HttpProtocolOptions", M{"explicit_http_config": M{"http_protocol_options": M{}}})}
+		cluster[extension] = M{name: Typed("extensions.upstreams.http.v3.HttpProtocolOptions",
+			M{"explicit_http_config": M{"http_protocol_options": M{}}})}
 	}
 	return cluster[extension].(M)[name].(M)
 }
 
-// Leaving has filters see what leaves for a cluster: after routing and rewriting, and each attempt of a request that is retried.
+// Leaving has filters see what leaves for a cluster: after routing and rewriting, and each attempt
+// of a request that is retried.
 func Leaving(cluster M, filters ...M) M {
-	Protocol(cluster)["http_filters"] = append(filters, Filter("envoy.filters.http.upstream_codec", "extensions.filters.http.upstream_codec.v3.UpstreamCodec", nil))
+	Protocol(cluster)["http_filters"] = append(filters,
+		Filter("envoy.filters.http.upstream_codec", "extensions.filters.http.upstream_codec.v3.UpstreamCodec", nil))
 	return cluster
 }
 
-// AccessLog prints a line of JSON for every request, with these fields in Envoy's access log format, to standard output.
+// AccessLog prints a line of JSON for every request, with these fields in Envoy's access log
+// format, to standard output.
 func AccessLog(fields map[string]string) []M {
-	return []M{Filter("envoy.access_loggers.stdout", "extensions.access_loggers.stream.v3.StdoutAccessLog", M{"log_format": M{"json_format": fields}})}
+	return []M{Filter("envoy.access_loggers.stdout", "extensions.access_loggers.stream.v3.StdoutAccessLog",
+		M{"log_format": M{"json_format": fields}})}
 }

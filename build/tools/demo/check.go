@@ -66,8 +66,10 @@ func readAnswer(resp *http.Response) (string, error) {
 	return fmt.Sprint(resp.StatusCode, " ", code), err
 }
 
-// checkAll sends the requests, and compares the answers, what reached the upstream and Envoy's counters with what the printed lines promise.
-func checkAll(ctx context.Context, w io.Writer, envoy *envoybin.Envoy, up *upstream, tokens []*token, requests []request) error {
+// checkAll sends the requests, and compares the answers, what reached the upstream and Envoy's
+// counters with what the printed lines promise.
+func checkAll(ctx context.Context, w io.Writer, envoy *envoybin.Envoy, up *upstream, tokens []*token,
+	requests []request) error {
 	send, how := shell(tokens), "curl, from the lines that make demo prints"
 	if _, err := exec.LookPath("curl"); err != nil {
 		send, how = native, "Go: there is no curl here to run the printed lines with"
@@ -94,12 +96,14 @@ func checkAll(ctx context.Context, w io.Writer, envoy *envoybin.Envoy, up *upstr
 	if len(different) > 0 {
 		return fmt.Errorf("not as expected:\n  %s", strings.Join(different, "\n  "))
 	}
-	fmt.Fprintf(w, "\n%d requests answered as expected. Envoy's counters say the same, and only the %d allowed ones reached the upstream.\n", len(requests), allowed)
+	fmt.Fprintf(w, "\n%d requests answered as expected. Envoy's counters say the same, and only the %d allowed ones "+
+		"reached the upstream.\n", len(requests), allowed)
 	return nil
 }
 
 // compare sends the requests one after the other, prints a table and returns what differs.
-func compare(ctx context.Context, w io.Writer, send sender, address string, requests []request) (different []string, err error) {
+func compare(ctx context.Context, w io.Writer, send sender, address string, requests []request) (different []string,
+	err error) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer table.Flush()
 	fmt.Fprintln(table, "\trequest\twhy\texpected\tgot")
@@ -128,7 +132,8 @@ func compare(ctx context.Context, w io.Writer, send sender, address string, requ
 	return different, nil
 }
 
-// compareCounters returns where the counters of decisions, all of them, are not what the requests should have made them.
+// compareCounters returns where the counters of decisions, all of them, are not what the requests
+// should have made them.
 func compareCounters(counters map[string]uint64, requests []request) (different []string) {
 	const prefix = "wasmcustom.tollgate.jwt_scope.rule."
 	want := map[string]uint64{}

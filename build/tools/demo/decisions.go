@@ -16,7 +16,8 @@ import (
 
 // logFields is the access log's format; decision reads it.
 var logFields = map[string]string{
-	"time": "%START_TIME%", "method": "%REQ(:METHOD)%", "path": "%REQ(:PATH)%", "status": "%RESPONSE_CODE%", "details": "%RESPONSE_CODE_DETAILS%",
+	"time": "%START_TIME%", "method": "%REQ(:METHOD)%", "path": "%REQ(:PATH)%", "status": "%RESPONSE_CODE%",
+	"details": "%RESPONSE_CODE_DETAILS%",
 }
 
 // decision is a line of the access log. Envoy writes null for what a broken request does not have.
@@ -28,8 +29,9 @@ type decision struct {
 	Details string
 }
 
-// printDecisions writes each access log line in a form for reading, until the log ends. It reads lines of any length, and on past what it cannot write: a log that nobody
-// reads would block Envoy and then its end. (Envoy takes 60 KiB of request headers, and a byte may become six in JSON.)
+// printDecisions writes each access log line in a form for reading, until the log ends. It reads
+// lines of any length, and on past what it cannot write: a log that nobody reads would block Envoy
+// and then its end. (Envoy takes 60 KiB of request headers, and a byte may become six in JSON.)
 func printDecisions(w io.Writer, log io.Reader, colour bool) {
 	for lines := bufio.NewReader(log); ; {
 		line, err := lines.ReadBytes('\n')
@@ -59,7 +61,8 @@ func (d *decision) text(colour bool) string {
 			verdict += " (rule " + rule + ")"
 		}
 	} else if d.Details != "via_upstream" {
-		// Neither the filter's answer nor the upstream's: a request that Envoy cannot read, an upstream that fails, a filter that has failed closed.
+		// Neither the filter's answer nor the upstream's: a request that Envoy cannot read, an
+		// upstream that fails, a filter that has failed closed.
 		verdict, sgr = "answered by Envoy  "+plain(d.Details), "33"
 	}
 	if colour {

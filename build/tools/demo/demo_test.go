@@ -61,17 +61,20 @@ func TestLinesPaste(t *testing.T) {
 		request int
 		want    []string
 	}{
-		{2, []string{"-i", "--noproxy", "*", "-X", "POST", "-H", "Authorization: Bearer " + tokens[0].value, "http://a:1/orders"}},
+		{2, []string{"-i", "--noproxy", "*", "-X", "POST", "-H", "Authorization: Bearer " + tokens[0].value,
+			"http://a:1/orders"}},
 		{7, []string{"-i", "--noproxy", "*", "--path-as-is", "http://a:1/healthz/../orders/7"}},
 	} {
-		out, err := exec.Command("sh", "-c", `curl() { printf '%s\n' "$@"; }`+"\n"+assignments(tokens)+requests[c.request].curl("a:1")).Output()
+		out, err := exec.Command("sh", "-c", `curl() { printf '%s\n' "$@"; }`+"\n"+assignments(tokens)+
+			requests[c.request].curl("a:1")).Output()
 		if got := strings.Split(strings.TrimSpace(string(out)), "\n"); err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("request %d: %q, %v, want %q", c.request, got, err, c.want)
 		}
 	}
 }
 
-// An upstream without a filter before it: everything is allowed, which the check must see. Go's requests must be curl's.
+// An upstream without a filter before it: everything is allowed, which the check must see. Go's
+// requests must be curl's.
 func TestCompareSeesDifferences(t *testing.T) {
 	var sent []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -104,7 +107,8 @@ func TestCompareSeesDifferences(t *testing.T) {
 func TestCompareCounters(t *testing.T) {
 	requests := []request{{rule: "a", code: "ok"}, {rule: "-", code: "no_rule"}}
 	const rule = "wasmcustom.tollgate.jwt_scope.rule."
-	counters := map[string]uint64{rule + "a.outcome.allowed.code.ok": 1, rule + "-.outcome.denied.code.no_rule": 1, rule + "b.outcome.allowed.code.ok": 0, "http.main.downstream_rq_2xx": 9}
+	counters := map[string]uint64{rule + "a.outcome.allowed.code.ok": 1, rule + "-.outcome.denied.code.no_rule": 1,
+		rule + "b.outcome.allowed.code.ok": 0, "http.main.downstream_rq_2xx": 9}
 	if d := compareCounters(counters, requests); d != nil {
 		t.Errorf("they are equal: %q", d)
 	}

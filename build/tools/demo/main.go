@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo runs jwt-scope in a real Envoy on the loopback interface, with a key made for this run, and prints requests to try; with -check it tries them itself.
+// Command demo runs jwt-scope in a real Envoy on the loopback interface, with a key made for this
+// run, and prints requests to try; with -check it tries them itself.
 package main
 
 import (
@@ -29,7 +30,8 @@ func main() {
 	check := flag.Bool("check", false, "send the requests, compare the answers and end")
 	port := flag.Int("port", 10000, "port to listen on; a free one is taken where it is in use")
 	flag.Parse()
-	// A SIGTERM to `go run` ends that alone and leaves its child: have the kernel pass it on. Should the call fail, only this is lost.
+	// A SIGTERM to `go run` ends that alone and leaves its child: have the kernel pass it on.
+	// Should the call fail, only this is lost.
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once; the kernel then kills Envoy
@@ -82,7 +84,8 @@ func run(ctx context.Context, check bool, port int) error {
 	}()
 
 	fmt.Fprintln(os.Stderr, "starting Envoy with jwt-scope …")
-	envoy, err := envoybin.Run(configuration(module, string(policy), up.port, freePort(port)), envoybin.Options{Dir: dir, Stdout: logEnd, LogLevel: "warning"})
+	envoy, err := envoybin.Run(configuration(module, string(policy), up.port, freePort(port)),
+		envoybin.Options{Dir: dir, Stdout: logEnd, LogLevel: "warning"})
 	if err != nil {
 		if envoy != nil {
 			return fmt.Errorf("running Envoy: %w\n%s", err, envoy.Log())
@@ -96,7 +99,8 @@ func run(ctx context.Context, check bool, port int) error {
 		return checkAll(ctx, os.Stdout, envoy, up, tokens, requests)
 	}
 	if ctx.Err() == nil {
-		fmt.Printf("Envoy %s with jwt-scope listens on %s. Its configuration, whole and the filter's part:\n  %s\n  %s\n\n", envoy.Version, envoy.Address("main"),
+		fmt.Printf("Envoy %s with jwt-scope listens on %s. Its configuration, whole and the filter's part:\n  "+
+			"%s\n  %s\n\n", envoy.Version, envoy.Address("main"),
 			filepath.Join(dir, "envoy.json"), filepath.Join(dir, "jwt-scope.json"))
 		printRequests(os.Stdout, envoy.Address("main"), tokens, requests)
 		fmt.Printf("Decisions appear here as you send requests. Ctrl-C ends.\n\n")
@@ -118,10 +122,14 @@ func policy(key *mint.Key) []byte {
 			"jwks": bootstrap.M{"inline": mint.Set(key)},
 		}},
 		"rules": []bootstrap.M{
-			{"name": "health", "match": []bootstrap.M{{"paths": []string{"/healthz"}, "methods": []string{"GET"}}}, "access": "public"},
-			{"name": "read-orders", "match": []bootstrap.M{{"paths": []string{"/orders/{**}"}, "methods": []string{"GET", "HEAD"}}},
+			{"name": "health", "match": []bootstrap.M{{"paths": []string{"/healthz"}, "methods": []string{"GET"}}},
+				"access": "public"},
+			{"name": "read-orders", "match": []bootstrap.M{{"paths": []string{"/orders/{**}"},
+				"methods": []string{"GET", "HEAD"}}},
 				"require": bootstrap.M{"scopes": bootstrap.M{"any": []string{"orders:read", "orders:admin"}}}},
-			{"name": "write-orders", "match": []bootstrap.M{{"paths": []string{"/orders/{**}"}, "methods": []string{"POST", "PUT", "PATCH", "DELETE"}}},
+			{"name": "write-orders",
+				"match": []bootstrap.M{{"paths": []string{"/orders/{**}"},
+					"methods": []string{"POST", "PUT", "PATCH", "DELETE"}}},
 				"require": bootstrap.M{"scopes": bootstrap.M{"all": []string{"orders:write"}}}},
 		},
 		"errors": bootstrap.M{"realm": "orders"},
@@ -134,7 +142,8 @@ func policy(key *mint.Key) []byte {
 
 func configuration(module, policy string, upstream, port int) []byte {
 	filter := bootstrap.Wasm{Name: "jwt-scope", Module: module, Configuration: policy}.Filter()
-	listener := bootstrap.Listener("main", port, []bootstrap.M{filter}, bootstrap.To("upstream"), bootstrap.M{"access_log": bootstrap.AccessLog(logFields)})
+	listener := bootstrap.Listener("main", port, []bootstrap.M{filter}, bootstrap.To("upstream"),
+		bootstrap.M{"access_log": bootstrap.AccessLog(logFields)})
 	return bootstrap.Bootstrap([]bootstrap.M{listener}, []bootstrap.M{bootstrap.Cluster("upstream", upstream, false)})
 }
 

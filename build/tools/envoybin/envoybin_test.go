@@ -48,7 +48,8 @@ func TestFindSaysWhatToDo(t *testing.T) {
 		t.Errorf("an $ENVOY that is something else: %v", err)
 	}
 	t.Setenv("ENVOY", "")
-	if _, _, err := Find("", os.Stderr); err == nil || !strings.Contains(err.Error(), "install python3 and python3-venv") || strings.Contains(err.Error(), "\n") {
+	if _, _, err := Find("", os.Stderr); err == nil ||
+		!strings.Contains(err.Error(), "install python3 and python3-venv") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("without python3: %v", err)
 	}
 }

@@ -41,8 +41,8 @@ type Options struct {
 // startTimeout covers V8 compiling several modules on a busy machine.
 const startTimeout = 60 * time.Second
 
-// Run starts Envoy with a configuration whose admin interface has port 0, and returns when it serves. When it does not, the process is returned with the
-// error, ended, for its log.
+// Run starts Envoy with a configuration whose admin interface has port 0, and returns when it
+// serves. When it does not, the process is returned with the error, ended, for its log.
 func Run(config []byte, o Options) (*Envoy, error) {
 	if o.Progress == nil {
 		o.Progress = os.Stderr
@@ -61,7 +61,8 @@ func Run(config []byte, o Options) (*Envoy, error) {
 	if o.LogLevel == "" {
 		o.LogLevel = "info"
 	}
-	arguments := append([]string{"-c", file, "--use-dynamic-base-id", "--concurrency", strconv.Itoa(max(o.Concurrency, 1)), "-l", o.LogLevel, "--admin-address-path", adminFile,
+	arguments := append([]string{"-c", file, "--use-dynamic-base-id", "--concurrency",
+		strconv.Itoa(max(o.Concurrency, 1)), "-l", o.LogLevel, "--admin-address-path", adminFile,
 		"--file-flush-interval-msec", "50"}, o.Arguments...) // access logs are read while requests run
 	cmd := exec.Command(binary, arguments...)
 	if o.Stdout != nil {

@@ -28,10 +28,12 @@ var name = regexp.MustCompile(`(?m)^Fuzz\w+$`)
 
 var late = regexp.MustCompile(`(?m)^--- FAIL: Fuzz\w+ \([0-9.]+s\)\n    context deadline exceeded\nFAIL$`)
 
-// onlyLate reports whether a test has failed of nothing but the end of its time, as happens on a busy machine before Go 1.27 (go.dev/issue/75804): what a test finds is always written to a
-// file, and go says so.
+// onlyLate reports whether a test has failed of nothing but the end of its time, as happens on a
+// busy machine before Go 1.27 (go.dev/issue/75804): what a test finds is always written to a file,
+// and go says so.
 func onlyLate(output string) bool {
-	return late.MatchString(output) && strings.Count(output, "--- FAIL") == 1 && !strings.Contains(output, "Failing input written to") && !strings.Contains(output, "panic:")
+	return late.MatchString(output) && strings.Count(output, "--- FAIL") == 1 &&
+		!strings.Contains(output, "Failing input written to") && !strings.Contains(output, "panic:")
 }
 
 func run(duration string) error {
@@ -49,7 +51,8 @@ func run(duration string) error {
 			tests++
 			fmt.Printf("%s %s for %s\n", pkg, test, duration)
 			// Minimizing is for reading; by default it takes whole minutes of a slow test.
-			cmd := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+test+"$", "-fuzztime", duration, "-fuzzminimizetime", "10x", pkg)
+			cmd := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+test+"$", "-fuzztime", duration,
+				"-fuzzminimizetime", "10x", pkg)
 			var output bytes.Buffer
 			cmd.Stdout = io.MultiWriter(os.Stdout, &output)
 			cmd.Stderr = cmd.Stdout

@@ -10,8 +10,10 @@ import (
 	"strconv"
 )
 
-// FreePorts are ones that nobody listens on, of the loopback interface. They lie below those that the kernel gives to outgoing connections (Linux: from 32768): while a
-// program is stopped, its port must not be taken by somebody's connection, nor a client that keeps dialling it meet itself there, which TCP allows.
+// FreePorts are ones that nobody listens on, of the loopback interface. They lie below those that
+// the kernel gives to outgoing connections (Linux: from 32768): while a program is stopped, its
+// port must not be taken by somebody's connection, nor a client that keeps dialling it meet itself
+// there, which TCP allows.
 func FreePorts(n int) ([]int, error) {
 	const low, high = 20000, 32000
 	var ports []int

@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package process runs programs that must not outlive the one that started them: Envoy and its companions in tests, benchmarks and the demo.
+// Package process runs programs that must not outlive the one that started them: Envoy and its
+// companions in tests, benchmarks and the demo.
 package process
 
 import (
@@ -45,7 +46,8 @@ func (l *Log) String() string {
 	return l.text.String()
 }
 
-// Start runs cmd with its output going to a log, and to cmd.Stdout too where that is set. The kernel kills it should this program end without calling Stop.
+// Start runs cmd with its output going to a log, and to cmd.Stdout too where that is set. The
+// kernel kills it should this program end without calling Stop.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, log: &Log{}, done: make(chan struct{})}
 	if cmd.Stdout == nil {
@@ -83,8 +85,8 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Err is how the program ended; to be asked after Done.
 func (p *Process) Err() error { return p.err }
 
-// Stop ends the program: politely, then, after a grace period of ten seconds, not. What it has started itself ends with it: a script that waits for its program would
-// leave that behind.
+// Stop ends the program: politely, then, after a grace period of ten seconds, not. What it has
+// started itself ends with it: a script that waits for its program would leave that behind.
 func (p *Process) Stop() {
 	select {
 	case <-p.done: // its number, and so its group's, may be another's by now
@@ -123,7 +125,8 @@ func (p *Process) Await(condition func() bool, timeout time.Duration) error {
 	return nil
 }
 
-// CPU is the processor time that the program has used, in user and kernel mode, to the nanosecond: the sum over its threads, which must all still live.
+// CPU is the processor time that the program has used, in user and kernel mode, to the nanosecond:
+// the sum over its threads, which must all still live.
 func (p *Process) CPU() (time.Duration, error) {
 	dir := "/proc/" + strconv.Itoa(p.Pid()) + "/task"
 	threads, err := os.ReadDir(dir)

@@ -1,11 +1,15 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command istiod is Istio's control plane, bootstrap.NewServer as it ships, for a machine without Kubernetes: its configuration is a folder of YAML files.
+// Command istiod is Istio's control plane, bootstrap.NewServer as it ships, for a machine without
+// Kubernetes: its configuration is a folder of YAML files.
 //
-// Three things differ from pilot-discovery. That one gives up without a Kubernetes client, so this one hands it the client in memory that Istio's own tests use. WasmPlugins become the TrafficExtensions that
-// proxies are configured from only where they come from Kubernetes (pilot/pkg/config/kube/extensions), so this one puts that same controller behind the folder. And for proxies with the label of a Gateway of the
-// Gateway API istiod asks that API's controller, which needs Kubernetes, whether any of its routes goes to an inference pool: here none does.
+// Three things differ from pilot-discovery. That one gives up without a Kubernetes client, so this
+// one hands it the client in memory that Istio's own tests use. WasmPlugins become the
+// TrafficExtensions that proxies are configured from only where they come from Kubernetes
+// (pilot/pkg/config/kube/extensions), so this one puts that same controller behind the folder. And
+// for proxies with the label of a Gateway of the Gateway API istiod asks that API's controller,
+// which needs Kubernetes, whether any of its routes goes to an inference pool: here none does.
 package main
 
 import (
@@ -66,7 +70,8 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	plugins, err := file.NewController(args.RegistryOptions.FileDir, domain, collection.SchemasFor(collections.WasmPlugin), args.RegistryOptions.KubeOptions)
+	plugins, err := file.NewController(args.RegistryOptions.FileDir, domain,
+		collection.SchemasFor(collections.WasmPlugin), args.RegistryOptions.KubeOptions)
 	if err != nil {
 		return err
 	}

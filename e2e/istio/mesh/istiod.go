@@ -30,12 +30,14 @@ const startTimeout = 60 * time.Second
 
 // Options of a mesh.
 type Options struct {
-	TrustDomain string            // default: cluster.local
-	Aliases     []string          // see SetAliases
-	CA          string            // folder with ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, as in Istio's Secret cacerts; empty: a self-signed one
-	Resources   map[string]string // YAML by file names
-	Secrets     []string          // YAML of Kubernetes Secrets
-	Env         []string          // "NAME=value": istiod's feature flags
+	TrustDomain string   // default: cluster.local
+	Aliases     []string // see SetAliases
+	// folder with ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, as in Istio's Secret
+	// cacerts; empty: a self-signed one
+	CA        string
+	Resources map[string]string // YAML by file names
+	Secrets   []string          // YAML of Kubernetes Secrets
+	Env       []string          // "NAME=value": istiod's feature flags
 }
 
 // Mesh is a control plane.
@@ -74,14 +76,17 @@ func Start(t testing.TB, o Options) *Mesh {
 	if ca == "" {
 		ca = m.path("no-ca")
 	}
-	cmd := exec.Command(Program(t, "istiod"), "-config", m.path("config"), "-mesh", m.path("mesh.yaml"), "-xds", m.xds, "-http", m.debug, "-monitoring", address(ports[2]),
+	cmd := exec.Command(Program(t, "istiod"), "-config", m.path("config"), "-mesh", m.path("mesh.yaml"), "-xds", m.xds,
+		"-http", m.debug, "-monitoring", address(ports[2]),
 		"-root", m.path("root.pem"), "-secrets", m.path("secrets"))
 	cmd.Dir = m.dir
-	rule, err := json.Marshal(map[string]any{"issuer": accounts().issuer, "jwks_uri": accounts().issuer + "/keys", "audiences": []string{audience}})
+	rule, err := json.Marshal(map[string]any{"issuer": accounts().issuer, "jwks_uri": accounts().issuer + "/keys",
+		"audiences": []string{audience}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(append(os.Environ(), o.Env...), "ROOT_CA_DIR="+ca, "JWT_RULE="+string(rule), "POD_NAME=istiod", "POD_NAMESPACE="+RootNamespace,
+	cmd.Env = append(append(os.Environ(), o.Env...), "ROOT_CA_DIR="+ca, "JWT_RULE="+string(rule), "POD_NAME=istiod",
+		"POD_NAMESPACE="+RootNamespace,
 		"PILOT_CERT_PROVIDER=istiod", "ENABLE_CA_SERVER=true", "XDS_AUTH=true",
 		// What this Envoy does not know: see the package comment.
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false", "UNSAFE_ENABLE_ADMIN_ENDPOINTS=true")
@@ -172,11 +177,15 @@ type issuer struct {
 
 var accounts = sync.OnceValue(func() *issuer {
 	key := mint.New("accounts", jose.RS256)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(mint.Set(key)) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = w.Write(mint.Set(key))
+	}))
 	return &issuer{server.URL, key} // until the tests end: every mesh has the same
 })
 
 func (i *issuer) token(namespace, account string) string {
-	return i.key.Token(map[string]any{"iss": i.issuer, "aud": []string{audience}, "sub": "system:serviceaccount:" + namespace + ":" + account,
+	return i.key.Token(map[string]any{"iss": i.issuer, "aud": []string{audience}, "sub": "system:serviceaccount:" +
+		namespace + ":" + account,
 		"iat": time.Now().Unix(), "exp": time.Now().Add(24 * time.Hour).Unix()})
 }

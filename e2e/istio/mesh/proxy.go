@@ -64,7 +64,8 @@ func (m *Mesh) Proxy(w Workload) *Proxy {
 	if w.Root == "" {
 		w.Root = m.Root()
 	}
-	files := map[string]string{"root.pem": w.Root, "var/run/secrets/tokens/istio-token": accounts().token(w.Namespace, w.Account)}
+	files := map[string]string{"root.pem": w.Root,
+		"var/run/secrets/tokens/istio-token": accounts().token(w.Namespace, w.Account)}
 	for name, text := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -84,8 +85,10 @@ func (m *Mesh) Proxy(w Workload) *Proxy {
 	}
 	p := &Proxy{IP: w.IP, admin: address(ports[0]), t: t}
 	config, err := json.Marshal(map[string]any{
-		"configPath": filepath.Join(dir, "proxy"), "binaryPath": binary, "proxyBootstrapTemplatePath": Source(t, "tools/packaging/common/envoy_bootstrap.json"),
-		"discoveryAddress": m.xds, "controlPlaneAuthPolicy": "MUTUAL_TLS", "proxyAdminPort": ports[0], "statusPort": ports[1], "concurrency": 2,
+		"configPath": filepath.Join(dir, "proxy"), "binaryPath": binary,
+		"proxyBootstrapTemplatePath": Source(t, "tools/packaging/common/envoy_bootstrap.json"),
+		"discoveryAddress":           m.xds, "controlPlaneAuthPolicy": "MUTUAL_TLS", "proxyAdminPort": ports[0],
+		"statusPort": ports[1], "concurrency": 2,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -94,15 +97,22 @@ func (m *Mesh) Proxy(w Workload) *Proxy {
 	if w.Gateway {
 		kind = "router"
 	}
-	// The agent keeps modules in /var/lib/istio/data and nowhere else. It gets a folder of its own there: a file system in memory, in a namespace of mounts that nobody else sees.
-	cmd := exec.Command("unshare", append(unshare(), "sh", "-c", `mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec "$@"`, "sh",
-		Program(t, "pilot-agent"), "proxy", kind, "--domain", w.Namespace+".svc.cluster.local", "--proxyLogLevel=warning,wasm:info")...)
+	// The agent keeps modules in /var/lib/istio/data and nowhere else. It gets a folder of its own
+	// there: a file system in memory, in a namespace of mounts that nobody else sees.
+	cmd := exec.Command("unshare",
+		append(unshare(), "sh", "-c", `mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec "$@"`, "sh",
+			Program(t, "pilot-agent"), "proxy", kind, "--domain", w.Namespace+
+				".svc.cluster.local", "--proxyLogLevel=warning,wasm:info")...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), append([]string{
-		"POD_NAME=" + w.Name, "POD_NAMESPACE=" + w.Namespace, "INSTANCE_IP=" + p.IP, "SERVICE_ACCOUNT=" + w.Account, "ISTIO_META_CLUSTER_ID=cluster", "ISTIO_METAJSON_LABELS=" + string(labels),
-		"ISTIO_META_INTERCEPTION_MODE=NONE", "TRUST_DOMAIN=" + m.domain, "PROXY_CONFIG=" + string(config), "ISTIOD_SAN=istiod." + RootNamespace + ".svc",
-		"CREDENTIAL_FETCHER_TYPE=JWT", "XDS_ROOT_CA=" + filepath.Join(dir, "root.pem"), "CA_ROOT_CA=" + filepath.Join(dir, "root.pem"),
-		"PEER_METADATA_DISCOVERY=false", "GRPC_XDS_BOOTSTRAP=", "ENVOY_STATUS_PORT=" + strconv.Itoa(ports[2]), "ENVOY_PROMETHEUS_PORT=" + strconv.Itoa(ports[3]),
+		"POD_NAME=" + w.Name, "POD_NAMESPACE=" + w.Namespace, "INSTANCE_IP=" + p.IP, "SERVICE_ACCOUNT=" +
+			w.Account, "ISTIO_META_CLUSTER_ID=cluster", "ISTIO_METAJSON_LABELS=" + string(labels),
+		"ISTIO_META_INTERCEPTION_MODE=NONE", "TRUST_DOMAIN=" + m.domain, "PROXY_CONFIG=" +
+			string(config), "ISTIOD_SAN=istiod." + RootNamespace + ".svc",
+		"CREDENTIAL_FETCHER_TYPE=JWT", "XDS_ROOT_CA=" + filepath.Join(dir, "root.pem"), "CA_ROOT_CA=" +
+			filepath.Join(dir, "root.pem"),
+		"PEER_METADATA_DISCOVERY=false", "GRPC_XDS_BOOTSTRAP=", "ENVOY_STATUS_PORT=" +
+			strconv.Itoa(ports[2]), "ENVOY_PROMETHEUS_PORT=" + strconv.Itoa(ports[3]),
 	}, w.Env...)...)
 	if p.Process, err = process.Start(cmd); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package policies holds what tollgate migrate makes of policies against istiod's own code, without a mesh: its filters for a workload, in one listener of a real Envoy, and the workload's plugins, in its order, in another.
+// Package policies holds what tollgate migrate makes of policies against istiod's own code, without
+// a mesh: its filters for a workload, in one listener of a real Envoy, and the workload's plugins,
+// in its order, in another.
 package policies
 
 import (
@@ -46,7 +48,8 @@ func keySet(issuer int) string { return string(mint.Set(keys[issuer-1])) }
 var tokens = map[string]string{}
 
 func token(a policytest.Ask) string {
-	claims := map[string]any{"iss": policytest.IssuerURL(a.Issuer), "exp": time.Now().Add(24 * time.Hour).Truncate(24 * time.Hour).Unix()}
+	claims := map[string]any{"iss": policytest.IssuerURL(a.Issuer),
+		"exp": time.Now().Add(24 * time.Hour).Truncate(24 * time.Hour).Unix()}
 	for name, v := range a.Claims {
 		claims[name] = v
 	}
@@ -101,11 +104,14 @@ func (c *control) proxy(w policytest.Workload) (*model.Proxy, *model.Service) {
 	if w.Service == "" {
 		return p, nil
 	}
-	return p, &model.Service{Attributes: model.ServiceAttributes{Name: w.Service, Namespace: "shop", ServiceRegistry: provider.Kubernetes}}
+	return p, &model.Service{Attributes: model.ServiceAttributes{Name: w.Service, Namespace: "shop",
+		ServiceRegistry: provider.Kubernetes}}
 }
 
-// policies are istiod's filters for a workload: of RequestAuthentication, unless without, and of the AuthorizationPolicies, or those of them that stay.
-func (c *control) policies(w policytest.Workload, authentication bool, stay func(name string) bool) (filters []bootstrap.M) {
+// policies are istiod's filters for a workload: of RequestAuthentication, unless without, and of
+// the AuthorizationPolicies, or those of them that stay.
+func (c *control) policies(w policytest.Workload, authentication bool,
+	stay func(name string) bool) (filters []bootstrap.M) {
 	p, service := c.proxy(w)
 	var list []*hcm.HttpFilter
 	if authentication {
@@ -113,7 +119,8 @@ func (c *control) policies(w policytest.Workload, authentication bool, stay func
 			list = append(list, jwt)
 		}
 	}
-	all := c.push.AuthzPolicies.ListAuthorizationPolicies(model.PolicyMatcherForProxy(p).WithService(service).WithRootNamespace(c.push.Mesh.RootNamespace))
+	all := c.push.AuthzPolicies.ListAuthorizationPolicies(
+		model.PolicyMatcherForProxy(p).WithService(service).WithRootNamespace(c.push.Mesh.RootNamespace))
 	for _, of := range []*[]model.AuthorizationPolicy{&all.Allow, &all.Deny} {
 		*of = slices.DeleteFunc(slices.Clone(*of), func(a model.AuthorizationPolicy) bool { return !stay(a.Name) })
 	}
@@ -141,7 +148,8 @@ func (c *control) plugins(w policytest.Workload) (filters []bootstrap.M) {
 	if w.Gateway != "" {
 		class = istionetworking.ListenerClassGateway
 	}
-	byPhase := c.push.TrafficExtensionsByListenerInfo(p, model.ListenerInfo{Class: class}.WithService(service), model.FilterChainTypeHTTP)
+	byPhase := c.push.TrafficExtensionsByListenerInfo(p, model.ListenerInfo{Class: class}.WithService(service),
+		model.FilterChainTypeHTTP)
 	for phase := range byPhase {
 		if phase != extensions.TrafficExtension_AUTHN {
 			c.t.Fatalf("a plugin is in phase %v", phase)
@@ -157,7 +165,8 @@ func (c *control) plugins(w policytest.Workload) (filters []bootstrap.M) {
 	return filters
 }
 
-// covered reports whether there is a plugin for each selection of a resource: if not, migrate says that its policy has to stay.
+// covered reports whether there is a plugin for each selection of a resource: if not, migrate says
+// that its policy has to stay.
 func covered(p policytest.Resource, plugins []config.Config) bool {
 	has := func(ref string, selector string) bool {
 		return slices.ContainsFunc(plugins, func(c config.Config) bool {
@@ -172,7 +181,8 @@ func covered(p policytest.Resource, plugins []config.Config) bool {
 				got := e.GetSelector().GetMatchLabels()
 				return c.Namespace == p.Namespace && len(e.TargetRefs) == 0 && fmt.Sprint(got) == fmt.Sprint(want)
 			}
-			return slices.ContainsFunc(e.TargetRefs, func(t *typeapi.PolicyTargetReference) bool { return t.Kind+" "+t.Name == ref })
+			return slices.ContainsFunc(e.TargetRefs,
+				func(t *typeapi.PolicyTargetReference) bool { return t.Kind+" "+t.Name == ref })
 		})
 	}
 	if !strings.Contains(p.Selection, "targetRefs") {
@@ -180,7 +190,8 @@ func covered(p policytest.Resource, plugins []config.Config) bool {
 	}
 	for _, ref := range []string{"Gateway g", "Gateway h", "Service s"} {
 		kind, name, _ := strings.Cut(ref, " ")
-		if strings.Contains(p.Selection, "kind: "+kind+", name: "+name+"}") || strings.Contains(p.Selection, "name: "+name+", kind: "+kind) {
+		if strings.Contains(p.Selection, "kind: "+kind+", name: "+name+"}") ||
+			strings.Contains(p.Selection, "name: "+name+", kind: "+kind) {
 			if !has(ref, "") {
 				return false
 			}
@@ -189,10 +200,14 @@ func covered(p policytest.Resource, plugins []config.Config) bool {
 	return true
 }
 
-// robots are refused at one workload of a namespace whose tokens are verified for all: the plugin of all of them must leave the token to that of the one.
+// robots are refused at one workload of a namespace whose tokens are verified for all: the plugin
+// of all of them must leave the token to that of the one.
 var robots = []policytest.Resource{
 	{Namespace: "shop", Issuer: 1, Place: "header"},
-	{Namespace: "shop", Selection: "selector: {matchLabels: {app: orders}}, ", Policy: policytest.Policy{Action: "DENY", Rules: []policytest.Rule{{When: []policytest.When{{Key: "request.auth.claims[role]", Values: []string{"a", "b"}}}}}}},
+	{Namespace: "shop", Selection: "selector: {matchLabels: {app: orders}}, ",
+		Policy: policytest.Policy{Action: "DENY",
+			Rules: []policytest.Rule{
+				{When: []policytest.When{{Key: "request.auth.claims[role]", Values: []string{"a", "b"}}}}}}},
 }
 
 // pair is a workload in two listeners: with its policies, and with what has been made of them.
@@ -200,7 +215,9 @@ type pair struct {
 	name, text string
 }
 
-// Whatever resources meet on a workload, and in whatever order they have been created: nothing passes its plugins, one behind the other as istiod has them, that istiod's filters for the resources refuse.
+// Whatever resources meet on a workload, and in whatever order they have been created: nothing
+// passes its plugins, one behind the other as istiod has them, that istiod's filters for the
+// resources refuse.
 func TestChains(t *testing.T) {
 	const sets, perPair = 90, 54
 	for _, scope := range log.Scopes() {
@@ -264,15 +281,18 @@ func TestChains(t *testing.T) {
 				http := bootstrap.M{"normalize_path": true, "delayed_close_timeout": "0.001s"}
 				// What stays is asked behind the plugins, which have taken the token away, and RequestAuthentication has gone.
 				listeners = append(listeners,
-					bootstrap.Listener(name+"-before", 0, before.policies(w, true, func(string) bool { return true }), bootstrap.To("upstream"), http),
-					bootstrap.Listener(name+"-after", 0, append(chain, before.policies(w, false, stays)...), bootstrap.To("upstream"), http))
+					bootstrap.Listener(name+"-before", 0, before.policies(w, true, func(string) bool { return true }),
+						bootstrap.To("upstream"), http),
+					bootstrap.Listener(name+"-after", 0, append(chain, before.policies(w, false, stays)...),
+						bootstrap.To("upstream"), http))
 			}
 		}
 		envoy := harness.Start(t, harness.Config{Version: version, Listeners: listeners, Upstream: up.Port()})
 		asked, admitted, stricter := 0, 0, 0
 		for n, p := range pairs {
 			r := rand.New(rand.NewPCG(uint64(n), 4))
-			before, after := harness.NewClient1(t, envoy.Address(p.name+"-before")), harness.NewClient1(t, envoy.Address(p.name+"-after"))
+			before, after := harness.NewClient1(t, envoy.Address(p.name+"-before")), harness.NewClient1(t,
+				envoy.Address(p.name+"-after"))
 			for range perPair {
 				a := base[r.IntN(len(base))]
 				text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n", a.Method, a.Path, a.Host)
@@ -301,7 +321,8 @@ func TestChains(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%d sets, %d workloads, %d of them with several plugins: of %d requests both admit %d, and %d more are refused than before", sets, len(pairs), several, asked, admitted, stricter)
+		t.Logf("%d sets, %d workloads, %d of them with several plugins: of %d requests both admit %d, and %d more "+
+			"are refused than before", sets, len(pairs), several, asked, admitted, stricter)
 		if asked < 10_000 || admitted < asked/20 || several < 40 {
 			t.Error("this shows too little")
 		}

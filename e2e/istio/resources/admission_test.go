@@ -15,10 +15,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// refusals are the messages with which the policy's CEL expressions refuse an object. The API server knows more functions; the policy uses those of the language and its optional values only.
+// refusals are the messages with which the policy's CEL expressions refuse an object. The API
+// server knows more functions; the policy uses those of the language and its optional values only.
 func refusals(t *testing.T, policy admission.ValidatingAdmissionPolicy, o object) (messages []string) {
 	t.Helper()
-	env, err := cel.NewEnv(cel.OptionalTypes(), cel.Variable("object", cel.DynType), cel.Variable("variables", cel.DynType))
+	env, err := cel.NewEnv(cel.OptionalTypes(), cel.Variable("object", cel.DynType),
+		cel.Variable("variables", cel.DynType))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,9 @@ func TestAdmission(t *testing.T) {
 	if err := yaml.UnmarshalStrict([]byte(second), &binding); err != nil {
 		t.Fatal(err)
 	}
-	if binding.Spec.PolicyName != policy.Name || !slices.Equal(binding.Spec.ValidationActions, []admission.ValidationAction{admission.Deny}) || len(policy.Spec.Validations) != 4 {
+	if binding.Spec.PolicyName != policy.Name ||
+		!slices.Equal(binding.Spec.ValidationActions, []admission.ValidationAction{admission.Deny}) ||
+		len(policy.Spec.Validations) != 4 {
 		t.Errorf("the binding is %+v", binding.Spec)
 	}
 	platform := policy.Spec.MatchConstraints.NamespaceSelector.MatchExpressions[0].Values
@@ -98,7 +102,8 @@ func TestAdmission(t *testing.T) {
 			}
 		}
 	}
-	lua := object{"kind": "TrafficExtension", "spec": map[string]any{"lua": map[string]any{"inlineCode": "function envoy_on_request(handle) end"}}}
+	lua := object{"kind": "TrafficExtension",
+		"spec": map[string]any{"lua": map[string]any{"inlineCode": "function envoy_on_request(handle) end"}}}
 	if r := refusals(t, policy, lua); len(r) == 0 || teams < 12 {
 		t.Errorf("Lua is let in, %v; %d resources of teams", r, teams)
 	}

@@ -14,7 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// What the README has readers write is rendered and accepted: an overlay of one's own, values of one's own, and what is set on helm's command line.
+// What the README has readers write is rendered and accepted: an overlay of one's own, values of
+// one's own, and what is set on helm's command line.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(folder, "README.md"))
 	if err != nil {
@@ -39,7 +40,8 @@ func TestReadme(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(own, "kustomization.yaml"), []byte(m[1]), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if rendered := kustomizedIn(t, own); accepted(t, "overlay", rendered) == 0 || !strings.Contains(rendered, "mode: shadow") || strings.Contains(rendered, "kind: WasmPlugin") {
+		if rendered := kustomizedIn(t, own); accepted(t, "overlay", rendered) == 0 ||
+			!strings.Contains(rendered, "mode: shadow") || strings.Contains(rendered, "kind: WasmPlugin") {
 			t.Errorf("the overlay renders\n%s", rendered)
 		}
 	}

@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package resources holds every resource in WasmPlugin/ against what the API server, Istio's webhook and tollgate check say of it, as a file and as kustomize and Helm render it.
+// Package resources holds every resource in WasmPlugin/ against what the API server, Istio's
+// webhook and tollgate check say of it, as a file and as kustomize and Helm render it.
 package resources
 
 import (
@@ -37,7 +38,8 @@ func Chart(folder, namespace, values string) (string, error) {
 	if err := yaml.Unmarshal([]byte(values), &own); err != nil {
 		return "", err
 	}
-	all, err := util.ToRenderValues(chart, own, common.ReleaseOptions{Name: "tollgate", Namespace: namespace, IsInstall: true}, nil)
+	all, err := util.ToRenderValues(chart, own,
+		common.ReleaseOptions{Name: "tollgate", Namespace: namespace, IsInstall: true}, nil)
 	if err != nil {
 		return "", err
 	}

@@ -89,7 +89,8 @@ func chartWith(t *testing.T, values string) (string, error) {
 		t.Fatal(err)
 	}
 	for _, f := range chart.Files {
-		if f.Name != ".helmignore" && f.Name != "istio/authentication/requestauthentication.yaml" && filepath.Base(f.Name) != "wasmplugin.yaml" {
+		if f.Name != ".helmignore" && f.Name != "istio/authentication/requestauthentication.yaml" &&
+			filepath.Base(f.Name) != "wasmplugin.yaml" {
 			t.Errorf("the chart carries %s, which no template reads: see .helmignore", f.Name)
 		}
 	}

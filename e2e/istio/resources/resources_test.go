@@ -26,7 +26,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
 )
 
-// apiServer validates as the API server does with the CRDs of Istio and of the Gateway API: schema, CEL rules and unknown fields.
+// apiServer validates as the API server does with the CRDs of Istio and of the Gateway API: schema,
+// CEL rules and unknown fields.
 var apiServer = sync.OnceValues(func() (*schemas.Validator, error) {
 	istio, err := module("istio.io/istio")
 	if err != nil {
@@ -60,8 +61,9 @@ func module(path string) (string, error) {
 
 // builtin are the kinds that have no CRD; local, what is never applied.
 var (
-	builtin = map[string]bool{"ConfigMap": true, "Deployment": true, "ValidatingAdmissionPolicy": true, "ValidatingAdmissionPolicyBinding": true}
-	local   = map[string]bool{"Kustomization": true, "Component": true}
+	builtin = map[string]bool{"ConfigMap": true, "Deployment": true, "ValidatingAdmissionPolicy": true,
+		"ValidatingAdmissionPolicyBinding": true}
+	local = map[string]bool{"Kustomization": true, "Component": true}
 )
 
 // verdicts are what each stage has against a resource, by the stage: "schema" and "webhook".
@@ -116,7 +118,8 @@ func accepted(t *testing.T, where, text string) (n int) {
 	return n
 }
 
-// advised holds a set that belongs together against tollgate check. Placeholders are what it is to find, and nothing else.
+// advised holds a set that belongs together against tollgate check. Placeholders are what it is to
+// find, and nothing else.
 func advised(t *testing.T, where, text string, wantPlaceholders bool) {
 	t.Helper()
 	var c check.Checker
@@ -126,7 +129,8 @@ func advised(t *testing.T, where, text string, wantPlaceholders bool) {
 		switch {
 		case f.Severity == check.Warning && strings.HasPrefix(f.Problem, "is a placeholder"):
 			placeholders++
-		case strings.HasPrefix(f.Problem, "decides by the header x-edge-stamp") && strings.Contains(f.Resource, "edge-stamp") && len(places(t)) == strings.Count(text, "\nkind: "+where+"\n"):
+		case strings.HasPrefix(f.Problem, "decides by the header x-edge-stamp") &&
+			strings.Contains(f.Resource, "edge-stamp") && len(places(t)) == strings.Count(text, "\nkind: "+where+"\n"):
 			// Every place at once: the plugins for a namespace, a workload and a waypoint are alternatives, and say so.
 		default:
 			t.Error(f)
@@ -160,7 +164,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// With the values for istiod, Istio's own chart makes an istiod that signs nothing and proxies that ask istio-csr, in one trust domain with it.
+// With the values for istiod, Istio's own chart makes an istiod that signs nothing and proxies that
+// ask istio-csr, in one trust domain with it.
 func TestTrust(t *testing.T) {
 	read := func(name string) (v map[string]any, text string) {
 		b, err := os.ReadFile(filepath.Join(folder, "trust/cert-manager", name))
@@ -193,11 +198,13 @@ func TestTrust(t *testing.T) {
 	}
 	csr, _ := read("istio-csr-values.yaml")
 	app := csr["app"].(map[string]any)
-	if domain := app["tls"].(map[string]any)["trustDomain"]; domain != istiod["meshConfig"].(map[string]any)["trustDomain"] {
+	domain, mesh := app["tls"].(map[string]any)["trustDomain"], istiod["meshConfig"].(map[string]any)["trustDomain"]
+	if domain != mesh {
 		t.Errorf("istio-csr signs for %v", domain)
 	}
 	issuer, _ := read("issuer.yaml")
-	if want := app["certmanager"].(map[string]any)["issuer"].(map[string]any); issuer["kind"] != want["kind"] || issuer["metadata"].(map[string]any)["name"] != want["name"] {
+	if want := app["certmanager"].(map[string]any)["issuer"].(map[string]any); issuer["kind"] != want["kind"] ||
+		issuer["metadata"].(map[string]any)["name"] != want["name"] {
 		t.Errorf("istio-csr asks %v, and the issuer is %v", want, issuer["metadata"])
 	}
 }
@@ -248,7 +255,9 @@ func TestIstioctl(t *testing.T) {
 		}
 	}
 	broken := filepath.Join(dir, "broken.yaml")
-	if err := os.WriteFile(broken, []byte("apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: a, namespace: b}\nspec: {url: 'ftp://a', phase: LAST}\n"), 0o644); err != nil {
+	if err := os.WriteFile(broken,
+		[]byte("apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: a, namespace: b}\nspec: "+
+			"{url: 'ftp://a', phase: LAST}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if run("validate", "-f", broken) == "" || run("analyze", "--use-kube=false", broken) == "" {
@@ -256,13 +265,15 @@ func TestIstioctl(t *testing.T) {
 	}
 }
 
-// What has no CRD is read as Kubernetes reads it, without a field that it does not know; and the pod of either gateway gets the key that the plugin reads from its environment.
+// What has no CRD is read as Kubernetes reads it, without a field that it does not know; and the
+// pod of either gateway gets the key that the plugin reads from its environment.
 func TestGatewayPods(t *testing.T) {
 	plugin, err := os.ReadFile(filepath.Join(folder, "edge-stamp/gateway/wasmplugin.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := objects(t, string(plugin))[0]["spec"].(map[string]any)["vmConfig"].(map[string]any)["env"].([]any)[0].(map[string]any)
+	vm := objects(t, string(plugin))[0]["spec"].(map[string]any)["vmConfig"].(map[string]any)
+	env := vm["env"].([]any)[0].(map[string]any)
 	if env["valueFrom"] != "HOST" {
 		t.Errorf("the plugin's variable is %v", env)
 	}
@@ -278,7 +289,8 @@ func TestGatewayPods(t *testing.T) {
 			continue
 		}
 		c := d.Spec.Template.Spec.Containers[0]
-		if e := c.Env[0]; c.Name != "istio-proxy" || e.Name != env["name"] || e.Value != "" || e.ValueFrom.SecretKeyRef.Name != "edge-stamp-key" || e.ValueFrom.SecretKeyRef.Key != "private.pem" {
+		if e := c.Env[0]; c.Name != "istio-proxy" || e.Name != env["name"] || e.Value != "" ||
+			e.ValueFrom.SecretKeyRef.Name != "edge-stamp-key" || e.ValueFrom.SecretKeyRef.Key != "private.pem" {
 			t.Errorf("%s: the container %s has %+v", where, c.Name, e)
 		}
 	}
@@ -371,7 +383,8 @@ func ownImages(t *testing.T, text, kind string, pullSecret any) (n int) {
 			wasm = wasm["wasm"].(map[string]any)
 		}
 		filter := o["metadata"].(map[string]any)["labels"].(map[string]any)["app.kubernetes.io/name"].(string)
-		if wasm["url"] != "oci://127.0.0.1:5000/filters/"+filter+":7" || wasm["sha256"] != sum(filter) || wasm["imagePullSecret"] != pullSecret {
+		if wasm["url"] != "oci://127.0.0.1:5000/filters/"+filter+":7" || wasm["sha256"] != sum(filter) ||
+			wasm["imagePullSecret"] != pullSecret {
 			t.Errorf("%s has the image %v, %v, %v", o.name(), wasm["url"], wasm["sha256"], wasm["imagePullSecret"])
 		}
 	}
@@ -384,14 +397,17 @@ func TestImages(t *testing.T) {
 	if err := os.CopyFS(copied, os.DirFS(folder)); err != nil {
 		t.Fatal(err)
 	}
-	own := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: tollgate-images\n  annotations: {config.kubernetes.io/local-config: \"true\"}\ndata:\n"
+	own := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: tollgate-images\n  annotations: " +
+		"{config.kubernetes.io/local-config: \"true\"}\ndata:\n"
 	for _, filter := range filters.Names() {
-		own += "  " + filter + ".url: oci://127.0.0.1:5000/filters/" + filter + ":7\n  " + filter + ".sha256: \"" + sum(filter) + "\"\n"
+		own += "  " + filter + ".url: oci://127.0.0.1:5000/filters/" + filter + ":7\n  " + filter + ".sha256: \"" +
+			sum(filter) + "\"\n"
 	}
 	if err := os.WriteFile(filepath.Join(copied, "images/images.yaml"), []byte(own), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for overlay, kind := range map[string]string{"production": "WasmPlugin", "staging": "WasmPlugin", "classic": "WasmPlugin", "trafficextension": "TrafficExtension", "ambient": "TrafficExtension"} {
+	for overlay, kind := range map[string]string{"production": "WasmPlugin", "staging": "WasmPlugin",
+		"classic": "WasmPlugin", "trafficextension": "TrafficExtension", "ambient": "TrafficExtension"} {
 		text := kustomizedIn(t, filepath.Join(copied, "overlays", overlay))
 		if ownImages(t, text, kind, nil) < 6 {
 			t.Errorf("%s renders\n%s", overlay, text)
@@ -407,11 +423,13 @@ func TestChartValues(t *testing.T) {
 		everything += "  " + o + ": {enabled: true}\n"
 	}
 	for _, kind := range []string{"WasmPlugin", "TrafficExtension"} {
-		text := charted(t, "kind: "+kind+"\nnamespaces: {istio-system: root, istio-ingress: edge, shop: apps}\n"+pinned()+everything)
+		text := charted(t, "kind: "+kind+"\nnamespaces: {istio-system: root, istio-ingress: edge, shop: apps}\n"+
+			pinned()+everything)
 		accepted(t, kind, text)
 		advised(t, kind, text, false)
 		for _, o := range objects(t, text) {
-			if namespace := o["metadata"].(map[string]any)["namespace"]; namespace != "root" && namespace != "edge" && namespace != "apps" {
+			if namespace := o["metadata"].(map[string]any)["namespace"]; namespace != "root" && namespace != "edge" &&
+				namespace != "apps" {
 				t.Errorf("%s keeps its namespace", o.name())
 			}
 		}
@@ -421,9 +439,11 @@ func TestChartValues(t *testing.T) {
 	}
 
 	// A place can have another spec and another configuration.
-	text := charted(t, "places: {rate-limit/workload: {enabled: true, spec: {priority: 7, selector: {matchLabels: {app: carts}}}, pluginConfig: {limits: [{name: a, rate: {requests: 5, per: 1s}}]}}}")
+	text := charted(t, "places: {rate-limit/workload: {enabled: true, spec: {priority: 7, selector: {matchLabels: "+
+		"{app: carts}}}, pluginConfig: {limits: [{name: a, rate: {requests: 5, per: 1s}}]}}}")
 	spec := byName(t, text)["WasmPlugin shop/rate-limit-orders"]["spec"].(map[string]any)
-	if spec["priority"] != 7.0 || spec["selector"].(map[string]any)["matchLabels"].(map[string]any)["app"] != "carts" || len(spec["pluginConfig"].(map[string]any)) != 1 || spec["phase"] != "STATS" {
+	if spec["priority"] != 7.0 || spec["selector"].(map[string]any)["matchLabels"].(map[string]any)["app"] != "carts" ||
+		len(spec["pluginConfig"].(map[string]any)) != 1 || spec["phase"] != "STATS" {
 		t.Errorf("the place is rendered as %v", spec)
 	}
 	if text := charted(t, "authentication: false"); strings.Contains(text, "RequestAuthentication") {
@@ -464,7 +484,8 @@ func TestBroken(t *testing.T) {
 		{"an unknown field", "  phase: AUTHZ", "  phase: AUTHZ\n  stage: AUTHZ", "schema"},
 		{"an unknown phase", "phase: AUTHZ", "phase: AUTHOR", "schema"},
 		{"a digest that is none", `sha256: "0`, `sha256: "x`, "schema"},
-		{"a selector and targetRefs", "  selector:", "  targetRefs: [{kind: Service, name: orders, group: \"\"}]\n  selector:", "schema"},
+		{"a selector and targetRefs", "  selector:",
+			"  targetRefs: [{kind: Service, name: orders, group: \"\"}]\n  selector:", "schema"},
 		{"a URL of another scheme", "url: oci:", "url: ftp:", "webhook"},
 		{"an unknown key of the filter", "issuer:", "isuer:", "check"},
 		{"a door", "FAIL_RELOAD", "FAIL_OPEN", "check"},

@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command faulty is a test build of jwt-scope that panics when a request's header x-fault asks for it, before the filter has looked at anything.
+// Command faulty is a test build of jwt-scope that panics when a request's header x-fault asks for
+// it, before the filter has looked at anything.
 package main
 
 import (

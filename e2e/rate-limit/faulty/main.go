@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command faulty is a test build of rate-limit whose VM traps when a request's header x-trap asks for it: the fault handler panics, too, so that nothing is left to answer with.
+// Command faulty is a test build of rate-limit whose VM traps when a request's header x-trap asks
+// for it: the fault handler panics, too, so that nothing is left to answer with.
 package main
 
 import (

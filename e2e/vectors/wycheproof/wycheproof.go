@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wycheproof reads the vectors of Project Wycheproof (testvectors_v1) that are about signatures, for the tests that run them: natively, compiled, and in real Envoy.
+// Package wycheproof reads the vectors of Project Wycheproof (testvectors_v1) that are about
+// signatures, for the tests that run them: natively, compiled, and in real Envoy.
 package wycheproof
 
 import (
@@ -183,14 +184,17 @@ func (f *File) Signatures(t testing.TB) []Signature {
 	for _, g := range file.TestGroups {
 		alg := f.alg
 		if alg == "" {
-			alg = map[string]string{"SHA-256": "RS256", "SHA-384": "RS384", "SHA-512": "RS512"}[g.SHA] // SHA-224 and SHA-1 are in the file and in no algorithm of JWS
+			// SHA-224 and SHA-1 are in the file and in no algorithm of JWS
+			alg = map[string]string{"SHA-256": "RS256", "SHA-384": "RS384", "SHA-512": "RS512"}[g.SHA]
 		}
 		var key string
 		if f.kty != "oct" {
 			key = g.key(t, f.kty)
 		}
 		for _, v := range g.Tests {
-			s := Signature{ID: v.TcID, Flags: v.Flags, Algorithm: alg, Key: key, Message: bytes(t, v.Msg), Signature: bytes(t, v.Sig+v.Tag), Valid: v.Result == "valid" && !f.der && alg != "", Acceptable: v.Result == "acceptable"}
+			s := Signature{ID: v.TcID, Flags: v.Flags, Algorithm: alg, Key: key, Message: bytes(t, v.Msg),
+				Signature: bytes(t, v.Sig+v.Tag), Valid: v.Result == "valid" && !f.der &&
+					alg != "", Acceptable: v.Result == "acceptable"}
 			if f.kty == "oct" {
 				secret := bytes(t, v.Key)
 				s.Key = fmt.Sprintf(`{"kty":"oct","k":"%s"}`, encode(secret))

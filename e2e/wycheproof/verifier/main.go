@@ -1,8 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command verifier is a test module that checks one signature for each request, with the package and the host call that the filters check theirs with. The filters themselves look at a
-// token's claims first, and vectors have none.
+// Command verifier is a test module that checks one signature for each request, with the package
+// and the host call that the filters check theirs with. The filters themselves look at a token's
+// claims first, and vectors have none.
 package main
 
 import (

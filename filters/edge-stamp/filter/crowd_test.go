@@ -12,8 +12,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
-// S8 W1: what requests hold that wait for their bodies is bounded, in bytes and in number; when their time is up they are
-// refused in as many callbacks as it takes.
+// S8 W1: what requests hold that wait for their bodies is bounded, in bytes and in number; when
+// their time is up they are refused in as many callbacks as it takes.
 func TestCrowdOfBodies(t *testing.T) {
 	for _, c := range []struct {
 		name  string

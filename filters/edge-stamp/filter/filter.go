@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package filter binds package stamp to Envoy: it reads the request's headers and body, has stamp decide, signs and verifies through the proxy, answers and counts.
+// Package filter binds package stamp to Envoy: it reads the request's headers and body, has stamp
+// decide, signs and verifies through the proxy, answers and counts.
 package filter
 
 import (
@@ -67,7 +68,8 @@ func (s *state) configure(text string) (err error) {
 	if entries == 0 {
 		return nil
 	}
-	// A chain may have several of these filters, and each sees the same stamp once; a filter keeps its table when its configuration changes: so it goes by the filter's name.
+	// A chain may have several of these filters, and each sees the same stamp once; a filter keeps
+	// its table when its configuration changes: so it goes by the filter's name.
 	name, err := s.host.Name()
 	if err != nil {
 		return err
@@ -96,7 +98,8 @@ func (s *state) request(stream uint32, empty bool) types.Action {
 	return s.finish(stream, headers)
 }
 
-// begin decides a request as far as its stamp's key; it returns the set that the request has to wait for. last: it has waited long enough.
+// begin decides a request as far as its stamp's key; it returns the set that the request has to
+// wait for. last: it has waited long enough.
 func (s *state) begin(headers [][2]string, empty bool, now time.Time, last bool) (wanted *jwks.Remote) {
 	d := s.decision
 	if last {
@@ -135,7 +138,8 @@ func (s *state) conclude(stream uint32, d *stamp.Decision, headers [][2]string) 
 	if v.Code == stamp.StampTooLarge {
 		s.logTooLarge(d)
 	}
-	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
+	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
+		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
 		return types.ActionPause
 	}
 	if status, answer, body, ok := d.Publishes(); ok {
@@ -178,7 +182,8 @@ func (s *state) logTooLarge(d *stamp.Decision) {
 	}
 }
 
-// advance does what the decision waits for. It reports false where that takes time: then the request is held, and taken up again when it has come.
+// advance does what the decision waits for. It reports false where that takes time: then the
+// request is held, and taken up again when it has come.
 func (s *state) advance(stream uint32, d *stamp.Decision, headers [][2]string) (decided bool) {
 	for {
 		switch d.Step() {

@@ -50,7 +50,8 @@ func start(t *testing.T, o wasmhost.Options) *world {
 // half is a key whose public half is another's.
 func half() string {
 	a, b := map[string]any{}, map[string]any{}
-	for text, into := range map[string]*map[string]any{edge.PrivateJWK(): &a, mint.New("edge-1", jose.ES256).PrivateJWK(): &b} {
+	for text, into := range map[string]*map[string]any{edge.PrivateJWK(): &a,
+		mint.New("edge-1", jose.ES256).PrivateJWK(): &b} {
 		if err := json.Unmarshal([]byte(text), into); err != nil {
 			panic(err)
 		}
@@ -81,7 +82,8 @@ func verify(more string) string {
 }
 
 func get(headers ...[2]string) [][2]string {
-	return append([][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/orders/7?a=1"}, {":scheme", "http"}}, headers...)
+	return append([][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/orders/7?a=1"},
+		{":scheme", "http"}}, headers...)
 }
 
 func (w *world) want(what string, s *wasmhost.Stream, code string) {
@@ -114,8 +116,11 @@ func TestChain(t *testing.T) {
 
 // A proxy without sign, as Envoy 1.36 is: EC keys are refused at start with the reason, all others sign in the filter.
 func TestWithoutSign(t *testing.T) {
-	w := start(t, wasmhost.Options{Foreign: map[string]func([]byte) ([]byte, wasmhost.Status){"sign": func([]byte) ([]byte, wasmhost.Status) { return nil, wasmhost.NotFound }}})
-	if _, err := w.proxy.Worker(sign("edge-1", "ES256", "EDGE", "")); err == nil || !strings.Contains(err.Error(), "keys[0]: ES256: this proxy cannot sign: the foreign function sign came with Envoy 1.37") {
+	w := start(t, wasmhost.Options{Foreign: map[string]func([]byte) ([]byte,
+		wasmhost.Status){"sign": func([]byte) ([]byte, wasmhost.Status) { return nil, wasmhost.NotFound }}})
+	if _, err := w.proxy.Worker(sign("edge-1", "ES256", "EDGE", "")); err == nil ||
+		!strings.Contains(err.Error(),
+			"keys[0]: ES256: this proxy cannot sign: the foreign function sign came with Envoy 1.37") {
 		t.Errorf("ES256: %v", err)
 	}
 	for _, k := range [][3]string{{"rsa-1", "RS256", "RSA"}, {"ed-1", "EdDSA", "ED"}} {
@@ -132,10 +137,20 @@ func TestKeysAreProven(t *testing.T) {
 		env     string
 		want    string
 	}{
-		"halves of two keys":      {nil, "HALF", "keys[0]: the public part does not belong to the private one"},
-		"sign fails":              {map[string]func([]byte) ([]byte, wasmhost.Status){"sign": func([]byte) ([]byte, wasmhost.Status) { return nil, wasmhost.InternalFailure }}, "EDGE", "keys[0]: ES256: "},
-		"sign answers nonsense":   {map[string]func([]byte) ([]byte, wasmhost.Status){"sign": func([]byte) ([]byte, wasmhost.Status) { return []byte("\x08\x01\x12\x01x"), wasmhost.OK }}, "EDGE", "keys[0]: the proxy's signature has not the form that ES256 has"},
-		"verify answers nonsense": {map[string]func([]byte) ([]byte, wasmhost.Status){"verify_signature": func([]byte) ([]byte, wasmhost.Status) { return []byte("x"), wasmhost.OK }}, "EDGE", "keys[0]: verify_signature answered what cannot be read"},
+		"halves of two keys": {nil, "HALF", "keys[0]: the public part does not belong to the private one"},
+		"sign fails": {map[string]func([]byte) ([]byte,
+			wasmhost.Status){"sign": func([]byte) ([]byte, wasmhost.Status) { return nil, wasmhost.InternalFailure }},
+			"EDGE", "keys[0]: ES256: "},
+		"sign answers nonsense": {map[string]func([]byte) ([]byte,
+			wasmhost.Status){"sign": func([]byte) ([]byte, wasmhost.Status) {
+			return []byte("\x08\x01\x12\x01x"),
+				wasmhost.OK
+		}}, "EDGE", "keys[0]: the proxy's signature has not the form that ES256 has"},
+		"verify answers nonsense": {map[string]func([]byte) ([]byte,
+			wasmhost.Status){"verify_signature": func([]byte) ([]byte, wasmhost.Status) {
+			return []byte("x"),
+				wasmhost.OK
+		}}, "EDGE", "keys[0]: verify_signature answered what cannot be read"},
 	} {
 		w := start(t, wasmhost.Options{Foreign: c.foreign})
 		_, err := w.proxy.Worker(sign("edge-1", "ES256", c.env, ""))
@@ -169,7 +184,9 @@ func TestBody(t *testing.T) {
 		for name, c := range map[string]struct {
 			body []string
 			code string
-		}{"the body": {[]string{"hello"}, "ok"}, "in parts": {[]string{"he", "", "llo"}, "ok"}, "another": {[]string{"hellO"}, "stamp_mismatch"}, "more": {[]string{"hello", "x"}, "stamp_mismatch"}, "none": {[]string{""}, "stamp_mismatch"}} {
+		}{"the body": {[]string{"hello"}, "ok"}, "in parts": {[]string{"he", "", "llo"}, "ok"},
+			"another": {[]string{"hellO"}, "stamp_mismatch"}, "more": {[]string{"hello", "x"}, "stamp_mismatch"},
+			"none": {[]string{""}, "stamp_mismatch"}} {
 			s := worker.RequestTo(1, signed("hel", "lo"), false)
 			whole := ""
 			for i, part := range c.body {
@@ -221,14 +238,18 @@ func TestBody(t *testing.T) {
 
 // The identity comes from filter state, and goes on there.
 func TestIdentity(t *testing.T) {
-	w := start(t, wasmhost.Options{Properties: map[string]string{"filter_state.wasm.tollgate.identity": `{"sub":"ann","iss":"idp"}`}})
-	worker := w.worker(sign("edge-1", "ES256", "EDGE", `,"copyClaims":["sub"]`), verify(`,"forward":{"stamp":"strip","claimHeaders":[{"path":["sub"],"header":"x-user"}]}`))
+	w := start(t, wasmhost.Options{
+		Properties: map[string]string{"filter_state.wasm.tollgate.identity": `{"sub":"ann","iss":"idp"}`}})
+	worker := w.worker(sign("edge-1", "ES256", "EDGE", `,"copyClaims":["sub"]`),
+		verify(`,"forward":{"stamp":"strip","claimHeaders":[{"path":["sub"],"header":"x-user"}]}`))
 	s := worker.RequestTo(0, get(), true)
 	w.want("signing", s, "ok")
 	v := worker.RequestTo(1, append(s.RequestHeaders(), [2]string{"x-user", "root"}), true)
 	w.want("verifying", v, "ok")
 	identity, _ := v.FilterState("wasm.tollgate.identity")
-	if h := fmt.Sprint(v.RequestHeaders()); !strings.Contains(identity, `"sub":"ann"`) || !strings.Contains(identity, `"iss":"https://edge"`) || !strings.Contains(h, "[x-user ann]") || strings.Contains(h, "stamp") || strings.Contains(h, "root") {
+	if h := fmt.Sprint(v.RequestHeaders()); !strings.Contains(identity, `"sub":"ann"`) ||
+		!strings.Contains(identity, `"iss":"https://edge"`) || !strings.Contains(h, "[x-user ann]") ||
+		strings.Contains(h, "stamp") || strings.Contains(h, "root") {
 		t.Errorf("the identity is %s, the headers are %s", identity, h)
 	}
 }
@@ -237,12 +258,15 @@ func TestIdentity(t *testing.T) {
 func TestPublish(t *testing.T) {
 	w := start(t, wasmhost.Options{})
 	worker := w.worker(sign("edge-1", "ES256", "EDGE", `,"publish":"/keys"`))
-	s := worker.Request([][2]string{{":method", "GET"}, {":authority", "edge"}, {":path", "/keys"}, {":scheme", "http"}}, true)
+	s := worker.Request([][2]string{{":method", "GET"}, {":authority", "edge"}, {":path", "/keys"},
+		{":scheme", "http"}}, true)
 	var set jose.JSONWebKeySet
-	if s.Reply == nil || s.Reply.Status != 200 || json.Unmarshal([]byte(s.Reply.Body), &set) != nil || len(set.Keys) != 1 || !set.Keys[0].IsPublic() {
+	if s.Reply == nil || s.Reply.Status != 200 || json.Unmarshal([]byte(s.Reply.Body), &set) != nil ||
+		len(set.Keys) != 1 || !set.Keys[0].IsPublic() {
 		t.Fatalf("%+v", s.Reply)
 	}
-	s = worker.Request([][2]string{{":method", "GET"}, {":authority", "edge"}, {":path", "/keys"}, {":scheme", "http"}, {"if-none-match", value(s.Reply.Headers, "etag")}}, true)
+	s = worker.Request([][2]string{{":method", "GET"}, {":authority", "edge"}, {":path", "/keys"}, {":scheme", "http"},
+		{"if-none-match", value(s.Reply.Headers, "etag")}}, true)
 	if s.Reply == nil || s.Reply.Status != 304 {
 		t.Errorf("%+v", s.Reply)
 	}
@@ -274,7 +298,8 @@ func TestRemoteKeys(t *testing.T) {
 		w.clock = w.clock.Add(20 * time.Millisecond)
 		worker.Tick()
 	}
-	early, empty, forged := worker.RequestTo(1, signed(0, "hello"), false), worker.RequestTo(1, signed(0, ""), true), worker.RequestTo(1, signed(0, "hello"), false)
+	early, empty, forged := worker.RequestTo(1, signed(0, "hello"), false), worker.RequestTo(1, signed(0, ""), true),
+		worker.RequestTo(1, signed(0, "hello"), false)
 	pass()
 	early.Body("hello", true)
 	forged.Body("hellO", true)
@@ -335,7 +360,9 @@ func TestCrossings(t *testing.T) {
 		return worker.Crossings()
 	}
 	s := worker.RequestTo(0, get(), true)
-	stream := map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1, "proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1, "proxy_on_memory_allocate": 2, "proxy_call_foreign_function": 1}
+	stream := map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_delete": 1,
+		"proxy_get_header_map_pairs": 1, "proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1,
+		"proxy_on_memory_allocate": 2, "proxy_call_foreign_function": 1}
 	for name, c := range map[string]struct {
 		got, more map[string]int
 	}{
@@ -388,8 +415,8 @@ func TestManyStamps(t *testing.T) {
 	w.want("when all have expired", worker.RequestTo(1, s.RequestHeaders(), true), "ok")
 }
 
-// Other workers change the record between this one's look and its write: it tries sixteen times, and a stamp that then is not
-// remembered is refused.
+// Other workers change the record between this one's look and its write: it tries sixteen times,
+// and a stamp that then is not remembered is refused.
 func TestFasterWorkers(t *testing.T) {
 	lost, tries := 0, 0
 	w := start(t, wasmhost.Options{Fault: func(call string) wasmhost.Status {
@@ -421,12 +448,14 @@ func TestRefusedConfiguration(t *testing.T) {
 	}
 }
 
-// A rule with peers: a stamp that comes before the keys, or of a kid that must be fetched, waits for them as it does without peers.
+// A rule with peers: a stamp that comes before the keys, or of a kid that must be fetched, waits
+// for them as it does without peers.
 func TestPeersAndRemoteKeys(t *testing.T) {
 	const id = "spiffe://example.org/edge"
 	for name, peers := range map[string]string{"without peers": "", "with peers": `,"peers":["` + id + `"]`} {
 		t.Run(name, func(t *testing.T) {
-			w := start(t, wasmhost.Options{Clusters: []string{"edge"}, Properties: map[string]string{"connection.uri_san_peer_certificate": id}})
+			w := start(t, wasmhost.Options{Clusters: []string{"edge"},
+				Properties: map[string]string{"connection.uri_san_peer_certificate": id}})
 			mesh := `{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"edge","authority":"edge","path":"/keys"}}}],"rules":[{"name":"all"` + peers + `}]}`
 			worker := w.worker(sign("edge-1", "ES256", "EDGE", ""), mesh, sign("rsa-1", "RS256", "RSA", ""))
 			signed := func(plugin int) [][2]string {

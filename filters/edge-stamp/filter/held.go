@@ -122,8 +122,9 @@ func (h *held) awaitsBody() bool {
 // chunk is how much of a body is copied into the VM at a time.
 const chunk = 64 << 10
 
-// body takes in what has come of a held request's body. Envoy calls it with all that it holds so far, and only where the
-// plugin has allow_on_headers_stop_iteration. early: an earlier step has the request waiting, and it may come here yet.
+// body takes in what has come of a held request's body. Envoy calls it with all that it holds so
+// far, and only where the plugin has allow_on_headers_stop_iteration. early: an earlier step has
+// the request waiting, and it may come here yet.
 func (s *state) body(stream uint32, size int, end, early bool) types.Action {
 	h := s.held[stream]
 	if h == nil && early {
@@ -153,8 +154,8 @@ func (s *state) body(stream uint32, size int, end, early bool) types.Action {
 	return s.goOn(stream, h)
 }
 
-// expire refuses the requests whose bodies have taken too long, as many as the turn has room for. It returns how soon, in
-// milliseconds, the next tick has to come.
+// expire refuses the requests whose bodies have taken too long, as many as the turn has room for.
+// It returns how soon, in milliseconds, the next tick has to come.
 func (s *state) expire(now time.Time, turn *wait.Turn) (next uint32) {
 	for len(s.bodies) > 0 {
 		stream := s.bodies[0]
@@ -178,7 +179,8 @@ func (s *state) expire(now time.Time, turn *wait.Turn) (next uint32) {
 func (s *state) late(stream uint32, h *held, now time.Time) {
 	if since := now.Sub(s.deaf); !h.told && (since < 0 || since >= deafInterval) {
 		s.deaf = now
-		proxywasm.LogError(Name + ": nothing has come of a body that is bound: does the plugin's configuration have allow_on_headers_stop_iteration: true?")
+		proxywasm.LogError(Name + ": nothing has come of a body that is bound: does the plugin's configuration have " +
+			"allow_on_headers_stop_iteration: true?")
 	}
 	s.host.Resume(stream, func() types.Action {
 		h.decision.BodyLate()

@@ -13,7 +13,8 @@ import (
 // proof is a text that no stamp is.
 const proof = "tollgate proves its key"
 
-// proveKey has the key sign once and verifies that: whether the halves of an EC key belong together, and whether this proxy can sign at all, only this tells.
+// proveKey has the key sign once and verifies that: whether the halves of an EC key belong
+// together, and whether this proxy can sign at all, only this tells.
 func (s *state) proveKey() error {
 	key := s.policy.Signer()
 	if key == nil {

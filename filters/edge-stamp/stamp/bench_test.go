@@ -35,8 +35,9 @@ func BenchmarkVerify(b *testing.B) {
 		config  string
 		headers [][2]string
 	}{
-		"jws":     {meshConfig(`"require":{"replay":"off"}`), withStamp(edge.Typed(stampTyp, claims()))},
-		"message": {meshConfig(`"require":{"replay":"off"},"profile":"rfc9421"`), signMessage(b, edge, line4+parameters(), request("GET", asked))},
+		"jws": {meshConfig(`"require":{"replay":"off"}`), withStamp(edge.Typed(stampTyp, claims()))},
+		"message": {meshConfig(`"require":{"replay":"off"},"profile":"rfc9421"`),
+			signMessage(b, edge, line4+parameters(), request("GET", asked))},
 	} {
 		b.Run(name, func(b *testing.B) {
 			p := parse(b, c.config)

@@ -50,8 +50,9 @@ const (
 
 // Surroundings are what a configuration refers to and a stamp is made of, beside the request.
 type Surroundings struct {
-	Env    func(name string) (value string, ok bool) // the VM's environment
-	Random func([]byte) error                        // fills its argument, of a few KiB at most, with what nobody can guess
+	Env func(name string) (value string, ok bool) // the VM's environment
+	// fills its argument, of a few KiB at most, with what nobody can guess
+	Random func([]byte) error
 }
 
 // readConfig returns what text says, or conf.Faults.
@@ -72,7 +73,8 @@ func readConfig(text string, s Surroundings) (*config, error) {
 		role = n.Enum("sign", "verify")
 	}
 	if n, ok := o.At("header"); ok {
-		if c.header = forward.ReadHeaderName(n); c.header == "signature" || c.header == "signature-input" || c.header == "content-digest" || c.header == "cookie" {
+		if c.header = forward.ReadHeaderName(n); c.header == "signature" || c.header == "signature-input" ||
+			c.header == "content-digest" || c.header == "cookie" {
 			n.Fault("has another meaning: choose a header of its own")
 		}
 	}
@@ -82,8 +84,10 @@ func readConfig(text string, s Surroundings) (*config, error) {
 	case "verify":
 		c.readVerifier(o, s)
 	}
-	if c.header == "authorization" && (c.message || c.verifier == nil || !slices.ContainsFunc(c.verifier.trust, func(t *trust) bool { return t.idp })) {
-		o.FaultAt("header", "clients have their credentials there: only an identity provider's token (forwardIdp) is a stamp in this header")
+	if c.header == "authorization" &&
+		(c.message || c.verifier == nil || !slices.ContainsFunc(c.verifier.trust, func(t *trust) bool { return t.idp })) {
+		o.FaultAt("header", "clients have their credentials there: only an identity provider's token (forwardIdp) is "+
+			"a stamp in this header")
 	}
 	if n, ok := o.Need("rules"); ok {
 		for _, item := range n.List() {

@@ -77,7 +77,8 @@ func (c *config) readSigner(o *conf.Object, from Surroundings) {
 	s.claims = string(gjson.AppendJSONString(append(start, `,"aud":`...), audience))
 	if s.key != nil {
 		s.byProxy = s.key.ByProxy()
-		header := append([]byte(`{"typ":"`+stampType+`","alg":"`+s.key.Algorithm().String()+`","kid":`), gjson.AppendJSONString(nil, s.key.ID())...)
+		header := append([]byte(`{"typ":"`+stampType+`","alg":"`+s.key.Algorithm().String()+`","kid":`),
+			gjson.AppendJSONString(nil, s.key.ID())...)
 		s.header = base64.RawURLEncoding.EncodeToString(append(header, '}'))
 	}
 }
@@ -143,7 +144,8 @@ func printable(s string) bool {
 	return true
 }
 
-// readKey reads one key: what signs with it, where its private half is given, and its public half to publish, where it has one.
+// readKey reads one key: what signs with it, where its private half is given, and its public half
+// to publish, where it has one.
 func readKey(o *conf.Object, from Surroundings) (key *jose.PrivateKey, jwk string) {
 	kid := ""
 	if n, ok := o.Need("kid"); ok {

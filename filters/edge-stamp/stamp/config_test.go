@@ -16,7 +16,9 @@ import (
 // Every fault is named with its path, all at once.
 func TestConfigFaults(t *testing.T) {
 	trust := func(more string) string {
-		return meshConfig(`"trust":[` + merge(`{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"inline":`+string(mint.Set(edge))+`}}`, more) + `]`)
+		return meshConfig(`"trust":[` +
+			merge(`{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"inline":`+
+				string(mint.Set(edge))+`}}`, more) + `]`)
 	}
 	key := func(more string) string { return edgeConfig(`"keys":[{"kid":"k",` + more + `}]`) }
 	rule := func(text string) string { return `"rules":[` + text + `]` }
@@ -26,56 +28,114 @@ func TestConfigFaults(t *testing.T) {
 		{"another role's keys", edgeConfig(`"trust":[],"replay":{}`), "replay: unknown key\ntrust: unknown key"},
 		{"the other role's keys", meshConfig(`"keys":[],"publish":"/x"`), "keys: unknown key\npublish: unknown key"},
 		{"another profile", edgeConfig(`"profile":"rfc9422"`), "profile: want jws or rfc9421; did you mean rfc9421?"},
-		{"headers that mean something else", edgeConfig(`"header":"Signature"`), "header: has another meaning: choose a header of its own"},
-		{"a stamp where credentials stand", edgeConfig(`"header":"Authorization"`), "header: clients have their credentials there"},
-		{"a stamp of the edge where credentials stand", meshConfig(`"header":"authorization"`), "header: clients have their credentials there"},
-		{"sizes and times", edgeConfig(`"bodyBytes":0,"bodyTimeout":"1ms","ttl":"1500ms"`), "bodyBytes: must be from 1 to 16777216\nbodyTimeout: must be from 1s to 10m\nttl: want whole seconds: a stamp has no smaller ones"},
-		{"no issuer, audience and keys", `{"role":"sign","rules":[{"name":"all","sign":true}]}`, "issuer: is required\naudience: is required\nkeys: is required"},
+		{"headers that mean something else", edgeConfig(`"header":"Signature"`),
+			"header: has another meaning: choose a header of its own"},
+		{"a stamp where credentials stand", edgeConfig(`"header":"Authorization"`),
+			"header: clients have their credentials there"},
+		{"a stamp of the edge where credentials stand", meshConfig(`"header":"authorization"`),
+			"header: clients have their credentials there"},
+		{"sizes and times", edgeConfig(`"bodyBytes":0,"bodyTimeout":"1ms","ttl":"1500ms"`),
+			"bodyBytes: must be from 1 to 16777216\nbodyTimeout: must be from 1s to 10m\nttl: want whole seconds: a " +
+				"stamp has no smaller ones"},
+		{"no issuer, audience and keys", `{"role":"sign","rules":[{"name":"all","sign":true}]}`,
+			"issuer: is required\naudience: is required\nkeys: is required"},
 		{"bound to nothing", edgeConfig(`"bind":[]`), "bind: binds the stamp to nothing: it would do for any request"},
-		{"unknown and repeated parts", edgeConfig(`"bind":["path","path","host"]`), "bind[2]: want method, authority, path, query or body"},
-		{"claims of its own", edgeConfig(`"copyClaims":["sub","iss","sub"]`), "copyClaims[1]: is a claim that the stamp has of its own"},
+		{"unknown and repeated parts", edgeConfig(`"bind":["path","path","host"]`),
+			"bind[2]: want method, authority, path, query or body"},
+		{"claims of its own", edgeConfig(`"copyClaims":["sub","iss","sub"]`),
+			"copyClaims[1]: is a claim that the stamp has of its own"},
 		{"no rules", edgeConfig(`"rules":[]`), "rules: the list is empty: name at least one, or leave the key out"},
-		{"rules of the edge", edgeConfig(rule(`{"name":"a"},{"name":"a","sign":false,"bind":["path"],"access":"public"}`)), "rules[0].sign: is required\nrules[1].name: is in use already\nrules[1].access: unknown key"},
-		{"rules of the mesh", meshConfig(rule(`{"name":"a","access":"public","require":{"replay":"off"},"peers":["edge","spiffe://a/*"],"sign":true}`)),
-			"rules[0].require: contradicts access: public, under which no stamp is looked at\nrules[0].peers: want SPIFFE IDs such as spiffe://edge.example/ns/gateway/sa/edge\nrules[0].peers: want SPIFFE IDs such as spiffe://edge.example/ns/gateway/sa/edge\nrules[0].sign: unknown key"},
+		{"rules of the edge", edgeConfig(
+			rule(`{"name":"a"},{"name":"a","sign":false,"bind":["path"],"access":"public"}`)),
+			"rules[0].sign: is required\nrules[1].name: is in use already\nrules[1].access: unknown key"},
+		{"rules of the mesh", meshConfig(
+			rule(`{"name":"a","access":"public","require":{"replay":"off"},"peers":["edge","spiffe://a/*"],"sign":true}`)),
+			"rules[0].require: contradicts access: public, under which no stamp is looked at\nrules[0].peers: want " +
+				"SPIFFE IDs such as spiffe://edge.example/ns/gateway/sa/edge\nrules[0].peers: want SPIFFE IDs such " +
+				"as spiffe://edge.example/ns/gateway/sa/edge\nrules[0].sign: unknown key"},
 
-		{"a key without anything", edgeConfig(`"keys":[{}]`), "keys[0].kid: is required\nkeys[0].alg: is required\nkeys[0]: name one of env, pem, jwk and publicOnly"},
-		{"a key from two sources", key(`"alg":"ES256","env":"EDGE","pem":"x"`), "keys[0]: name one of env, pem, jwk and publicOnly"},
+		{"a key without anything", edgeConfig(`"keys":[{}]`),
+			"keys[0].kid: is required\nkeys[0].alg: is required\nkeys[0]: name one of env, pem, jwk and publicOnly"},
+		{"a key from two sources", key(`"alg":"ES256","env":"EDGE","pem":"x"`),
+			"keys[0]: name one of env, pem, jwk and publicOnly"},
 		{"no such variable", key(`"alg":"ES256","env":"NONE"`), `keys[0].env: the VM's environment has no variable "NONE"`},
-		{"an empty variable", key(`"alg":"ES256","env":"EMPTY"`), `keys[0].env: the variable "EMPTY" of the VM's environment is empty`},
-		{"a variable that is no key", key(`"alg":"ES256","env":"SECRET"`), "keys[0].env: not a PEM that holds a private key, each line on a line of its own"},
+		{"an empty variable", key(`"alg":"ES256","env":"EMPTY"`),
+			`keys[0].env: the variable "EMPTY" of the VM's environment is empty`},
+		{"a variable that is no key", key(`"alg":"ES256","env":"SECRET"`),
+			"keys[0].env: not a PEM that holds a private key, each line on a line of its own"},
 		{"another kid in the key", key(`"alg":"ES256","env":"EDGE"`), "keys[0].env: the JWK's kid is not the one"},
 		{"another algorithm in the key", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES384","env":"EDGE"}]`), "keys[0].env: "},
-		{"a secret that is too short", key(`"alg":"HS256","env":"SHORT"`), "keys[0].env: the secret must be at least as long as the hash"},
-		{"a secret that all can read", key(`"alg":"HS256","pem":"a secret of 32 bytes or more, as HS256 wants"`), "keys[0].pem: a secret comes by env only"},
-		{"a secret that all can read, as a JWK", key(`"alg":"HS256","jwk":{"kty":"oct","k":"YSBzZWNyZXQgb2YgMzIgYnl0ZXMgb3IgbW9yZSwgYXM"}`), "keys[0].jwk: a secret comes by env only"},
-		{"a public key that signs", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","publicOnly":{"kty":"EC"}}]`), "keys[0].publicOnly: "},
-		{"a public key in the first place", edgeConfig(`"keys":[{"kid":"x","alg":"RS256","publicOnly":` + rsaKey.PublicJWK() + `}]`), "keys[0]: the first key signs: give it by env, pem or jwk"},
-		{"a kid that RFC 9421 does not have", edgeConfig(`"profile":"rfc9421","keys":[{"kid":"é","alg":"HS256","env":"SECRET"}]`), "keys[0].kid: want printable ASCII: a keyid of RFC 9421 is nothing else"},
-		{"a kid that is too long", edgeConfig(`"keys":[{"kid":"` + strings.Repeat("k", 257) + `","alg":"HS256","env":"SECRET"}]`), "keys[0].env: kid is not a string of 1 to 256 bytes"},
-		{"a public key with its private half", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"x","alg":"RS256","publicOnly":` + mint.New("x", jose.RS256).PrivateJWK() + `}]`), "keys[1].publicOnly: the key has private members: a verifier is given public keys only"},
-		{"a kid twice", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"edge-1","alg":"ES256","env":"FORGER"}]`), "keys[1].kid: another key has the same"},
+		{"a secret that is too short", key(`"alg":"HS256","env":"SHORT"`),
+			"keys[0].env: the secret must be at least as long as the hash"},
+		{"a secret that all can read", key(`"alg":"HS256","pem":"a secret of 32 bytes or more, as HS256 wants"`),
+			"keys[0].pem: a secret comes by env only"},
+		{"a secret that all can read, as a JWK",
+			key(`"alg":"HS256","jwk":{"kty":"oct","k":"YSBzZWNyZXQgb2YgMzIgYnl0ZXMgb3IgbW9yZSwgYXM"}`),
+			"keys[0].jwk: a secret comes by env only"},
+		{"a public key that signs", edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","publicOnly":{"kty":"EC"}}]`),
+			"keys[0].publicOnly: "},
+		{"a public key in the first place",
+			edgeConfig(`"keys":[{"kid":"x","alg":"RS256","publicOnly":` + rsaKey.PublicJWK() + `}]`),
+			"keys[0]: the first key signs: give it by env, pem or jwk"},
+		{"a kid that RFC 9421 does not have",
+			edgeConfig(`"profile":"rfc9421","keys":[{"kid":"é","alg":"HS256","env":"SECRET"}]`),
+			"keys[0].kid: want printable ASCII: a keyid of RFC 9421 is nothing else"},
+		{"a kid that is too long",
+			edgeConfig(`"keys":[{"kid":"` + strings.Repeat("k", 257) + `","alg":"HS256","env":"SECRET"}]`),
+			"keys[0].env: kid is not a string of 1 to 256 bytes"},
+		{"a public key with its private half",
+			edgeConfig(`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"x","alg":"RS256","publicOnly":` +
+				mint.New("x", jose.RS256).PrivateJWK() + `}]`), "keys[1].publicOnly: the key has private members: a " +
+				"verifier is given public keys only"},
+		{"a kid twice", edgeConfig(
+			`"keys":[{"kid":"edge-1","alg":"ES256","env":"EDGE"},{"kid":"edge-1","alg":"ES256","env":"FORGER"}]`),
+			"keys[1].kid: another key has the same"},
 		{"publishing nowhere", edgeConfig(`"publish":"keys"`), "publish: a path starts with a slash"},
-		{"publishing at what is no plain path", edgeConfig(`"publish":"/a%2fb"`), "publish: want a plain path, without query, escapes and ; parameters"},
-		{"publishing with a query", edgeConfig(`"publish":"/a?b"`), "publish: want a plain path, without query, escapes and ; parameters"},
+		{"publishing at what is no plain path", edgeConfig(`"publish":"/a%2fb"`),
+			"publish: want a plain path, without query, escapes and ; parameters"},
+		{"publishing with a query", edgeConfig(`"publish":"/a?b"`),
+			"publish: want a plain path, without query, escapes and ; parameters"},
 
-		{"a trust without anything", meshConfig(`"trust":[{}]`), "trust[0].name: is required\ntrust[0].issuer: is required\ntrust[0].audiences: is required, or anyAudience: true to accept stamps made for anybody\ntrust[0].jwks: is required"},
-		{"a trust twice", meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"jwks":{"inline":` + string(mint.Set(edge)) + `}},{"name":"a","issuer":"i","anyAudience":true,"audiences":["x"],"jwks":{"inline":` + string(mint.Set(edge)) + `}}]`),
-			"trust[1].name: is in use already\ntrust[1].issuer: is trusted under another name already: a stamp's iss must select one\ntrust[1].audiences: contradicts anyAudience"},
-		{"times", trust(`"maxTtl":"1h","clockSkew":"301s"`), "trust[0].clockSkew: must be from 0s to 5m\ntrust[0].maxTtl: must be from 1s to 10m"},
-		{"a secret in a key set", trust(`"algorithms":["HS256"]`), "trust[0].algorithms: HS256 needs keys: [{kid, alg, env}]: a secret stands in no key set\n"},
-		{"keys and a key set", trust(`"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]`), "trust[0].jwks: contradicts keys: give one of them"},
-		{"a public algorithm among secrets", meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"algorithms":["HS512"],"keys":[{"kid":"h","alg":"ES256","env":"EDGE"},{"kid":"h","alg":"HS256","env":"SECRET"},{"kid":"h","alg":"HS256","env":"SECRET"}]}]`),
-			"trust[0].keys[0].alg: want HS256, HS384 or HS512: public keys stand in jwks\ntrust[0].keys[0].env: the JWK's kid is not the one that the key is configured with\ntrust[0].keys[2]: another key has the same kid"},
-		{"a secret that all can read, to verify with", meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"keys":[{"kid":"h","alg":"HS256","pem":"a secret of 32 bytes or more, as HS256 wants"}]}]`), "trust[0].keys[0].pem: a secret comes by env only"},
-		{"forwardIdp with a bound stamp", trust(`"forwardIdp":true`), "trust[0].forwardIdp: needs require: {bind: [], replay: off}"},
-		{"forwardIdp that may be replayed, and does not say so", trust(`"forwardIdp":true,"require":{"bind":[]}`), "trust[0].forwardIdp: needs require: {bind: [], replay: off}"},
-		{"forwardIdp in messages", merge(trust(`"forwardIdp":true,"require":{"bind":[],"replay":"off"}`), `"profile":"rfc9421"`), "trust[0].forwardIdp: needs profile: jws"},
-		{"an edge that demands less for itself", trust(`"require":{"bind":[]}`), "trust[0].require: belongs to a trust with forwardIdp"},
-		{"nobody to ask", meshConfig(`"require":{"replay":"onceGlobal"}`), "replay: global is required: replay: onceGlobal has to ask the rate-limit service"},
-		{"half of whom to ask", meshConfig(`"replay":{"entries":0,"global":{"timeout":"1m","onError":"allow"}},"require":{"replay":"onceGlobal"}`),
-			"replay.entries: must be from 1 to 1048576\nreplay.global.cluster: is required\nreplay.global.authority: is required\nreplay.global.domain: is required\nreplay.global.timeout: must be from 1ms to 10s\nreplay.global.onError: want deny or local"},
-		{"a forwarded header that is the stamp's", meshConfig(`"forward":{"claimHeaders":[{"path":["sub"],"header":"x_edge_stamp"}]}`), "forward: writes x-edge-stamp, where the stamp stands"},
+		{"a trust without anything", meshConfig(`"trust":[{}]`),
+			"trust[0].name: is required\ntrust[0].issuer: is required\ntrust[0].audiences: is required, or " +
+				"anyAudience: true to accept stamps made for anybody\ntrust[0].jwks: is required"},
+		{"a trust twice", meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"jwks":{"inline":` +
+			string(mint.Set(edge)) +
+			`}},{"name":"a","issuer":"i","anyAudience":true,"audiences":["x"],"jwks":{"inline":` +
+			string(mint.Set(edge)) + `}}]`),
+			"trust[1].name: is in use already\ntrust[1].issuer: is trusted under another name already: a stamp's iss " +
+				"must select one\ntrust[1].audiences: contradicts anyAudience"},
+		{"times", trust(`"maxTtl":"1h","clockSkew":"301s"`),
+			"trust[0].clockSkew: must be from 0s to 5m\ntrust[0].maxTtl: must be from 1s to 10m"},
+		{"a secret in a key set", trust(`"algorithms":["HS256"]`),
+			"trust[0].algorithms: HS256 needs keys: [{kid, alg, env}]: a secret stands in no key set\n"},
+		{"keys and a key set", trust(`"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]`),
+			"trust[0].jwks: contradicts keys: give one of them"},
+		{"a public algorithm among secrets",
+			meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"algorithms":["HS512"],"keys":[{"kid":"h","alg":"ES256","env":"EDGE"},{"kid":"h","alg":"HS256","env":"SECRET"},{"kid":"h","alg":"HS256","env":"SECRET"}]}]`),
+			"trust[0].keys[0].alg: want HS256, HS384 or HS512: public keys stand in jwks\ntrust[0].keys[0].env: the " +
+				"JWK's kid is not the one that the key is configured with\ntrust[0].keys[2]: another key has the same kid"},
+		{"a secret that all can read, to verify with",
+			meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"keys":[{"kid":"h","alg":"HS256","pem":"a secret of 32 bytes or more, as HS256 wants"}]}]`), "trust[0].keys[0].pem: a secret comes by env only"},
+		{"forwardIdp with a bound stamp", trust(`"forwardIdp":true`),
+			"trust[0].forwardIdp: needs require: {bind: [], replay: off}"},
+		{"forwardIdp that may be replayed, and does not say so", trust(`"forwardIdp":true,"require":{"bind":[]}`),
+			"trust[0].forwardIdp: needs require: {bind: [], replay: off}"},
+		{"forwardIdp in messages",
+			merge(trust(`"forwardIdp":true,"require":{"bind":[],"replay":"off"}`), `"profile":"rfc9421"`),
+			"trust[0].forwardIdp: needs profile: jws"},
+		{"an edge that demands less for itself", trust(`"require":{"bind":[]}`),
+			"trust[0].require: belongs to a trust with forwardIdp"},
+		{"nobody to ask", meshConfig(`"require":{"replay":"onceGlobal"}`),
+			"replay: global is required: replay: onceGlobal has to ask the rate-limit service"},
+		{"half of whom to ask", meshConfig(
+			`"replay":{"entries":0,"global":{"timeout":"1m","onError":"allow"}},"require":{"replay":"onceGlobal"}`),
+			"replay.entries: must be from 1 to 1048576\nreplay.global.cluster: is required\nreplay.global.authority: " +
+				"is required\nreplay.global.domain: is required\nreplay.global.timeout: must be from 1ms to " +
+				"10s\nreplay.global.onError: want deny or local"},
+		{"a forwarded header that is the stamp's",
+			meshConfig(`"forward":{"claimHeaders":[{"path":["sub"],"header":"x_edge_stamp"}]}`),
+			"forward: writes x-edge-stamp, where the stamp stands"},
 		{"misspelt", meshConfig(`"requires":{}`), "requires: unknown key; did you mean require?"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -113,7 +173,8 @@ func TestReplayOff(t *testing.T) {
 		if p.ReplayEntries() != 0 || p.rules[0].demand.replay != off {
 			t.Errorf("%s: %+v", value, p.rules[0].demand)
 		}
-		if list := p.Warnings(); len(list) != 1 || list[0].String() != "rules[0].require.replay: is off: a stamp can be used again until it expires" {
+		if list := p.Warnings(); len(list) != 1 ||
+			list[0].String() != "rules[0].require.replay: is off: a stamp can be used again until it expires" {
 			t.Errorf("the warnings are %v", list)
 		}
 	}
@@ -126,16 +187,25 @@ func TestReplayOff(t *testing.T) {
 func TestHarmless(t *testing.T) {
 	global := `"replay":{"global":{"cluster":"r","authority":"r","domain":"d"}}`
 	for _, c := range []struct{ name, config, want string }{
-		{"a rule that binds and does not sign", edgeConfig(`"rules":[{"name":"a","sign":false,"bind":["path"]}]`), "rules[0].bind: has no effect beside sign: false, under which nothing is bound"},
+		{"a rule that binds and does not sign", edgeConfig(`"rules":[{"name":"a","sign":false,"bind":["path"]}]`),
+			"rules[0].bind: has no effect beside sign: false, under which nothing is bound"},
 		{"a part twice", edgeConfig(`"bind":["path","path"]`), "bind[1]: is in the list already: once is enough"},
-		{"a claim twice", edgeConfig(`"copyClaims":["sub","azp","sub"]`), "copyClaims[2]: is in the list already: once is enough"},
-		{"publishing a secret", edgeConfig(`"publish":"/keys","keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]`), "publish: has no effect: a secret is not published, so there is nothing to publish"},
+		{"a claim twice", edgeConfig(`"copyClaims":["sub","azp","sub"]`),
+			"copyClaims[2]: is in the list already: once is enough"},
+		{"publishing a secret", edgeConfig(`"publish":"/keys","keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]`),
+			"publish: has no effect: a secret is not published, so there is nothing to publish"},
 		{"nobody who asks", meshConfig(global), "replay: global has no effect: no rule requires replay: onceGlobal"},
-		{"nobody who asks, since it is off", merge(meshConfig(global), `"require":{"replay":"off"}`), "replay: global has no effect: no rule requires replay: onceGlobal\nrules[0].require.replay: is off: a stamp can be used again until it expires"},
-		{"an algorithm of no secret", meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"algorithms":["HS512","HS256","HS256"],"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]}]`),
-			"trust[0].algorithms[2]: is in the list already: once is enough\ntrust[0].algorithms: HS512 has no effect: keys has no key for it"},
-		{"an audience and a peer twice", meshConfig(`"trust":[{"name":"a","issuer":"i","audiences":["m","m"],"algorithms":["HS256"],"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]}],"rules":[{"name":"a","peers":["spiffe://a/b","spiffe://a/b"]}]`),
-			"trust[0].audiences[1]: is in the list already: once is enough\nrules[0].peers[1]: is in the list already: once is enough"},
+		{"nobody who asks, since it is off", merge(meshConfig(global), `"require":{"replay":"off"}`),
+			"replay: global has no effect: no rule requires replay: onceGlobal\nrules[0].require.replay: is off: a " +
+				"stamp can be used again until it expires"},
+		{"an algorithm of no secret",
+			meshConfig(`"trust":[{"name":"a","issuer":"i","anyAudience":true,"algorithms":["HS512","HS256","HS256"],"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]}]`),
+			"trust[0].algorithms[2]: is in the list already: once is enough\ntrust[0].algorithms: HS512 has no " +
+				"effect: keys has no key for it"},
+		{"an audience and a peer twice",
+			meshConfig(`"trust":[{"name":"a","issuer":"i","audiences":["m","m"],"algorithms":["HS256"],"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]}],"rules":[{"name":"a","peers":["spiffe://a/b","spiffe://a/b"]}]`),
+			"trust[0].audiences[1]: is in the list already: once is enough\nrules[0].peers[1]: is in the list " +
+				"already: once is enough"},
 	} {
 		p := parse(t, c.config)
 		if got := conf.Faults(p.Warnings()).Error(); got != c.want {
@@ -151,8 +221,10 @@ func TestHarmless(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	list := parse(t, meshConfig(`"require":{"bind":["path"]},"rules":[{"name":"a"},{"name":"b","access":"public"}]`)).Warnings()
-	if len(list) != 1 || list[0].String() != "rules[0].require.bind: lacks method, authority, query: a stamp made for another request may do" {
+	list := parse(t, meshConfig(
+		`"require":{"bind":["path"]},"rules":[{"name":"a"},{"name":"b","access":"public"}]`)).Warnings()
+	if len(list) != 1 || list[0].String() != "rules[0].require.bind: lacks method, authority, query: a stamp made "+
+		"for another request may do" {
 		t.Errorf("%v", list)
 	}
 	if list := parse(t, edgeConfig("")).Warnings(); list != nil {

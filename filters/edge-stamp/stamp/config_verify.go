@@ -159,7 +159,8 @@ func (c *config) readTrust(o *conf.Object, from Surroundings) {
 		}
 	}
 	if t.idp && own != (demand{0, off}) {
-		o.FaultAt("forwardIdp", "needs require: {bind: [], replay: off}, here or at the top: an identity provider's token is bound to no request and may be used again and again; say that you know")
+		o.FaultAt("forwardIdp", "needs require: {bind: [], replay: off}, here or at the top: an identity provider's "+
+			"token is bound to no request and may be used again and again; say that you know")
 	}
 	if t.idp && c.message {
 		o.FaultAt("forwardIdp", "needs profile: jws: an identity provider's token is one")
@@ -168,7 +169,8 @@ func (c *config) readTrust(o *conf.Object, from Surroundings) {
 	v.trust = append(v.trust, t)
 }
 
-// readTrustedKeys reads what the stamps of somebody are verified with: a key set, or secrets that both sides have in their environment.
+// readTrustedKeys reads what the stamps of somebody are verified with: a key set, or secrets that
+// both sides have in their environment.
 func (t *trust) readTrustedKeys(o *conf.Object, from Surroundings) {
 	list, shared := o.At("keys")
 	if !shared {

@@ -22,13 +22,15 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// limits are those of a stamp, or of its claims where those stand apart. The edge sends none that is over them, and the mesh takes none.
+// limits are those of a stamp, or of its claims where those stand apart. The edge sends none that
+// is over them, and the mesh takes none.
 var limits = jose.Limits{TokenBytes: 16 << 10, JSON: strictjson.Limits{Depth: 16, Members: 1024, Number: 32}}
 
 // identityLimits are those of the claims that an earlier filter has verified: what jwt-scope lets through at most.
 var identityLimits = strictjson.Limits{Depth: 64, Members: 1 << 12, Number: 32}
 
-// Policy is a configuration made ready for requests. It belongs to one goroutine, as everything in a VM does; what belongs to one request is in a Decision.
+// Policy is a configuration made ready for requests. It belongs to one goroutine, as everything in
+// a VM does; what belongs to one request is in a Decision.
 type Policy struct {
 	config
 	index *match.Index
@@ -65,7 +67,8 @@ func (p *Policy) Signer() *jose.PrivateKey {
 	return p.signer.key
 }
 
-// SignByProxy has the proxy make the signatures, with an algorithm for which it need not: RS256 and the like are some ten times faster there.
+// SignByProxy has the proxy make the signatures, with an algorithm for which it need not: RS256 and
+// the like are some ten times faster there.
 func (p *Policy) SignByProxy() { p.signer.byProxy = true }
 
 // Remotes are the key sets that have to be fetched.
@@ -103,7 +106,8 @@ func (p *Policy) Global() *Global {
 func (p *Policy) BodyBytes() int             { return p.bodyBytes }
 func (p *Policy) BodyTimeout() time.Duration { return p.bodyTimeout }
 
-// Warnings are what the log should say once about a configuration that asks for less than it could, or has what is without effect.
+// Warnings are what the log should say once about a configuration that asks for less than it could,
+// or has what is without effect.
 func (p *Policy) Warnings() []conf.Fault {
 	list := slices.Clone(p.warnings)
 	if p.verifier == nil {
@@ -116,15 +120,18 @@ func (p *Policy) Warnings() []conf.Fault {
 		}
 		require := "rules[" + strconv.Itoa(i) + "].require"
 		if r.demand.replay == off {
-			list = append(list, conf.Fault{Path: require + ".replay", Problem: "is off: a stamp can be used again until it expires"})
+			list = append(list, conf.Fault{Path: require + ".replay",
+				Problem: "is off: a stamp can be used again until it expires"})
 		}
 		if missing := line &^ r.demand.bind; missing != 0 {
-			list = append(list, conf.Fault{Path: require + ".bind", Problem: "lacks " + missing.String() + ": a stamp made for another request may do"})
+			list = append(list, conf.Fault{Path: require + ".bind", Problem: "lacks " + missing.String() +
+				": a stamp made for another request may do"})
 		}
 	}
 	for i, t := range p.verifier.trust {
 		if t.idp {
-			list = append(list, conf.Fault{Path: "trust[" + strconv.Itoa(i) + "].forwardIdp", Problem: "is on: its tokens are bound to no request and can be used again"})
+			list = append(list, conf.Fault{Path: "trust[" + strconv.Itoa(i) + "].forwardIdp",
+				Problem: "is on: its tokens are bound to no request and can be used again"})
 		}
 	}
 	return list
@@ -140,7 +147,8 @@ func (p parts) String() string {
 	return strings.Join(names, ", ")
 }
 
-// Decision is one request on its way to a verdict. The zero value is ready for Policy.Decide; reusing one saves allocations.
+// Decision is one request on its way to a verdict. The zero value is ready for Policy.Decide;
+// reusing one saves allocations.
 type Decision struct {
 	policy  *Policy
 	headers [][2]string
@@ -191,8 +199,9 @@ const (
 // Step is what the decision waits for now.
 func (d *Decision) Step() Step { return d.step }
 
-// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in lower case; empty: it has no body. The headers must stay as they are until the
-// decision is used no more, or until Keep.
+// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in
+// lower case; empty: it has no body. The headers must stay as they are until the decision is used
+// no more, or until Keep.
 func (p *Policy) Decide(d *Decision, headers [][2]string, empty bool, now time.Time) {
 	d.waited = false
 	p.decide(d, headers, empty, now)
@@ -240,7 +249,8 @@ func (d *Decision) match() *verdict.Code {
 	switch {
 	case err != nil:
 		return verdict.PathAmbiguous
-	case p.signer != nil && p.signer.published != "" && d.request.Path == p.signer.published && (d.target.method == "GET" || d.target.method == "HEAD"):
+	case p.signer != nil && p.signer.published != "" && d.request.Path == p.signer.published &&
+		(d.target.method == "GET" || d.target.method == "HEAD"):
 		d.publish = true
 	case ok:
 		d.rule = hit.Rule
@@ -281,11 +291,13 @@ func (d *Decision) end(refused *verdict.Code) {
 // Verdict is what was decided. While the decision waits it is a refusal.
 func (d *Decision) Verdict() *verdict.Verdict { return &d.verdict }
 
-// KeysWanted is the key set that the decision waits for; nil where it waits for none. Force it to be fetched, and when it has been, or when its Timeout is over, call
-// DecideAfterWait with the same headers.
+// KeysWanted is the key set that the decision waits for; nil where it waits for none. Force it to
+// be fetched, and when it has been, or when its Timeout is over, call DecideAfterWait with the same
+// headers.
 func (d *Decision) KeysWanted() *jwks.Remote { return d.remote }
 
-// Publishes reports whether the request asks for the published keys, and what to answer it with: status 200, or 304 where it has them already.
+// Publishes reports whether the request asks for the published keys, and what to answer it with:
+// status 200, or 304 where it has them already.
 func (d *Decision) Publishes() (status int, headers [][2]string, body string, ok bool) {
 	s := d.policy.signer
 	if !d.publish {
@@ -298,11 +310,13 @@ func (d *Decision) Publishes() (status int, headers [][2]string, body string, ok
 	return 200, headers, s.document, true
 }
 
-// publishedFor is as long as the mesh takes to look again by default (jwks.remote.refresh): a cache between the two at most doubles it.
+// publishedFor is as long as the mesh takes to look again by default (jwks.remote.refresh): a cache
+// between the two at most doubles it.
 const publishedFor = "public, max-age=300"
 
-// taken takes the answer to the step that the decision waits for. It reports false where the decision waits for something else, or the answer is an error: then it is over, and the
-// request refused with code internal.
+// taken takes the answer to the step that the decision waits for. It reports false where the
+// decision waits for something else, or the answer is an error: then it is over, and the request
+// refused with code internal.
 func (d *Decision) taken(step Step, err error) bool {
 	waited := d.step
 	d.step = Done
@@ -332,7 +346,8 @@ func (d *Decision) Effect(e *forward.Effect) {
 	}
 }
 
-// Unreadable reports whether Effect has met a field of others' signatures that cannot be read as one: it goes on, without anything that could be taken for a stamp.
+// Unreadable reports whether Effect has met a field of others' signatures that cannot be read as
+// one: it goes on, without anything that could be taken for a stamp.
 func (d *Decision) Unreadable() bool { return d.unreadable }
 
 // stamped is what a stamp says, once it may be believed.

@@ -29,7 +29,8 @@ func (d *Decision) Rules() (list []match.Fit) {
 	return list
 }
 
-// Difference is a part of the request for which a stamp does not do, for people: for whoever has the request, never for a log or an answer.
+// Difference is a part of the request for which a stamp does not do, for people: for whoever has
+// the request, never for a log or an answer.
 type Difference struct {
 	Part     string // "path", or a covered component such as "x-b"
 	Expected string // what the stamp binds; empty: it does not bind the part
@@ -39,11 +40,13 @@ type Difference struct {
 // claimNames are the claims in which a stamp of profile jws binds the parts, in their order.
 var claimNames = [...]string{"htm", "hth", "htp", "qsh", "bdh"}
 
-// Differences tells of a decision of role verify which parts the stamp does not bind, or binds otherwise than they are. A signature of profile rfc9421 does not say what it covered: of what it covers
-// only the body, and what is not there at all, can be told here.
+// Differences tells of a decision of role verify which parts the stamp does not bind, or binds
+// otherwise than they are. A signature of profile rfc9421 does not say what it covered: of what it
+// covers only the body, and what is not there at all, can be told here.
 func (d *Decision) Differences() (list []Difference) {
 	code := d.verdict.Reason()
-	found := [...]string{d.target.method, match.Authority(d.target.authority), d.target.path, hashOf(d.target.query), d.bodySum}
+	found := [...]string{d.target.method, match.Authority(d.target.authority), d.target.path, hashOf(d.target.query),
+		d.bodySum}
 	for i, claim := range claimNames {
 		part := parts(1 << i)
 		switch {
@@ -81,7 +84,8 @@ func (d *Decision) binds(i int) bool {
 	return found
 }
 
-// SignatureBase is what a signature of profile rfc9421 has to fit, as this request gives it; empty: there is none, or a part of it is missing.
+// SignatureBase is what a signature of profile rfc9421 has to fit, as this request gives it; empty:
+// there is none, or a part of it is missing.
 func (d *Decision) SignatureBase() string {
 	if d.stamped.input == nil {
 		return ""
@@ -90,12 +94,14 @@ func (d *Decision) SignatureBase() string {
 	return base
 }
 
-// OtherRequests are requests from which this one may have been made by what proxies and clients do to requests, each with what was done: where a stamp of profile rfc9421 does for one of them, that is
-// the part which differs.
+// OtherRequests are requests from which this one may have been made by what proxies and clients do
+// to requests, each with what was done: where a stamp of profile rfc9421 does for one of them, that
+// is the part which differs.
 func OtherRequests(headers [][2]string) (list []OtherRequest) {
 	line := match.LineOf(headers)
 	add := func(part, name, found, expected string) {
-		if expected == "" || expected == found || slices.ContainsFunc(list, func(o OtherRequest) bool { return o.Part == part && o.Expected == expected }) {
+		if expected == "" || expected == found ||
+			slices.ContainsFunc(list, func(o OtherRequest) bool { return o.Part == part && o.Expected == expected }) {
 			return
 		}
 		changed := slices.Clone(headers)

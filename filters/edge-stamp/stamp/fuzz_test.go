@@ -12,7 +12,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Whatever stands in the stamp's headers: nobody gets in with another stamp than the one that was signed for the request, and what is said of the client is what was signed.
+// Whatever stands in the stamp's headers: nobody gets in with another stamp than the one that was
+// signed for the request, and what is said of the client is what was signed.
 func FuzzStamp(f *testing.F) {
 	jws, message := parse(f, meshConfig("")), parse(f, meshConfig(`"profile":"rfc9421"`))
 	good := edge.Typed(stampTyp, claims())
@@ -31,7 +32,9 @@ func FuzzStamp(f *testing.F) {
 			headers = append(headers, [2]string{"x-edge-stamp", claims})
 		}
 		d := (&proxy{}).decide(message, headers)
-		if d.Verdict().Admits() && (d.identity != "" || !strings.Contains(in, `edge=("@method" "@authority" "@path" "@query");created=1800000000`)) && !sameInput(in, input) {
+		if d.Verdict().Admits() &&
+			(d.identity != "" || !strings.Contains(in,
+				`edge=("@method" "@authority" "@path" "@query");created=1800000000`)) && !sameInput(in, input) {
 			t.Fatalf("%q %q %q is admitted", in, sig, claims)
 		}
 		if d.Verdict().Code == verdict.Internal {
@@ -40,7 +43,8 @@ func FuzzStamp(f *testing.F) {
 	})
 }
 
-// sameInput reports whether two values of Signature-Input differ in white space and other labels only: the signature does not cover those.
+// sameInput reports whether two values of Signature-Input differ in white space and other labels
+// only: the signature does not cover those.
 func sameInput(a, b string) bool {
 	return strings.Contains(strings.ReplaceAll(a, " ", ""), strings.ReplaceAll(b, " ", ""))
 }
@@ -50,7 +54,9 @@ func FuzzSign(f *testing.F) {
 	type profile struct{ edge, mesh *Policy }
 	var profiles []profile
 	for _, name := range []string{"jws", "rfc9421"} {
-		profiles = append(profiles, profile{parse(f, edgeConfig(`"copyClaims":["sub"],"profile":"`+name+`"`)), parse(f, meshConfig(`"profile":"`+name+`"`))})
+		profiles = append(profiles,
+			profile{parse(f, edgeConfig(`"copyClaims":["sub"],"profile":"`+name+`"`)),
+				parse(f, meshConfig(`"profile":"`+name+`"`))})
 	}
 	f.Add("x-edge-stamp", "x", "signature", `edge=:YQ==:, a=:YQ==:`, `{"sub":"ann"}`)
 	f.Add("x_edge_stamp", "x", "signature-input", `a=("@path"), edge=()`, `{"sub":["\"}"]}`)
@@ -81,7 +87,8 @@ func FuzzSign(f *testing.F) {
 					t.Fatalf("%d stamps in %s: %q", n, name, out)
 				}
 			}
-			if v := (&proxy{}).decide(p.mesh, out); !p.edge.message && stamps != 1 || stamps > 1 || v.Verdict().Code != verdict.OK {
+			if v := (&proxy{}).decide(p.mesh, out); !p.edge.message && stamps != 1 || stamps > 1 ||
+				v.Verdict().Code != verdict.OK {
 				t.Fatalf("%d stamps go on, the mesh says %s: %v", stamps, v.Verdict().Code.Name, out)
 			}
 		}

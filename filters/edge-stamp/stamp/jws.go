@@ -120,7 +120,8 @@ func (t *trust) check(dates *jwt.Dates, d *Decision) *verdict.Code {
 	return nil
 }
 
-// compare holds what a stamp binds against the request. What it binds beyond the demand counts, too: it was made for this very request or it was not.
+// compare holds what a stamp binds against the request. What it binds beyond the demand counts,
+// too: it was made for this very request or it was not.
 func (d *Decision) compare(claims gjson.Result) *verdict.Code {
 	for part := method; part <= query; part <<= 1 {
 		name, want := "", ""

@@ -101,7 +101,8 @@ func (d *Decision) readMessage() *verdict.Code {
 // maxDate is the last second of the year 9999.
 const maxDate = 253402300799
 
-// findMessage finds the one signature that is a stamp: that with our label. What others have beside it, in whatever form, is theirs.
+// findMessage finds the one signature that is a stamp: that with our label. What others have beside
+// it, in whatever form, is theirs.
 func (d *Decision) findMessage() (in *httpsig.Input, signature []byte, refused *verdict.Code) {
 	field, inputs := httpsig.Member(d.lines("signature-input"), label)
 	value, values := httpsig.Member(d.lines("signature"), label)
@@ -149,7 +150,8 @@ func (d *Decision) covers(in *httpsig.Input) *verdict.Code {
 	return nil
 }
 
-// trustOf finds whose key the signature names, with the set that it is in, and the algorithm that the key is used with: the message may repeat that, but does not choose it.
+// trustOf finds whose key the signature names, with the set that it is in, and the algorithm that
+// the key is used with: the message may repeat that, but does not choose it.
 func (d *Decision) trustOf(signed *jose.JWS) (t *trust, set *jwks.Set, a jose.Algorithm, refused *verdict.Code) {
 	refused = StampKeyUnknown
 	var unknown *trust // whose keys are not there
@@ -178,7 +180,8 @@ func (d *Decision) trustOf(signed *jose.JWS) (t *trust, set *jwks.Set, a jose.Al
 	return nil, nil, 0, refused
 }
 
-// askAgain does for a kid that nobody has what begin does for one that its issuer has not: the first published set that may be asked again is.
+// askAgain does for a kid that nobody has what begin does for one that its issuer has not: the
+// first published set that may be asked again is.
 func (d *Decision) askAgain(kid string) *verdict.Code {
 	for _, t := range d.policy.verifier.trust {
 		if r := t.keys.Remote; r != nil && r.Source.MayForce(kid, d.now) && !d.waited {
@@ -212,7 +215,8 @@ func messageAlgorithm(a jose.Algorithm) string {
 	return ""
 }
 
-// readClaims reads the claims that stand in a header of their own. They are believed where the signature covers them; where it does not, somebody else has put them there.
+// readClaims reads the claims that stand in a header of their own. They are believed where the
+// signature covers them; where it does not, somebody else has put them there.
 func (d *Decision) readClaims(in *httpsig.Input) *verdict.Code {
 	text := d.joined(d.policy.header)
 	switch {
@@ -242,7 +246,8 @@ func (d *Decision) message(fields [][2]string) *httpsig.Message {
 	if d.target.query != "" {
 		raw += "?" + d.target.query
 	}
-	return &httpsig.Message{Method: d.target.method, Scheme: d.target.scheme, Authority: match.Authority(d.target.authority), Path: raw, Fields: fields}
+	return &httpsig.Message{Method: d.target.method, Scheme: d.target.scheme,
+		Authority: match.Authority(d.target.authority), Path: raw, Fields: fields}
 }
 
 // composeMessage writes the signature base of a stamp.
@@ -290,7 +295,8 @@ func (d *Decision) composeMessage(nonce, bodyHash string) *verdict.Code {
 // digestAlgorithm is the member of Content-Digest that a stamp has.
 const digestAlgorithm = "sha-256"
 
-// addDigest puts ours beside the digests that the request has. One of our algorithm that says the same is ours, too; one that says something else is not of this body.
+// addDigest puts ours beside the digests that the request has. One of our algorithm that says the
+// same is ours, too; one that says something else is not of this body.
 func (d *Decision) addDigest(ours string) {
 	f := &d.signing.digests
 	f.name = "content-digest"
@@ -302,7 +308,8 @@ func (d *Decision) addDigest(ours string) {
 		f.ours = ours
 	}
 	// What a signature base cannot hold cannot be covered (RFC 9421 §2.1).
-	readable := slices.DeleteFunc(slices.Clone(f.theirs), func(line string) bool { return !printable(strings.ReplaceAll(line, "\t", " ")) })
+	readable := slices.DeleteFunc(slices.Clone(f.theirs),
+		func(line string) bool { return !printable(strings.ReplaceAll(line, "\t", " ")) })
 	if len(readable) < len(f.theirs) {
 		f.theirs, f.changed, f.unreadable = readable, true, true
 	}
@@ -324,7 +331,8 @@ func (f *field) take(lines []string, label string) {
 	f.unreadable = !readable
 }
 
-// lines are all of them. Where theirs cannot be read, ours come first: whoever joins the lines finds them before what he may misread.
+// lines are all of them. Where theirs cannot be read, ours come first: whoever joins the lines
+// finds them before what he may misread.
 func (f *field) lines() []string {
 	switch {
 	case f.ours == "":

@@ -28,11 +28,13 @@ func signMessage(t testing.TB, k *mint.Key, params string, headers [][2]string) 
 	if err != nil {
 		t.Fatalf("%s: %v", params, err)
 	}
-	base, err := inputs[0].Base(&httpsig.Message{Method: header(headers, ":method"), Scheme: "https", Authority: header(headers, ":authority"), Path: header(headers, ":path"), Fields: headers})
+	base, err := inputs[0].Base(&httpsig.Message{Method: header(headers, ":method"), Scheme: "https",
+		Authority: header(headers, ":authority"), Path: header(headers, ":path"), Fields: headers})
 	if err != nil {
 		t.Fatalf("%s: %v", params, err)
 	}
-	return append(headers[:len(headers):len(headers)], [2]string{"signature-input", "edge=" + params}, [2]string{"signature", "edge=:" + base64.StdEncoding.EncodeToString(signText(t, k, base)) + ":"})
+	return append(headers[:len(headers):len(headers)], [2]string{"signature-input", "edge=" + params},
+		[2]string{"signature", "edge=:" + base64.StdEncoding.EncodeToString(signText(t, k, base)) + ":"})
 }
 
 func signText(t testing.TB, k *mint.Key, text string) []byte {
@@ -53,7 +55,8 @@ func signText(t testing.TB, k *mint.Key, text string) []byte {
 }
 
 func parameters(changes ...string) string {
-	p := map[string]string{"created": fmt.Sprint(now.Unix()), "expires": fmt.Sprint(now.Unix() + 30), "nonce": `"n"`, "keyid": `"edge-1"`, "tag": `"edge-stamp"`}
+	p := map[string]string{"created": fmt.Sprint(now.Unix()), "expires": fmt.Sprint(now.Unix() + 30), "nonce": `"n"`,
+		"keyid": `"edge-1"`, "tag": `"edge-stamp"`}
 	for i := 0; i < len(changes); i += 2 {
 		if p[changes[i]] = changes[i+1]; changes[i+1] == "" {
 			delete(p, changes[i])
@@ -90,71 +93,132 @@ func TestVerifyMessage(t *testing.T) {
 	}{
 		{name: "a good stamp", headers: sign(line4 + parameters()), want: verdict.OK},
 		{name: "with its algorithm", headers: sign(line4 + parameters("alg", `"ecdsa-p256-sha256"`)), want: verdict.OK},
-		{name: "that covers more", headers: sign(`("@method" "@authority" "@path" "@query" "x-b" "@scheme")`+parameters(), [2]string{"x-b", "1"}), want: verdict.OK},
-		{name: "beside another signature", headers: edited(func(h [][2]string) { h[4][1] = `client=("@path");keyid="c", ` + h[4][1]; h[5][1] += ", client=:YQ==:" }), want: verdict.OK},
+		{name: "that covers more",
+			headers: sign(`("@method" "@authority" "@path" "@query" "x-b" "@scheme")`+parameters(),
+				[2]string{"x-b", "1"}), want: verdict.OK},
+		{name: "beside another signature",
+			headers: edited(func(h [][2]string) {
+				h[4][1] = `client=("@path");keyid="c", ` +
+					h[4][1]
+				h[5][1] += ", client=:YQ==:"
+			}), want: verdict.OK},
 		{name: "no signature", headers: get, want: StampMissing},
-		{name: "another's signature only", headers: append(get, [2]string{"signature-input", `client=("@path")`}, [2]string{"signature", "client=:YQ==:"}), want: StampMissing},
+		{name: "another's signature only",
+			headers: append(get, [2]string{"signature-input", `client=("@path")`},
+				[2]string{"signature", "client=:YQ==:"}), want: StampMissing},
 		{name: "no Signature", headers: sign(line4 + parameters())[:5], want: StampMalformed},
 		{name: "no Signature-Input", headers: append(get, [2]string{"signature", "edge=:YQ==:"}), want: StampMalformed},
-		{name: "not a dictionary", headers: append(get, [2]string{"signature-input", "("}, [2]string{"signature", "edge=:YQ==:"}), want: StampMalformed},
-		{name: "a Signature that is no dictionary", headers: edited(func(h [][2]string) { h[5][1] = "(" }), want: StampMalformed},
-		{name: "not a dictionary, and no Signature of ours", headers: append(get, [2]string{"signature-input", "("}, [2]string{"signature", "client=:YQ==:"}), want: StampMissing},
-		{name: "another's signature that is no dictionary", headers: append(get, [2]string{"signature-input", `client=("@path")`}, [2]string{"signature", "("}), want: StampMissing},
-		{name: "beside a label that does not parse", headers: with([2]string{"signature-input", `sig1=afd37b, sig2=("@method");created="161", sig3;keyid=k`}, [2]string{"signature", `sig1=:AAAA:;v=1`}), want: verdict.OK},
-		{name: "beside a label that stands there twice", headers: with([2]string{"signature-input", `sig1=("@method" "@method"), sig1=()`}, [2]string{"signature", `sig1=:AAAA:, sig1=:AAAB:`}), want: verdict.OK},
+		{name: "not a dictionary",
+			headers: append(get, [2]string{"signature-input", "("}, [2]string{"signature", "edge=:YQ==:"}),
+			want:    StampMalformed},
+		{name: "a Signature that is no dictionary", headers: edited(func(h [][2]string) { h[5][1] = "(" }),
+			want: StampMalformed},
+		{name: "not a dictionary, and no Signature of ours",
+			headers: append(get, [2]string{"signature-input", "("}, [2]string{"signature", "client=:YQ==:"}),
+			want:    StampMissing},
+		{name: "another's signature that is no dictionary",
+			headers: append(get, [2]string{"signature-input", `client=("@path")`}, [2]string{"signature", "("}),
+			want:    StampMissing},
+		{name: "beside a label that does not parse",
+			headers: with([2]string{"signature-input", `sig1=afd37b, sig2=("@method");created="161", sig3;keyid=k`},
+				[2]string{"signature", `sig1=:AAAA:;v=1`}), want: verdict.OK},
+		{name: "beside a label that stands there twice",
+			headers: with([2]string{"signature-input", `sig1=("@method" "@method"), sig1=()`},
+				[2]string{"signature", `sig1=:AAAA:, sig1=:AAAB:`}), want: verdict.OK},
 		{name: "behind a label that does not parse, in one line", headers: edited(func(h [][2]string) {
 			h[4][1] = `sig1=((, ` + h[4][1]
 			h[5][1] = `keyId="a",signature="eA==", ` + h[5][1]
 		}), want: verdict.OK},
-		{name: "beside more labels than anybody reads", headers: with([2]string{"signature-input", strings.Repeat("a=(), ", 5000) + "b=()"}), want: verdict.OK},
-		{name: "beside what is no dictionary", headers: with([2]string{"signature", `keyId="a",algorithm="rsa-sha256",signature="eA=="`}), want: verdict.OK},
-		{name: "behind a String that does not end", headers: edited(func(h [][2]string) { h[4][1] = `sig1="a, ` + h[4][1] }), want: StampMalformed},
-		{name: "S7 the label twice, once where nothing else can be read", headers: with([2]string{"signature-input", `((, edge=("@path")`}), want: StampMalformed},
-		{name: "S7 the label twice in Signature only", headers: with([2]string{"signature", `((, edge=:AAAA:`}), want: StampMalformed},
+		{name: "beside more labels than anybody reads",
+			headers: with([2]string{"signature-input", strings.Repeat("a=(), ", 5000) + "b=()"}), want: verdict.OK},
+		{name: "beside what is no dictionary",
+			headers: with([2]string{"signature", `keyId="a",algorithm="rsa-sha256",signature="eA=="`}), want: verdict.OK},
+		{name: "behind a String that does not end",
+			headers: edited(func(h [][2]string) { h[4][1] = `sig1="a, ` + h[4][1] }), want: StampMalformed},
+		{name: "S7 the label twice, once where nothing else can be read",
+			headers: with([2]string{"signature-input", `((, edge=("@path")`}), want: StampMalformed},
+		{name: "S7 the label twice in Signature only", headers: with([2]string{"signature", `((, edge=:AAAA:`}),
+			want: StampMalformed},
 		{name: "S7 the label as a flag", headers: with([2]string{"signature", "edge"}), want: StampMalformed},
-		{name: "S7 the label twice", headers: with([2]string{"signature-input", "edge=" + line4 + parameters()}), want: StampMalformed},
-		{name: "S7 the tag twice", headers: edited(func(h [][2]string) { h[4][1] += `, other=("@path");tag="edge-stamp"`; h[5][1] += ", other=:YQ==:" }), want: verdict.OK}, // another label is another's
-		{name: "S7 the tag under another label", headers: edited(func(h [][2]string) { h[4][1] = strings.Replace(h[4][1], "edge=", "other=", 1) }), want: StampMalformed},
+		{name: "S7 the label twice", headers: with([2]string{"signature-input", "edge=" + line4 + parameters()}),
+			want: StampMalformed},
+		// another label is another's
+		{name: "S7 the tag twice",
+			headers: edited(func(h [][2]string) {
+				h[4][1] += `, other=("@path");tag="edge-stamp"`
+				h[5][1] += ", other=:YQ==:"
+			}), want: verdict.OK},
+		{name: "S7 the tag under another label",
+			headers: edited(func(h [][2]string) { h[4][1] = strings.Replace(h[4][1], "edge=", "other=", 1) }),
+			want:    StampMalformed},
 		{name: "S7 the label with another tag", headers: sign(line4 + parameters("tag", `"x"`)), want: StampMalformed},
 		{name: "S7 the label without tag", headers: sign(line4 + parameters("tag", "")), want: StampMalformed},
-		{name: "S7 a parameter twice", headers: edited(func(h [][2]string) { h[4][1] += ";created=1" }), want: StampMalformed},
-		{name: "S7 a component twice", headers: edited(func(h [][2]string) { h[4][1] = strings.Replace(h[4][1], `"@path"`, `"@path" "@path"`, 1) }), want: StampMalformed},
+		{name: "S7 a parameter twice", headers: edited(func(h [][2]string) { h[4][1] += ";created=1" }),
+			want: StampMalformed},
+		{name: "S7 a component twice",
+			headers: edited(func(h [][2]string) {
+				h[4][1] = strings.Replace(h[4][1], `"@path"`, `"@path" "@path"`,
+					1)
+			}), want: StampMalformed},
 		{name: "without created", headers: sign(line4 + parameters("created", "")), want: StampMalformed},
 		{name: "without expires", headers: sign(line4 + parameters("expires", "")), want: StampMalformed},
 		{name: "without nonce", headers: sign(line4 + parameters("nonce", "")), want: StampMalformed},
 		{name: "with an empty nonce", headers: sign(line4 + parameters("nonce", `""`)), want: StampMalformed},
 		{name: "without keyid", headers: sign(line4 + parameters("keyid", "")), want: StampMalformed},
-		{name: "created beyond all years", headers: sign(line4 + parameters("created", "253402300800")), want: StampMalformed},
+		{name: "created beyond all years", headers: sign(line4 + parameters("created", "253402300800")),
+			want: StampMalformed},
 		{name: "of another key", headers: sign(line4 + parameters("keyid", `"edge-2"`)), want: StampKeyUnknown},
-		{name: "S6 by another algorithm than the key's", headers: sign(line4 + parameters("alg", `"hmac-sha256"`)), want: StampAlgorithm},
+		{name: "S6 by another algorithm than the key's", headers: sign(line4 + parameters("alg", `"hmac-sha256"`)),
+			want: StampAlgorithm},
 		{name: "S6 by an algorithm that is not allowed", headers: sign(line4 + parameters()), want: StampAlgorithm,
 			config: `"trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["RS256"],"jwks":{"inline":` + string(mint.Set(edge, rsaKey)) + `}}]`},
 		{name: "forged", headers: signMessage(t, forger, line4+parameters(), get), want: StampSignature},
 		{name: "expired", headers: sign(line4 + parameters()), at: 35 * time.Second, want: StampExpired},
 		{name: "in its last second", headers: sign(line4 + parameters()), at: 35*time.Second - 1, want: verdict.OK},
 		{name: "from the future", headers: sign(line4 + parameters()), at: -6 * time.Second, want: StampNotYetValid},
-		{name: "as long as maxTtl", headers: sign(line4 + parameters("expires", fmt.Sprint(now.Unix()+60))), want: verdict.OK},
-		{name: "a second longer", headers: sign(line4 + parameters("expires", fmt.Sprint(now.Unix()+61))), want: StampLifetime},
+		{name: "as long as maxTtl", headers: sign(line4 + parameters("expires", fmt.Sprint(now.Unix()+60))),
+			want: verdict.OK},
+		{name: "a second longer", headers: sign(line4 + parameters("expires", fmt.Sprint(now.Unix()+61))),
+			want: StampLifetime},
 		{name: "S5 without the method", headers: sign(`("@authority" "@path" "@query")` + parameters()), want: StampUnbound},
 		{name: "S5 without the host", headers: sign(`("@method" "@path" "@query")` + parameters()), want: StampUnbound},
 		{name: "S5 without the path", headers: sign(`("@method" "@authority" "@query")` + parameters()), want: StampUnbound},
 		{name: "S5 without the query", headers: sign(`("@method" "@authority" "@path")` + parameters()), want: StampUnbound},
-		{name: "S5 without the body", headers: sign(line4 + parameters()), config: `"require":{"bind":["body"]}`, want: StampUnbound},
-		{name: "S5 a parameter of the query for the query", headers: sign(`("@method" "@authority" "@path" "@query-param";name="a")` + parameters()), want: StampUnbound},
+		{name: "S5 without the body", headers: sign(line4 + parameters()), config: `"require":{"bind":["body"]}`,
+			want: StampUnbound},
+		{name: "S5 a parameter of the query for the query",
+			headers: sign(`("@method" "@authority" "@path" "@query-param";name="a")` + parameters()), want: StampUnbound},
 		{name: "S3 another method", headers: edited(func(h [][2]string) { h[0][1] = "PUT" }), want: StampSignature},
 		{name: "S3 another host", headers: edited(func(h [][2]string) { h[1][1] = "api.example" }), want: StampSignature},
 		{name: "S3 another path", headers: edited(func(h [][2]string) { h[2][1] = "/orders/8?a=1" }), want: StampSignature},
 		{name: "S3 another query", headers: edited(func(h [][2]string) { h[2][1] = "/orders/7?a=2" }), want: StampSignature},
-		{name: "the host in another case", headers: edited(func(h [][2]string) { h[1][1] = "api.EXAMPLE:8443" }), want: verdict.OK},
-		{name: "a covered header is gone", headers: append(sign(`("@method" "@authority" "@path" "@query" "x-b")`+parameters(), [2]string{"x-b", "1"})[:4:4], sign(`("@method" "@authority" "@path" "@query" "x-b")`+parameters(), [2]string{"x-b", "1"})[5:]...), want: StampMismatch},
-		{name: "a component that nobody knows", headers: edited(func(h [][2]string) { h[4][1] = strings.Replace(h[4][1], `"@query"`, `"@query" "@x"`, 1) }), want: StampMalformed},
+		{name: "the host in another case", headers: edited(func(h [][2]string) { h[1][1] = "api.EXAMPLE:8443" }),
+			want: verdict.OK},
+		{name: "a covered header is gone",
+			headers: append(sign(`("@method" "@authority" "@path" "@query" "x-b")`+parameters(),
+				[2]string{"x-b", "1"})[:4:4], sign(`("@method" "@authority" "@path" "@query" "x-b")`+
+				parameters(), [2]string{"x-b", "1"})[5:]...), want: StampMismatch},
+		{name: "a component that nobody knows",
+			headers: edited(func(h [][2]string) { h[4][1] = strings.Replace(h[4][1], `"@query"`, `"@query" "@x"`, 1) }),
+			want:    StampMalformed},
 
-		{name: "claims that are covered", headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(), [2]string{"x-edge-stamp", body(`{"iss":"https://edge","aud":"mesh","sub":"ann"}`)}), want: verdict.OK},
-		{name: "claims that are not", headers: with([2]string{"x-edge-stamp", body(`{"iss":"https://edge","aud":"mesh","sub":"root"}`)}), want: StampUnbound},
-		{name: "claims of another", headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(), [2]string{"x-edge-stamp", body(`{"iss":"https://x","aud":"mesh"}`)}), want: StampIssuer},
-		{name: "claims for another", headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(), [2]string{"x-edge-stamp", body(`{"iss":"https://edge","aud":"x"}`)}), want: StampAudience},
-		{name: "claims that are none", headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(), [2]string{"x-edge-stamp", "{}"}), want: StampMalformed},
-		{name: "claims twice", headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(), [2]string{"x-edge-stamp", "e30"}, [2]string{"x-edge-stamp", "e30"}), want: StampMalformed},
+		{name: "claims that are covered",
+			headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(),
+				[2]string{"x-edge-stamp", body(`{"iss":"https://edge","aud":"mesh","sub":"ann"}`)}), want: verdict.OK},
+		{name: "claims that are not",
+			headers: with([2]string{"x-edge-stamp", body(`{"iss":"https://edge","aud":"mesh","sub":"root"}`)}),
+			want:    StampUnbound},
+		{name: "claims of another",
+			headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(),
+				[2]string{"x-edge-stamp", body(`{"iss":"https://x","aud":"mesh"}`)}), want: StampIssuer},
+		{name: "claims for another",
+			headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(),
+				[2]string{"x-edge-stamp", body(`{"iss":"https://edge","aud":"x"}`)}), want: StampAudience},
+		{name: "claims that are none",
+			headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(),
+				[2]string{"x-edge-stamp", "{}"}), want: StampMalformed},
+		{name: "claims twice", headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(),
+			[2]string{"x-edge-stamp", "e30"}, [2]string{"x-edge-stamp", "e30"}), want: StampMalformed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := meshConfig(`"profile":"rfc9421"`)
@@ -175,7 +239,11 @@ func TestMessageBody(t *testing.T) {
 	digest := func(value string) [][2]string {
 		return signMessage(t, edge, covers+parameters(), request("POST", asked, [2]string{"content-digest", value}))
 	}
-	hello := base64.StdEncoding.EncodeToString(func() []byte { b, _ := base64.RawURLEncoding.DecodeString(sum("hello")); return b }())
+	hello := base64.StdEncoding.EncodeToString(func() []byte {
+		b,
+			_ := base64.RawURLEncoding.DecodeString(sum("hello"))
+		return b
+	}())
 	for _, c := range []struct {
 		name    string
 		headers [][2]string
@@ -186,10 +254,15 @@ func TestMessageBody(t *testing.T) {
 		{"another body", digest("sha-256=:" + hello + ":"), proxy{body: "hellO"}, StampMismatch},
 		{"no body", digest("sha-256=:" + hello + ":"), proxy{}, StampMismatch},
 		{"another hash beside it", digest("x=:YQ==:, sha-256=:" + hello + ":"), proxy{body: "hello"}, verdict.OK},
-		{"another hash only", digest("sha-512=:" + base64.StdEncoding.EncodeToString(make([]byte, 64)) + ":"), proxy{body: "hello"}, StampUnbound},
+		{"another hash only", digest("sha-512=:" + base64.StdEncoding.EncodeToString(make([]byte, 64)) + ":"),
+			proxy{body: "hello"}, StampUnbound},
 		{"no digest", digest("x"), proxy{body: "hello"}, StampUnbound},
-		{"gRPC", append(digest("sha-256=:"+hello+":"), [2]string{"content-type", "application/grpc"}), proxy{body: "hello"}, StampUnbound},
-		{"covered in another form", signMessage(t, edge, `("@method" "@authority" "@path" "@query" "content-digest";bs)`+parameters(), request("POST", asked, [2]string{"content-digest", "sha-256=:" + hello + ":"})), proxy{body: "hellO"}, StampMismatch},
+		{"gRPC", append(digest("sha-256=:"+hello+":"), [2]string{"content-type", "application/grpc"}),
+			proxy{body: "hello"}, StampUnbound},
+		{"covered in another form",
+			signMessage(t, edge, `("@method" "@authority" "@path" "@query" "content-digest";bs)`+parameters(),
+				request("POST", asked, [2]string{"content-digest", "sha-256=:" + hello + ":"})), proxy{body: "hellO"},
+			StampMismatch},
 	} {
 		if d := c.x.decide(parse(t, meshConfig(`"profile":"rfc9421"`)), c.headers); d.Verdict().Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, d.Verdict().Code.Name, c.want.Name)
@@ -242,11 +315,15 @@ func TestMessageTrusts(t *testing.T) {
 	config := meshConfig(`"profile":"rfc9421","trust":[{"name":"far","issuer":"https://far","audiences":["mesh"],"jwks":{"remote":{"cluster":"c","authority":"a","path":"/"}}},
 		{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"inline":` + string(mint.Set(edge)) + `}},{"name":"other","issuer":"https://other","audiences":["mesh"],"algorithms":["EdDSA"],"jwks":{"inline":` + string(mint.Set(other)) + `}}]`)
 	p := parse(t, config)
-	if d := (&proxy{}).decide(p, signMessage(t, edge, line4+parameters(), request("GET", asked))); d.Verdict().Code != verdict.OK || d.stamped.trust.name != "edge" {
+	if d := (&proxy{}).decide(p,
+		signMessage(t, edge, line4+parameters(), request("GET", asked))); d.Verdict().Code != verdict.OK ||
+		d.stamped.trust.name != "edge" {
 		t.Errorf("the edge's: %s", d.Verdict().Code.Name)
 	}
 	environ["OTHER1"] = other.PrivateJWK()
-	out := (&proxy{}).stamp(t, parse(t, edgeConfig(`"profile":"rfc9421","keys":[{"kid":"other-1","alg":"EdDSA","env":"OTHER1"}]`)), request("GET", asked))
+	out := (&proxy{}).stamp(t,
+		parse(t, edgeConfig(`"profile":"rfc9421","keys":[{"kid":"other-1","alg":"EdDSA","env":"OTHER1"}]`)),
+		request("GET", asked))
 	if d := (&proxy{}).decide(p, out); d.Verdict().Code != verdict.OK || d.stamped.trust.name != "other" {
 		t.Errorf("the other's: %s", d.Verdict().Code.Name)
 	}

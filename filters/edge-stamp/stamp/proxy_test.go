@@ -31,7 +31,8 @@ var (
 )
 
 // environ is the VM's environment in tests.
-var environ = map[string]string{"EDGE": edge.PrivateJWK(), "FORGER": forger.PrivateJWK(), "RSA": rsaKey.PrivateJWK(), "SECRET": "a secret of 32 bytes or more, as HS256 wants", "SHORT": "too short", "EMPTY": ""}
+var environ = map[string]string{"EDGE": edge.PrivateJWK(), "FORGER": forger.PrivateJWK(), "RSA": rsaKey.PrivateJWK(),
+	"SECRET": "a secret of 32 bytes or more, as HS256 wants", "SHORT": "too short", "EMPTY": ""}
 
 var surroundings = Surroundings{
 	Env:    func(name string) (string, bool) { v, ok := environ[name]; return v, ok },
@@ -73,7 +74,8 @@ func merge(text, more string) string {
 }
 
 func request(method, path string, headers ...[2]string) [][2]string {
-	return append([][2]string{{":method", method}, {":authority", "API.example:8443"}, {":path", path}, {":scheme", "https"}}, headers...)
+	return append([][2]string{{":method", method}, {":authority", "API.example:8443"}, {":path", path},
+		{":scheme", "https"}}, headers...)
 }
 
 // proxy does the steps of decisions as Envoy would.
@@ -172,7 +174,9 @@ func (x *proxy) decide(p *Policy, headers [][2]string) *Decision {
 			if x.global == nil {
 				x.global = map[string]bool{}
 			}
-			answer := ratelimit.Response{Code: ratelimit.OK, Statuses: []ratelimit.Status{{Code: ratelimit.OK, HasLimit: true, Limit: ratelimit.Limit{Requests: 1, Unit: w.unit, Multiplier: 1}}}}
+			answer := ratelimit.Response{Code: ratelimit.OK,
+				Statuses: []ratelimit.Status{{Code: ratelimit.OK, HasLimit: true,
+					Limit: ratelimit.Limit{Requests: 1, Unit: w.unit, Multiplier: 1}}}}
 			if x.global[key] {
 				answer.Statuses[0].Code = ratelimit.OverLimit
 			}
@@ -239,7 +243,9 @@ func header(headers [][2]string, name string) string { return forward.Header(hea
 
 // claims of a good stamp for GET /orders/7?a=1, with changes; nil takes a claim away.
 func claims(changes ...map[string]any) map[string]any {
-	c := map[string]any{"iss": "https://edge", "aud": "mesh", "iat": now.Unix(), "exp": now.Unix() + 30, "jti": "id-" + fmt.Sprint(len(changes)), "htm": "GET", "hth": "api.example:8443", "htp": "/orders/7", "qsh": sum("a=1"), "sub": "ann"}
+	c := map[string]any{"iss": "https://edge", "aud": "mesh", "iat": now.Unix(), "exp": now.Unix() + 30,
+		"jti": "id-" + fmt.Sprint(len(changes)), "htm": "GET", "hth": "api.example:8443", "htp": "/orders/7",
+		"qsh": sum("a=1"), "sub": "ann"}
 	for _, change := range changes {
 		for k, v := range change {
 			if c[k] = v; v == nil {

@@ -43,7 +43,8 @@ func (d *Decision) sign() *verdict.Code {
 	return d.bindBody()
 }
 
-// IdentityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none has. An error means that nobody knows.
+// IdentityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none
+// has. An error means that nobody knows.
 func (d *Decision) IdentityRead(identity string, err error) {
 	if d.taken(ReadIdentity, err) {
 		d.end(d.copyClaims(identity))
@@ -93,7 +94,8 @@ func (d *Decision) compose(bodyHash string) *verdict.Code {
 		b := make([]byte, 0, len(s.header)+1+base64.RawURLEncoding.EncodedLen(len(s.scratch))+1+s.room)
 		b = append(append(b, s.header...), '.')
 		b = base64.RawURLEncoding.AppendEncode(b, s.scratch)
-		d.signing.jws, d.signing.text = b, unsafe.String(unsafe.SliceData(b), len(b)) // b is appended to from now on, and not changed
+		// b is appended to from now on, and not changed
+		d.signing.jws, d.signing.text = b, unsafe.String(unsafe.SliceData(b), len(b))
 		if refused := d.fits(s.scratch, len(b)+1+s.room); refused != nil {
 			return refused
 		}
@@ -112,10 +114,12 @@ func (d *Decision) compose(bodyHash string) *verdict.Code {
 // tooLarge are the sizes of a stamp that is not sent.
 type tooLarge struct{ size, copied int }
 
-// fits reports why a stamp with these claims, which take size bytes, is not sent: a verifier would take it for malformed, and its client would be refused for ever without anybody knowing why.
+// fits reports why a stamp with these claims, which take size bytes, is not sent: a verifier would
+// take it for malformed, and its client would be refused for ever without anybody knowing why.
 func (d *Decision) fits(claims []byte, size int) *verdict.Code {
 	copied := d.signing.copied
-	// Few claims need not be counted: each member takes five bytes at least, beside the stamp's own, and each level of nesting a bracket.
+	// Few claims need not be counted: each member takes five bytes at least, beside the stamp's
+	// own, and each level of nesting a bracket.
 	few := len(copied) < 2*limits.JSON.Members && strings.Count(copied, "[")+strings.Count(copied, "{") < limits.JSON.Depth
 	if size <= limits.TokenBytes && (few || strictjson.Scan(string(claims), limits.JSON) == nil) {
 		return nil
@@ -124,14 +128,18 @@ func (d *Decision) fits(claims []byte, size int) *verdict.Code {
 	return StampTooLarge
 }
 
-// TooLarge says for the log what is too large about a stamp that is not sent (StampTooLarge): sizes, and nothing of what is in it.
+// TooLarge says for the log what is too large about a stamp that is not sent (StampTooLarge):
+// sizes, and nothing of what is in it.
 func (d *Decision) TooLarge() string {
 	t := d.tooLarge
-	return "the stamp would have " + strconv.Itoa(t.size) + " bytes, and its copied claims have " + strconv.Itoa(t.copied) + "; it may have " + strconv.Itoa(limits.TokenBytes) + " bytes, " +
-		strconv.Itoa(limits.JSON.Members) + " members, and " + strconv.Itoa(limits.JSON.Depth) + " levels of nesting: copy fewer claims (copyClaims)"
+	return "the stamp would have " + strconv.Itoa(t.size) + " bytes, and its copied claims have " +
+		strconv.Itoa(t.copied) + "; it may have " + strconv.Itoa(limits.TokenBytes) + " bytes, " +
+		strconv.Itoa(limits.JSON.Members) + " members, and " + strconv.Itoa(limits.JSON.Depth) +
+		" levels of nesting: copy fewer claims (copyClaims)"
 }
 
-// unguessable returns random bytes, each of which is used once. The proxy is asked for many at a time: every call of it costs.
+// unguessable returns random bytes, each of which is used once. The proxy is asked for many at a
+// time: every call of it costs.
 func (s *signer) unguessable(n int) ([]byte, error) {
 	if len(s.pool) < n {
 		pool := make([]byte, 32*n)
@@ -174,7 +182,8 @@ func (d *Decision) stamp(signature []byte) *verdict.Code {
 	return nil
 }
 
-// removeStamps has every stamp removed that came with the request, in any spelling that a server may confuse with it, and writes the one that it gets. Signatures of others are not touched.
+// removeStamps has every stamp removed that came with the request, in any spelling that a server
+// may confuse with it, and writes the one that it gets. Signatures of others are not touched.
 func (d *Decision) removeStamps(e *forward.Effect) {
 	for i := range d.headers {
 		if name := d.headers[i][0]; forward.Fold(name) == forward.Fold(d.policy.header) {

@@ -19,9 +19,11 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-var everyAlgorithm = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512}
+var everyAlgorithm = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.RS256, jose.RS384, jose.RS512,
+	jose.PS256, jose.PS384, jose.PS512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512}
 
-// go-jose verifies what is signed, by every algorithm, and our own verifier takes it, in both profiles; of another key it takes none.
+// go-jose verifies what is signed, by every algorithm, and our own verifier takes it, in both
+// profiles; of another key it takes none.
 func TestEveryAlgorithm(t *testing.T) {
 	for _, alg := range everyAlgorithm {
 		key, other := mint.New("k", alg), mint.New("k", alg)
@@ -44,7 +46,8 @@ func TestEveryAlgorithm(t *testing.T) {
 			t.Errorf("%s: go-jose: %v", alg, err)
 		}
 		id, _ := base64.RawURLEncoding.DecodeString(fmt.Sprint(got["jti"]))
-		want := claims(map[string]any{"jti": got["jti"], "sub": nil, "iat": float64(now.Unix()), "exp": float64(now.Unix() + 30)})
+		want := claims(map[string]any{"jti": got["jti"], "sub": nil, "iat": float64(now.Unix()),
+			"exp": float64(now.Unix() + 30)})
 		if !reflect.DeepEqual(got, want) || len(id) != 16 {
 			t.Errorf("%s: the claims are %v, want %v", alg, got, want)
 		}
@@ -69,51 +72,68 @@ func TestEveryAlgorithm(t *testing.T) {
 	}
 }
 
-// S11 P9 P10: whatever a client sends where stamps stand is removed, whether the request is signed or not, and what is not ours stays as it is.
+// S11 P9 P10: whatever a client sends where stamps stand is removed, whether the request is signed
+// or not, and what is not ours stays as it is.
 func TestInboundStamps(t *testing.T) {
-	theirs := [2]string{"signature-input", `client=("@path");created=1;keyid="c",  edge=("@path");created=1;keyid="e";tag="edge-stamp"`}
+	theirs := [2]string{"signature-input",
+		`client=("@path");created=1;keyid="c",  edge=("@path");created=1;keyid="e";tag="edge-stamp"`}
 	sent := func(more ...[2]string) [][2]string {
-		return request("GET", asked, append([][2]string{{"x-edge-stamp", "forged"}, {"x_edge_stamp", "forged"}, {"x-edge-stamp", "twice"}, {"x-b", "1"}, theirs,
-			{"signature", "edge=:Zg==:"}, {"signature", "client=:YQ==:"}, {"signature_input", "edge=(), x"}}, more...)...)
+		return request("GET", asked,
+			append([][2]string{{"x-edge-stamp", "forged"}, {"x_edge_stamp", "forged"}, {"x-edge-stamp", "twice"},
+				{"x-b", "1"}, theirs,
+				{"signature", "edge=:Zg==:"}, {"signature", "client=:YQ==:"}, {"signature_input", "edge=(), x"}}, more...)...)
 	}
 	for name, config := range map[string]string{
-		"signed": edgeConfig(""), "a rule that does not sign": edgeConfig(`"rules":[{"name":"all","sign":false}]`), "no rule": edgeConfig(`"default":"allow","rules":[{"name":"all","sign":true,"match":[{"paths":["/x"]}]}]`),
-		"no rule in shadow mode": edgeConfig(`"mode":"shadow","rules":[{"name":"all","sign":true,"match":[{"paths":["/x"]}]}]`), "rfc9421": edgeConfig(`"profile":"rfc9421"`),
+		"signed": edgeConfig(""), "a rule that does not sign": edgeConfig(`"rules":[{"name":"all","sign":false}]`),
+		"no rule": edgeConfig(
+			`"default":"allow","rules":[{"name":"all","sign":true,"match":[{"paths":["/x"]}]}]`),
+		"no rule in shadow mode": edgeConfig(
+			`"mode":"shadow","rules":[{"name":"all","sign":true,"match":[{"paths":["/x"]}]}]`),
+		"rfc9421":             edgeConfig(`"profile":"rfc9421"`),
 		"rfc9421, not signed": edgeConfig(`"profile":"rfc9421","rules":[{"name":"all","sign":false}]`),
-		"rfc9421, stripped":   meshConfig(`"profile":"rfc9421","forward":{"stamp":"strip"},"rules":[{"name":"all","access":"public"}]`), "stripped": meshConfig(`"forward":{"stamp":"strip"},"rules":[{"name":"all","access":"public"}]`),
+		"rfc9421, stripped": meshConfig(
+			`"profile":"rfc9421","forward":{"stamp":"strip"},"rules":[{"name":"all","access":"public"}]`),
+		"stripped": meshConfig(`"forward":{"stamp":"strip"},"rules":[{"name":"all","access":"public"}]`),
 	} {
 		out := effect((&proxy{}).decide(parse(t, config), sent()), sent())
 		stamp := header(out, "x-edge-stamp")
 		text := strings.Replace(fmt.Sprint(out), stamp, "", 1)
-		if strings.Contains(text, "forged") || strings.Contains(text, "twice") || header(out, "x_edge_stamp") != "" || header(out, "x-b") != "1" {
+		if strings.Contains(text, "forged") || strings.Contains(text, "twice") || header(out, "x_edge_stamp") != "" ||
+			header(out, "x-b") != "1" {
 			t.Errorf("%s: %v", name, out)
 		}
 		if (stamp != "") != (name == "signed") {
 			t.Errorf("%s: the stamp is %q", name, stamp)
 		}
-		wantInputs, wantSignatures, wantOther := []string{theirs[1]}, []string{"edge=:Zg==:", "client=:YQ==:"}, "edge=(), x" // profile jws has none of these
+		// profile jws has none of these
+		wantInputs, wantSignatures, wantOther := []string{theirs[1]}, []string{"edge=:Zg==:", "client=:YQ==:"}, "edge=(), x"
 		if strings.HasPrefix(name, "rfc9421") {
-			wantInputs, wantSignatures, wantOther = []string{`client=("@path");created=1;keyid="c"`}, []string{"client=:YQ==:"}, "x"
+			wantInputs, wantSignatures, wantOther = []string{`client=("@path");created=1;keyid="c"`},
+				[]string{"client=:YQ==:"}, "x"
 		}
 		inputs, signatures := values(out, "signature-input"), values(out, "signature")
 		if name == "rfc9421" {
-			if len(inputs) != 2 || !strings.HasPrefix(inputs[1], `edge=("@method"`) || !strings.HasPrefix(signatures[len(signatures)-1], "edge=:") {
+			if len(inputs) != 2 || !strings.HasPrefix(inputs[1], `edge=("@method"`) ||
+				!strings.HasPrefix(signatures[len(signatures)-1], "edge=:") {
 				t.Fatalf("%s: not signed: %q %q", name, inputs, signatures)
 			}
 			inputs, signatures = inputs[:1], signatures[:len(signatures)-1]
 		}
-		if !slices.Equal(inputs, wantInputs) || !slices.Equal(signatures, wantSignatures) || header(out, "signature_input") != wantOther {
+		if !slices.Equal(inputs, wantInputs) || !slices.Equal(signatures, wantSignatures) ||
+			header(out, "signature_input") != wantOther {
 			t.Errorf("%s: %q %q %q", name, inputs, signatures, header(out, "signature_input"))
 		}
 	}
 	none := request("GET", asked)
-	if out := effect((&proxy{}).decide(parse(t, edgeConfig(`"rules":[{"name":"all","sign":false}]`)), none), none); len(out) != 4 {
+	if out := effect((&proxy{}).decide(parse(t, edgeConfig(`"rules":[{"name":"all","sign":false}]`)), none),
+		none); len(out) != 4 {
 		t.Errorf("nothing to remove: %v", out)
 	}
 }
 
-// What others sign in Signature, Signature-Input and Content-Digest goes on byte for byte, in as many fields as it came, whoever can read it; the mesh admits the request by our stamp beside it, and
-// leaves it there when it strips that.
+// What others sign in Signature, Signature-Input and Content-Digest goes on byte for byte, in as
+// many fields as it came, whoever can read it; the mesh admits the request by our stamp beside it,
+// and leaves it there when it strips that.
 func TestForeignSignatures(t *testing.T) {
 	type fields struct{ inputs, signatures, digests []string }
 	digest := func(text string) string { return "sha-512=:" + strings.Repeat("A", 85) + text + "==:" }
@@ -124,25 +144,40 @@ func TestForeignSignatures(t *testing.T) {
 		want       fields // where something is ours
 	}{
 		{name: "none"},
-		{name: "of an older scheme", fields: fields{signatures: []string{`keyId="a",algorithm="rsa-sha256",headers="(request-target) host date",signature="eA=="`}}, unreadable: true},
+		{name: "of an older scheme",
+			fields: fields{signatures: []string{
+				`keyId="a",algorithm="rsa-sha256",headers="(request-target) host date",signature="eA=="`}}, unreadable: true},
 		{name: "of a webhook", fields: fields{signatures: []string{`t=1,v1=ab`}}, unreadable: false},
 		{name: "of another", fields: fields{signatures: []string{`sha256=0123456789abcdef`}}, unreadable: true},
 		{name: "base64", fields: fields{signatures: []string{`dGV4dA==`}}, unreadable: true},
-		{name: "a label that does not parse", fields: fields{inputs: []string{`sig1=afd37b…`}, signatures: []string{`sig1=:AAAA:;v=1`}}, unreadable: true},
-		{name: "parameters of wrong types", fields: fields{inputs: []string{`sig1=("@method");created="161";keyid=k`}, signatures: []string{`sig1=:AAAA:;v=1`}}},
-		{name: "two fields, with spaces that nobody needs", fields: fields{inputs: []string{`sig1=( "@method"  "@path" );created=1`, `sig2=("@authority") , sig3=()`}, signatures: []string{`sig1=:AAAA:`, `sig2=:AAAB:,sig3=:AAAC:`}}},
-		{name: "with our tag", fields: fields{inputs: []string{`sig1=("@method");tag="edge-stamp"`}, signatures: []string{`sig1=:AAAA:`}}},
-		{name: "with our label in a String", fields: fields{inputs: []string{`sig1=();keyid="a, edge=()"`}, signatures: []string{`sig1=:AAAA:`}}},
+		{name: "a label that does not parse",
+			fields: fields{inputs: []string{`sig1=afd37b…`}, signatures: []string{`sig1=:AAAA:;v=1`}}, unreadable: true},
+		{name: "parameters of wrong types",
+			fields: fields{inputs: []string{`sig1=("@method");created="161";keyid=k`}, signatures: []string{`sig1=:AAAA:;v=1`}}},
+		{name: "two fields, with spaces that nobody needs",
+			fields: fields{inputs: []string{`sig1=( "@method"  "@path" );created=1`, `sig2=("@authority") , sig3=()`},
+				signatures: []string{`sig1=:AAAA:`, `sig2=:AAAB:,sig3=:AAAC:`}}},
+		{name: "with our tag", fields: fields{inputs: []string{`sig1=("@method");tag="edge-stamp"`},
+			signatures: []string{`sig1=:AAAA:`}}},
+		{name: "with our label in a String",
+			fields: fields{inputs: []string{`sig1=();keyid="a, edge=()"`}, signatures: []string{`sig1=:AAAA:`}}},
 		{name: "a digest of another algorithm", fields: fields{digests: []string{digest("w")}}},
 		{name: "a digest that is none", fields: fields{digests: []string{`SHA-256=abc`, `md5=x`}}, unreadable: true},
-		{name: "ours among others", fields: fields{inputs: []string{`sig1=() , edge=("@method");created=1,sig2=()`, `edge`}, signatures: []string{`edge=:AAAA:, sig1=:AAAA:`, `sig2=:AAAA:`}},
+		{name: "ours among others",
+			fields: fields{inputs: []string{`sig1=() , edge=("@method");created=1,sig2=()`, `edge`},
+				signatures: []string{`edge=:AAAA:, sig1=:AAAA:`, `sig2=:AAAA:`}},
 			want: fields{inputs: []string{`sig1=() ,sig2=()`}, signatures: []string{`sig1=:AAAA:`, `sig2=:AAAA:`}}},
-		{name: "ours among what cannot be read", fields: fields{inputs: []string{`((, edge=("@method");created=1;nonce="a,b", x`}, signatures: []string{`keyId="a",signature="eA==", edge=:AAAA:`}}, unreadable: true,
+		{name: "ours among what cannot be read",
+			fields: fields{inputs: []string{`((, edge=("@method");created=1;nonce="a,b", x`},
+				signatures: []string{`keyId="a",signature="eA==", edge=:AAAA:`}}, unreadable: true,
 			want: fields{inputs: []string{`((, x`}, signatures: []string{`keyId="a",signature="eA=="`}}},
-		{name: "a digest of ours that is of another body", fields: fields{digests: []string{"sha-256=:" + strings.Repeat("A", 43) + "=:, " + digest("w")}}, want: fields{digests: []string{digest("w")}}},
+		{name: "a digest of ours that is of another body",
+			fields: fields{digests: []string{"sha-256=:" + strings.Repeat("A", 43) + "=:, " + digest("w")}},
+			want:   fields{digests: []string{digest("w")}}},
 	} {
 		headers := request("POST", asked)
-		for name, list := range map[string][]string{"signature-input": c.inputs, "signature": c.signatures, "content-digest": c.digests} {
+		for name, list := range map[string][]string{"signature-input": c.inputs, "signature": c.signatures,
+			"content-digest": c.digests} {
 			for _, value := range list {
 				headers = append(headers, [2]string{name, value})
 			}
@@ -155,10 +190,13 @@ func TestForeignSignatures(t *testing.T) {
 			}
 			return fields{theirs("signature-input", "edge="), theirs("signature", "edge="), theirs("content-digest", "sha-256=")}
 		}
-		for name, rules := range map[string]string{"signed": `"bind":["method","authority","path","query","body"]`, "not signed": `"rules":[{"name":"all","sign":false}]`} {
+		for name, rules := range map[string]string{"signed": `"bind":["method","authority","path","query","body"]`,
+			"not signed": `"rules":[{"name":"all","sign":false}]`} {
 			x := &proxy{body: "text"}
 			// Profile jws has nothing there.
-			if out := effect(x.decide(parse(t, edgeConfig(rules)), headers), headers); !slices.Equal(values(out, "signature-input"), c.inputs) || !slices.Equal(values(out, "signature"), c.signatures) || !slices.Equal(values(out, "content-digest"), c.digests) {
+			if out := effect(x.decide(parse(t, edgeConfig(rules)), headers),
+				headers); !slices.Equal(values(out, "signature-input"), c.inputs) ||
+				!slices.Equal(values(out, "signature"), c.signatures) || !slices.Equal(values(out, "content-digest"), c.digests) {
 				t.Errorf("%s, jws, %s: %q", c.name, name, out)
 			}
 			d := x.decide(parse(t, edgeConfig(`"profile":"rfc9421",`+rules)), headers)
@@ -180,13 +218,15 @@ func TestForeignSignatures(t *testing.T) {
 				}
 				out = slices.DeleteFunc(out, func(h [2]string) bool { return h[0] == "content-digest" })
 			}
-			if got := got(out); !slices.Equal(got.inputs, want.inputs) || !slices.Equal(got.signatures, want.signatures) || !slices.Equal(got.digests, want.digests) {
+			if got := got(out); !slices.Equal(got.inputs, want.inputs) ||
+				!slices.Equal(got.signatures, want.signatures) || !slices.Equal(got.digests, want.digests) {
 				t.Errorf("%s, %s: got\n%q\nwant\n%q", c.name, name, got, want)
 			}
 			if wantUnreadable := c.unreadable && (name == "signed" || c.digests == nil); d.Unreadable() != wantUnreadable {
 				t.Errorf("%s, %s: unreadable: %v", c.name, name, d.Unreadable())
 			}
-			mesh := parse(t, meshConfig(`"profile":"rfc9421","require":{"bind":["method","authority","path","query","body"]},"forward":{"stamp":"strip"}`))
+			mesh := parse(t, meshConfig(
+				`"profile":"rfc9421","require":{"bind":["method","authority","path","query","body"]},"forward":{"stamp":"strip"}`))
 			v := (&proxy{body: "text"}).decide(mesh, out)
 			if name != "signed" {
 				if v.Verdict().Code != StampMissing {
@@ -197,7 +237,9 @@ func TestForeignSignatures(t *testing.T) {
 			if v.Verdict().Code != verdict.OK {
 				t.Errorf("%s: the mesh says %s of\n%q", c.name, v.Verdict().Code.Name, out)
 			}
-			if stripped := effect(v, out); slices.ContainsFunc(values(stripped, "signature"), func(s string) bool { return strings.Contains(s, "edge=:") }) || !slices.Equal(got(stripped).inputs, want.inputs) || !slices.Equal(got(stripped).signatures, want.signatures) {
+			if stripped := effect(v, out); slices.ContainsFunc(values(stripped, "signature"),
+				func(s string) bool { return strings.Contains(s, "edge=:") }) ||
+				!slices.Equal(got(stripped).inputs, want.inputs) || !slices.Equal(got(stripped).signatures, want.signatures) {
 				t.Errorf("%s: stripped: %q", c.name, stripped)
 			}
 			// Whoever joins the lines on the way changes nothing.
@@ -216,11 +258,13 @@ func TestForeignSignatures(t *testing.T) {
 	}
 }
 
-// S11: a stamp that a client has from elsewhere does not get through the edge, however it is wrapped: neither in each line nor in all of them joined does the mesh find it.
+// S11: a stamp that a client has from elsewhere does not get through the edge, however it is
+// wrapped: neither in each line nor in all of them joined does the mesh find it.
 func TestNoStampIsSmuggled(t *testing.T) {
 	stolen := (&proxy{}).stamp(t, parse(t, edgeConfig(`"profile":"rfc9421"`)), request("GET", asked))
 	input, signature := header(stolen, "signature-input"), header(stolen, "signature")
-	edge, mesh := parse(t, edgeConfig(`"profile":"rfc9421","rules":[{"name":"all","sign":false}]`)), parse(t, meshConfig(`"profile":"rfc9421"`))
+	edge, mesh := parse(t, edgeConfig(`"profile":"rfc9421","rules":[{"name":"all","sign":false}]`)), parse(t,
+		meshConfig(`"profile":"rfc9421"`))
 	for name, wrap := range map[string]func(member string) []string{
 		"as it is":                                    func(m string) []string { return []string{m} },
 		"behind another":                              func(m string) []string { return []string{"a=(), " + m} },
@@ -228,10 +272,12 @@ func TestNoStampIsSmuggled(t *testing.T) {
 		"behind a String that does not end":           func(m string) []string { return []string{`a="x, ` + m} },
 		"where a String ends that another line began": func(m string) []string { return []string{`a="x`, `y", ` + m} },
 		"behind an escape that does not end":          func(m string) []string { return []string{`a="x\`, m} },
-		"in many members":                             func(m string) []string { return []string{strings.Repeat("a=1,", 1000) + m} },
-		"behind a tab":                                func(m string) []string { return []string{"((,\t" + m} },
-		"in front of what cannot be read":             func(m string) []string { return []string{m + ", (("} },
-		"twice":                                       func(m string) []string { return []string{m, m} },
+		"in many members": func(m string) []string {
+			return []string{strings.Repeat("a=1,", 1000) + m}
+		},
+		"behind a tab":                    func(m string) []string { return []string{"((,\t" + m} },
+		"in front of what cannot be read": func(m string) []string { return []string{m + ", (("} },
+		"twice":                           func(m string) []string { return []string{m, m} },
 		"between two Strings of which only the joined lines end": func(m string) []string { return []string{`"`, m, `"`} },
 	} {
 		headers := request("GET", asked)
@@ -242,7 +288,9 @@ func TestNoStampIsSmuggled(t *testing.T) {
 			headers = append(headers, [2]string{"signature", line})
 		}
 		out := effect((&proxy{}).decide(edge, headers), headers)
-		joined := append(request("GET", asked), [2]string{"signature-input", strings.Join(values(out, "signature-input"), ", ")}, [2]string{"signature", strings.Join(values(out, "signature"), ", ")})
+		joined := append(request("GET", asked),
+			[2]string{"signature-input", strings.Join(values(out, "signature-input"), ", ")}, [2]string{"signature",
+				strings.Join(values(out, "signature"), ", ")})
 		for _, h := range [][][2]string{out, joined} {
 			if v := (&proxy{}).decide(mesh, h).Verdict(); v.Code != StampMissing {
 				t.Errorf("%s: %s: %q", name, v.Code.Name, h)
@@ -271,7 +319,10 @@ func TestCopyClaims(t *testing.T) {
 		if err := json.Unmarshal([]byte(d.identity), &got); err != nil {
 			t.Fatalf("%s: %v: %s", profile, err, d.identity)
 		}
-		if got.Iat != now.Unix() || got.Exp != now.Unix()+30 || got.Iss != "https://edge" || got.Aud != "mesh" || got.Sub != `ann "<&>" é` || string(got.Roles) != `["x",{"y":1.50}]` || string(got.N) != "12345678901234567890" || got.Other != nil || got.JTI == "theirs" || strings.Contains(d.identity, "nothing") {
+		if got.Iat != now.Unix() || got.Exp != now.Unix()+30 || got.Iss != "https://edge" || got.Aud != "mesh" ||
+			got.Sub != `ann "<&>" é` || string(got.Roles) != `["x",{"y":1.50}]` ||
+			string(got.N) != "12345678901234567890" || got.Other != nil || got.JTI == "theirs" ||
+			strings.Contains(d.identity, "nothing") {
 			t.Errorf("%s: the identity is %s", profile, d.identity)
 		}
 		if e := effect(d, out); header(e, "x-scope") != "a b" {
@@ -279,7 +330,8 @@ func TestCopyClaims(t *testing.T) {
 		}
 	}
 	x = &proxy{} // nobody is known: the stamp says nothing of anybody
-	out := x.stamp(t, parse(t, edgeConfig(copied+`,"profile":"rfc9421"`)), request("GET", asked, [2]string{"x-edge-stamp", "e30"}))
+	out := x.stamp(t, parse(t, edgeConfig(copied+`,"profile":"rfc9421"`)),
+		request("GET", asked, [2]string{"x-edge-stamp", "e30"}))
 	if header(out, "x-edge-stamp") != "" {
 		t.Errorf("without identity: %v", out)
 	}
@@ -290,7 +342,8 @@ func TestBind(t *testing.T) {
 	names := map[string]string{"method": "htm", "authority": "hth", "path": "htp", "query": "qsh", "body": "bdh"}
 	for part, name := range names {
 		x := &proxy{body: "hello"}
-		out := x.stamp(t, parse(t, edgeConfig(`"rules":[{"name":"all","sign":true,"bind":["`+part+`"]}]`)), request("POST", asked))
+		out := x.stamp(t, parse(t, edgeConfig(`"rules":[{"name":"all","sign":true,"bind":["`+part+`"]}]`)),
+			request("POST", asked))
 		payload, _ := base64.RawURLEncoding.DecodeString(parts3(header(out, "x-edge-stamp"))[1])
 		for _, other := range names {
 			if strings.Contains(string(payload), `"`+other+`"`) != (other == name) {
@@ -302,7 +355,9 @@ func TestBind(t *testing.T) {
 		if component == "" {
 			component = "@" + part
 		}
-		if input := header(out, "signature-input"); !strings.HasPrefix(input, `edge=("`+component+`");created=1800000000;expires=1800000030;nonce="`) || !strings.HasSuffix(input, `";keyid="edge-1";tag="edge-stamp"`) {
+		if input := header(out, "signature-input"); !strings.HasPrefix(input, `edge=("`+component+
+			`");created=1800000000;expires=1800000030;nonce="`) ||
+			!strings.HasSuffix(input, `";keyid="edge-1";tag="edge-stamp"`) {
 			t.Errorf("bind %s: %s", part, input)
 		}
 	}
@@ -312,8 +367,10 @@ func TestBind(t *testing.T) {
 		more [2]string
 		want string
 	}{
-		"a body": {proxy{body: "hello"}, [2]string{"a", "b"}, sum("hello")}, "no body": {proxy{}, [2]string{"a", "b"}, sum("")},
-		"gRPC": {proxy{body: "hello"}, [2]string{"content-type", "application/grpc"}, ""}, "an upgrade": {proxy{body: "hello"}, [2]string{"upgrade", "websocket"}, ""},
+		"a body": {proxy{body: "hello"}, [2]string{"a", "b"}, sum("hello")}, "no body": {proxy{}, [2]string{"a", "b"},
+			sum("")},
+		"gRPC":       {proxy{body: "hello"}, [2]string{"content-type", "application/grpc"}, ""},
+		"an upgrade": {proxy{body: "hello"}, [2]string{"upgrade", "websocket"}, ""},
 	} {
 		out := c.x.stamp(t, whole, request("POST", asked, c.more))
 		var got struct{ BDH string }
@@ -322,7 +379,8 @@ func TestBind(t *testing.T) {
 			t.Errorf("%s: %s", name, payload)
 		}
 	}
-	if d := (&proxy{body: "x"}).decide(whole, request("POST", asked, [2]string{"content-length", "1048577"})); d.Verdict().Code != BodyTooLarge {
+	if d := (&proxy{body: "x"}).decide(whole,
+		request("POST", asked, [2]string{"content-length", "1048577"})); d.Verdict().Code != BodyTooLarge {
 		t.Errorf("too long: %s", d.Verdict().Code.Name)
 	}
 }
@@ -332,7 +390,8 @@ func TestIDs(t *testing.T) {
 	p, seen := parse(t, edgeConfig(`"keys":[{"kid":"h","alg":"HS256","env":"SECRET"}]`)), map[string]bool{}
 	for range 10000 {
 		var c struct{ JTI string }
-		payload, _ := base64.RawURLEncoding.DecodeString(parts3(header((&proxy{}).stamp(t, p, request("GET", asked)), "x-edge-stamp"))[1])
+		payload, _ := base64.RawURLEncoding.DecodeString(parts3(header((&proxy{}).stamp(t, p, request("GET", asked)),
+			"x-edge-stamp"))[1])
 		if err := json.Unmarshal(payload, &c); err != nil || seen[c.JTI] || len(c.JTI) != 22 {
 			t.Fatalf("%s: %v", payload, err)
 		}
@@ -352,7 +411,8 @@ func TestPublish(t *testing.T) {
 		return d.Publishes()
 	}
 	status, headers, body, ok := ask("GET", path)
-	if !ok || status != 200 || header(headers, "cache-control") != "public, max-age=300" || header(headers, "content-type") != "application/jwk-set+json" {
+	if !ok || status != 200 || header(headers, "cache-control") != "public, max-age=300" ||
+		header(headers, "content-type") != "application/jwk-set+json" {
 		t.Fatalf("%v %d %v", ok, status, headers)
 	}
 	var set jose.JSONWebKeySet
@@ -360,7 +420,8 @@ func TestPublish(t *testing.T) {
 		t.Fatalf("%v: %s", err, body)
 	}
 	for i, k := range []*mint.Key{edge, ed, pss, old} {
-		if got := set.Keys[i]; got.KeyID != k.ID || got.Algorithm != string(k.Algorithm) || got.Use != "sig" || !got.IsPublic() || !reflect.DeepEqual(got.Key, k.Public()) {
+		if got := set.Keys[i]; got.KeyID != k.ID || got.Algorithm != string(k.Algorithm) || got.Use != "sig" ||
+			!got.IsPublic() || !reflect.DeepEqual(got.Key, k.Public()) {
 			t.Errorf("key %d is %+v", i, got)
 		}
 	}
@@ -370,7 +431,8 @@ func TestPublish(t *testing.T) {
 		}
 	}
 	etag := header(headers, "etag")
-	if status, _, body, ok := ask("GET", path, [2]string{"if-none-match", `"x", ` + etag}); !ok || status != 304 || body != "" {
+	if status, _, body, ok := ask("GET", path, [2]string{"if-none-match", `"x", ` + etag}); !ok || status != 304 ||
+		body != "" {
 		t.Errorf("with its etag: %d %s", status, body)
 	}
 	for _, c := range [][2]string{{"GET", path + "?a=1"}, {"HEAD", path}, {"GET", "/.well-known/edge%2Dstamp/jwks.json"}} {
@@ -392,7 +454,8 @@ func TestPublish(t *testing.T) {
 // The rule decides, and shadow mode lets go on what it would refuse.
 func TestSignRules(t *testing.T) {
 	config := edgeConfig(`"rules":[{"name":"a","match":[{"paths":["/a"]}],"sign":false},{"name":"b","match":[{"paths":["/b"]}],"sign":true}]`)
-	for path, want := range map[string]*verdict.Code{"/a": verdict.OK, "/b": verdict.OK, "/c": verdict.NoRule, "//": verdict.PathAmbiguous} {
+	for path, want := range map[string]*verdict.Code{"/a": verdict.OK, "/b": verdict.OK, "/c": verdict.NoRule,
+		"//": verdict.PathAmbiguous} {
 		d := (&proxy{}).decide(parse(t, config), request("GET", path))
 		if d.Verdict().Code != want || (len(d.set) > 0) != (path == "/b") {
 			t.Errorf("%s: %s, %v", path, d.Verdict().Code.Name, d.set)
@@ -403,10 +466,12 @@ func TestSignRules(t *testing.T) {
 // What the glue asks of a configuration, it may ask of either role.
 func TestRoles(t *testing.T) {
 	signs, verifies := parse(t, edgeConfig("")), parse(t, meshConfig(globalConfig))
-	if signs.Signer() == nil || signs.Remotes() != nil || signs.ReplayEntries() != 0 || signs.Global() != nil || signs.RuleName(-1) != "-" || signs.RuleName(0) != "all" {
+	if signs.Signer() == nil || signs.Remotes() != nil || signs.ReplayEntries() != 0 || signs.Global() != nil ||
+		signs.RuleName(-1) != "-" || signs.RuleName(0) != "all" {
 		t.Error("the edge's")
 	}
-	if verifies.Signer() != nil || verifies.ReplayEntries() != 65536 || verifies.Global().Domain != "d" || parse(t, meshConfig(`"rules":[{"name":"all","access":"public"}]`)).ReplayEntries() != 0 {
+	if verifies.Signer() != nil || verifies.ReplayEntries() != 65536 || verifies.Global().Domain != "d" ||
+		parse(t, meshConfig(`"rules":[{"name":"all","access":"public"}]`)).ReplayEntries() != 0 {
 		t.Error("the mesh's")
 	}
 }
@@ -424,8 +489,10 @@ func TestOddPaths(t *testing.T) {
 			t.Errorf("%q: %s", path, d.Verdict().Code.Name)
 		}
 	}
-	for path, want := range map[string]*verdict.Code{"/caf\u00e9": verdict.PathAmbiguous, "/a?\x7f": verdict.PathAmbiguous, `/a"b`: verdict.OK} {
-		if d := (&proxy{}).decide(parse(t, edgeConfig(`"profile":"rfc9421"`)), request("GET", path)); d.Verdict().Code != want {
+	for path, want := range map[string]*verdict.Code{"/caf\u00e9": verdict.PathAmbiguous,
+		"/a?\x7f": verdict.PathAmbiguous, `/a"b`: verdict.OK} {
+		if d := (&proxy{}).decide(parse(t, edgeConfig(`"profile":"rfc9421"`)),
+			request("GET", path)); d.Verdict().Code != want {
 			t.Errorf("%q in profile rfc9421: %s", path, d.Verdict().Code.Name)
 		}
 	}
@@ -440,7 +507,8 @@ func TestKeyDoesNotSign(t *testing.T) {
 	}
 }
 
-// A default port and a trailing dot count as none, whatever the scheme on either side: TLS may end on the way, and proxies take both off.
+// A default port and a trailing dot count as none, whatever the scheme on either side: TLS may end
+// on the way, and proxies take both off.
 func TestAuthority(t *testing.T) {
 	at := func(authority, scheme string) [][2]string {
 		return [][2]string{{":method", "GET"}, {":authority", authority}, {":path", asked}, {":scheme", scheme}}
@@ -449,9 +517,13 @@ func TestAuthority(t *testing.T) {
 		edge, mesh string
 		want       *verdict.Code
 	}{
-		{"host:443", "host:443", verdict.OK}, {"host:443", "host", verdict.OK}, {"host", "host:443", verdict.OK}, {"host:80", "host", verdict.OK}, {"host:443", "host:80", verdict.OK}, {"host.", "host", verdict.OK}, {"host", "HOST.", verdict.OK},
-		{"host.:443", "host", verdict.OK}, {"host:", "host", verdict.OK}, {"[2001:db8::1]:443", "[2001:DB8::1]", verdict.OK}, {"host.:8443", "host:8443", verdict.OK},
-		{"host:8443", "host", nil}, {"host", "host:8080", nil}, {"host:4433", "host:443", nil}, {"host", "hosts", nil}, {"[2001:db8::443]", "[2001:db8::]", nil},
+		{"host:443", "host:443", verdict.OK}, {"host:443", "host", verdict.OK}, {"host", "host:443", verdict.OK},
+		{"host:80", "host", verdict.OK}, {"host:443", "host:80", verdict.OK}, {"host.", "host", verdict.OK}, {"host",
+			"HOST.", verdict.OK},
+		{"host.:443", "host", verdict.OK}, {"host:", "host", verdict.OK}, {"[2001:db8::1]:443", "[2001:DB8::1]",
+			verdict.OK}, {"host.:8443", "host:8443", verdict.OK},
+		{"host:8443", "host", nil}, {"host", "host:8080", nil}, {"host:4433", "host:443", nil}, {"host", "hosts", nil},
+		{"[2001:db8::443]", "[2001:db8::]", nil},
 	} {
 		for profile, differs := range map[string]*verdict.Code{"jws": StampMismatch, "rfc9421": StampSignature} {
 			want := c.want
@@ -463,13 +535,15 @@ func TestAuthority(t *testing.T) {
 				out := (&proxy{}).stamp(t, parse(t, edgeConfig(more)), at(c.edge, schemes[0]))
 				out[1][1], out[3][1] = c.mesh, schemes[1]
 				if got := (&proxy{}).decide(parse(t, meshConfig(more)), out).Verdict().Code; got != want {
-					t.Errorf("%s: %s by %s, then %s by %s: %s, want %s", profile, c.edge, schemes[0], c.mesh, schemes[1], got.Name, want.Name)
+					t.Errorf("%s: %s by %s, then %s by %s: %s, want %s", profile, c.edge, schemes[0], c.mesh,
+						schemes[1], got.Name, want.Name)
 				}
 			}
 		}
 	}
 	// An edge of another make binds the authority as it was sent.
-	for bound, want := range map[string]*verdict.Code{"api.example:443": verdict.OK, "api.example.": verdict.OK, "api.example:8443": StampMismatch} {
+	for bound, want := range map[string]*verdict.Code{"api.example:443": verdict.OK, "api.example.": verdict.OK,
+		"api.example:8443": StampMismatch} {
 		h := at("API.example", "https")
 		h = append(h, [2]string{"x-edge-stamp", edge.Typed(stampTyp, claims(map[string]any{"hth": bound}))})
 		if got := (&proxy{}).decide(parse(t, meshConfig("")), h).Verdict().Code; got != want {
@@ -478,7 +552,8 @@ func TestAuthority(t *testing.T) {
 	}
 }
 
-// The edge never sends a stamp that the mesh would take for malformed: what it sends is verified, and what would be too large is refused with a code of its own.
+// The edge never sends a stamp that the mesh would take for malformed: what it sends is verified,
+// and what would be too large is refused with a code of its own.
 func TestStampSize(t *testing.T) {
 	list := func(n, size int) string {
 		items := make([]string, n)
@@ -488,7 +563,8 @@ func TestStampSize(t *testing.T) {
 		return `{"groups":[` + strings.Join(items, ",") + `]}`
 	}
 	for _, profile := range []string{"jws", "rfc9421"} {
-		edge, mesh := parse(t, edgeConfig(`"copyClaims":["groups"],"profile":"`+profile+`"`)), parse(t, meshConfig(`"profile":"`+profile+`"`))
+		edge, mesh := parse(t, edgeConfig(`"copyClaims":["groups"],"profile":"`+profile+`"`)), parse(t,
+			meshConfig(`"profile":"`+profile+`"`))
 		large, sent := 0, 0
 		try := func(name, identity string, want *verdict.Code) {
 			t.Helper()
@@ -502,7 +578,8 @@ func TestStampSize(t *testing.T) {
 			out := effect(d, h)
 			if code == StampTooLarge {
 				large++
-				if said := d.TooLarge(); !strings.Contains(said, "may have 16384 bytes") || strings.Contains(said, "0000") || header(out, "x-edge-stamp")+header(out, "signature") != "" {
+				if said := d.TooLarge(); !strings.Contains(said, "may have 16384 bytes") ||
+					strings.Contains(said, "0000") || header(out, "x-edge-stamp")+header(out, "signature") != "" {
 					t.Errorf("%s, %s: %s, %v", profile, name, said, out)
 				}
 				return

@@ -25,7 +25,8 @@ func (d *Decision) verify() *verdict.Code {
 	return d.readStamp()
 }
 
-// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's connection.uri_san_peer_certificate has it; empty: there is none.
+// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's
+// connection.uri_san_peer_certificate has it; empty: there is none.
 func (d *Decision) PeerRead(uri string) {
 	if !d.taken(ReadPeer, nil) {
 		return
@@ -101,7 +102,8 @@ func (d *Decision) tryNextKey() *verdict.Code {
 // Signature is the check that the decision waits for.
 func (d *Decision) Signature() jose.Verification { return d.trial.Verification() }
 
-// SignatureChecked tells the outcome of the check that Signature named. An error means that the proxy could not check: it is not known whether the signature is good.
+// SignatureChecked tells the outcome of the check that Signature named. An error means that the
+// proxy could not check: it is not known whether the signature is good.
 func (d *Decision) SignatureChecked(good bool, err error) {
 	switch {
 	case !d.taken(CheckSignature, err):
@@ -120,10 +122,12 @@ func (d *Decision) signed() *verdict.Code {
 	return d.once()
 }
 
-// streaming reports whether the request's body cannot be waited for: an upgrade, a tunnel, or gRPC, where answers may go out while it comes.
+// streaming reports whether the request's body cannot be waited for: an upgrade, a tunnel, or gRPC,
+// where answers may go out while it comes.
 func (d *Decision) streaming() bool {
 	contentType := forward.Header(d.headers, "content-type")
-	return d.target.method == "CONNECT" || forward.Header(d.headers, "upgrade") != "" || forward.Header(d.headers, ":protocol") != "" ||
+	return d.target.method == "CONNECT" || forward.Header(d.headers, "upgrade") != "" ||
+		forward.Header(d.headers, ":protocol") != "" ||
 		len(contentType) >= len(grpc) && strings.EqualFold(contentType[:len(grpc)], grpc)
 }
 
@@ -194,7 +198,8 @@ func (d *Decision) compareBody(sum string) *verdict.Code {
 	return d.once()
 }
 
-// once asks whether the stamp has been used. It comes last: a request that is refused for another reason uses nothing up.
+// once asks whether the stamp has been used. It comes last: a request that is refused for another
+// reason uses nothing up.
 func (d *Decision) once() *verdict.Code {
 	if d.stamped.demand.replay != off {
 		d.step = CheckReplay
@@ -215,7 +220,8 @@ func (s *stamped) remember(issuer, id string, begins, expires, skew int64) {
 	s.expires = time.UnixMicro(expires + skew).Add(time.Second) // the table counts whole seconds
 }
 
-// ReplayID names the stamp that must not have come before, until when that is to be remembered, and the time of the request.
+// ReplayID names the stamp that must not have come before, until when that is to be remembered, and
+// the time of the request.
 func (d *Decision) ReplayID() (id replay.ID, expires, now time.Time) {
 	return d.stamped.id, d.stamped.expires, d.now
 }

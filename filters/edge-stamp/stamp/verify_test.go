@@ -21,7 +21,8 @@ import (
 
 const stampTyp = "edge-stamp+jwt"
 
-// S1 S3 S5 S6 S10 S12 S18: what a verifier takes and what it does not, with its reason; a stamp is GET /orders/7?a=1's unless the row says otherwise.
+// S1 S3 S5 S6 S10 S12 S18: what a verifier takes and what it does not, with its reason; a stamp is
+// GET /orders/7?a=1's unless the row says otherwise.
 func TestVerify(t *testing.T) {
 	type change = map[string]any
 	good := edge.Typed(stampTyp, claims())
@@ -35,67 +36,108 @@ func TestVerify(t *testing.T) {
 	}{
 		{name: "a good stamp", headers: withStamp(good), want: verdict.OK},
 		{name: "of the other key", headers: withStamp(rsaKey.Typed(stampTyp, claims())), want: verdict.OK},
-		{name: "with the type as a whole media type", headers: withStamp(edge.Typed("application/Edge-Stamp+JWT", claims())), want: verdict.OK},
-		{name: "for several audiences", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": []string{"x", "mesh"}}))), want: verdict.OK},
-		{name: "the host in another case", headers: append(withStamp(good)[:1:1], append([][2]string{{":authority", "api.EXAMPLE:8443"}}, withStamp(good)[2:]...)...), want: verdict.OK},
+		{name: "with the type as a whole media type",
+			headers: withStamp(edge.Typed("application/Edge-Stamp+JWT", claims())), want: verdict.OK},
+		{name: "for several audiences",
+			headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": []string{"x", "mesh"}}))), want: verdict.OK},
+		{name: "the host in another case",
+			headers: append(withStamp(good)[:1:1],
+				append([][2]string{{":authority", "api.EXAMPLE:8443"}}, withStamp(good)[2:]...)...), want: verdict.OK},
 		{name: "no stamp", headers: request("GET", asked), want: StampMissing},
 		{name: "an empty one", headers: withStamp(""), want: StampMalformed},
 		{name: "two", headers: withStamp(good, [2]string{"x-edge-stamp", good}), want: StampAmbiguous},
 		{name: "two in one header", headers: withStamp(good + "," + good), want: StampAmbiguous},
-		{name: "under a name that folds to the header's", headers: request("GET", asked, [2]string{"x_edge_stamp", good}), want: StampMissing},
+		{name: "under a name that folds to the header's",
+			headers: request("GET", asked, [2]string{"x_edge_stamp", good}), want: StampMissing},
 		{name: "not a JWS", headers: withStamp("x"), want: StampMalformed},
 		{name: "with something behind it", headers: withStamp(good + " "), want: StampMalformed},
-		{name: "too long", headers: withStamp(edge.Typed(stampTyp, claims(change{"x": strings.Repeat("x", 16384)}))), want: StampMalformed},
+		{name: "too long", headers: withStamp(edge.Typed(stampTyp, claims(change{"x": strings.Repeat("x", 16384)}))),
+			want: StampMalformed},
 		{name: "of no type", headers: withStamp(edge.Typed("", claims())), want: StampMalformed},
 		{name: "of another type", headers: withStamp(edge.Typed("JWT", claims())), want: StampMalformed},
-		{name: "of nobody who is trusted", headers: withStamp(edge.Typed(stampTyp, claims(change{"iss": "https://edge/"}))), want: StampIssuer},
+		{name: "of nobody who is trusted",
+			headers: withStamp(edge.Typed(stampTyp, claims(change{"iss": "https://edge/"}))), want: StampIssuer},
 		{name: "of nobody", headers: withStamp(edge.Typed(stampTyp, claims(change{"iss": nil}))), want: StampIssuer},
-		{name: "for another mesh", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": "mesh2"}))), want: StampAudience},
+		{name: "for another mesh", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": "mesh2"}))),
+			want: StampAudience},
 		{name: "for nobody", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": nil}))), want: StampAudience},
-		{name: "for anybody, where that will do", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": nil}))), want: verdict.OK,
-			config: `"trust":[{"name":"edge","issuer":"https://edge","anyAudience":true,"jwks":{"inline":` + string(mint.Set(edge)) + `}}]`},
-		{name: "by an algorithm that is not allowed", headers: withStamp(es384.Typed(stampTyp, claims())), want: StampAlgorithm},
-		{name: "S6 by an algorithm that is not the key's", headers: withStamp(mint.New("edge-1", jose.RS256).Typed(stampTyp, claims())), want: StampAlgorithm},
-		{name: "S6 with the public key for a secret", headers: withStamp(mint.New("edge-1", jose.HS256).Typed(stampTyp, claims())), want: StampAlgorithm},
-		{name: "by a key that nobody has", headers: withStamp(mint.New("edge-2", jose.ES256).Typed(stampTyp, claims())), want: StampKeyUnknown},
+		{name: "for anybody, where that will do", headers: withStamp(edge.Typed(stampTyp, claims(change{"aud": nil}))),
+			want: verdict.OK,
+			config: `"trust":[{"name":"edge","issuer":"https://edge","anyAudience":true,"jwks":{"inline":` +
+				string(mint.Set(edge)) + `}}]`},
+		{name: "by an algorithm that is not allowed", headers: withStamp(es384.Typed(stampTyp, claims())),
+			want: StampAlgorithm},
+		{name: "S6 by an algorithm that is not the key's",
+			headers: withStamp(mint.New("edge-1", jose.RS256).Typed(stampTyp, claims())), want: StampAlgorithm},
+		{name: "S6 with the public key for a secret",
+			headers: withStamp(mint.New("edge-1", jose.HS256).Typed(stampTyp, claims())), want: StampAlgorithm},
+		{name: "by a key that nobody has", headers: withStamp(mint.New("edge-2", jose.ES256).Typed(stampTyp, claims())),
+			want: StampKeyUnknown},
 		{name: "forged", headers: withStamp(forger.Typed(stampTyp, claims())), want: StampSignature},
 
 		{name: "S12 in its last second", headers: withStamp(good), at: 35*time.Second - time.Microsecond, want: verdict.OK},
 		{name: "S12 expired", headers: withStamp(good), at: 35 * time.Second, want: StampExpired},
 		{name: "S12 made as far ahead as the skew", headers: withStamp(good), at: -5 * time.Second, want: verdict.OK},
 		{name: "S12 made later", headers: withStamp(good), at: -5*time.Second - time.Microsecond, want: StampNotYetValid},
-		{name: "S12 not yet valid", headers: withStamp(edge.Typed(stampTyp, claims(change{"nbf": now.Unix() + 6}))), want: StampNotYetValid},
-		{name: "S12 as long as maxTtl", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix() + 60}))), want: verdict.OK},
-		{name: "S12 a second longer", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix() + 61}))), want: StampLifetime},
+		{name: "S12 not yet valid", headers: withStamp(edge.Typed(stampTyp, claims(change{"nbf": now.Unix() + 6}))),
+			want: StampNotYetValid},
+		{name: "S12 as long as maxTtl",
+			headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix() + 60}))), want: verdict.OK},
+		{name: "S12 a second longer", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix() + 61}))),
+			want: StampLifetime},
 		{name: "without exp", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": nil}))), want: StampMalformed},
 		{name: "without iat", headers: withStamp(edge.Typed(stampTyp, claims(change{"iat": nil}))), want: StampMalformed},
 		{name: "exp is a text", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": "1"}))), want: StampMalformed},
 		{name: "without jti", headers: withStamp(edge.Typed(stampTyp, claims(change{"jti": nil}))), want: StampMalformed},
 		{name: "jti is a number", headers: withStamp(edge.Typed(stampTyp, claims(change{"jti": 7}))), want: StampMalformed},
-		{name: "jti is too long", headers: withStamp(edge.Typed(stampTyp, claims(change{"jti": strings.Repeat("x", 257)}))), want: StampMalformed},
+		{name: "jti is too long",
+			headers: withStamp(edge.Typed(stampTyp, claims(change{"jti": strings.Repeat("x", 257)}))), want: StampMalformed},
 
-		{name: "S3 another method", headers: append([][2]string{{":method", "POST"}}, withStamp(good)[1:]...), want: StampMismatch},
-		{name: "S3 another path", headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": "/orders/8"}))), want: StampMismatch},
-		{name: "S3 the same path in another spelling", headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": "/orders/%37"}))), want: StampMismatch},
-		{name: "S3 another host", headers: withStamp(edge.Typed(stampTyp, claims(change{"hth": "api.example"}))), want: StampMismatch},
-		{name: "S3 another query", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": sum("a=2")}))), want: StampMismatch},
-		{name: "S3 a part that is no text", headers: withStamp(edge.Typed(stampTyp, claims(change{"htm": []string{"GET"}}))), want: StampMismatch},
-		{name: "S5 the method is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"htm": nil}))), want: StampUnbound},
-		{name: "S5 the host is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"hth": nil}))), want: StampUnbound},
-		{name: "S5 the path is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": nil}))), want: StampUnbound},
-		{name: "S5 the query is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))), want: StampUnbound},
-		{name: "S5 the body is not bound", headers: withStamp(good), config: `"require":{"bind":["body"]}`, want: StampUnbound},
-		{name: "not bound, where it need not be", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))), config: `"require":{"bind":["path"]}`, want: verdict.OK},
-		{name: "bound to another, where it need not be", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": sum("")}))), config: `"require":{"bind":["path"]}`, want: StampMismatch},
-		{name: "a rule asks for less", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))), config: `"rules":[{"name":"all","require":{"bind":["path"]}}]`, want: verdict.OK},
-		{name: "a rule asks for more", headers: withStamp(good), config: `"rules":[{"name":"all","require":{"bind":["body"]}}]`, want: StampUnbound},
+		{name: "S3 another method", headers: append([][2]string{{":method", "POST"}}, withStamp(good)[1:]...),
+			want: StampMismatch},
+		{name: "S3 another path", headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": "/orders/8"}))),
+			want: StampMismatch},
+		{name: "S3 the same path in another spelling",
+			headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": "/orders/%37"}))), want: StampMismatch},
+		{name: "S3 another host", headers: withStamp(edge.Typed(stampTyp, claims(change{"hth": "api.example"}))),
+			want: StampMismatch},
+		{name: "S3 another query", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": sum("a=2")}))),
+			want: StampMismatch},
+		{name: "S3 a part that is no text",
+			headers: withStamp(edge.Typed(stampTyp, claims(change{"htm": []string{"GET"}}))), want: StampMismatch},
+		{name: "S5 the method is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"htm": nil}))),
+			want: StampUnbound},
+		{name: "S5 the host is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"hth": nil}))),
+			want: StampUnbound},
+		{name: "S5 the path is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": nil}))),
+			want: StampUnbound},
+		{name: "S5 the query is not bound", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))),
+			want: StampUnbound},
+		{name: "S5 the body is not bound", headers: withStamp(good), config: `"require":{"bind":["body"]}`,
+			want: StampUnbound},
+		{name: "not bound, where it need not be", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))),
+			config: `"require":{"bind":["path"]}`, want: verdict.OK},
+		{name: "bound to another, where it need not be",
+			headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": sum("")}))),
+			config:  `"require":{"bind":["path"]}`, want: StampMismatch},
+		{name: "a rule asks for less", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))),
+			config: `"rules":[{"name":"all","require":{"bind":["path"]}}]`, want: verdict.OK},
+		{name: "a rule asks for more", headers: withStamp(good),
+			config: `"rules":[{"name":"all","require":{"bind":["body"]}}]`, want: StampUnbound},
 
-		{name: "no rule", headers: withStamp(good), config: `"rules":[{"name":"all","match":[{"paths":["/x"]}]}]`, want: verdict.NoRule},
-		{name: "no rule, and none is needed", headers: request("GET", "/"), config: `"default":"allow","rules":[{"name":"all","match":[{"paths":["/x"]}]}]`, want: verdict.OK},
-		{name: "a public rule", headers: request("GET", "/"), config: `"rules":[{"name":"all","access":"public"}]`, want: verdict.OK},
-		{name: "a bad stamp under a public rule", headers: withStamp("x"), config: `"rules":[{"name":"all","access":"public"}]`, want: verdict.OK},
-		{name: "a path with parameters that make the difference between two rules", headers: request("GET", "/a;x/b", [2]string{"x-edge-stamp", good}), config: `"rules":[{"name":"a","match":[{"paths":["/a/b"]}]},{"name":"b"}]`, want: verdict.PathAmbiguous},
-		{name: "an ambiguous path", headers: request("GET", "//x", [2]string{"x-edge-stamp", good}), want: verdict.PathAmbiguous},
+		{name: "no rule", headers: withStamp(good), config: `"rules":[{"name":"all","match":[{"paths":["/x"]}]}]`,
+			want: verdict.NoRule},
+		{name: "no rule, and none is needed", headers: request("GET", "/"),
+			config: `"default":"allow","rules":[{"name":"all","match":[{"paths":["/x"]}]}]`, want: verdict.OK},
+		{name: "a public rule", headers: request("GET", "/"), config: `"rules":[{"name":"all","access":"public"}]`,
+			want: verdict.OK},
+		{name: "a bad stamp under a public rule", headers: withStamp("x"),
+			config: `"rules":[{"name":"all","access":"public"}]`, want: verdict.OK},
+		{name: "a path with parameters that make the difference between two rules",
+			headers: request("GET", "/a;x/b", [2]string{"x-edge-stamp", good}),
+			config:  `"rules":[{"name":"a","match":[{"paths":["/a/b"]}]},{"name":"b"}]`, want: verdict.PathAmbiguous},
+		{name: "an ambiguous path", headers: request("GET", "//x", [2]string{"x-edge-stamp", good}),
+			want: verdict.PathAmbiguous},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := proxy{now: now.Add(c.at)}
@@ -113,10 +155,12 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// S6: a key that says nothing of its algorithm is used with those that the trust allows, and with no other that it would fit.
+// S6: a key that says nothing of its algorithm is used with those that the trust allows, and with
+// no other that it would fit.
 func TestAlgorithmOfTrust(t *testing.T) {
 	config := meshConfig(`"trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"algorithms":["RS256"],"jwks":{"inline":{"keys":[` + strings.Replace(rsaKey.PublicJWK(), "{", `{"kid":"rsa-1",`, 1) + `]}}}]`)
-	for alg, want := range map[jose.SignatureAlgorithm]*verdict.Code{jose.RS256: verdict.OK, jose.RS512: StampAlgorithm, jose.PS256: StampAlgorithm} {
+	for alg, want := range map[jose.SignatureAlgorithm]*verdict.Code{jose.RS256: verdict.OK, jose.RS512: StampAlgorithm,
+		jose.PS256: StampAlgorithm} {
 		key := *rsaKey
 		key.Algorithm = alg
 		if d := (&proxy{}).decide(parse(t, config), withStamp(key.Typed(stampTyp, claims()))); d.Verdict().Code != want {
@@ -134,8 +178,10 @@ func TestPeers(t *testing.T) {
 		headers [][2]string
 		want    *verdict.Code
 	}{
-		{"spiffe://edge/gateway", good, verdict.OK}, {"spiffe://edge/other", good, verdict.OK}, {"", good, PeerUntrusted}, {"spiffe://edge/gateway2", good, PeerUntrusted},
-		{"spiffe://edge", good, PeerUntrusted}, {"SPIFFE://edge/gateway", good, PeerUntrusted}, {"spiffe://edge/gateway", request("GET", asked), StampMissing},
+		{"spiffe://edge/gateway", good, verdict.OK}, {"spiffe://edge/other", good, verdict.OK}, {"", good,
+			PeerUntrusted}, {"spiffe://edge/gateway2", good, PeerUntrusted},
+		{"spiffe://edge", good, PeerUntrusted}, {"SPIFFE://edge/gateway", good, PeerUntrusted},
+		{"spiffe://edge/gateway", request("GET", asked), StampMissing},
 	} {
 		x := proxy{peer: c.peer}
 		if d := x.decide(parse(t, config), c.headers); d.Verdict().Code != c.want {
@@ -143,7 +189,9 @@ func TestPeers(t *testing.T) {
 		}
 	}
 	x := proxy{peer: "spiffe://edge/gateway"}
-	if d := x.decide(parse(t, meshConfig(`"rules":[{"name":"all","peers":["spiffe://edge/gateway"],"access":"public"}]`)), request("GET", asked)); d.Verdict().Code != verdict.OK {
+	if d := x.decide(parse(t,
+		meshConfig(`"rules":[{"name":"all","peers":["spiffe://edge/gateway"],"access":"public"}]`)),
+		request("GET", asked)); d.Verdict().Code != verdict.OK {
 		t.Errorf("a public rule with peers: %s", d.Verdict().Code.Name)
 	}
 }
@@ -158,7 +206,8 @@ func TestReplay(t *testing.T) {
 		want    *verdict.Code
 	}{
 		{request("GET", "/orders/8", [2]string{"x-edge-stamp", good}), StampMismatch},
-		{withStamp(good), verdict.OK}, {withStamp(good), StampReplayed}, {withStamp(edge.Typed(stampTyp, claims())), StampReplayed},
+		{withStamp(good), verdict.OK}, {withStamp(good), StampReplayed}, {withStamp(edge.Typed(stampTyp, claims())),
+			StampReplayed},
 		{withStamp(edge.Typed(stampTyp, claims(map[string]any{"jti": "other"}))), verdict.OK},
 	} {
 		if d := x.decide(p, c.headers); d.Verdict().Code != c.want {
@@ -188,7 +237,8 @@ const globalConfig = `"replay":{"global":{"cluster":"r","authority":"r","domain"
 func TestReplayGlobal(t *testing.T) {
 	p := parse(t, meshConfig(globalConfig))
 	const day = 86400
-	for _, at := range []int64{now.Unix(), (now.Unix()/3600)*3600 - 3, (now.Unix()/day)*day - 3, (now.Unix()/(30*day))*30*day - 3, (now.Unix()/(365*day))*365*day - 3} {
+	for _, at := range []int64{now.Unix(), (now.Unix()/3600)*3600 - 3, (now.Unix()/day)*day - 3,
+		(now.Unix()/(30*day))*30*day - 3, (now.Unix()/(365*day))*365*day - 3} {
 		shared := map[string]bool{}
 		stamp := withStamp(edge.Typed(stampTyp, claims(map[string]any{"iat": at, "exp": at + 30})))
 		for i, after := range []time.Duration{0, 5 * time.Second, 34 * time.Second} {
@@ -207,12 +257,16 @@ func TestReplayGlobal(t *testing.T) {
 		spoil func(*ratelimit.Response)
 		want  error
 	}{
-		"no limit there":         {func(r *ratelimit.Response) { r.Statuses[0].HasLimit, r.Statuses[0].Limit = false, ratelimit.Limit{} }, ErrLimit},
+		"no limit there": {func(r *ratelimit.Response) {
+			r.Statuses[0].HasLimit, r.Statuses[0].Limit = false,
+				ratelimit.Limit{}
+		}, ErrLimit},
 		"another limit":          {func(r *ratelimit.Response) { r.Statuses[0].Limit.Requests = 2 }, ErrLimit},
 		"another window":         {func(r *ratelimit.Response) { r.Statuses[0].Limit.Unit = ratelimit.Minute }, ErrLimit},
 		"a window of many units": {func(r *ratelimit.Response) { r.Statuses[0].Limit.Multiplier = 2 }, ErrLimit},
 		"no status":              {func(r *ratelimit.Response) { r.Statuses = nil }, ErrStatuses},
-		"two statuses":           {func(r *ratelimit.Response) { r.Statuses = append(r.Statuses, r.Statuses[0]) }, ErrStatuses},
+		"two statuses": {func(r *ratelimit.Response) { r.Statuses = append(r.Statuses, r.Statuses[0]) },
+			ErrStatuses},
 	} {
 		x := &proxy{answer: c.spoil}
 		if d := x.decide(p, good); d.Verdict().Code != ReplayUnavailable || x.complaint != c.want {
@@ -222,7 +276,8 @@ func TestReplayGlobal(t *testing.T) {
 	// Once in six years all windows end at once, and a stamp of that moment falls into none.
 	const all = 10 * 2190 * day
 	d := &Decision{}
-	p.Decide(d, withStamp(edge.Typed(stampTyp, claims(map[string]any{"iat": all - 3, "exp": all + 27}))), true, time.Unix(all, 0))
+	p.Decide(d, withStamp(edge.Typed(stampTyp, claims(map[string]any{"iat": all - 3, "exp": all + 27}))), true,
+		time.Unix(all, 0))
 	d.SignatureChecked(true, nil)
 	d.ReplayChecked(replay.Fresh, nil)
 	if _, err := d.Asks(); err != ErrWindow {
@@ -236,7 +291,8 @@ func TestReplayGlobal(t *testing.T) {
 			t.Errorf("request %d: %s", i, d.Verdict().Code.Name)
 		}
 	}
-	if d := (&proxy{broken: "global"}).decide(p, good); d.Verdict().Code != ReplayUnavailable || d.Verdict().Outcome() != verdict.Error || d.Verdict().Admits() {
+	if d := (&proxy{broken: "global"}).decide(p, good); d.Verdict().Code != ReplayUnavailable ||
+		d.Verdict().Outcome() != verdict.Error || d.Verdict().Admits() {
 		t.Errorf("the service is down: %s", d.Verdict().Code.Name)
 	}
 	local := parse(t, meshConfig(strings.Replace(globalConfig, `"d"}`, `"d","onError":"local"}`, 1)))
@@ -266,19 +322,23 @@ func TestBody(t *testing.T) {
 		{"none, as it should be", bound(""), proxy{}, nil, verdict.OK},
 		{"S8 one where there should be none", bound(""), proxy{body: "x"}, nil, StampMismatch},
 		{"as long as may be", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-length", "1048576"}}, verdict.OK},
-		{"longer, and says so", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-length", "1048577"}}, BodyTooLarge},
+		{"longer, and says so", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-length", "1048577"}},
+			BodyTooLarge},
 		{"longer", bound("hello"), proxy{body: "hello", big: true}, nil, BodyTooLarge},
 		{"too slow", bound("hello"), proxy{body: "hello", late: true}, nil, BodyTimeout},
 		{"an upgrade", bound("hello"), proxy{body: "hello"}, [][2]string{{"upgrade", "websocket"}}, StampUnbound},
 		{"an upgrade in HTTP/2", bound("hello"), proxy{body: "hello"}, [][2]string{{":protocol", "websocket"}}, StampUnbound},
 		{"gRPC", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-type", "Application/gRPC+proto"}}, StampUnbound},
 		{"not gRPC", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-type", "application/json"}}, verdict.OK},
-		{"a hash that is none", edge.Typed(stampTyp, claims(map[string]any{"bdh": "x", "htm": "POST"})), proxy{body: "hello"}, nil, StampMalformed},
-		{"forged", forger.Typed(stampTyp, claims(map[string]any{"bdh": sum("hello"), "htm": "POST"})), proxy{body: "hello"}, nil, StampSignature},
+		{"a hash that is none", edge.Typed(stampTyp, claims(map[string]any{"bdh": "x", "htm": "POST"})),
+			proxy{body: "hello"}, nil, StampMalformed},
+		{"forged", forger.Typed(stampTyp, claims(map[string]any{"bdh": sum("hello"), "htm": "POST"})),
+			proxy{body: "hello"}, nil, StampSignature},
 	} {
 		for _, config := range []string{"", `"require":{"bind":["method","authority","path","query","body"]}`} {
 			c.x.seen = nil
-			d := c.x.decide(parse(t, meshConfig(config)), request("POST", asked, append([][2]string{{"x-edge-stamp", c.stamp}}, c.headers...)...))
+			d := c.x.decide(parse(t, meshConfig(config)),
+				request("POST", asked, append([][2]string{{"x-edge-stamp", c.stamp}}, c.headers...)...))
 			if d.Verdict().Code != c.want {
 				t.Errorf("%s: %s, want %s", c.name, d.Verdict().Code.Name, c.want.Name)
 			}
@@ -292,7 +352,8 @@ func TestBody(t *testing.T) {
 	}
 }
 
-// forwardIdp takes an identity provider's own token, and nothing else of its making; an edge's stamps stay bound beside it.
+// forwardIdp takes an identity provider's own token, and nothing else of its making; an edge's
+// stamps stay bound beside it.
 func TestForwardIDP(t *testing.T) {
 	idp := mint.New("idp", jose.RS256)
 	config := meshConfig(`"trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"inline":` + string(mint.Set(edge)) + `}},
@@ -311,8 +372,10 @@ func TestForwardIDP(t *testing.T) {
 		want    *verdict.Code
 	}{
 		{"its token", token("at+jwt", nil), verdict.OK}, {"the same again", token("at+jwt", nil), verdict.OK},
-		{"expired", token("at+jwt", map[string]any{"exp": now.Unix() - 6}), StampExpired}, {"for another", token("at+jwt", map[string]any{"aud": "mesh"}), StampAudience},
-		{"a stamp of its making", token(stampTyp, nil), StampMalformed}, {"in the edge's name", token("at+jwt", map[string]any{"iss": "https://edge"}), StampMalformed},
+		{"expired", token("at+jwt", map[string]any{"exp": now.Unix() - 6}), StampExpired}, {"for another",
+			token("at+jwt", map[string]any{"aud": "mesh"}), StampAudience},
+		{"a stamp of its making", token(stampTyp, nil), StampMalformed}, {"in the edge's name",
+			token("at+jwt", map[string]any{"iss": "https://edge"}), StampMalformed},
 		{"a stamp in the edge's name", token(stampTyp, claims()), StampKeyUnknown},
 		{"an unbound stamp of the edge", withStamp(edge.Typed(stampTyp, claims(map[string]any{"htp": nil}))), StampUnbound},
 		{"a stamp of the edge that calls itself a token", withStamp(edge.Typed("at+jwt", claims())), StampMalformed},
@@ -321,12 +384,15 @@ func TestForwardIDP(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, d.Verdict().Code.Name, c.want.Name)
 		}
 	}
-	if list := p.Warnings(); len(list) != 1 || list[0].String() != "trust[1].forwardIdp: is on: its tokens are bound to no request and can be used again" {
+	if list := p.Warnings(); len(list) != 1 ||
+		list[0].String() != "trust[1].forwardIdp: is on: its tokens are bound to no request and can be used again" {
 		t.Errorf("the warnings are %v", list)
 	}
 	bearer := merge(config, `"header":"authorization"`)
-	for value, want := range map[string]*verdict.Code{"Bearer " + header(token("", nil), "x-edge-stamp"): verdict.OK, "Basic x": StampMissing, header(token("", nil), "x-edge-stamp"): StampMissing} {
-		if d := x.decide(parse(t, bearer), request("GET", asked, [2]string{"authorization", value})); d.Verdict().Code != want {
+	for value, want := range map[string]*verdict.Code{"Bearer " + header(token("", nil), "x-edge-stamp"): verdict.OK,
+		"Basic x": StampMissing, header(token("", nil), "x-edge-stamp"): StampMissing} {
+		if d := x.decide(parse(t, bearer),
+			request("GET", asked, [2]string{"authorization", value})); d.Verdict().Code != want {
 			t.Errorf("%.9s: %s, want %s", value, d.Verdict().Code.Name, want.Name)
 		}
 	}
@@ -343,7 +409,8 @@ func TestBrokenProxy(t *testing.T) {
 			}
 		}
 		for _, what := range []string{"sign", "identity"} {
-			d := (&proxy{broken: what}).decide(parse(t, edgeConfig(`"copyClaims":["sub"],"mode":"`+mode+`"`)), request("GET", asked))
+			d := (&proxy{broken: what}).decide(parse(t, edgeConfig(`"copyClaims":["sub"],"mode":"`+mode+`"`)),
+				request("GET", asked))
 			if v := d.Verdict(); v.Code != verdict.Internal || v.Admits() {
 				t.Errorf("%s, %s: %s", mode, what, v.Code.Name)
 			}
@@ -353,7 +420,8 @@ func TestBrokenProxy(t *testing.T) {
 		if v := (&proxy{}).decide(p, request("GET", asked)).Verdict(); v.Code != verdict.Internal || v.Admits() {
 			t.Errorf("%s, no random bytes: %s", mode, v.Code.Name)
 		}
-		if v := (&proxy{identity: `{"sub":`}).decide(parse(t, edgeConfig(`"copyClaims":["sub"],"mode":"`+mode+`"`)), request("GET", asked)).Verdict(); v.Code != verdict.Internal {
+		if v := (&proxy{identity: `{"sub":`}).decide(parse(t, edgeConfig(`"copyClaims":["sub"],"mode":"`+mode+`"`)),
+			request("GET", asked)).Verdict(); v.Code != verdict.Internal {
 			t.Errorf("%s, an identity that is none: %s", mode, v.Code.Name)
 		}
 	}
@@ -363,9 +431,12 @@ func TestBrokenProxy(t *testing.T) {
 func TestAnswersOutOfTurn(t *testing.T) {
 	good := withStamp(edge.Typed(stampTyp, claims()))
 	for name, f := range map[string]func(d *Decision){
-		"PeerRead": func(d *Decision) { d.PeerRead("") }, "BodyRead": func(d *Decision) { d.BodyRead("") }, "ReplayChecked": func(d *Decision) { d.ReplayChecked(replay.Fresh, nil) },
-		"GlobalChecked": func(d *Decision) { _ = d.GlobalChecked(ratelimit.Response{}, nil) }, "IdentityRead": func(d *Decision) { d.IdentityRead("", nil) }, "Signed": func(d *Decision) { d.Signed(nil, nil) },
-		"BodyTooBig": func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() }, "BodyUnheld": func(d *Decision) { d.BodyUnheld() },
+		"PeerRead": func(d *Decision) { d.PeerRead("") }, "BodyRead": func(d *Decision) { d.BodyRead("") },
+		"ReplayChecked": func(d *Decision) { d.ReplayChecked(replay.Fresh, nil) },
+		"GlobalChecked": func(d *Decision) { _ = d.GlobalChecked(ratelimit.Response{}, nil) },
+		"IdentityRead":  func(d *Decision) { d.IdentityRead("", nil) }, "Signed": func(d *Decision) { d.Signed(nil, nil) },
+		"BodyTooBig": func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() },
+		"BodyUnheld": func(d *Decision) { d.BodyUnheld() },
 	} {
 		d := &Decision{}
 		parse(t, meshConfig("")).Decide(d, good, true, now)
@@ -391,12 +462,14 @@ func TestEffect(t *testing.T) {
 	const output = `"forward":{"stamp":"strip","payloadHeader":"x-claims","claimHeaders":[{"path":["sub"],"header":"x-user"}]}`
 	good := edge.Typed(stampTyp, claims())
 	sent := func(stamp string) [][2]string {
-		return withStamp(stamp, [2]string{"x-user", "root"}, [2]string{"x_user", "root"}, [2]string{"x-claims", "e30"}, [2]string{"x_edge_stamp", "x"}, [2]string{"x-b", "1"})
+		return withStamp(stamp, [2]string{"x-user", "root"}, [2]string{"x_user", "root"}, [2]string{"x-claims", "e30"},
+			[2]string{"x_edge_stamp", "x"}, [2]string{"x-b", "1"})
 	}
 	p := parse(t, meshConfig(output))
 	d := (&proxy{}).decide(p, sent(good))
 	var e = effect(d, sent(good))
-	if header(e, "x-user") != "ann" || header(e, "x-claims") != parts3(good)[1] || header(e, "x-b") != "1" || len(e) != 4+3 {
+	if header(e, "x-user") != "ann" || header(e, "x-claims") != parts3(good)[1] || header(e, "x-b") != "1" ||
+		len(e) != 4+3 {
 		t.Errorf("after a good stamp: %v", e)
 	}
 	if b, _ := base64.RawURLEncoding.DecodeString(parts3(good)[1]); d.identity != string(b) {
@@ -407,7 +480,8 @@ func TestEffect(t *testing.T) {
 		t.Errorf("the stamp is kept: %v", e)
 	}
 	shadow := parse(t, meshConfig(output+`,"mode":"shadow"`))
-	for name, stamp := range map[string]string{"forged": forger.Typed(stampTyp, claims()), "replayed": good, "mismatched": edge.Typed(stampTyp, claims(map[string]any{"htm": "PUT"}))} {
+	for name, stamp := range map[string]string{"forged": forger.Typed(stampTyp, claims()), "replayed": good,
+		"mismatched": edge.Typed(stampTyp, claims(map[string]any{"htm": "PUT"}))} {
 		x := &proxy{}
 		if name == "replayed" {
 			x.decide(shadow, sent(stamp))
@@ -416,7 +490,8 @@ func TestEffect(t *testing.T) {
 		if v := d.Verdict(); v.Outcome() != verdict.WouldDeny || !v.Admits() {
 			t.Errorf("%s in shadow mode: %s", name, v.Outcome())
 		}
-		if e := effect(d, sent(stamp)); header(e, "x-user") != "" || header(e, "x-claims") != "" || d.identity != "" || len(e) != 4+1 {
+		if e := effect(d, sent(stamp)); header(e, "x-user") != "" || header(e, "x-claims") != "" || d.identity != "" ||
+			len(e) != 4+1 {
 			t.Errorf("%s in shadow mode: %v, %q", name, e, d.identity)
 		}
 	}
@@ -450,9 +525,11 @@ func TestEveryBitOfStamp(t *testing.T) {
 func TestUnknownKid(t *testing.T) {
 	next := mint.New("edge-2", jose.ES256)
 	for profile, headers := range map[string][][2]string{
-		"jws": withStamp(next.Typed(stampTyp, claims())), "rfc9421": signMessage(t, next, line4+parameters("keyid", `"edge-2"`), request("GET", asked)),
+		"jws": withStamp(next.Typed(stampTyp, claims())), "rfc9421": signMessage(t, next,
+			line4+parameters("keyid", `"edge-2"`), request("GET", asked)),
 	} {
-		p := parse(t, meshConfig(`"profile":"`+profile+`","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"c","authority":"a","path":"/"}}}]`))
+		p := parse(t, meshConfig(`"profile":"`+profile+
+			`","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"jwks":{"remote":{"cluster":"c","authority":"a","path":"/"}}}]`))
 		source := &p.Remotes()[0].Source
 		set, _, err := jwks.ReadDocument(string(mint.Set(edge)))
 		if err != nil {

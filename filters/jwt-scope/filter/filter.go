@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package filter binds package scope to Envoy: it reads the request's headers, has scope decide, answers and counts, and fetches the keys that scope asks for.
+// Package filter binds package scope to Envoy: it reads the request's headers, has scope decide,
+// answers and counts, and fetches the keys that scope asks for.
 package filter
 
 import (
@@ -55,7 +56,8 @@ func (s *state) configure(text string) (err error) {
 	if entries == 0 {
 		return nil
 	}
-	// Two filters of one chain that both see a proof must not share a table, and a filter keeps its own when its configuration changes: so it goes by the filter's name.
+	// Two filters of one chain that both see a proof must not share a table, and a filter keeps its
+	// own when its configuration changes: so it goes by the filter's name.
 	name, err := s.host.Name()
 	if err != nil {
 		return err
@@ -91,15 +93,17 @@ func (s *state) finish(stream uint32, headers [][2]string) types.Action {
 		return types.ActionPause
 	}
 	v := d.Verdict()
-	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
+	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
+		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
 		return types.ActionPause
 	}
 	d.Effect(&s.effect)
 	return s.host.Pass(&s.effect)
 }
 
-// settle does what the decision waits for, until it waits for nothing. It reports false where the request is held back: none
-// of the keys that were tried without a kid has signed the token, and there may be newer ones.
+// settle does what the decision waits for, until it waits for nothing. It reports false where the
+// request is held back: none of the keys that were tried without a kid has signed the token, and
+// there may be newer ones.
 //
 //go:noinline
 func (s *state) settle(stream uint32, d *scope.Decision, headers [][2]string) bool {

@@ -61,7 +61,8 @@ func request(path string, headers ...[2]string) [][2]string {
 
 func bearer(token string) [2]string { return [2]string{"authorization", "Bearer " + token} }
 
-// W12 W13: main does not run and the proxy offers nothing while a module starts (wasmhost fails where it is called then), and yet the filter is there.
+// W12 W13: main does not run and the proxy offers nothing while a module starts (wasmhost fails
+// where it is called then), and yet the filter is there.
 func TestCompiledModule(t *testing.T) {
 	p := load(t, wasmhost.Options{})
 	w := worker(t, p, config())
@@ -74,8 +75,10 @@ func TestCompiledModule(t *testing.T) {
 		{"public", request("/public"), 0, "rule.public.outcome.allowed.code.ok"},
 		{"ES256", request("/orders/7", bearer(ec.Token(claims(now.Unix()+1)))), 0, "rule.read.outcome.allowed.code.ok"},
 		{"RS256", request("/orders/7", bearer(rs.Token(claims(now.Unix()+1)))), 0, "rule.read.outcome.allowed.code.ok"},
-		{"the clock is the proxy's", request("/orders/7", bearer(ec.Token(claims(now.Unix()-30)))), 401, "rule.read.outcome.denied.code.token_expired"},
-		{"forged", request("/orders/7", bearer(other.Token(claims(now.Unix()+1)))), 401, "rule.read.outcome.denied.code.token_signature"},
+		{"the clock is the proxy's", request("/orders/7", bearer(ec.Token(claims(now.Unix()-30)))), 401,
+			"rule.read.outcome.denied.code.token_expired"},
+		{"forged", request("/orders/7", bearer(other.Token(claims(now.Unix()+1)))), 401,
+			"rule.read.outcome.denied.code.token_signature"},
 		{"no token", request("/orders/7"), 401, "rule.read.outcome.denied.code.token_missing"},
 		{"no rule", request("/"), 403, "rule.-.outcome.denied.code.no_rule"},
 		{"ambiguous", request("//"), 400, "rule.-.outcome.denied.code.path_ambiguous"},
@@ -85,7 +88,8 @@ func TestCompiledModule(t *testing.T) {
 			before := p.Counters()[counter]
 			s := w.Request(c.headers, true)
 			defer s.Close()
-			if c.status == 0 && (s.Reply != nil || s.Action != wasmhost.Continue) || c.status != 0 && (s.Reply == nil || s.Reply.Status != c.status || s.Action != wasmhost.Pause) {
+			if c.status == 0 && (s.Reply != nil || s.Action != wasmhost.Continue) || c.status != 0 &&
+				(s.Reply == nil || s.Reply.Status != c.status || s.Action != wasmhost.Pause) {
 				t.Errorf("action %d, reply %+v", s.Action, s.Reply)
 			}
 			if after := p.Counters()[counter]; after != before+1 {
@@ -99,16 +103,20 @@ func TestCompiledModule(t *testing.T) {
 func TestAlgorithms(t *testing.T) {
 	var names []string
 	var keys, forgers []*mint.Key
-	for _, a := range []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512} {
+	for _, a := range []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
+		jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512} {
 		names = append(names, `"`+string(a)+`"`)
 		keys, forgers = append(keys, mint.New(string(a), a)), append(forgers, mint.New(string(a), a))
 	}
-	w := worker(t, load(t, wasmhost.Options{}), strings.Replace(strings.Replace(config(), string(mint.Set(ec, rs)), string(mint.Set(keys...)), 1), `"audiences"`, `"algorithms": [`+strings.Join(names, ",")+`], "audiences"`, 1))
+	w := worker(t, load(t, wasmhost.Options{}),
+		strings.Replace(strings.Replace(config(), string(mint.Set(ec, rs)), string(mint.Set(keys...)), 1),
+			`"audiences"`, `"algorithms": [`+strings.Join(names, ",")+`], "audiences"`, 1))
 	for i, k := range keys {
 		if s := w.Request(request("/orders/7", bearer(k.Token(claims(now.Unix()+1)))), true); s.Reply != nil {
 			t.Errorf("%s: %+v", k.Algorithm, s.Reply)
 		}
-		if s := w.Request(request("/orders/7", bearer(forgers[i].Token(claims(now.Unix()+1)))), true); s.Reply == nil || !strings.Contains(s.Reply.Body, "token_signature") {
+		if s := w.Request(request("/orders/7", bearer(forgers[i].Token(claims(now.Unix()+1)))), true); s.Reply == nil ||
+			!strings.Contains(s.Reply.Body, "token_signature") {
 			t.Errorf("%s of another key: %+v", k.Algorithm, s.Reply)
 		}
 	}
@@ -123,10 +131,15 @@ func TestCrossings(t *testing.T) {
 		headers [][2]string
 		want    map[string]int
 	}{
-		{"a public request", request("/public"), map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1,
-			"proxy_on_memory_allocate": 1, "proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1}},
-		{"a known token", request("/orders/7", token), map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1,
-			"proxy_on_memory_allocate": 1, "proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1, "proxy_set_property": 1}},
+		{"a public request", request("/public"),
+			map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_delete": 1,
+				"proxy_get_header_map_pairs": 1,
+				"proxy_on_memory_allocate":   1, "proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1}},
+		{"a known token", request("/orders/7", token),
+			map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_delete": 1,
+				"proxy_get_header_map_pairs": 1,
+				"proxy_on_memory_allocate":   1, "proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1,
+				"proxy_set_property": 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.Request(c.headers, true).Close() // defines the counter, and verifies the token
@@ -149,13 +162,16 @@ func TestCrossings(t *testing.T) {
 
 // What the service behind gets to see.
 func TestForwarding(t *testing.T) {
-	forward := strings.Replace(config(), "{", `{"forward": {"token": "strip", "payloadHeader": "x-payload", "claimHeaders": [{"path": ["sub"], "header": "x-user"}]},`, 1)
+	forward := strings.Replace(config(), "{",
+		`{"forward": {"token": "strip", "payloadHeader": "x-payload", "claimHeaders": [{"path": ["sub"], "header": "x-user"}]},`, 1)
 	w := worker(t, load(t, wasmhost.Options{}), forward)
 	c := claims(now.Unix() + 1)
 	c["sub"] = "ann"
 	token := ec.Token(c)
-	s := w.Request(request("/orders/7", [2]string{"x_user", "root"}, bearer(token), [2]string{"x-user", "root"}, [2]string{"x-b", "1"}), true)
-	want := append(request("/orders/7"), [][2]string{{"x-b", "1"}, {"x-payload", strings.Split(token, ".")[1]}, {"x-user", "ann"}}...)
+	s := w.Request(request("/orders/7", [2]string{"x_user", "root"}, bearer(token), [2]string{"x-user", "root"},
+		[2]string{"x-b", "1"}), true)
+	want := append(request("/orders/7"),
+		[][2]string{{"x-b", "1"}, {"x-payload", strings.Split(token, ".")[1]}, {"x-user", "ann"}}...)
 	if got := s.RequestHeaders(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
@@ -206,12 +222,14 @@ func TestSignatureCheckThatFails(t *testing.T) {
 	} {
 		p := load(t, wasmhost.Options{Foreign: map[string]func([]byte) ([]byte, wasmhost.Status){"verify_signature": f}})
 		s := worker(t, p, config()).Request(request("/orders/7", token), true)
-		if s.Reply == nil || s.Reply.Status != 500 || p.Counters()["tollgate.jwt_scope.rule.read.outcome.error.code.internal"] != 1 {
+		if s.Reply == nil || s.Reply.Status != 500 ||
+			p.Counters()["tollgate.jwt_scope.rule.read.outcome.error.code.internal"] != 1 {
 			t.Errorf("%s: %+v, %v", name, s.Reply, p.Counters())
 		}
 	}
 	for name, result := range map[string][]byte{"nothing": nil, "an error": {0x12, 1, 'x'}} {
-		p := load(t, wasmhost.Options{Foreign: map[string]func([]byte) ([]byte, wasmhost.Status){"verify_signature": func([]byte) ([]byte, wasmhost.Status) { return result, wasmhost.OK }}})
+		p := load(t, wasmhost.Options{Foreign: map[string]func([]byte) ([]byte,
+			wasmhost.Status){"verify_signature": func([]byte) ([]byte, wasmhost.Status) { return result, wasmhost.OK }}})
 		if s := worker(t, p, config()).Request(request("/orders/7", token), true); s.Reply == nil || s.Reply.Status != 401 {
 			t.Errorf("the answer %s: %+v", name, s.Reply)
 		}
@@ -222,10 +240,13 @@ func TestSignatureCheckThatFails(t *testing.T) {
 func TestLogTellsNothing(t *testing.T) {
 	p := load(t, wasmhost.Options{})
 	w := worker(t, p, config())
-	token := ec.Token(map[string]any{"iss": "i", "aud": "a", "scope": "read", "exp": now.Unix() + 1, "sub": "s3cr3t-subject"})
+	token := ec.Token(map[string]any{"iss": "i", "aud": "a", "scope": "read", "exp": now.Unix() + 1,
+		"sub": "s3cr3t-subject"})
 	w.Request(request("/orders/7?q=s3cr3t-query", bearer(token)), true).Close()
 	w.Request(request("/orders/7", bearer(token+"x")), true).Close()
-	if lines := p.Log(); len(lines) != 1 || lines[0] != (wasmhost.LogLine{Level: 1, Text: "jwt_scope: denied rule=read code=token_malformed: not canonical base64url"}) {
+	if lines := p.Log(); len(lines) != 1 ||
+		lines[0] != (wasmhost.LogLine{Level: 1,
+			Text: "jwt_scope: denied rule=read code=token_malformed: not canonical base64url"}) {
 		t.Errorf("the log has %v, want one line at debug level for the refusal", lines)
 	}
 	many := claims(now.Unix() + 1)
@@ -233,7 +254,8 @@ func TestLogTellsNothing(t *testing.T) {
 		many[fmt.Sprint("s3cr3t-", i)] = i
 	}
 	w.Request(request("/orders/7", bearer(ec.Token(many))), true).Close()
-	if text := p.LogText(); !strings.Contains(text, "code=token_malformed: over limits.tokenBytes: ") && !strings.Contains(text, "over limits.jsonMembers: 1104, of 1024 allowed") {
+	if text := p.LogText(); !strings.Contains(text, "code=token_malformed: over limits.tokenBytes: ") &&
+		!strings.Contains(text, "over limits.jsonMembers: 1104, of 1024 allowed") {
 		t.Errorf("the log does not name the limit:\n%s", text)
 	}
 	if text := p.LogText(); strings.Contains(text, "s3cr3t") || strings.Contains(text, token[:20]) {
@@ -241,9 +263,11 @@ func TestLogTellsNothing(t *testing.T) {
 	}
 }
 
-// W14: what a host call returns lies in memory that the next request uses again; what is remembered of a token must be a copy.
+// W14: what a host call returns lies in memory that the next request uses again; what is remembered
+// of a token must be a copy.
 func TestRememberedTokenIsACopy(t *testing.T) {
-	forward := strings.Replace(config(), "{", `{"forward": {"payloadHeader": "x-payload", "claimHeaders": [{"path": ["sub"], "header": "x-user"}]},`, 1)
+	forward := strings.Replace(config(), "{",
+		`{"forward": {"payloadHeader": "x-payload", "claimHeaders": [{"path": ["sub"], "header": "x-user"}]},`, 1)
 	w := worker(t, load(t, wasmhost.Options{}), forward)
 	token := func(sub string) string {
 		c := claims(now.Unix() + 1)
@@ -255,14 +279,16 @@ func TestRememberedTokenIsACopy(t *testing.T) {
 		for sub, token := range tokens {
 			s := w.Request(request("/orders/7", [2]string{"x-noise", strings.Repeat("z", 3000)}, bearer(token)), true)
 			headers := s.RequestHeaders()
-			if got := headers[len(headers)-2:]; !reflect.DeepEqual(got, [][2]string{{"x-payload", strings.Split(token, ".")[1]}, {"x-user", sub}}) {
+			if got := headers[len(headers)-2:]; !reflect.DeepEqual(got,
+				[][2]string{{"x-payload", strings.Split(token, ".")[1]}, {"x-user", sub}}) {
 				t.Errorf("%s is forwarded as %v", sub, got)
 			}
 			if identity, _ := s.FilterState("wasm.tollgate.identity"); !strings.Contains(identity, `"sub":"`+sub+`"`) {
 				t.Errorf("the identity of %s is %s", sub, identity)
 			}
 			s.Close()
-			w.Request(request("/"+strings.Repeat("overwritten/", 300), [2]string{"x-noise", strings.Repeat("y", 60<<10)}), true).Close()
+			w.Request(request("/"+strings.Repeat("overwritten/", 300),
+				[2]string{"x-noise", strings.Repeat("y", 60<<10)}), true).Close()
 		}
 	}
 }

@@ -99,7 +99,8 @@ func (i *idp) idle() {
 
 // ask sends a token to a worker.
 func (i *idp) ask(worker int, k *mint.Key) *wasmhost.Stream {
-	return i.workers[worker].Request(request("/", bearer(k.Token(map[string]any{"iss": "i", "exp": i.clock.Unix() + 60}))), true)
+	return i.workers[worker].Request(request("/",
+		bearer(k.Token(map[string]any{"iss": "i", "exp": i.clock.Unix() + 60}))), true)
 }
 
 func (i *idp) want(what string, s *wasmhost.Stream, status uint32, code string) {
@@ -121,7 +122,8 @@ func TestKeysAreFetchedOnceForAllWorkers(t *testing.T) {
 	i.want("before the first set", first, 0, "")
 	i.pass(50 * time.Millisecond)
 	c := i.proxy.Calls()[0]
-	if got := fmt.Sprint(c.Cluster, c.Headers); got != "idp[[:method GET] [:authority idp.example] [:path /keys] [accept application/jwk-set+json, application/json;q=0.9, */*;q=0.5]]" || c.Timeout != 2*time.Second {
+	if got := fmt.Sprint(c.Cluster, c.Headers); got != "idp[[:method GET] [:authority idp.example] [:path /keys] "+
+		"[accept application/jwk-set+json, application/json;q=0.9, */*;q=0.5]]" || c.Timeout != 2*time.Second {
 		t.Errorf("the fetch is %s, %s", got, c.Timeout)
 	}
 	i.answer("200", document(ec, rs), [2]string{"etag", `"v1"`})
@@ -132,7 +134,8 @@ func TestKeysAreFetchedOnceForAllWorkers(t *testing.T) {
 	}
 	i.idle()
 	// A worker that starts later takes what is there.
-	i.workers = append(i.workers, worker(t, i.proxy, `{"providers": [{"name": "p", "issuer": "i", "anyAudience": true, "jwks": {"remote": {"cluster": "idp", "authority": "idp.example", "path": "/keys"}}}], "rules": [{"name": "r"}]}`))
+	i.workers = append(i.workers,
+		worker(t, i.proxy, `{"providers": [{"name": "p", "issuer": "i", "anyAudience": true, "jwks": {"remote": {"cluster": "idp", "authority": "idp.example", "path": "/keys"}}}], "rules": [{"name": "r"}]}`))
 	i.pass(20 * time.Millisecond)
 	i.want("a new worker", i.ask(4, ec), 200, "")
 	i.idle()
@@ -159,13 +162,15 @@ func TestNoKeysNoPass(t *testing.T) {
 	i.want("while it waits", waiting, 0, "")
 	i.pass(200 * time.Millisecond)
 	i.want("J26 when it has waited for the timeout", waiting, 503, "keys_unavailable")
-	if s := waiting.Reply; s != nil && fmt.Sprint(s.Headers) != "[[content-type application/problem+json] [retry-after 5]]" {
+	if s := waiting.Reply; s != nil &&
+		fmt.Sprint(s.Headers) != "[[content-type application/problem+json] [retry-after 5]]" {
 		t.Errorf("the headers are %v", s.Headers)
 	}
 	i.call().Fail()
 	i.want("J26 after a failure there is no waiting", i.ask(0, ec), 503, "keys_unavailable")
 	for _, c := range []struct{ status, body string }{
-		{"200", "<html>"}, {"200", ""}, {"200", `{"keys":[]}`}, {"200", `{"keys":[{"kty":"oct","k":"` + strings.Repeat("A", 43) + `"}]}`}, {"302", document(ec)}, {"500", document(ec)}, {"404", ""}, {"304", ""},
+		{"200", "<html>"}, {"200", ""}, {"200", `{"keys":[]}`}, {"200", `{"keys":[{"kty":"oct","k":"` +
+			strings.Repeat("A", 43) + `"}]}`}, {"302", document(ec)}, {"500", document(ec)}, {"404", ""}, {"304", ""},
 		{"200", strings.Repeat(" ", 256<<10) + document(ec)},
 	} {
 		i.passUntilFetch()
@@ -215,7 +220,8 @@ func TestLastGoodKeys(t *testing.T) {
 	i.want("J26 J31 past maxStale, even a token that is remembered", i.ask(0, ec), 503, "keys_unavailable")
 }
 
-// A fetch that was under way when a token with a new kid came may bring what the issuer published before it: it is no reason to refuse the token.
+// A fetch that was under way when a token with a new kid came may bring what the issuer published
+// before it: it is no reason to refuse the token.
 func TestNewKeyDuringRefresh(t *testing.T) {
 	i := startKnown(t, 1)
 	i.pass(270 * time.Second)
@@ -251,7 +257,8 @@ func TestUnknownKidFetches(t *testing.T) {
 	i.want("it has been found", waiting, 200, "")
 	i.want("for both", also, 200, "")
 	for n := range 50 {
-		i.want("J25 a made-up kid soon after", i.ask(n%2, mint.New(fmt.Sprint("made-up-", n), jose.ES256)), 401, "token_key_unknown")
+		i.want("J25 a made-up kid soon after", i.ask(n%2, mint.New(fmt.Sprint("made-up-", n), jose.ES256)), 401,
+			"token_key_unknown")
 	}
 	i.pass(20 * time.Millisecond)
 	i.idle()
@@ -269,7 +276,8 @@ func TestUnknownKidFetches(t *testing.T) {
 	i.want("the issuer does not answer", slow, 401, "token_key_unknown")
 }
 
-// A worker that has not heard of the first set yet does not have it fetched again, and its request does not wait for that.
+// A worker that has not heard of the first set yet does not have it fetched again, and its request
+// does not wait for that.
 func TestFirstSetIsNotFetchedTwice(t *testing.T) {
 	i := startIDP(t, 2)
 	i.workers[0].Tick()
@@ -334,11 +342,13 @@ func TestClientLeavesWhileItWaits(t *testing.T) {
 	}
 }
 
-// W23: VMs with the same vm_id can write each other's shared data. What is no record or no key set there never lets anybody in.
+// W23: VMs with the same vm_id can write each other's shared data. What is no record or no key set
+// there never lets anybody in.
 func TestNonsenseInSharedData(t *testing.T) {
 	i := startKnown(t, 1)
 	for key := range i.proxy.SharedData() {
-		for _, junk := range []string{"", "x", strings.Repeat("\xff", 48), `"v1"` + "\n" + `{"keys":[]}`, "\n<html>", "\n" + document(other)[:40]} {
+		for _, junk := range []string{"", "x", strings.Repeat("\xff", 48), `"v1"` + "\n" + `{"keys":[]}`, "\n<html>",
+			"\n" + document(other)[:40]} {
 			i.proxy.SetSharedData(key, []byte(junk))
 			i.pass(30 * time.Millisecond)
 			// A record of which every bit is set is one of keys from before 1970: 503.
@@ -410,7 +420,8 @@ func TestCrowdWaits(t *testing.T) {
 					t.Fatalf("%d requests were answered in one callback", len(all)-waiting)
 				}
 				if turns > 4096/64+1 || i.workers[0].TickPeriods()[0] != 1 {
-					t.Fatalf("%d requests wait still after %d callbacks, the next in %d ms", waiting, turns, i.workers[0].TickPeriods()[0])
+					t.Fatalf("%d requests wait still after %d callbacks, the next in %d ms", waiting, turns,
+						i.workers[0].TickPeriods()[0])
 				}
 			}
 			for _, s := range all {
@@ -423,8 +434,8 @@ func TestCrowdWaits(t *testing.T) {
 	}
 }
 
-// J25: however many made-up kids strangers send, a key that is published counts within ten seconds, and the issuer is asked
-// no more than once in ten.
+// J25: however many made-up kids strangers send, a key that is published counts within ten seconds,
+// and the issuer is asked no more than once in ten.
 func TestRotationAmongMadeUpKids(t *testing.T) {
 	for _, late := range []time.Duration{0, 3 * time.Second, 9900 * time.Millisecond} {
 		i := startKnown(t, 4)
@@ -468,7 +479,8 @@ func TestRotationAmongMadeUpKids(t *testing.T) {
 	}
 }
 
-// A key without kid is tried for a kid that no key has, and where it has not signed the token, there may be a newer set.
+// A key without kid is tried for a kid that no key has, and where it has not signed the token,
+// there may be a newer set.
 func TestKeysWithoutKID(t *testing.T) {
 	i := startIDP(t, 1)
 	without := func(k *mint.Key) string { return strings.Replace(document(k), `"kid":"`+k.ID+`",`, "", 1) }
@@ -494,7 +506,8 @@ func TestKeysWithoutKID(t *testing.T) {
 func TestKeysAreToldOf(t *testing.T) {
 	i := startIDP(t, 2)
 	i.pass(20 * time.Millisecond)
-	odd := strings.Replace(document(ec), `{"keys":[`, `{"keys":[{"kty":"AKP","kid":"q\nuantum"},{"kty":"RSA","use":"enc","kid":"e"},`, 1)
+	odd := strings.Replace(document(ec), `{"keys":[`,
+		`{"keys":[{"kty":"AKP","kid":"q\nuantum"},{"kty":"RSA","use":"enc","kid":"e"},`, 1)
 	i.answer("200", odd)
 	i.pass(time.Second)
 	i.want("beside what is passed over", i.ask(0, ec), 200, "")
@@ -504,7 +517,8 @@ func TestKeysAreToldOf(t *testing.T) {
 		i.pass(time.Second)
 	}
 	for text, times := range map[string]int{
-		`keys of idp.example: key 0, kid "q\nuantum", is passed over: kty is not RSA`: 1, `key 1, kid "e", is passed over: the key is not for signatures`: 1,
+		`keys of idp.example: key 0, kid "q\nuantum", is passed over: kty is not RSA`: 1,
+		`key 1, kid "e", is passed over: the key is not for signatures`:               1,
 	} {
 		if n := strings.Count(i.proxy.LogText(), text); n != times {
 			t.Errorf("the log has %q %d times, want %d:\n%s", text, n, times, i.proxy.LogText())
@@ -525,8 +539,10 @@ func TestKeysAreToldOf(t *testing.T) {
 	i.passUntilFetchWithin(10 * time.Minute)
 	i.answer("503", "busy", [2]string{"server", "idp"})
 	for _, text := range []string{
-		`key 0, kid "only", is passed over: kty is not RSA, EC, OKP or oct`, "no key for verifying signatures; the keys in use stay",
-		"cluster idp cannot be reached (its counters say why: upstream_cx_connect_fail, ssl.fail_verify_error, …), the proxy says: \"upstream connect error\"", "the answer has status 503;",
+		`key 0, kid "only", is passed over: kty is not RSA, EC, OKP or oct`, "no key for verifying signatures; the " +
+			"keys in use stay",
+		"cluster idp cannot be reached (its counters say why: upstream_cx_connect_fail, ssl.fail_verify_error, …), " +
+			"the proxy says: \"upstream connect error\"", "the answer has status 503;",
 	} {
 		if !strings.Contains(i.proxy.LogText(), text) {
 			t.Errorf("the log lacks %q:\n%s", text, i.proxy.LogText())

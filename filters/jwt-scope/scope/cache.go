@@ -15,7 +15,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 )
 
-// verified are claims that may be believed, for as long as their validity lasts and the keys that verified them are in use.
+// verified are claims that may be believed, for as long as their validity lasts and the keys that
+// verified them are in use.
 type verified struct {
 	provider *provider
 	claims   gjson.Result // a JSON object
@@ -32,8 +33,9 @@ type verified struct {
 	newer, older *verified
 }
 
-// cache remembers verified tokens. It compares whole tokens, so that one differing in one byte is another one; the least recently used goes first. Refused tokens are not
-// remembered: whoever sends many of them pushes nobody out.
+// cache remembers verified tokens. It compares whole tokens, so that one differing in one byte is
+// another one; the least recently used goes first. Refused tokens are not remembered: whoever sends
+// many of them pushes nobody out.
 type cache struct {
 	limit, count   int
 	buckets        []*verified // as many as a power of two; a bucket is linked by next
@@ -49,8 +51,8 @@ func newCache(limit int) *cache {
 	return &cache{limit: limit, buckets: make([]*verified, size), factor: maphash.String(maphash.MakeSeed(), "") | 1}
 }
 
-// bucket is where a token belongs. The end of a verified token is the end of its signature, as good as random, and the secret factor keeps even those who make tokens from
-// crowding one bucket.
+// bucket is where a token belongs. The end of a verified token is the end of its signature, as good
+// as random, and the secret factor keeps even those who make tokens from crowding one bucket.
 func (c *cache) bucket(token string) *(*verified) {
 	end := uint64(0)
 	for _, b := range []byte(token[max(0, len(token)-8):]) {
@@ -68,7 +70,8 @@ func (c *cache) find(token string) *verified {
 	return v
 }
 
-// same is ==, eight bytes at a time: Go compares strings byte by byte in WebAssembly (internal/bytealg/equal_wasm.s), which for a token takes longer than all the rest of finding it.
+// same is ==, eight bytes at a time: Go compares strings byte by byte in WebAssembly
+// (internal/bytealg/equal_wasm.s), which for a token takes longer than all the rest of finding it.
 func same(a, b string) bool {
 	if len(a) != len(b) {
 		return false

@@ -32,8 +32,9 @@ func (s *scopes) fit(has []string) bool {
 	return len(s.any) == 0
 }
 
-// readTokenScopes gathers the scopes in the claims called names: each a string of scopes with single spaces between them (RFC 6749 §3.3), or a list of strings. It is done once for a
-// token, not for each request with it.
+// readTokenScopes gathers the scopes in the claims called names: each a string of scopes with
+// single spaces between them (RFC 6749 §3.3), or a list of strings. It is done once for a token,
+// not for each request with it.
 func readTokenScopes(claims gjson.Result, names []string) []string {
 	var all []string
 	for _, name := range names {
@@ -67,7 +68,8 @@ const (
 	opHost         operator = "host"
 )
 
-// claimCondition is what a rule asks of one claim. A claim that is a list fits where one of its items does; null is absent, and an absent claim fits only none and exists: false.
+// claimCondition is what a rule asks of one claim. A claim that is a list fits where one of its
+// items does; null is absent, and an absent claim fits only none and exists: false.
 type claimCondition struct {
 	path   []string
 	op     operator

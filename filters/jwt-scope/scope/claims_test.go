@@ -17,8 +17,10 @@ func withRule(rule string) string {
 
 func TestClaimConditions(t *testing.T) {
 	token := es256(t, good(claims{
-		"tenant": "acme", "realm_access": claims{"roles": []any{"clerk", "audit"}}, "level": 3, "half": 1.5, "big": raw("9007199254740993"), "active": true, "nothing": nil,
-		"https://example.com/dept": "sales", "a.b": "dotted", "a": claims{"b": "nested"}, "null": raw("null"), "mixed": []any{1, "two", true}, "empty": []any{}, "host": "api.example",
+		"tenant": "acme", "realm_access": claims{"roles": []any{"clerk", "audit"}}, "level": 3, "half": 1.5,
+		"big": raw("9007199254740993"), "active": true, "nothing": nil,
+		"https://example.com/dept": "sales", "a.b": "dotted", "a": claims{"b": "nested"}, "null": raw("null"),
+		"mixed": []any{1, "two", true}, "empty": []any{}, "host": "api.example",
 	}))
 	for _, c := range []struct {
 		name, condition string
@@ -72,8 +74,10 @@ func TestClaimConditions(t *testing.T) {
 		{"two conditions of which one fits", `{"path":["tenant"],"exists":true},{"path":["level"],"any":[4]}`, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := parse(t, withRule(`{"name":"r","match":[{"paths":["/t/{tenant}/{**}"]}],"require":{"claims":[`+c.condition+`]}}`))
-			v := decide(p, now, request("GET", "/t/acme/7", bearerHeader(token), [2]string{"x-tenant", "acme"}, [2]string{"x-two", "acme"}, [2]string{"x-two", "other"})...)
+			p := parse(t, withRule(`{"name":"r","match":[{"paths":["/t/{tenant}/{**}"]}],"require":{"claims":[`+
+				c.condition+`]}}`))
+			v := decide(p, now, request("GET", "/t/acme/7", bearerHeader(token), [2]string{"x-tenant", "acme"},
+				[2]string{"x-two", "acme"}, [2]string{"x-two", "other"})...)
 			want := verdict.OK
 			if !c.fits {
 				want = ClaimMismatch
@@ -93,8 +97,10 @@ func TestGlob(t *testing.T) {
 		pattern, text string
 		want          bool
 	}{
-		{"a", "a", true}, {"a", "ab", false}, {"a*", "a", true}, {"*", "", true}, {"a*a", "a", false}, {"a*a", "aa", true}, {"a*b*c", "axbxc", true}, {"a*b*c", "axcxb", false},
-		{"*b", "ab", true}, {"*b", "abc", false}, {"a**b", "ab", true}, {"*a*", "bab", true}, {"?", "a", false}, {"[a]", "a", false}, {"ab*bc", "abc", false},
+		{"a", "a", true}, {"a", "ab", false}, {"a*", "a", true}, {"*", "", true}, {"a*a", "a", false}, {"a*a", "aa",
+			true}, {"a*b*c", "axbxc", true}, {"a*b*c", "axcxb", false},
+		{"*b", "ab", true}, {"*b", "abc", false}, {"a**b", "ab", true}, {"*a*", "bab", true}, {"?", "a", false}, {"[a]",
+			"a", false}, {"ab*bc", "abc", false},
 	} {
 		if got := glob(c.pattern, c.text); got != c.want {
 			t.Errorf("glob(%q, %q) = %v", c.pattern, c.text, got)

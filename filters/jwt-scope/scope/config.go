@@ -91,7 +91,8 @@ func (c *config) readErrors(o *conf.Object) {
 	}
 	if n, ok := e.At("resourceMetadata"); ok {
 		c.metadata = n.Text()
-		if c.metadata != "" && (!strings.HasPrefix(c.metadata, "https://") && !strings.HasPrefix(c.metadata, "http://") || !quotable(c.metadata) || strings.Contains(c.metadata, " ")) {
+		if c.metadata != "" && (!strings.HasPrefix(c.metadata, "https://") &&
+			!strings.HasPrefix(c.metadata, "http://") || !quotable(c.metadata) || strings.Contains(c.metadata, " ")) {
 			n.Fault("want the URL of the protected resource's metadata (RFC 9728)")
 		}
 	}

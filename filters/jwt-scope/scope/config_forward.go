@@ -21,7 +21,8 @@ func (c *config) readForward(o *conf.Object) {
 func (c *config) checkTrustedHeaders(o *conf.Object) {
 	for _, p := range c.providers {
 		if p.trusted() && c.claims.Writes(p.trustedHeader) {
-			o.FaultAt("forward", "writes "+p.trustedHeader+", which provider "+p.name+" trusts: whoever reads it next could not tell our claims from those that were verified before")
+			o.FaultAt("forward", "writes "+p.trustedHeader+", which provider "+p.name+
+				" trusts: whoever reads it next could not tell our claims from those that were verified before")
 		}
 	}
 }

@@ -40,7 +40,8 @@ func (c *config) readProvider(o *conf.Object) {
 	if n, ok := o.Need("issuer"); ok {
 		p.issuer = n.Text()
 		if strings.ContainsAny(p.issuer, "{}") {
-			n.Warn("has a brace, and is compared byte for byte: issuers that publish one name for all tenants do not write that into their tokens")
+			n.Warn("has a brace, and is compared byte for byte: issuers that publish one name for all tenants do not " +
+				"write that into their tokens")
 		}
 		for _, other := range c.providers {
 			if other.issuer == p.issuer && p.issuer != "" {
@@ -74,7 +75,8 @@ func (c *config) readProvider(o *conf.Object) {
 	c.providers = append(c.providers, p)
 }
 
-// readTrustedPayload reads a provider whose tokens RequestAuthentication has verified: what is about tokens has no place beside it.
+// readTrustedPayload reads a provider whose tokens RequestAuthentication has verified: what is
+// about tokens has no place beside it.
 func (p *provider) readTrustedPayload(o *conf.Object, n conf.Node) {
 	t := n.Object()
 	if h, ok := t.Need("header"); ok {

@@ -89,7 +89,9 @@ func (c *config) readRequire(o *conf.Object, r *rule) {
 	o.End()
 }
 
-// checkKinds gives a rule that names no providers all of them, and keeps verified and trusted claims apart: a rule must never take a header that nobody has verified for a token, or the other way round.
+// checkKinds gives a rule that names no providers all of them, and keeps verified and trusted
+// claims apart: a rule must never take a header that nobody has verified for a token, or the other
+// way round.
 func (c *config) checkKinds(o *conf.Object, r *rule) {
 	if r.access == public {
 		return
@@ -114,7 +116,8 @@ func (c *config) checkKinds(o *conf.Object, r *rule) {
 		if named {
 			o.FaultAt("require", "providers are of two kinds, some with trustedPayload and some without: a rule takes one kind")
 		} else {
-			o.FaultAt("require", "providers is required: the configuration has providers with trustedPayload and without, and a rule takes one kind")
+			o.FaultAt("require", "providers is required: the configuration has providers with trustedPayload and "+
+				"without, and a rule takes one kind")
 		}
 	}
 }

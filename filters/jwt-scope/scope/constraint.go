@@ -19,7 +19,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// constraint is what a provider asks of the sender of a token, beside having it. Whatever cnf (RFC 7800) of a token binds it to is enforced under all but none.
+// constraint is what a provider asks of the sender of a token, beside having it. Whatever cnf (RFC
+// 7800) of a token binds it to is enforced under all but none.
 type constraint string
 
 const (
@@ -38,9 +39,11 @@ const (
 // proofAlgorithms are those that a proof may be signed with: all that have public keys.
 const proofAlgorithms = "ES256 ES384 ES512 RS256 RS384 RS512 PS256 PS384 PS512 EdDSA"
 
-// readConstraint reads senderConstraint. A token bound to a key comes with the scheme DPoP instead of Bearer, so that is looked for where Bearer is.
+// readConstraint reads senderConstraint. A token bound to a key comes with the scheme DPoP instead
+// of Bearer, so that is looked for where Bearer is.
 func (c *config) readConstraint(o *conf.Object, p *provider) {
-	p.constraint = constraint(o.Enum("senderConstraint", string(unconstrained), string(mtls), string(dpop), string(whenPresent)))
+	p.constraint = constraint(o.Enum("senderConstraint", string(unconstrained), string(mtls), string(dpop),
+		string(whenPresent)))
 	if p.constraint != dpop && p.constraint != whenPresent {
 		return
 	}
@@ -89,7 +92,8 @@ func readConfirmation(claims gjson.Result) (c confirmation) {
 	return c
 }
 
-// confirm has the verified token's binding checked, which takes steps: the certificate, the proof, its signature, its id. Then the rule is asked.
+// confirm has the verified token's binding checked, which takes steps: the certificate, the proof,
+// its signature, its id. Then the rule is asked.
 //
 //go:noinline
 func (d *Decision) confirm() *verdict.Code {
@@ -113,7 +117,8 @@ func (d *Decision) confirm() *verdict.Code {
 	return TokenUnbound // bound to what we do not know
 }
 
-// PeerRead tells the SHA-256 of the client's certificate, in hexadecimal digits as Envoy's connection.sha256_peer_certificate_digest has it; empty: there is none.
+// PeerRead tells the SHA-256 of the client's certificate, in hexadecimal digits as Envoy's
+// connection.sha256_peer_certificate_digest has it; empty: there is none.
 func (d *Decision) PeerRead(digest string) {
 	if d.taken(ReadPeer, nil) {
 		d.end(d.comparePeer(digest))
@@ -175,7 +180,8 @@ func (d *Decision) checkProof() *verdict.Code {
 	if !ok || iat > now+skew || now >= last || d.proofID == "" || len(d.proofID) > 256 {
 		return TokenUnbound
 	}
-	if strictjson.Text(t.Payload, "htm") != d.request.Method || !d.targets(strictjson.Text(t.Payload, "htu")) || strictjson.Text(t.Payload, "ath") != jose.Hash(d.credential.token) {
+	if strictjson.Text(t.Payload, "htm") != d.request.Method || !d.targets(strictjson.Text(t.Payload, "htu")) ||
+		strictjson.Text(t.Payload, "ath") != jose.Hash(d.credential.token) {
 		return TokenUnbound
 	}
 	d.proofEnds = time.UnixMicro(last)
@@ -184,7 +190,8 @@ func (d *Decision) checkProof() *verdict.Code {
 	return d.tryNextKey()
 }
 
-// targets reports whether a proof's htu is the URI of this request: the same scheme, host and port and, decoded once, the same path; query and fragment do not count (§4.3, 9).
+// targets reports whether a proof's htu is the URI of this request: the same scheme, host and port
+// and, decoded once, the same path; query and fragment do not count (§4.3, 9).
 func (d *Decision) targets(htu string) bool {
 	scheme, rest, ok := strings.Cut(htu, "://")
 	if !ok {
@@ -207,7 +214,8 @@ func (d *Decision) targets(htu string) bool {
 		return false
 	}
 	scheme = strings.ToLower(scheme)
-	return ownScheme != "" && strings.EqualFold(scheme, ownScheme) && authority != "" && target.Host == d.request.Host && port(authority, scheme) == port(own, scheme) && target.Path == d.request.Path
+	return ownScheme != "" && strings.EqualFold(scheme, ownScheme) && authority != "" &&
+		target.Host == d.request.Host && port(authority, scheme) == port(own, scheme) && target.Path == d.request.Path
 }
 
 // port of an authority that match has taken, or the scheme's own.

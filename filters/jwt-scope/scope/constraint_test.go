@@ -98,7 +98,8 @@ func proof(t testing.TB, alg jose.SignatureAlgorithm, key any, typ jose.ContentT
 }
 
 func proofClaims(token string, changes ...claims) claims {
-	c := claims{"jti": "id-" + fmt.Sprint(time.Now().UnixNano()), "htm": "GET", "htu": "https://api.example/any", "iat": now.Unix(), "ath": hash(token)}
+	c := claims{"jti": "id-" + fmt.Sprint(time.Now().UnixNano()), "htm": "GET", "htu": "https://api.example/any",
+		"iat": now.Unix(), "ath": hash(token)}
 	for _, change := range changes {
 		maps.Copy(c, change)
 	}
@@ -125,10 +126,13 @@ func TestMTLS(t *testing.T) {
 			{"bound to what is no hash", es256(t, good(claims{"cnf": claims{"x5t#S256": "AAAA"}})), "000000", TokenUnbound},
 			{"bound to an empty hash", es256(t, good(claims{"cnf": claims{"x5t#S256": ""}})), "", TokenUnbound},
 			{"bound to a number", es256(t, good(claims{"cnf": claims{"x5t#S256": 1}})), digest, TokenUnbound},
-			{"bound to something unknown", es256(t, good(claims{"cnf": claims{"x5t": hash(certificate)}})), digest, TokenUnbound},
+			{"bound to something unknown", es256(t, good(claims{"cnf": claims{"x5t": hash(certificate)}})), digest,
+				TokenUnbound},
 			{"cnf is a text", es256(t, good(claims{"cnf": hash(certificate)})), digest, TokenUnbound},
-			{"bound to a key, too, and no proof", es256(t, good(claims{"cnf": claims{"x5t#S256": hash(certificate), "jkt": hash("key")}})), digest, TokenUnbound},
-			{"too few rights", es256(t, good(claims{"scope": "guest", "cnf": claims{"x5t#S256": hash(certificate)}})), digest, InsufficientScope},
+			{"bound to a key, too, and no proof",
+				es256(t, good(claims{"cnf": claims{"x5t#S256": hash(certificate), "jkt": hash("key")}})), digest, TokenUnbound},
+			{"too few rights", es256(t, good(claims{"scope": "guest", "cnf": claims{"x5t#S256": hash(certificate)}})),
+				digest, InsufficientScope},
 		} {
 			path := "/any"
 			if c.want == InsufficientScope {
@@ -139,20 +143,24 @@ func TestMTLS(t *testing.T) {
 				if v.Code != c.want {
 					t.Errorf("%s, %s%s: %s, want %s", mode, c.name, again, v.Code.Name, c.want.Name)
 				}
-				if c.want == TokenUnbound && v.Challenge != `Bearer realm="orders", error="invalid_token", resource_metadata="https://api.example/.well-known/oauth-protected-resource"` && !strings.Contains(c.name, "key") {
+				if c.want == TokenUnbound &&
+					v.Challenge != `Bearer realm="orders", error="invalid_token", resource_metadata="https://api.example/.well-known/oauth-protected-resource"` && !strings.Contains(c.name, "key") {
 					t.Errorf("%s, %s: %s", mode, c.name, v.Challenge)
 				}
 			}
 		}
 	}
 	plain := es256(t, good())
-	if v := (&sender{digest: digest}).decide(constrained(t, "mtls"), now, request("GET", "/any", bearerHeader(plain))...); v.Code != TokenUnbound {
+	if v := (&sender{digest: digest}).decide(constrained(t, "mtls"), now,
+		request("GET", "/any", bearerHeader(plain))...); v.Code != TokenUnbound {
 		t.Errorf("a token without cnf: %s", v.Code.Name)
 	}
-	if v := (&sender{}).decide(constrained(t, "whenPresent"), now, request("GET", "/any", bearerHeader(plain))...); v.Code != verdict.OK {
+	if v := (&sender{}).decide(constrained(t, "whenPresent"), now,
+		request("GET", "/any", bearerHeader(plain))...); v.Code != verdict.OK {
 		t.Errorf("a token without cnf, when present: %s", v.Code.Name)
 	}
-	if v := (&sender{}).decide(constrained(t, "none"), now, request("GET", "/any", bearerHeader(bound))...); v.Code != verdict.OK {
+	if v := (&sender{}).decide(constrained(t, "none"), now,
+		request("GET", "/any", bearerHeader(bound))...); v.Code != verdict.OK {
 		t.Errorf("a bound token where nobody asks: %s", v.Code.Name)
 	}
 }
@@ -184,10 +192,12 @@ func TestDPoP(t *testing.T) {
 	rows := []row{
 		{"a good proof", get(proved()), verdict.OK},
 		{"scheme in lower case", dpopRequest("GET", "/any", "dpop", token, proved()), verdict.OK},
-		{"typ with application/", get(proof(t, jose.ES256, otherKey, "application/dpop+jwt", nil, proofClaims(token))), verdict.OK},
+		{"typ with application/", get(proof(t, jose.ES256, otherKey, "application/dpop+jwt", nil, proofClaims(token))),
+			verdict.OK},
 		{"the request has a query", dpopRequest("GET", "/any?x=1", "DPoP", token, proved()), verdict.OK},
 		{"htu has a query and a fragment", get(proved(claims{"htu": "https://api.example/any?y#z"})), verdict.OK},
-		{"htu with scheme and host in capitals, and the scheme's port", get(proved(claims{"htu": "HTTPS://API.example:443/any"})), verdict.OK},
+		{"htu with scheme and host in capitals, and the scheme's port",
+			get(proved(claims{"htu": "HTTPS://API.example:443/any"})), verdict.OK},
 		{"htu with an escape", get(proved(claims{"htu": "https://api.example/%61ny"})), verdict.OK},
 		{"the oldest that is good", get(proved(claims{"iat": now.Unix() - 89})), verdict.OK},
 		{"the latest that is good", get(proved(claims{"iat": now.Unix() + 30})), verdict.OK},
@@ -198,10 +208,13 @@ func TestDPoP(t *testing.T) {
 		{"another typ", get(proof(t, jose.ES256, otherKey, "JWT", nil, proofClaims(token))), TokenUnbound},
 		{"no typ", get(proof(t, jose.ES256, otherKey, "", nil, proofClaims(token))), TokenUnbound},
 		{"no jwk", get(proof(t, jose.ES256, otherKey, "dpop+jwt", false, proofClaims(token))), TokenUnbound},
-		{"signed by another key than jwk", get(proof(t, jose.ES256, ecKey, "dpop+jwt", public, proofClaims(token))), TokenUnbound},
-		{"jwk with its private half", get(proof(t, jose.ES256, otherKey, "dpop+jwt", jose.JSONWebKey{Key: otherKey}, proofClaims(token))), TokenUnbound},
+		{"signed by another key than jwk", get(proof(t, jose.ES256, ecKey, "dpop+jwt", public, proofClaims(token))),
+			TokenUnbound},
+		{"jwk with its private half",
+			get(proof(t, jose.ES256, otherKey, "dpop+jwt", jose.JSONWebKey{Key: otherKey}, proofClaims(token))), TokenUnbound},
 		{"another key than the token's", get(proof(t, jose.ES256, ecKey, "dpop+jwt", nil, proofClaims(token))), TokenUnbound},
-		{"a secret as the key", get(proof(t, jose.HS256, []byte(strings.Repeat("k", 32)), "dpop+jwt", jose.JSONWebKey{Key: []byte(strings.Repeat("k", 32))}, proofClaims(token))), TokenUnbound},
+		{"a secret as the key", get(proof(t, jose.HS256, []byte(strings.Repeat("k", 32)), "dpop+jwt",
+			jose.JSONWebKey{Key: []byte(strings.Repeat("k", 32))}, proofClaims(token))), TokenUnbound},
 		{"another method", get(proved(claims{"htm": "POST"})), TokenUnbound},
 		{"the method in lower case", get(proved(claims{"htm": "get"})), TokenUnbound},
 		{"no method", get(proved(claims{"htm": nil})), TokenUnbound},
@@ -224,22 +237,29 @@ func TestDPoP(t *testing.T) {
 		{"too old by one second", get(proved(claims{"iat": now.Unix() - 90})), TokenUnbound},
 		{"from the future", get(proved(claims{"iat": now.Unix() + 31})), TokenUnbound},
 		{"a bound token as Bearer (§7.2)", dpopRequest("GET", "/any", "Bearer", token, proved()), TokenUnbound},
-		{"a token that is not bound, with the scheme DPoP", dpopRequest("GET", "/any", "DPoP", es256(t, good()), proved()), TokenUnbound},
-		{"bound to something that is no thumbprint", dpopRequest("GET", "/any", "DPoP", es256(t, good(claims{"cnf": claims{"jkt": 1}})), proved()), TokenUnbound},
+		{"a token that is not bound, with the scheme DPoP",
+			dpopRequest("GET", "/any", "DPoP", es256(t, good()), proved()), TokenUnbound},
+		{"bound to something that is no thumbprint",
+			dpopRequest("GET", "/any", "DPoP", es256(t, good(claims{"cnf": claims{"jkt": 1}})), proved()), TokenUnbound},
 		{"a token with Bearer and one with DPoP", append(get(proved()), bearerHeader(es256(t, good()))), TokenAmbiguous},
-		{"an expired token", dpopRequest("GET", "/any", "DPoP", bound(&otherKey.PublicKey, claims{"exp": now.Unix() - 60}), proved()), TokenExpired},
-		{"too few rights", dpopRequest("GET", "/staff", "DPoP", bound(&otherKey.PublicKey, claims{"scope": "guest"}), ""), InsufficientScope},
+		{"an expired token", dpopRequest("GET", "/any", "DPoP",
+			bound(&otherKey.PublicKey, claims{"exp": now.Unix() - 60}), proved()), TokenExpired},
+		{"too few rights", dpopRequest("GET", "/staff", "DPoP", bound(&otherKey.PublicKey, claims{"scope": "guest"}),
+			""), InsufficientScope},
 	}
 	last := &rows[len(rows)-1]
 	guest := strings.TrimPrefix(last.headers[4][1], "DPoP ")
-	last.headers[5][1] = proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(guest, claims{"htu": "https://api.example/staff"}))
+	last.headers[5][1] = proof(t, jose.ES256, otherKey, "dpop+jwt", nil,
+		proofClaims(guest, claims{"htu": "https://api.example/staff"}))
 	for _, k := range []struct {
 		alg         jose.SignatureAlgorithm
 		key, public any
-	}{{jose.RS256, rsaKey, &rsaKey.PublicKey}, {jose.PS256, rsaKey, &rsaKey.PublicKey}, {jose.EdDSA, edKey, edKey.Public()}} {
+	}{{jose.RS256, rsaKey, &rsaKey.PublicKey}, {jose.PS256, rsaKey, &rsaKey.PublicKey}, {jose.EdDSA, edKey,
+		edKey.Public()}} {
 		token := bound(k.public)
 		good := proof(t, k.alg, k.key, "dpop+jwt", nil, proofClaims(token))
-		rows = append(rows, row{"a good proof by " + string(k.alg), dpopRequest("GET", "/any", "DPoP", token, good), verdict.OK},
+		rows = append(rows, row{"a good proof by " + string(k.alg), dpopRequest("GET", "/any", "DPoP", token, good),
+			verdict.OK},
 			row{"a tampered proof by " + string(k.alg), dpopRequest("GET", "/any", "DPoP", token, tamper(good)), TokenUnbound})
 	}
 	rows = append(rows, row{"a tampered proof", get(tamper(proved())), TokenUnbound})
@@ -251,10 +271,12 @@ func TestDPoP(t *testing.T) {
 				t.Errorf("%s, %s: %s, want %s", mode, r.name, v.Code.Name, r.want.Name)
 			}
 			wantError := `error="invalid_dpop_proof"`
-			if strings.Contains(r.name, "not bound") || strings.Contains(r.name, "no thumbprint") || strings.Contains(r.name, "as Bearer") {
+			if strings.Contains(r.name, "not bound") || strings.Contains(r.name, "no thumbprint") ||
+				strings.Contains(r.name, "as Bearer") {
 				wantError = `error="invalid_token"`
 			}
-			if scheme := `DPoP realm="orders", algs="` + proofAlgorithms + `", `; r.want == TokenUnbound && !strings.HasPrefix(v.Challenge, scheme+wantError) {
+			if scheme := `DPoP realm="orders", algs="` + proofAlgorithms + `", `; r.want == TokenUnbound &&
+				!strings.HasPrefix(v.Challenge, scheme+wantError) {
 				t.Errorf("%s, %s: the challenge is %s", mode, r.name, v.Challenge)
 			}
 		}
@@ -263,7 +285,8 @@ func TestDPoP(t *testing.T) {
 	if v := (&sender{}).decide(p, now, request("GET", "/any", bearerHeader(es256(t, good())))...); v.Code != TokenUnbound {
 		t.Errorf("a plain bearer token: %s", v.Code.Name)
 	}
-	if v := (&sender{}).decide(p, now, request("GET", "/corp")...); v.Code != TokenMissing || !strings.HasPrefix(v.Challenge, `DPoP realm="orders", algs="`) {
+	if v := (&sender{}).decide(p, now, request("GET", "/corp")...); v.Code != TokenMissing ||
+		!strings.HasPrefix(v.Challenge, `DPoP realm="orders", algs="`) {
 		t.Errorf("no token: %s %s", v.Code.Name, v.Challenge)
 	}
 	if v := (&sender{}).decide(p, now, request("GET", "/any")...); v.Challenge[:6] != "Bearer" {
@@ -277,7 +300,8 @@ func TestConstraintsTogether(t *testing.T) {
 	sum := sha256.Sum256([]byte(certificate))
 	mine := &sender{digest: hex.EncodeToString(sum[:])}
 	jkt := thumbprint(t, &otherKey.PublicKey)
-	byCert, byKey := es256(t, good(claims{"cnf": claims{"x5t#S256": hash(certificate)}})), es256(t, good(claims{"cnf": claims{"jkt": jkt}}))
+	byCert, byKey := es256(t, good(claims{"cnf": claims{"x5t#S256": hash(certificate)}})), es256(t,
+		good(claims{"cnf": claims{"jkt": jkt}}))
 	both := es256(t, good(claims{"cnf": claims{"x5t#S256": hash(certificate), "jkt": jkt}}))
 	proved := func(token string) string { return proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(token)) }
 	plain := func(token string, more ...[2]string) [][2]string {
@@ -289,19 +313,25 @@ func TestConstraintsTogether(t *testing.T) {
 		headers    [][2]string
 		want       *verdict.Code
 	}{
-		{"a proof where a certificate is asked for", "mtls", mine, plain(byKey, [2]string{"dpop", proved(byKey)}), TokenUnbound},
+		{"a proof where a certificate is asked for", "mtls", mine, plain(byKey, [2]string{"dpop", proved(byKey)}),
+			TokenUnbound},
 		{"a certificate where a proof is asked for", "dpop", mine, plain(byCert), TokenUnbound},
-		{"a certificate where a proof is asked for, as Bearer", "dpop", mine, request("GET", "/any", bearerHeader(byCert)), TokenUnbound},
-		{"a certificate, and the scheme of proofs", "whenPresent", mine, dpopRequest("GET", "/any", "DPoP", byCert, proved(byCert)), TokenUnbound},
+		{"a certificate where a proof is asked for, as Bearer", "dpop", mine,
+			request("GET", "/any", bearerHeader(byCert)), TokenUnbound},
+		{"a certificate, and the scheme of proofs", "whenPresent", mine,
+			dpopRequest("GET", "/any", "DPoP", byCert, proved(byCert)), TokenUnbound},
 		{"bound twice, with both", "whenPresent", mine, dpopRequest("GET", "/any", "DPoP", both, proved(both)), verdict.OK},
 		{"bound twice, with both, in a plain header", "mtls", mine, plain(both, [2]string{"dpop", proved(both)}), verdict.OK},
 		{"bound twice, without proof", "whenPresent", mine, dpopRequest("GET", "/any", "DPoP", both), TokenUnbound},
-		{"bound twice, without certificate", "whenPresent", &sender{}, dpopRequest("GET", "/any", "DPoP", both, proved(both)), TokenUnbound},
+		{"bound twice, without certificate", "whenPresent", &sender{},
+			dpopRequest("GET", "/any", "DPoP", both, proved(both)), TokenUnbound},
 		{"a plain header with its proof", "dpop", mine, plain(byKey, [2]string{"dpop", proved(byKey)}), verdict.OK},
 		{"a plain header without its proof", "dpop", mine, plain(byKey), TokenUnbound},
-		{"bound to something unknown, with a proof", "whenPresent", mine, plain(es256(t, good(claims{"cnf": claims{"kid": "k"}})), [2]string{"dpop", proved(byKey)}), TokenUnbound},
+		{"bound to something unknown, with a proof", "whenPresent", mine,
+			plain(es256(t, good(claims{"cnf": claims{"kid": "k"}})), [2]string{"dpop", proved(byKey)}), TokenUnbound},
 	} {
-		p := parse(t, strings.Replace(testConfig, `"name": "corp",`, `"name": "corp", "senderConstraint": "`+c.mode+`", "token": [{"header": "authorization", "scheme": "Bearer"}, {"header": "x-token"}],`, 1))
+		p := parse(t, strings.Replace(testConfig, `"name": "corp",`, `"name": "corp", "senderConstraint": "`+c.mode+
+			`", "token": [{"header": "authorization", "scheme": "Bearer"}, {"header": "x-token"}],`, 1))
 		if v := c.sender.decide(p, now, c.headers...); v.Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, v.Code.Name, c.want.Name)
 		}
@@ -311,9 +341,11 @@ func TestConstraintsTogether(t *testing.T) {
 // In shadow mode a request goes on without proof, but not in the name of whom the token was made for.
 func TestUnboundIsNobodyInShadow(t *testing.T) {
 	token := es256(t, good(claims{"cnf": claims{"x5t#S256": hash("a certificate")}}))
-	p := parse(t, with(strings.Replace(testConfig, `"name": "corp",`, `"name": "corp", "senderConstraint": "mtls",`, 1), `"mode": "shadow", `+forwardConfig))
+	p := parse(t, with(strings.Replace(testConfig, `"name": "corp",`, `"name": "corp", "senderConstraint": "mtls",`, 1),
+		`"mode": "shadow", `+forwardConfig))
 	for _, again := range []string{"the first time", "remembered"} {
-		for digest, known := range map[string]bool{"": false, hexText(must(base64.RawURLEncoding.DecodeString(hash("a certificate")))): true} {
+		for digest, known := range map[string]bool{"": false,
+			hexText(must(base64.RawURLEncoding.DecodeString(hash("a certificate")))): true} {
 			var d Decision
 			p.Decide(&d, request("GET", "/any", bearerHeader(token)), now)
 			if v, waits := d.Signature(); waits {
@@ -325,7 +357,8 @@ func TestUnboundIsNobodyInShadow(t *testing.T) {
 			d.PeerRead(digest)
 			var e forward.Effect
 			d.Effect(&e)
-			if v := d.Verdict(); !v.Admits() || (v.Code == verdict.OK) != known || (e.Identity != "") != known || (len(e.Set) > 0) != known {
+			if v := d.Verdict(); !v.Admits() || (v.Code == verdict.OK) != known || (e.Identity != "") != known ||
+				(len(e.Set) > 0) != known {
 				t.Errorf("%s, certificate %q: %s, identity %q, headers %q", again, digest, v.Code.Name, e.Identity, e.Set)
 			}
 		}
@@ -339,13 +372,15 @@ func TestProofOfAnotherAlgorithm(t *testing.T) {
 	for _, alg := range []string{"PS256", "RS256", "ES256", "HS256", "none", ""} {
 		token := es256(t, good(claims{"cnf": claims{"jkt": thumbprint(t, edKey.Public())}}))
 		header := must(json.Marshal(claims{"typ": "dpop+jwt", "alg": alg, "jwk": jose.JSONWebKey{Key: edKey.Public()}}))
-		text := base64.RawURLEncoding.EncodeToString(header) + "." + base64.RawURLEncoding.EncodeToString(must(json.Marshal(proofClaims(token)))) + "." + strings.Repeat("A", 342)
+		text := base64.RawURLEncoding.EncodeToString(header) + "." +
+			base64.RawURLEncoding.EncodeToString(must(json.Marshal(proofClaims(token)))) + "." + strings.Repeat("A", 342)
 		if v := (&sender{}).decide(p, now, dpopRequest("GET", "/any", "DPoP", token, text)...); v.Code != TokenUnbound {
 			t.Errorf("%s with a key for Ed25519: %s", alg, v.Code.Name)
 		}
 	}
 	secret := []byte(strings.Repeat("k", 32))
-	token := es256(t, good(claims{"cnf": claims{"jkt": hash(`{"k":"` + base64.RawURLEncoding.EncodeToString(secret) + `","kty":"oct"}`)}}))
+	token := es256(t, good(claims{
+		"cnf": claims{"jkt": hash(`{"k":"` + base64.RawURLEncoding.EncodeToString(secret) + `","kty":"oct"}`)}}))
 	text := proof(t, jose.HS256, secret, "dpop+jwt", jose.JSONWebKey{Key: secret}, proofClaims(token))
 	if v := (&sender{}).decide(p, now, dpopRequest("GET", "/any", "DPoP", token, text)...); v.Code != TokenUnbound {
 		t.Errorf("a token that is bound to a secret: %s", v.Code.Name)
@@ -377,7 +412,9 @@ func TestDPoPReplay(t *testing.T) {
 		{"the first time", once, 0, verdict.OK},
 		{"again", once, 0, TokenUnbound},
 		{"again, in the last second", once, 59, TokenUnbound},
-		{"another with the same claims but its jti", dpopRequest("GET", "/any", "DPoP", token, proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(token))), 0, verdict.OK},
+		{"another with the same claims but its jti",
+			dpopRequest("GET", "/any", "DPoP", token,
+				proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(token))), 0, verdict.OK},
 	} {
 		if v := s.decide(p, now.Add(time.Duration(c.after)*time.Second), c.headers...); v.Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, v.Code.Name, c.want.Name)
@@ -386,8 +423,10 @@ func TestDPoPReplay(t *testing.T) {
 	// Two senders may choose the same id.
 	mine := es256(t, good(claims{"cnf": claims{"jkt": thumbprint(t, &rsaKey.PublicKey)}}))
 	for _, headers := range [][][2]string{
-		dpopRequest("GET", "/any", "DPoP", token, proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(token, claims{"jti": "the same"}))),
-		dpopRequest("GET", "/any", "DPoP", mine, proof(t, jose.RS256, rsaKey, "dpop+jwt", nil, proofClaims(mine, claims{"jti": "the same"}))),
+		dpopRequest("GET", "/any", "DPoP", token,
+			proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(token, claims{"jti": "the same"}))),
+		dpopRequest("GET", "/any", "DPoP", mine,
+			proof(t, jose.RS256, rsaKey, "dpop+jwt", nil, proofClaims(mine, claims{"jti": "the same"}))),
 	} {
 		if v := s.decide(p, now, headers...); v.Code != verdict.OK {
 			t.Errorf("the same id with two keys: %s", v.Code.Name)
@@ -406,7 +445,8 @@ func TestDPoPReplay(t *testing.T) {
 	if d.Verdict().Admits() {
 		t.Error("an undecided request is admitted")
 	}
-	for name, f := range map[string]func(){"PeerRead": func() { d.PeerRead("") }, "ReplayChecked": func() { d.ReplayChecked(replay.Fresh, nil) }} {
+	for name, f := range map[string]func(){"PeerRead": func() { d.PeerRead("") },
+		"ReplayChecked": func() { d.ReplayChecked(replay.Fresh, nil) }} {
 		p.Decide(&d, once, now)
 		if f(); d.Verdict().Code != verdict.Internal {
 			t.Errorf("%s when nobody has asked: %s", name, d.Verdict().Code.Name)
@@ -429,9 +469,11 @@ func TestDPoPExample(t *testing.T) {
 	r := example.ResourceRequest
 	p := constrained(t, "dpop")
 	v := &verified{provider: p.providers[0], confirmation: confirmation{present: true, thumbprint: example.JKT}}
-	d := Decision{policy: p, now: time.Unix(1562262618, 0), verified: v, credential: credential{token: r.AccessToken, at: &location{scheme: dpopScheme}},
-		headers: [][2]string{{":scheme", "https"}, {":authority", "resource.example.org"}, {"dpop", r.DPoP}}}
-	if err := d.request.Set(r.Method, "resource.example.org", strings.TrimPrefix(r.URI, "https://resource.example.org"), false); err != nil {
+	d := Decision{policy: p, now: time.Unix(1562262618, 0), verified: v,
+		credential: credential{token: r.AccessToken, at: &location{scheme: dpopScheme}},
+		headers:    [][2]string{{":scheme", "https"}, {":authority", "resource.example.org"}, {"dpop", r.DPoP}}}
+	if err := d.request.Set(r.Method, "resource.example.org", strings.TrimPrefix(r.URI, "https://resource.example.org"),
+		false); err != nil {
 		t.Fatal(err)
 	}
 	if code := d.checkProof(); code != nil || d.Step() != CheckSignature {

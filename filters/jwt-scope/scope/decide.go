@@ -18,7 +18,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Decision is one request on its way to a verdict. The zero value is ready for Policy.Decide; reusing one saves allocations.
+// Decision is one request on its way to a verdict. The zero value is ready for Policy.Decide;
+// reusing one saves allocations.
 type Decision struct {
 	policy     *Policy
 	headers    [][2]string
@@ -60,8 +61,10 @@ const (
 // Step is what the decision waits for now.
 func (d *Decision) Step() Step { return d.step }
 
-// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in lower case. After it the decision either has its verdict or waits for
-// the proxy: to check a Signature, or to fetch the KeysWanted. The headers must stay as they are until the decision is used no more.
+// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in
+// lower case. After it the decision either has its verdict or waits for the proxy: to check a
+// Signature, or to fetch the KeysWanted. The headers must stay as they are until the decision is
+// used no more.
 func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
 	d.waited = false
 	p.decide(d, headers, now)
@@ -116,7 +119,8 @@ func (p *Policy) match(d *Decision, headers [][2]string) (rule int, refused *ver
 	return -1, verdict.NoRule
 }
 
-// authenticate finds claims that may be believed, or leaves the decision waiting for a signature, and then asks the rule.
+// authenticate finds claims that may be believed, or leaves the decision waiting for a signature,
+// and then asks the rule.
 func (p *Policy) authenticate(d *Decision, r *rule, now time.Time) *verdict.Code {
 	if r.access == public {
 		return nil
@@ -183,7 +187,8 @@ func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 	case err != nil:
 		return TokenKeyUnknown
 	}
-	d.candidate = verified{provider: provider, keys: set, claims: t.Payload, validity: validity, token: d.credential.token, encoded: t.EncodedPayload()}
+	d.candidate = verified{provider: provider, keys: set, claims: t.Payload, validity: validity,
+		token: d.credential.token, encoded: t.EncodedPayload()}
 	return d.tryNextKey()
 }
 
@@ -307,8 +312,9 @@ func (d *Decision) Signature() (v jose.Verification, ok bool) {
 	return d.trial.Verification(), d.step == CheckSignature
 }
 
-// SignatureChecked tells the outcome of the check that Signature named. An error means that the proxy could not check: the request is refused with code internal,
-// for it is not known whether the signature is good.
+// SignatureChecked tells the outcome of the check that Signature named. An error means that the
+// proxy could not check: the request is refused with code internal, for it is not known whether the
+// signature is good.
 func (d *Decision) SignatureChecked(good bool, err error) {
 	switch {
 	case !d.taken(CheckSignature, err):
@@ -319,8 +325,9 @@ func (d *Decision) SignatureChecked(good bool, err error) {
 	}
 }
 
-// taken takes the answer to the step that the decision waits for. It reports false where the decision waits for something else, or the answer is an error: then it is over, and the
-// request refused with code internal.
+// taken takes the answer to the step that the decision waits for. It reports false where the
+// decision waits for something else, or the answer is an error: then it is over, and the request
+// refused with code internal.
 func (d *Decision) taken(step Step, err error) bool {
 	if d.step != step || err != nil {
 		d.step, d.verified = Done, nil

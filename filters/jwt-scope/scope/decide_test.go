@@ -47,7 +47,8 @@ func explained(d *Decision) {
 	}
 	e, v := d.Explain(), d.Verdict()
 	for i, c := range e.Checks {
-		if last := i == len(e.Checks)-1; (c.Code != nil) != (last && v.Reason() != verdict.OK) || last && c.Code != nil && c.Code != v.Reason() || c.What == "decision" {
+		if last := i == len(e.Checks)-1; (c.Code != nil) != (last && v.Reason() != verdict.OK) || last &&
+			c.Code != nil && c.Code != v.Reason() || c.What == "decision" {
 			panic(fmt.Sprintf("%s is explained by %+v", v.Reason().Name, e.Checks))
 		}
 	}
@@ -91,7 +92,8 @@ func TestDecide(t *testing.T) {
 		{"J19 the issuer in another case", TokenIssuer, "", good(claims{"iss": "https://IDP.example"})},
 		{"J19 no issuer", TokenIssuer, "", good(claims{"iss": nil})},
 		{"J19 an issuer that is no string", TokenIssuer, "", good(claims{"iss": []any{"https://idp.example"}})},
-		{"J19 the key of one issuer for a token of another", TokenSignature, "", good(claims{"iss": "https://partner.example"})},
+		{"J19 the key of one issuer for a token of another", TokenSignature, "",
+			good(claims{"iss": "https://partner.example"})},
 		{"J18 in the last second before exp + skew", verdict.OK, "", good(claims{"exp": unix - 29})},
 		{"J18 at exp + skew", TokenExpired, "", good(claims{"exp": unix - 30})},
 		{"J18 expired by one second", TokenExpired, "", good(claims{"exp": unix - 31})},
@@ -115,18 +117,23 @@ func TestDecide(t *testing.T) {
 		{"J17 exp beyond any float", TokenMalformed, "", good(claims{"exp": raw("1e400")})},
 		{"J17 nbf is a string", TokenMalformed, "", good(claims{"nbf": "0"})},
 		{"J17 iat is negative", TokenMalformed, "", good(claims{"iat": -1})},
-		{"J18 a lifetime as long as allowed", verdict.OK, "", good(claims{"iss": "https://short.example", "iat": unix, "exp": unix + 300})},
-		{"J18 a lifetime one second longer", TokenLifetime, "", good(claims{"iss": "https://short.example", "iat": unix, "exp": unix + 301})},
+		{"J18 a lifetime as long as allowed", verdict.OK, "",
+			good(claims{"iss": "https://short.example", "iat": unix, "exp": unix + 300})},
+		{"J18 a lifetime one second longer", TokenLifetime, "",
+			good(claims{"iss": "https://short.example", "iat": unix, "exp": unix + 301})},
 		{"J18 a lifetime that iat does not tell", TokenLifetime, "", good(claims{"iss": "https://short.example"})},
 		{"one of any scopes", verdict.OK, "/orders/7", good(claims{"scope": "x orders:admin"})},
 		{"J32 none of any scopes", InsufficientScope, "/orders/7", good(claims{"scope": "x"})},
 		{"J32 no scope claim", InsufficientScope, "/orders/7", good(claims{"scope": nil})},
-		{"J32 scopes under scp as a list", verdict.OK, "/orders/7", good(claims{"scope": nil, "scp": []any{"x", "orders:read"}})},
-		{"J32 a scope that contains another", InsufficientScope, "/orders/7", good(claims{"scope": "orders:read-only xorders:read"})},
+		{"J32 scopes under scp as a list", verdict.OK, "/orders/7",
+			good(claims{"scope": nil, "scp": []any{"x", "orders:read"}})},
+		{"J32 a scope that contains another", InsufficientScope, "/orders/7",
+			good(claims{"scope": "orders:read-only xorders:read"})},
 		{"J32 scopes in another case", InsufficientScope, "/orders/7", good(claims{"scope": "Orders:Read"})},
 		{"J32 scopes separated by a tab", InsufficientScope, "/orders/7", good(claims{"scope": "x\torders:read"})},
 		{"J32 scopes separated by a comma", InsufficientScope, "/orders/7", good(claims{"scope": "x,orders:read"})},
-		{"J32 scopes separated by a no-break space", InsufficientScope, "/orders/7", good(claims{"scope": "x\u00a0orders:read"})},
+		{"J32 scopes separated by a no-break space", InsufficientScope, "/orders/7",
+			good(claims{"scope": "x\u00a0orders:read"})},
 		{"J32 a list item is one scope", InsufficientScope, "/orders/7", good(claims{"scope": []any{"x orders:read"}})},
 		{"J32 an empty scope", InsufficientScope, "/orders/7", good(claims{"scope": ""})},
 		{"J32 the scope as an object", InsufficientScope, "/orders/7", good(claims{"scope": claims{"orders:read": true}})},
@@ -174,13 +181,19 @@ func TestCredential(t *testing.T) {
 		{"J15 no scheme", TokenMissing, [][2]string{{"authorization", token}}},
 		{"another scheme", TokenMissing, [][2]string{{"authorization", "Basic YTpi"}}},
 		{"a scheme that begins alike", TokenMissing, [][2]string{{"authorization", "BearerX " + token}}},
-		{"another scheme with a list of parameters", TokenMissing, [][2]string{{"authorization", `Digest username="a", realm="b"`}}},
-		{"J16 two headers", TokenAmbiguous, [][2]string{{"authorization", "Bearer " + token}, {"authorization", "Bearer " + token}}},
-		{"J16 another scheme and a token", TokenAmbiguous, [][2]string{{"authorization", "Basic YTpi"}, {"authorization", "Bearer " + token}}},
-		{"J16 two headers joined by the proxy", TokenAmbiguous, [][2]string{{"authorization", "Bearer " + token + ",Bearer " + token}}},
-		{"J15 a comma list that begins with another scheme", TokenAmbiguous, [][2]string{{"authorization", "Basic YTpi, bearer " + token}}},
+		{"another scheme with a list of parameters", TokenMissing,
+			[][2]string{{"authorization", `Digest username="a", realm="b"`}}},
+		{"J16 two headers", TokenAmbiguous,
+			[][2]string{{"authorization", "Bearer " + token}, {"authorization", "Bearer " + token}}},
+		{"J16 another scheme and a token", TokenAmbiguous,
+			[][2]string{{"authorization", "Basic YTpi"}, {"authorization", "Bearer " + token}}},
+		{"J16 two headers joined by the proxy", TokenAmbiguous,
+			[][2]string{{"authorization", "Bearer " + token + ",Bearer " + token}}},
+		{"J15 a comma list that begins with another scheme", TokenAmbiguous,
+			[][2]string{{"authorization", "Basic YTpi, bearer " + token}}},
 		{"J14 not a token", TokenMalformed, [][2]string{{"authorization", "Bearer abc"}}},
-		{"J12 longer than allowed", TokenMalformed, [][2]string{{"authorization", "Bearer " + token + strings.Repeat("A", 16384)}}},
+		{"J12 longer than allowed", TokenMalformed,
+			[][2]string{{"authorization", "Bearer " + token + strings.Repeat("A", 16384)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if v := decide(p, now, request("GET", "/any", c.headers...)...); v.Code != c.want {
@@ -214,22 +227,39 @@ func TestPlacesOfOneCredential(t *testing.T) {
 		want    *verdict.Code
 		why     string
 	}{
-		{"by its scheme, where the whole value may be one, too", `{"header":"authorization"},{"header":"authorization","scheme":"Bearer"}`, [][2]string{bearer(token)}, verdict.OK, ""},
-		{"the whole value", `{"header":"authorization","scheme":"Bearer"},{"header":"authorization"}`, [][2]string{{"authorization", token}}, verdict.OK, ""},
-		{"another scheme, where the whole value may be one", `{"header":"authorization","scheme":"Bearer"},{"header":"authorization"}`, [][2]string{{"authorization", "Basic YTpi"}}, TokenMalformed, "not three parts"},
-		{"a header and a cookie with the same bytes", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{bearer(token), cookie(token)}, verdict.OK, ""},
-		{"three places with the same bytes", `{"header":"authorization","scheme":"Bearer"},{"header":"x-token"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{{"x-token", token}, cookie(token), bearer(token)}, verdict.OK, ""},
-		{"J16 a header and a cookie with other bytes", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{bearer(token), cookie(other)}, TokenAmbiguous,
+		{"by its scheme, where the whole value may be one, too",
+			`{"header":"authorization"},{"header":"authorization","scheme":"Bearer"}`, [][2]string{bearer(token)},
+			verdict.OK, ""},
+		{"the whole value", `{"header":"authorization","scheme":"Bearer"},{"header":"authorization"}`,
+			[][2]string{{"authorization", token}}, verdict.OK, ""},
+		{"another scheme, where the whole value may be one",
+			`{"header":"authorization","scheme":"Bearer"},{"header":"authorization"}`,
+			[][2]string{{"authorization", "Basic YTpi"}}, TokenMalformed, "not three parts"},
+		{"a header and a cookie with the same bytes",
+			`{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`,
+			[][2]string{bearer(token), cookie(token)}, verdict.OK, ""},
+		{"three places with the same bytes",
+			`{"header":"authorization","scheme":"Bearer"},{"header":"x-token"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{{"x-token", token}, cookie(token), bearer(token)}, verdict.OK, ""},
+		{"J16 a header and a cookie with other bytes",
+			`{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`,
+			[][2]string{bearer(token), cookie(other)}, TokenAmbiguous,
 			"in header authorization, scheme bearer and cookie CognitoIdentityServiceProvider.c.u.accessToken"},
-		{"a token, and a cookie that a logout has emptied", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{bearer(token), cookie("")}, verdict.OK, ""},
-		{"an emptied header, and a cookie", `{"header":"authorization","scheme":"Bearer"},{"header":"x-token"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{{"x-token", ""}, cookie(token)}, verdict.OK, ""},
-		{"nothing but an emptied cookie", `{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{cookie("")}, TokenMalformed, ""},
-		{"J16 the same cookie twice", `{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{cookie(token), cookie(other)}, TokenAmbiguous, "(more than once)"},
+		{"a token, and a cookie that a logout has emptied",
+			`{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`,
+			[][2]string{bearer(token), cookie("")}, verdict.OK, ""},
+		{"an emptied header, and a cookie",
+			`{"header":"authorization","scheme":"Bearer"},{"header":"x-token"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`, [][2]string{{"x-token", ""}, cookie(token)}, verdict.OK, ""},
+		{"nothing but an emptied cookie",
+			`{"header":"authorization","scheme":"Bearer"},{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`,
+			[][2]string{cookie("")}, TokenMalformed, ""},
+		{"J16 the same cookie twice", `{"cookie":"CognitoIdentityServiceProvider.c.u.accessToken"}`,
+			[][2]string{cookie(token), cookie(other)}, TokenAmbiguous, "(more than once)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := parse(t, strings.Replace(testConfig, `"issuer"`, `"token":[`+c.places+`],"issuer"`, 1))
 			for range 2 { // known by then
-				if v := decide(p, now, request("GET", "/any", c.headers...)...); v.Code != c.want || !strings.Contains(v.Why, c.why) {
+				if v := decide(p, now, request("GET", "/any", c.headers...)...); v.Code != c.want ||
+					!strings.Contains(v.Why, c.why) {
 					t.Errorf("%s (%s), want %s (%s)", v.Code.Name, v.Why, c.want.Name, c.why)
 				}
 			}
@@ -239,10 +269,12 @@ func TestPlacesOfOneCredential(t *testing.T) {
 
 // A place that only another provider looks at does not keep a token from the place where its own does.
 func TestPlacesOfSeveralProviders(t *testing.T) {
-	config := strings.Replace(testConfig, `"providers": [`, `"providers": [{"name":"other","issuer":"https://other.example","anyAudience":true,"token":{"header":"x-token"},"jwks":{"inline":`+testKeys+`}},`, 1)
+	config := strings.Replace(testConfig, `"providers": [`,
+		`"providers": [{"name":"other","issuer":"https://other.example","anyAudience":true,"token":{"header":"x-token"},"jwks":{"inline":`+testKeys+`}},`, 1)
 	p := parse(t, config)
 	token := es256(t, good())
-	if v := decide(p, now, request("GET", "/any", [2]string{"x-token", token}, [2]string{"authorization", "Bearer " + token})...); v.Code != verdict.OK {
+	if v := decide(p, now, request("GET", "/any", [2]string{"x-token", token},
+		[2]string{"authorization", "Bearer " + token})...); v.Code != verdict.OK {
 		t.Errorf("%s (%s)", v.Code.Name, v.Why)
 	}
 	if v := decide(p, now, request("GET", "/any", [2]string{"x-token", token})...); v.Code != TokenIssuer {
@@ -278,11 +310,13 @@ func TestSignature(t *testing.T) {
 		{"J1 alg none", none + "." + payload + ".", TokenAlgorithm},
 		{"J1 alg none with a signature", none + token[strings.IndexByte(token, '.'):], TokenAlgorithm},
 		{"J1 no signature", token[:strings.LastIndexByte(token, '.')+1], TokenSignature},
-		{"J2 HS256 with a secret of the attacker's", sign(t, jose.HS256, []byte("0123456789abcdef0123456789abcdef"), "ec", good()), TokenAlgorithm},
+		{"J2 HS256 with a secret of the attacker's",
+			sign(t, jose.HS256, []byte("0123456789abcdef0123456789abcdef"), "ec", good()), TokenAlgorithm},
 		{"J3 RS512 where RS256 is allowed", sign(t, jose.RS512, rsaKey, "rsa", good()), TokenAlgorithm},
 		{"J3 PS256 where RS256 is allowed", sign(t, jose.PS256, rsaKey, "rsa", good()), TokenAlgorithm},
 		{"J2 the kid of a key for another algorithm", sign(t, jose.ES256, ecKey, "rsa", good()), TokenAlgorithm},
-		{"J3 an algorithm that another issuer may use", sign(t, jose.RS256, rsaKey, "rsa", good(claims{"iss": "https://partner.example"})), TokenAlgorithm},
+		{"J3 an algorithm that another issuer may use",
+			sign(t, jose.RS256, rsaKey, "rsa", good(claims{"iss": "https://partner.example"})), TokenAlgorithm},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if v := decide(p, now, request("GET", "/any", bearerHeader(c.token))...); v.Code != c.want {
@@ -310,7 +344,8 @@ func TestEveryByteCounts(t *testing.T) {
 func TestOtherHeadersDoNotSelectRules(t *testing.T) {
 	p := parse(t, testConfig)
 	for _, h := range [][2]string{
-		{"x-envoy-original-path", "/healthz"}, {"x-original-url", "/healthz"}, {"x-forwarded-uri", "/healthz"}, {"x-rewrite-url", "/healthz"},
+		{"x-envoy-original-path", "/healthz"}, {"x-original-url", "/healthz"}, {"x-forwarded-uri", "/healthz"},
+		{"x-rewrite-url", "/healthz"},
 		{"x-http-method-override", "GET"}, {"x-forwarded-host", "other"}, {"user-agent", "kube-probe/1.30"},
 	} {
 		if v := decide(p, now, request("GET", "/any", h)...); v.Code != TokenMissing {
@@ -347,10 +382,15 @@ func TestShadow(t *testing.T) {
 	}{
 		{"a rule in shadow mode", testConfig, "/trial", true, verdict.WouldDeny},
 		{"R16 other rules enforce", testConfig, "/any", false, verdict.Denied},
-		{"a filter in shadow mode", strings.Replace(testConfig, "{", `{"mode":"shadow",`, 1), "/any", true, verdict.WouldDeny},
-		{"a filter in shadow mode, no rule", strings.Replace(testConfig, "{", `{"mode":"shadow",`, 1), "/nowhere", true, verdict.WouldDeny},
-		{"a filter in shadow mode, an ambiguous path", strings.Replace(testConfig, "{", `{"mode":"shadow",`, 1), "//", true, verdict.WouldDeny},
-		{"a rule that enforces in a filter in shadow mode", strings.Replace(strings.Replace(testConfig, `"name": "any-token"`, `"name": "any-token", "mode": "enforce"`, 1), "{", `{"mode":"shadow",`, 1),
+		{"a filter in shadow mode", strings.Replace(testConfig, "{", `{"mode":"shadow",`, 1), "/any", true,
+			verdict.WouldDeny},
+		{"a filter in shadow mode, no rule", strings.Replace(testConfig, "{", `{"mode":"shadow",`, 1), "/nowhere", true,
+			verdict.WouldDeny},
+		{"a filter in shadow mode, an ambiguous path", strings.Replace(testConfig, "{", `{"mode":"shadow",`, 1), "//",
+			true, verdict.WouldDeny},
+		{"a rule that enforces in a filter in shadow mode",
+			strings.Replace(strings.Replace(testConfig, `"name": "any-token"`, `"name": "any-token", "mode": "enforce"`,
+				1), "{", `{"mode":"shadow",`, 1),
 			"/any", false, verdict.Denied},
 	} {
 		v := decide(parse(t, c.config), now, request("GET", c.path)...)
@@ -380,9 +420,12 @@ func TestChallenge(t *testing.T) {
 		{"no token: no error", "GET", "/any", "", `Bearer realm="orders"` + metadata},
 		{"a bad token", "GET", "/any", "x", `Bearer realm="orders", error="invalid_token"` + metadata},
 		{"two tokens", "GET", "/any", "x,Bearer y", `Bearer realm="orders", error="invalid_request"` + metadata},
-		{"all scopes that are needed", "POST", "/orders/7", es256(t, good()), `Bearer realm="orders", error="insufficient_scope", scope="orders:read orders:write"` + metadata},
-		{"any of the scopes", "GET", "/orders/7", es256(t, good(claims{"scope": ""})), `Bearer realm="orders", error="insufficient_scope", scope="orders:read orders:admin"` + metadata},
-		{"a scope too many", "GET", "/staff", es256(t, good(claims{"scope": "guest"})), `Bearer realm="orders", error="insufficient_scope"` + metadata},
+		{"all scopes that are needed", "POST", "/orders/7", es256(t, good()),
+			`Bearer realm="orders", error="insufficient_scope", scope="orders:read orders:write"` + metadata},
+		{"any of the scopes", "GET", "/orders/7", es256(t, good(claims{"scope": ""})),
+			`Bearer realm="orders", error="insufficient_scope", scope="orders:read orders:admin"` + metadata},
+		{"a scope too many", "GET", "/staff", es256(t, good(claims{"scope": "guest"})),
+			`Bearer realm="orders", error="insufficient_scope"` + metadata},
 		{"no rule", "GET", "/nowhere", "", ""},
 		{"an ambiguous path", "GET", "//", "", ""},
 		{"allowed", "GET", "/any", es256(t, good()), ""},

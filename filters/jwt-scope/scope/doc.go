@@ -1,11 +1,14 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scope decides whether a request's JSON Web Token lets it through: which rule it falls under, whether the token is genuine and current, and whether it
-// has the scopes that the rule asks for.
+// Package scope decides whether a request's JSON Web Token lets it through: which rule it falls
+// under, whether the token is genuine and current, and whether it has the scopes that the rule asks
+// for.
 //
-// Parse turns a configuration into a Policy, once. Decide takes a request's headers and the time and gives a Decision, which either has its Verdict or waits for
-// something that only the proxy can do: checking a signature, telling the peer, remembering a proof, fetching keys. The package knows neither Envoy nor the clock; filter/ is what binds it to them.
+// Parse turns a configuration into a Policy, once. Decide takes a request's headers and the time
+// and gives a Decision, which either has its Verdict or waits for something that only the proxy can
+// do: checking a signature, telling the peer, remembering a proof, fetching keys. The package knows
+// neither Envoy nor the clock; filter/ is what binds it to them.
 //
 // To add a deny reason: name it in errors.go, return it in decide.go, and add its row to the table in decide_test.go.
 package scope

@@ -9,8 +9,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 )
 
-// Effect tells what becomes of the request's headers, into e, whose memory is reused. What a client sent under a name that this filter writes is removed whatever was decided, so
-// that the service behind can believe what it finds there.
+// Effect tells what becomes of the request's headers, into e, whose memory is reused. What a client
+// sent under a name that this filter writes is removed whatever was decided, so that the service
+// behind can believe what it finds there.
 func (d *Decision) Effect(e *forward.Effect) {
 	e.Reset()
 	if d.verified != nil {
@@ -33,8 +34,9 @@ func (d *Decision) forward(e *forward.Effect) {
 	}
 }
 
-// strip takes the credentials away: in shadow mode a request goes on with more than one, or with one that is none. A header whose name only folds to a token's is removed, too: it was not looked at,
-// and a server that confuses the two would take it for what was.
+// strip takes the credentials away: in shadow mode a request goes on with more than one, or with
+// one that is none. A header whose name only folds to a token's is removed, too: it was not looked
+// at, and a server that confuses the two would take it for what was.
 func (d *Decision) strip(e *forward.Effect) {
 	var cookies []string
 	var path string

@@ -44,7 +44,8 @@ func TestForward(t *testing.T) {
 	p := parse(t, with(testConfig, forwardConfig))
 	token := es256(t, good(claims{"roles": []string{"a", "b"}}))
 	payload := strings.Split(token, ".")[1]
-	forged := [][2]string{{"x-user-id", "root"}, {"x_user_id", "root"}, {"x-roles", "admin"}, {"x_roles", "admin"}, {"x-jwt_payload", "e30"}, {"x-other", "1"}}
+	forged := [][2]string{{"x-user-id", "root"}, {"x_user_id", "root"}, {"x-roles", "admin"}, {"x_roles", "admin"},
+		{"x-jwt_payload", "e30"}, {"x-other", "1"}}
 	removed := []string{"x-user-id", "x_user_id", "x-roles", "x_roles", "x-jwt_payload"}
 	for _, path := range []string{"/any", "/maybe", "/healthz", "/nowhere", "//", "/trial"} {
 		_, e := effect(t, p, request("GET", path, forged...)...)
@@ -62,14 +63,17 @@ func TestForward(t *testing.T) {
 		t.Errorf("the identity is %s", e.Identity)
 	}
 	// A token that is not verified says nothing, not even in shadow mode.
-	if v, e := effect(t, p, request("GET", "/trial", bearerHeader(token+"A"))...); !v.Admits() || len(e.Set) != 0 || e.Identity != "" {
+	if v, e := effect(t, p, request("GET", "/trial", bearerHeader(token+"A"))...); !v.Admits() || len(e.Set) != 0 ||
+		e.Identity != "" {
 		t.Errorf("a bad token in shadow mode: %+v", e)
 	}
 	// One that is verified, but lacks the scope, is known for what it is.
-	if v, e := effect(t, p, request("GET", "/trial", bearerHeader(token))...); v.Outcome() != verdict.WouldDeny || len(e.Set) != 3 || e.Identity == "" {
+	if v, e := effect(t, p, request("GET", "/trial", bearerHeader(token))...); v.Outcome() != verdict.WouldDeny ||
+		len(e.Set) != 3 || e.Identity == "" {
 		t.Errorf("a token without the scope in shadow mode: %+v", e)
 	}
-	if _, e := effect(t, p, request("GET", "/any", bearerHeader(es256(t, good(claims{"sub": "a\nb", "roles": claims{"x": 1}}))))...); len(e.Set) != 1 {
+	if _, e := effect(t, p, request("GET", "/any",
+		bearerHeader(es256(t, good(claims{"sub": "a\nb", "roles": claims{"x": 1}}))))...); len(e.Set) != 1 {
 		t.Errorf("P9 claims that are no header values: %+v", e.Set)
 	}
 }
@@ -83,44 +87,61 @@ func TestStripToken(t *testing.T) {
 		headers [][2]string
 		want    forward.Effect
 	}{
-		{"a header with scheme", request("GET", "/any", bearerHeader(token)), forward.Effect{Remove: []string{"authorization"}}},
-		{"a header without", request("GET", "/any", [2]string{"x-token", token}), forward.Effect{Remove: []string{"x-token"}}},
-		{"the only cookie", request("GET", "/any", [2]string{"cookie", "session=" + token}), forward.Effect{Remove: []string{"cookie"}}},
-		{"a cookie among others", request("GET", "/any", [2]string{"cookie", "a=1; session=" + token + "; b=2"}), forward.Effect{Remove: []string{"cookie"}, Set: [][2]string{{"cookie", "a=1; b=2"}}}},
-		{"the only parameter", request("GET", "/any?access_token="+token), forward.Effect{Set: [][2]string{{":path", "/any"}}}},
-		{"a parameter among others", request("GET", "/any?a=1&access_token="+token+"&b=%20?"), forward.Effect{Set: [][2]string{{":path", "/any?a=1&b=%20?"}}}},
-		{"the same bytes in two places", request("GET", "/any", bearerHeader(token), [2]string{"cookie", "a=1; session=" + token}), forward.Effect{Remove: []string{"authorization", "cookie"}, Set: [][2]string{{"cookie", "a=1"}}}},
+		{"a header with scheme", request("GET", "/any", bearerHeader(token)),
+			forward.Effect{Remove: []string{"authorization"}}},
+		{"a header without", request("GET", "/any", [2]string{"x-token", token}),
+			forward.Effect{Remove: []string{"x-token"}}},
+		{"the only cookie", request("GET", "/any", [2]string{"cookie", "session=" + token}),
+			forward.Effect{Remove: []string{"cookie"}}},
+		{"a cookie among others", request("GET", "/any", [2]string{"cookie", "a=1; session=" + token + "; b=2"}),
+			forward.Effect{Remove: []string{"cookie"}, Set: [][2]string{{"cookie", "a=1; b=2"}}}},
+		{"the only parameter", request("GET", "/any?access_token="+token),
+			forward.Effect{Set: [][2]string{{":path", "/any"}}}},
+		{"a parameter among others", request("GET", "/any?a=1&access_token="+token+"&b=%20?"),
+			forward.Effect{Set: [][2]string{{":path", "/any?a=1&b=%20?"}}}},
+		{"the same bytes in two places",
+			request("GET", "/any", bearerHeader(token), [2]string{"cookie", "a=1; session=" + token}),
+			forward.Effect{Remove: []string{"authorization", "cookie"}, Set: [][2]string{{"cookie", "a=1"}}}},
 		{"another scheme stays", request("GET", "/maybe", [2]string{"authorization", "Basic YTpi"}), forward.Effect{}},
 	} {
 		v, e := effect(t, p, c.headers...)
 		e.Identity = ""
-		if !v.Admits() || strings.Join(e.Remove, " ") != strings.Join(c.want.Remove, " ") || !(len(e.Set) == 0 && len(c.want.Set) == 0 || reflect.DeepEqual(e.Set, c.want.Set)) {
+		if !v.Admits() || strings.Join(e.Remove, " ") != strings.Join(c.want.Remove, " ") ||
+			!(len(e.Set) == 0 && len(c.want.Set) == 0 || reflect.DeepEqual(e.Set, c.want.Set)) {
 			t.Errorf("J16 %s: %s, %+v", c.name, v.Code.Name, e)
 		}
 	}
 	for name, headers := range map[string][][2]string{
-		"a header and the query": request("GET", "/any?access_token="+token+"x", bearerHeader(token)), "two cookies": request("GET", "/any", [2]string{"cookie", "session=" + token + "; session=x"}),
-		"two parameters": request("GET", "/any?access_token="+token+"&access_token="+token), "two plain headers": request("GET", "/any", [2]string{"x-token", token}, [2]string{"x-token", token}),
-		"a header and a cookie": request("GET", "/any", bearerHeader(token), [2]string{"cookie", "session=x"}), "a plain header with a list": request("GET", "/any", [2]string{"x-token", token + "," + token}),
+		"a header and the query":     request("GET", "/any?access_token="+token+"x", bearerHeader(token)),
+		"two cookies":                request("GET", "/any", [2]string{"cookie", "session=" + token + "; session=x"}),
+		"two parameters":             request("GET", "/any?access_token="+token+"&access_token="+token),
+		"two plain headers":          request("GET", "/any", [2]string{"x-token", token}, [2]string{"x-token", token}),
+		"a header and a cookie":      request("GET", "/any", bearerHeader(token), [2]string{"cookie", "session=x"}),
+		"a plain header with a list": request("GET", "/any", [2]string{"x-token", token + "," + token}),
 	} {
 		if v, _ := effect(t, p, headers...); v.Code != TokenAmbiguous {
 			t.Errorf("J16 %s: %s", name, v.Code.Name)
 		}
 	}
 	for name, headers := range map[string][][2]string{
-		"an empty cookie": request("GET", "/maybe", [2]string{"cookie", "session="}), "an empty parameter": request("GET", "/maybe?access_token"), "an empty header": request("GET", "/maybe", [2]string{"x-token", ""}),
+		"an empty cookie":    request("GET", "/maybe", [2]string{"cookie", "session="}),
+		"an empty parameter": request("GET", "/maybe?access_token"),
+		"an empty header":    request("GET", "/maybe", [2]string{"x-token", ""}),
 	} {
 		if v, _ := effect(t, p, headers...); v.Code != TokenMalformed {
 			t.Errorf("J20 %s: %s", name, v.Code.Name)
 		}
 	}
 	// A place is one provider's: the other's tokens are not taken from it.
-	if v, _ := effect(t, p, request("GET", "/any", [2]string{"x-token", es256(t, good(claims{"iss": "https://short.example", "iat": now.Unix()}))})...); v.Code != TokenIssuer {
+	if v, _ := effect(t, p, request("GET", "/any",
+		[2]string{"x-token", es256(t,
+			good(claims{"iss": "https://short.example", "iat": now.Unix()}))})...); v.Code != TokenIssuer {
 		t.Errorf("a token where its issuer's are not: %s", v.Code.Name)
 	}
 }
 
-// What goes on without a verified token goes on without a credential, too: in shadow mode, and where a server would take another header for the token's.
+// What goes on without a verified token goes on without a credential, too: in shadow mode, and
+// where a server would take another header for the token's.
 func TestStripEveryCredential(t *testing.T) {
 	places := `"token":[{"header":"authorization","scheme":"Bearer"},{"header":"x-token"},{"cookie":"session"},{"cookie":"sid"},{"query":"access_token"},{"query":"t"}],"issuer"`
 	p := parse(t, strings.Replace(with(testConfig, `"forward":{"token":"strip"}`), `"issuer"`, places, 1))
@@ -130,16 +151,26 @@ func TestStripEveryCredential(t *testing.T) {
 		headers [][2]string
 		want    forward.Effect
 	}{
-		{"J16 two headers of the same name", request("GET", "/trial", bearerHeader(token), bearerHeader(token)), forward.Effect{Remove: []string{"authorization"}}},
-		{"J16 a list in one", request("GET", "/trial", bearerHeader(token+",Bearer "+token)), forward.Effect{Remove: []string{"authorization"}}},
-		{"J16 two headers", request("GET", "/trial", bearerHeader(token), [2]string{"x-token", token}), forward.Effect{Remove: []string{"authorization", "x-token"}}},
-		{"J16 all places", request("GET", "/trial?a=1&t=x&access_token="+token, bearerHeader(token), [2]string{"x-token", token}, [2]string{"cookie", "session=x; b=2"}, [2]string{"cookie", "sid=y"}),
-			forward.Effect{Remove: []string{"authorization", "x-token", "cookie"}, Set: [][2]string{{":path", "/trial?a=1"}, {"cookie", "b=2"}}}},
+		{"J16 two headers of the same name", request("GET", "/trial", bearerHeader(token), bearerHeader(token)),
+			forward.Effect{Remove: []string{"authorization"}}},
+		{"J16 a list in one", request("GET", "/trial", bearerHeader(token+",Bearer "+token)),
+			forward.Effect{Remove: []string{"authorization"}}},
+		{"J16 two headers", request("GET", "/trial", bearerHeader(token), [2]string{"x-token", token}),
+			forward.Effect{Remove: []string{"authorization", "x-token"}}},
+		{"J16 all places", request("GET", "/trial?a=1&t=x&access_token="+token, bearerHeader(token),
+			[2]string{"x-token", token}, [2]string{"cookie", "session=x; b=2"}, [2]string{"cookie", "sid=y"}),
+			forward.Effect{Remove: []string{"authorization", "x-token", "cookie"},
+				Set: [][2]string{{":path", "/trial?a=1"}, {"cookie", "b=2"}}}},
 		{"an empty one", request("GET", "/trial", [2]string{"x-token", ""}), forward.Effect{Remove: []string{"x-token"}}},
-		{"P10 a name that folds to the token's", request("GET", "/any", bearerHeader(token), [2]string{"x_token", "root"}, [2]string{"x_token", "more"}), forward.Effect{Remove: []string{"x_token", "authorization"}}},
-		{"P10 only that", request("GET", "/maybe", [2]string{"x_token", "root"}), forward.Effect{Remove: []string{"x_token"}}},
-		{"another scheme stays", request("GET", "/trial", [2]string{"authorization", "Basic YTpi"}, [2]string{"cookie", "a=b"}), forward.Effect{}},
-		{"a public path: nobody has looked", request("GET", "/healthz", bearerHeader(token), [2]string{"x_token", "root"}), forward.Effect{}},
+		{"P10 a name that folds to the token's",
+			request("GET", "/any", bearerHeader(token), [2]string{"x_token", "root"}, [2]string{"x_token", "more"}),
+			forward.Effect{Remove: []string{"x_token", "authorization"}}},
+		{"P10 only that", request("GET", "/maybe", [2]string{"x_token", "root"}),
+			forward.Effect{Remove: []string{"x_token"}}},
+		{"another scheme stays",
+			request("GET", "/trial", [2]string{"authorization", "Basic YTpi"}, [2]string{"cookie", "a=b"}), forward.Effect{}},
+		{"a public path: nobody has looked",
+			request("GET", "/healthz", bearerHeader(token), [2]string{"x_token", "root"}), forward.Effect{}},
 	} {
 		v, e := effect(t, p, c.headers...)
 		e.Identity = ""
@@ -153,7 +184,8 @@ func TestStripEveryCredential(t *testing.T) {
 
 func TestTypes(t *testing.T) {
 	p := parse(t, strings.Replace(testConfig, `"issuer"`, `"types":["at+jwt"],"issuer"`, 1))
-	for typ, want := range map[string]*verdict.Code{"at+jwt": verdict.OK, "AT+JWT": verdict.OK, "application/at+jwt": verdict.OK, "Application/At+Jwt": verdict.OK,
+	for typ, want := range map[string]*verdict.Code{"at+jwt": verdict.OK, "AT+JWT": verdict.OK,
+		"application/at+jwt": verdict.OK, "Application/At+Jwt": verdict.OK,
 		"JWT": TokenType, "": TokenType, "logout+jwt": TokenType, "x/at+jwt": TokenType, "at+jwtx": TokenType} {
 		token := sign(t, "ES256", ecKey, "ec", good(), jose.ContentType(typ))
 		if v := decide(p, now, request("GET", "/any", bearerHeader(token))...); v.Code != want {
@@ -183,7 +215,8 @@ func TestTrustedPayload(t *testing.T) {
 		{"a list", []string{encode([]any{})}, PayloadMalformed},
 		{"empty", []string{""}, PayloadMalformed},
 		{"a whole token", []string{es256(t, good())}, PayloadMalformed},
-		{"J8 a claim twice", []string{base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"a","iss":"https://idp.example"}`))}, PayloadMalformed},
+		{"J8 a claim twice", []string{
+			base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"a","iss":"https://idp.example"}`))}, PayloadMalformed},
 		{"two joined by the proxy", []string{encode(good()) + "," + encode(good())}, PayloadMalformed},
 		{"J19 another issuer", []string{encode(good(claims{"iss": "x"}))}, TokenIssuer},
 		{"J19 another audience", []string{encode(good(claims{"aud": "x"}))}, TokenAudience},
@@ -199,11 +232,13 @@ func TestTrustedPayload(t *testing.T) {
 		if v := decide(p, now, request("GET", "/x", headers...)...); v.Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, v.Code.Name, c.want.Name)
 		}
-		if v := decide(p, now, request("GET", "/maybe", headers...)...); v.Admits() != (c.want == verdict.OK || c.want == PayloadMissing || c.want == InsufficientScope) {
+		if v := decide(p, now, request("GET", "/maybe", headers...)...); v.Admits() != (c.want == verdict.OK ||
+			c.want == PayloadMissing || c.want == InsufficientScope) {
 			t.Errorf("J20 %s, under access optional: %s", c.name, v.Code.Name)
 		}
 	}
-	if v := decide(p, now, request("GET", "/x", bearerHeader(es256(t, good())))...); v.Code != PayloadMissing || v.Challenge != `Bearer realm="tollgate"` {
+	if v := decide(p, now, request("GET", "/x", bearerHeader(es256(t, good())))...); v.Code != PayloadMissing ||
+		v.Challenge != `Bearer realm="tollgate"` {
 		t.Errorf("a token where a payload is asked for: %+v", v)
 	}
 	if v := decide(p, now, request("GET", "/x", [2]string{"x_jwt_payload", encode(good())})...); v.Code != PayloadMissing {
@@ -230,7 +265,8 @@ func TestCache(t *testing.T) {
 		t.Helper()
 		before := verifications
 		if got := ask(token, seconds); got != want || verifications-before != wantVerifications {
-			t.Errorf("%s: %s after %d verifications, want %s after %d", what, got.Name, verifications-before, want.Name, wantVerifications)
+			t.Errorf("%s: %s after %d verifications, want %s after %d", what, got.Name, verifications-before, want.Name,
+				wantVerifications)
 		}
 	}
 	step("the first time", a, 0, verdict.OK, 1)
@@ -260,7 +296,8 @@ func TestCache(t *testing.T) {
 func TestCacheAsksTheRule(t *testing.T) {
 	p := parse(t, testConfig)
 	token := bearerHeader(es256(t, good(claims{"scope": "guest"})))
-	for path, want := range map[string]*verdict.Code{"/any": verdict.OK, "/orders/7": InsufficientScope, "/staff": InsufficientScope, "/corp": verdict.OK} {
+	for path, want := range map[string]*verdict.Code{"/any": verdict.OK, "/orders/7": InsufficientScope,
+		"/staff": InsufficientScope, "/corp": verdict.OK} {
 		for range 2 {
 			if v := decide(p, now, request("GET", path, token)...); v.Code != want {
 				t.Errorf("%s: %s, want %s", path, v.Code.Name, want.Name)

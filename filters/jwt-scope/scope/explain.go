@@ -75,7 +75,8 @@ func (e *explainer) run() {
 	e.pass("path", d.request.Path)
 	for i := range p.rules {
 		r := &p.rules[i]
-		if e.Rules = append(e.Rules, match.Fit{Name: r.name, Why: match.Why(r.conditions, &d.request)}); e.Rules[i].Why == "" {
+		if e.Rules = append(e.Rules,
+			match.Fit{Name: r.name, Why: match.Why(r.conditions, &d.request)}); e.Rules[i].Why == "" {
 			break
 		}
 	}
@@ -128,7 +129,8 @@ func (e *explainer) token(r *rule) {
 		e.fail("issuer", TokenIssuer, "iss "+orMissing(iss)+"; the providers are "+p.issuers())
 		return
 	case provider.trusted() || !provider.takes(r, &found):
-		e.fail("issuer", TokenIssuer, "provider "+provider.name+" is not accepted by the rule, or not from "+found.at.String())
+		e.fail("issuer", TokenIssuer, "provider "+provider.name+" is not accepted by the rule, or not from "+
+			found.at.String())
 		return
 	}
 	e.pass("issuer", "provider "+provider.name)
@@ -195,7 +197,8 @@ func (e *explainer) trusted(r *rule) {
 	provider := d.policy.issuer(payload)
 	if provider == nil || !provider.trusted() || !r.accepts(provider) {
 		iss, _ := strictjson.Member(payload, "iss")
-		e.fail("issuer", TokenIssuer, "iss "+orMissing(iss)+"; the rule accepts those of the providers with a trustedPayload among "+d.policy.issuers())
+		e.fail("issuer", TokenIssuer, "iss "+orMissing(iss)+
+			"; the rule accepts those of the providers with a trustedPayload among "+d.policy.issuers())
 		return
 	}
 	e.pass("issuer", "provider "+provider.name)

@@ -12,18 +12,25 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Headers, cookies and queries of any shape: nobody gets in with another token than the one that was signed, however it is wrapped, and what is forwarded has none of the client's own
-// values under our names.
+// Headers, cookies and queries of any shape: nobody gets in with another token than the one that
+// was signed, however it is wrapped, and what is forwarded has none of the client's own values
+// under our names.
 func FuzzHeaders(f *testing.F) {
-	config := strings.Replace(with(testConfig, `"forward":{"token":"strip","payloadHeader":"x-jwt-payload","claimHeaders":[{"path":["sub"],"header":"x-user-id"}]}`),
+	config := strings.Replace(with(testConfig,
+		`"forward":{"token":"strip","payloadHeader":"x-jwt-payload","claimHeaders":[{"path":["sub"],"header":"x-user-id"}]}`),
 		`"name": "corp",`, `"name": "corp", "senderConstraint": "whenPresent", "token": [{"header": "authorization", "scheme": "Bearer"}, {"header": "x-token"}, {"cookie": "session"}, {"query": "token"}],`, 1)
 	p := parse(f, config)
 	token := es256(f, good())
 	for _, seed := range [][3]string{
-		{"authorization", "Bearer TOKEN", "/orders/7"}, {"authorization", "bearer  TOKEN", "/orders/7"}, {"authorization", "Bearer TOKEN,Bearer TOKEN", "/orders/7"}, {"authorization", "Bearer TOKEN ", "/orders/7"},
-		{"authorization", "DPoP TOKEN", "/orders/7"}, {"authorization", "BearerTOKEN", "/orders/7"}, {"authorization", "Basic YTpi, Bearer TOKEN", "/orders/7"}, {"x-token", "TOKEN", "/orders/7"}, {"x_token", "TOKEN", "/orders/7"},
-		{"cookie", "a=b; session=TOKEN", "/orders/7"}, {"cookie", `session="TOKEN"; session=TOKEN`, "/orders/7"}, {"x", "y", "/orders/7?token=TOKEN"}, {"x", "y", "/orders/7?token=TOKEN&token=TOKEN"},
-		{"x-user-id", "root", "/orders/7?token=TOKEN"}, {"X_USER-ID", "root", "/orders/7?token=TOKEN"}, {"dpop", "TOKEN", "/orders/7?token=TOKEN"}, {":path", "/healthz", "/orders/7"}, {"authorization", "Bearer TOKEN", "/orders/%37;a=b"},
+		{"authorization", "Bearer TOKEN", "/orders/7"}, {"authorization", "bearer  TOKEN", "/orders/7"},
+		{"authorization", "Bearer TOKEN,Bearer TOKEN", "/orders/7"}, {"authorization", "Bearer TOKEN ", "/orders/7"},
+		{"authorization", "DPoP TOKEN", "/orders/7"}, {"authorization", "BearerTOKEN", "/orders/7"}, {"authorization",
+			"Basic YTpi, Bearer TOKEN", "/orders/7"}, {"x-token", "TOKEN", "/orders/7"}, {"x_token", "TOKEN", "/orders/7"},
+		{"cookie", "a=b; session=TOKEN", "/orders/7"}, {"cookie", `session="TOKEN"; session=TOKEN`, "/orders/7"}, {"x",
+			"y", "/orders/7?token=TOKEN"}, {"x", "y", "/orders/7?token=TOKEN&token=TOKEN"},
+		{"x-user-id", "root", "/orders/7?token=TOKEN"}, {"X_USER-ID", "root", "/orders/7?token=TOKEN"}, {"dpop",
+			"TOKEN", "/orders/7?token=TOKEN"}, {":path", "/healthz", "/orders/7"},
+		{"authorization", "Bearer TOKEN", "/orders/%37;a=b"},
 	} {
 		f.Add(seed[0], seed[1], seed[2], "x", "y")
 		f.Add("x", "y", seed[2], seed[0], seed[1])
@@ -51,7 +58,8 @@ func FuzzHeaders(f *testing.F) {
 		for _, h := range headers {
 			given = given || strings.Contains(h[1], token)
 		}
-		if v := d.Verdict(); v.Code == verdict.OK && v.Rule >= 0 && p.rules[v.Rule].access == required && (d.verified == nil || !given || d.credential.token != token) {
+		if v := d.Verdict(); v.Code == verdict.OK && v.Rule >= 0 && p.rules[v.Rule].access == required &&
+			(d.verified == nil || !given || d.credential.token != token) {
 			t.Fatalf("%q is admitted by rule %s", headers, p.RuleName(v.Rule))
 		}
 		for _, h := range headers {

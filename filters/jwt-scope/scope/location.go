@@ -74,7 +74,8 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 			item.Fault("name one of header, cookie and query; for several places give a list")
 		}
 		t.End()
-		if places == 1 && l != (location{}) && slices.ContainsFunc(p.locations, func(other *location) bool { return *other == l }) {
+		if places == 1 && l != (location{}) &&
+			slices.ContainsFunc(p.locations, func(other *location) bool { return *other == l }) {
 			item.Warn(conf.Repeated)
 			continue
 		}
@@ -121,8 +122,9 @@ type credential struct {
 	known *verified   // the token has been verified before; nil: not that we remember
 }
 
-// findCredential looks for the request's token in all places. It returns TokenMissing, TokenAmbiguous or TokenMalformed where there is none, more than one, or
-// one that is empty. A header with another scheme (Basic, say) is no credential of ours.
+// findCredential looks for the request's token in all places. It returns TokenMissing,
+// TokenAmbiguous or TokenMalformed where there is none, more than one, or one that is empty. A
+// header with another scheme (Basic, say) is no credential of ours.
 func (p *Policy) findCredential(headers [][2]string, query string) (found credential, refused *verdict.Code) {
 	if len(p.locations) == 1 {
 		l := p.locations[0]
@@ -133,8 +135,9 @@ func (p *Policy) findCredential(headers [][2]string, query string) (found creden
 	return p.searchCredential(headers, query)
 }
 
-// searchCredential goes through all places. The same bytes in two of them are one credential: some gateways put a token into
-// a header and a cookie. An empty place beside a token is none. Two readings of one header are one place: the first that finds something there is the narrower.
+// searchCredential goes through all places. The same bytes in two of them are one credential: some
+// gateways put a token into a header and a cookie. An empty place beside a token is none. Two
+// readings of one header are one place: the first that finds something there is the narrower.
 //
 //go:noinline
 func (p *Policy) searchCredential(headers [][2]string, query string) (found credential, refused *verdict.Code) {
@@ -179,8 +182,9 @@ func (p *Policy) places(headers [][2]string, query string) (places []string) {
 	return places
 }
 
-// findKnown looks for a token that has been verified before, in the header of that name, if there is one such header: what was verified has nothing odd in it, and need not be
-// searched for that again. nil: nothing is known.
+// findKnown looks for a token that has been verified before, in the header of that name, if there
+// is one such header: what was verified has nothing odd in it, and need not be searched for that
+// again. nil: nothing is known.
 func (l *location) findKnown(headers [][2]string, c *cache) (known *verified) {
 	n := len(l.prefix)
 	if n == 0 {
@@ -221,7 +225,8 @@ func (l *location) findInHeaders(headers [][2]string) (token string, refused *ve
 		}
 		value := headers[i][1]
 		// Envoy joins repeated authorization headers with commas, and no token holds one; the parameters of other schemes do.
-		if seen || strings.IndexByte(value, ',') >= 0 && (l.scheme == "" || strings.Contains(strings.ToLower(value), l.scheme)) {
+		if seen || strings.IndexByte(value, ',') >= 0 &&
+			(l.scheme == "" || strings.Contains(strings.ToLower(value), l.scheme)) {
 			return "", TokenAmbiguous
 		}
 		seen = true
@@ -234,7 +239,8 @@ func (l *location) findInHeaders(headers [][2]string) (token string, refused *ve
 	return token, refused
 }
 
-// schemeToken takes the token out of "Bearer token" (RFC 6750 §2.1): the scheme in any case, spaces, and nothing behind the token.
+// schemeToken takes the token out of "Bearer token" (RFC 6750 §2.1): the scheme in any case,
+// spaces, and nothing behind the token.
 func schemeToken(value, scheme string) (token string, refused *verdict.Code) {
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
 		return "", TokenMissing

@@ -35,7 +35,8 @@ type claims map[string]any
 
 // good are the claims that the test policy accepts.
 func good(changes ...claims) claims {
-	c := claims{"iss": "https://idp.example", "aud": "orders", "sub": "ann", "exp": now.Unix() + 60, "scope": "orders:read"}
+	c := claims{"iss": "https://idp.example", "aud": "orders", "sub": "ann", "exp": now.Unix() + 60,
+		"scope": "orders:read"}
 	for _, change := range changes {
 		maps.Copy(c, change)
 	}
@@ -46,7 +47,8 @@ func good(changes ...claims) claims {
 // raw is JSON that is put into claims as it is.
 type raw = json.RawMessage
 
-// sign mints a token with a library that is not ours. kid is left out where it is empty; typ is JWT unless another is given.
+// sign mints a token with a library that is not ours. kid is left out where it is empty; typ is JWT
+// unless another is given.
 func sign(t testing.TB, alg jose.SignatureAlgorithm, key any, kid string, c any, typ ...jose.ContentType) string {
 	t.Helper()
 	options := (&jose.SignerOptions{}).WithType("JWT")
@@ -72,7 +74,8 @@ func keySet(keys ...jose.JSONWebKey) string {
 	return string(must(json.Marshal(jose.JSONWebKeySet{Keys: keys})))
 }
 
-var testKeys = keySet(jose.JSONWebKey{Key: &ecKey.PublicKey, KeyID: "ec"}, jose.JSONWebKey{Key: &rsaKey.PublicKey, KeyID: "rsa"})
+var testKeys = keySet(jose.JSONWebKey{Key: &ecKey.PublicKey, KeyID: "ec"},
+	jose.JSONWebKey{Key: &rsaKey.PublicKey, KeyID: "rsa"})
 
 // testConfig has a rule of every kind.
 var testConfig = `{

@@ -9,8 +9,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Policy is a configuration made ready for requests, with the tokens it has verified. It belongs to one goroutine, as everything in a VM does; what belongs to one request
-// is in a Decision.
+// Policy is a configuration made ready for requests, with the tokens it has verified. It belongs to
+// one goroutine, as everything in a VM does; what belongs to one request is in a Decision.
 type Policy struct {
 	config
 	index     *match.Index
@@ -56,7 +56,8 @@ func (p *Policy) RuleName(rule int) string {
 	return p.rules[rule].name
 }
 
-// challenge is the value of WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1) for a refusal; empty where a token would not help.
+// challenge is the value of WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1) for a refusal; empty
+// where a token would not help.
 func (p *Policy) challenge(d *Decision, rule int) string {
 	c := d.verdict.Code
 	if c == verdict.OK || c == verdict.NoRule || c == verdict.PathAmbiguous || c.Status >= 500 {
@@ -81,10 +82,12 @@ func (p *Policy) challenge(d *Decision, rule int) string {
 	return s
 }
 
-// wantsProof reports whether the challenge is DPoP's: the token came with that scheme, or is bound to a key, or the rule accepts no others.
+// wantsProof reports whether the challenge is DPoP's: the token came with that scheme, or is bound
+// to a key, or the rule accepts no others.
 func (p *Policy) wantsProof(d *Decision, rule int) bool {
 	if d.credential.at != nil {
-		return d.credential.at.scheme == dpopScheme || d.verdict.Code == TokenUnbound && d.verified.confirmation.thumbprint != ""
+		return d.credential.at.scheme == dpopScheme || d.verdict.Code == TokenUnbound &&
+			d.verified.confirmation.thumbprint != ""
 	}
 	for _, provider := range p.rules[rule].providers {
 		if provider.constraint != dpop {

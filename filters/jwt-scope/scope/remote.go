@@ -28,6 +28,7 @@ func (d *Decision) waitForKeys(remote *jwks.Remote, otherwise *verdict.Code) *ve
 	return verdict.Internal // until the keys are there
 }
 
-// KeysWanted is the key set that the decision waits for; nil where it waits for none. Force it to be fetched, and when it has been, or when its Timeout is over, call
-// DecideAfterWait with the same headers.
+// KeysWanted is the key set that the decision waits for; nil where it waits for none. Force it to
+// be fetched, and when it has been, or when its Timeout is over, call DecideAfterWait with the same
+// headers.
 func (d *Decision) KeysWanted() *jwks.Remote { return d.remote }

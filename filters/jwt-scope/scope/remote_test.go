@@ -18,7 +18,8 @@ import (
 func TestRemoteKeys(t *testing.T) {
 	p := parse(t, `{"providers": [{"name": "p", "issuer": "https://idp.example", "anyAudience": true, "jwks": {"remote": {"cluster": "c", "authority": "a", "path": "/"}}}], "rules": [{"name": "r"}]}`)
 	remote := p.Remotes()[0]
-	set, _, err := jwks.ReadDocument(string(must(json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &ecKey.PublicKey, KeyID: "a"}}}))))
+	set, _, err := jwks.ReadDocument(
+		string(must(json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &ecKey.PublicKey, KeyID: "a"}}}))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,8 @@ func TestRemoteKeys(t *testing.T) {
 	}
 	// What the wait has brought is used, at the last moment of its age, too.
 	remote.Source.Update(fetched(24*time.Hour), set)
-	if v := decide(p, now, request("GET", "/", bearerHeader(sign(t, jose.ES256, ecKey, "a", good())))...); v.Reason() != verdict.OK {
+	v := decide(p, now, request("GET", "/", bearerHeader(sign(t, jose.ES256, ecKey, "a", good())))...)
+	if v.Reason() != verdict.OK {
 		t.Errorf("with the set: %s", v.Reason().Name)
 	}
 }

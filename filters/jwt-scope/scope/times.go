@@ -12,13 +12,15 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// readValidity reads the dates of a token. ok is false where one of them is no date, or where exp is missing and required.
+// readValidity reads the dates of a token. ok is false where one of them is no date, or where exp
+// is missing and required.
 func (p *provider) readValidity(claims gjson.Result) (d jwt.Dates, ok bool) {
 	d, ok = jwt.ReadDates(claims)
 	return d, ok && (d.HasExp || !p.requireExpiry)
 }
 
-// check reports why the token may not be used now; nil where it may. It runs for every request, also for a token that is known.
+// check reports why the token may not be used now; nil where it may. It runs for every request,
+// also for a token that is known.
 func (p *provider) check(v *jwt.Dates, now time.Time) *verdict.Code {
 	t, skew := now.UnixMicro(), p.skew.Microseconds()
 	switch {

@@ -11,7 +11,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
-// R1 R11: what requests hold that wait for the service is bounded, in bytes and in number. One beyond is decided as onError says.
+// R1 R11: what requests hold that wait for the service is bounded, in bytes and in number. One
+// beyond is decided as onError says.
 func TestCrowdWaits(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -48,7 +49,8 @@ func TestCrowdWaits(t *testing.T) {
 			}
 			waiting[0].Close()
 			w.want("when one has gone away", ask(len(waiting)), "waits")
-			w.proxy.Calls()[1].Answer([][2]string{{":status", "200"}, {"content-type", "application/grpc"}}, answer(1, 4), [][2]string{{"grpc-status", "0"}})
+			w.proxy.Calls()[1].Answer([][2]string{{":status", "200"}, {"content-type", "application/grpc"}},
+				answer(1, 4), [][2]string{{"grpc-status", "0"}})
 			w.want("which is answered", waiting[1], "ok")
 			w.want("when one has been answered", ask(len(waiting)+1), "waits")
 			w.want("and no more", ask(len(waiting)+2), "limiter_unavailable")

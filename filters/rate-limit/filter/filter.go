@@ -1,8 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package filter binds package limit to Envoy: it reads the request's headers and properties, has limit decide, keeps the table in shared data, asks the rate-limit service, answers and
-// counts.
+// Package filter binds package limit to Envoy: it reads the request's headers and properties, has
+// limit decide, keeps the table in shared data, asks the rate-limit service, answers and counts.
 package filter
 
 import (
@@ -65,7 +65,8 @@ func (s *state) configure(text string) (err error) {
 	s.table = t
 	s.policy.SetSeed(seed)
 	if g := s.policy.Global(); g != nil {
-		s.service = &service{Service: limitservice.Service{Service: g.Service, Plugin: s.host.Plugin(), Log: Name + ": global"}}
+		s.service = &service{Service: limitservice.Service{Service: g.Service, Plugin: s.host.Plugin(),
+			Log: Name + ": global"}}
 		if err = s.service.defineCounters(); err != nil {
 			return err
 		}
@@ -83,7 +84,8 @@ func (s *state) request(stream uint32, _ bool) types.Action {
 	return s.conclude(stream, d, headers)
 }
 
-// advance does what the decision waits for. It reports false where that takes time: then the request is held, and taken up again when the service has answered.
+// advance does what the decision waits for. It reports false where that takes time: then the
+// request is held, and taken up again when the service has answered.
 func (s *state) advance(stream uint32, d *limit.Decision, headers [][2]string) (decided bool) {
 	for {
 		switch d.Step() {
@@ -120,7 +122,8 @@ func (s *state) conclude(stream uint32, d *limit.Decision, headers [][2]string) 
 		}
 	}
 	v := &s.verdicts[0]
-	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) && !s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers, refusalHeaders(d)...) {
+	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
+		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers, refusalHeaders(d)...) {
 		return types.ActionPause
 	}
 	if d.HasHeaders() {

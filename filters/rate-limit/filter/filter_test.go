@@ -31,7 +31,8 @@ func start(t *testing.T, o wasmhost.Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, clock: time.Unix(1_800_000_000, 0), props: map[string]string{"plugin_name": "limits", "source.address": "192.0.2.1:4711"}}
+	w := &world{t: t, clock: time.Unix(1_800_000_000, 0),
+		props: map[string]string{"plugin_name": "limits", "source.address": "192.0.2.1:4711"}}
 	o.Clock, o.Properties = func() time.Time { return w.clock }, w.props
 	o.Clusters = []string{"ratelimit"}
 	w.proxy = wasmhost.NewProxy(module, o)
@@ -48,7 +49,8 @@ func (w *world) worker(configs ...string) *wasmhost.Worker {
 }
 
 func get(headers ...[2]string) [][2]string {
-	return append([][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/orders/7"}, {":scheme", "http"}}, headers...)
+	return append([][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/orders/7"}, {":scheme", "http"}},
+		headers...)
 }
 
 // config is one of limits, each a list of members, with more of its own.
@@ -109,7 +111,9 @@ func TestLocal(t *testing.T) {
 		s := workers[i%2].Request(get(), true)
 		w.want("within", s, "ok")
 		h := respond(s, [2]string{"ratelimit", `"upstream";r=1;t=1`}, [2]string{"x-ratelimit-limit", "99"})
-		want := [][2]string{{"ratelimit-policy", `"l0";q=5;w=60`}, {"ratelimit", fmt.Sprintf(`"upstream";r=1;t=1; "l0";r=%d;t=%d`, 4-i, 12*(i+1))}, {"x-ratelimit-limit", "5"}, {"x-ratelimit-remaining", fmt.Sprint(4 - i)},
+		want := [][2]string{{"ratelimit-policy", `"l0";q=5;w=60`},
+			{"ratelimit", fmt.Sprintf(`"upstream";r=1;t=1; "l0";r=%d;t=%d`, 4-i, 12*(i+1))}, {"x-ratelimit-limit", "5"},
+			{"x-ratelimit-remaining", fmt.Sprint(4 - i)},
 			{"x-ratelimit-reset", fmt.Sprint(12 * (i + 1))}, {"retry-after", ""}}
 		for _, f := range want {
 			if got := value(h, f[0]); got != f[1] {
@@ -120,7 +124,9 @@ func TestLocal(t *testing.T) {
 	}
 	s := workers[1].Request(get(), true)
 	w.want("one too many", s, "rate_limited")
-	if h := s.Reply.Headers; s.Reply.Status != 429 || value(h, "retry-after") != "12" || value(h, "ratelimit") != `"l0";r=0;t=60` || value(h, "x-ratelimit-remaining") != "0" || value(h, "content-type") != "application/problem+json" {
+	if h := s.Reply.Headers; s.Reply.Status != 429 || value(h, "retry-after") != "12" ||
+		value(h, "ratelimit") != `"l0";r=0;t=60` || value(h, "x-ratelimit-remaining") != "0" ||
+		value(h, "content-type") != "application/problem+json" {
 		t.Errorf("%+v", s.Reply)
 	}
 	if h := respond(s); value(h, "ratelimit") != "" {
@@ -134,7 +140,8 @@ func TestLocal(t *testing.T) {
 	w.counted("rule.l0.outcome.denied.code.rate_limited", 2)
 	w.props["source.address"] = "192.0.2.2:4711"
 	w.want("another address", workers[0].Request(get(), true), "ok")
-	w.want("P1", workers[0].Request([][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/a/../b"}}, true), "path_ambiguous")
+	w.want("P1", workers[0].Request([][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/a/../b"}}, true),
+		"path_ambiguous")
 	w.counted("rule.-.outcome.denied.code.path_ambiguous", 1)
 }
 
@@ -158,7 +165,9 @@ func TestTableOutlives(t *testing.T) {
 		w.want("within", worker.Request(get(), true), "ok")
 	}
 	w.want("another VM", w.worker(five).Request(get(), true), "rate_limited")
-	w.want("another configuration", w.worker(config(`,"table":{"entries":64},"headers":"none"`, perAddress+`,"rate":{"requests":6,"per":"1m","burst":1}`)).Request(get(), true), "rate_limited")
+	w.want("another configuration",
+		w.worker(config(`,"table":{"entries":64},"headers":"none"`,
+			perAddress+`,"rate":{"requests":6,"per":"1m","burst":1}`)).Request(get(), true), "rate_limited")
 	w.want("a table of its own", w.worker(config(`,"table":{"entries":256}`, perAddress)).Request(get(), true), "ok")
 	for key, seed := range seeds {
 		if string(w.proxy.SharedData()[key]) != seed {
@@ -215,13 +224,15 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// Every host call that a request needs fails, in each place and from there on: then the request does not go on. Only a limit in shadow mode decides nothing by its failure, either.
+// Every host call that a request needs fails, in each place and from there on: then the request
+// does not go on. Only a limit in shadow mode decides nothing by its failure, either.
 func TestEveryCallFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		config  string
 		answers bool
 	}{
-		"local":  {config(`,"headers":"both"`, perAddress, `,"key":[{"claim":["sub"]},{"peer":true}],"onMissingKey":"shared"`, `,"mode":"shadow"`), false},
+		"local": {config(`,"headers":"both"`, perAddress,
+			`,"key":[{"claim":["sub"]},{"peer":true}],"onMissingKey":"shared"`, `,"mode":"shadow"`), false},
 		"global": {config(global(`,"onError":"deny"`), perUser), true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -246,7 +257,8 @@ func TestEveryCallFails(t *testing.T) {
 				w.clock = w.clock.Add(time.Hour)
 				s := worker.Request(get(), true)
 				for _, call := range w.proxy.Calls() {
-					call.Answer([][2]string{{":status", "200"}, {"content-type", "application/grpc"}}, answer(1, 4), [][2]string{{"grpc-status", "0"}})
+					call.Answer([][2]string{{":status", "200"}, {"content-type", "application/grpc"}}, answer(1, 4),
+						[][2]string{{"grpc-status", "0"}})
 				}
 				return s
 			}
@@ -294,8 +306,8 @@ func TestEveryCallFails(t *testing.T) {
 	}
 }
 
-// Other workers change the bucket between this one's look and its write: it tries sixteen times, and what then is not counted is
-// refused.
+// Other workers change the bucket between this one's look and its write: it tries sixteen times,
+// and what then is not counted is refused.
 func TestFasterWorkers(t *testing.T) {
 	lost, tries := 0, 0
 	w := start(t, wasmhost.Options{Fault: func(call string) wasmhost.Status {
@@ -314,7 +326,8 @@ func TestFasterWorkers(t *testing.T) {
 	}
 }
 
-// answer is a RateLimitResponse with one status: its code, 1 for OK and 2 for over the limit, and what remains of 5 in a minute, of which 30 seconds are left.
+// answer is a RateLimitResponse with one status: its code, 1 for OK and 2 for over the limit, and
+// what remains of 5 in a minute, of which 30 seconds are left.
 func answer(code, remaining byte) []byte {
 	status := []byte{8, code, 18, 4, 8, 5, 16, 2, 24, remaining, 34, 2, 8, 30}
 	message := append([]byte{8, code, 18, byte(len(status))}, status...)
@@ -329,15 +342,20 @@ var (
 // A request waits for the service with its body, and goes on by what the service says; R19: as a gRPC call.
 func TestGlobal(t *testing.T) {
 	w := start(t, wasmhost.Options{})
-	// Behind the global limit stands one in shadow mode, which is looked at when the proxy's memory has long been used again.
-	w.props["filter_state.wasm.tollgate.identity"], w.props["connection.uri_san_peer_certificate"] = `{"sub":"ann"}`, "spiffe://a/b"
-	worker := w.worker(config(global(""), perUser, `,"mode":"shadow","match":[{"paths":["/orders/{id}"]}],"key":[{"claim":["sub"]},{"peer":true},{"header":"x-key"},{"pathVariable":"id"}],"rate":{"requests":1,"per":"1h"}`))
+	// Behind the global limit stands one in shadow mode, which is looked at when the proxy's memory
+	// has long been used again.
+	w.props["filter_state.wasm.tollgate.identity"], w.props["connection.uri_san_peer_certificate"] = `{"sub":"ann"}`,
+		"spiffe://a/b"
+	worker := w.worker(config(global(""), perUser,
+		`,"mode":"shadow","match":[{"paths":["/orders/{id}"]}],"key":[{"claim":["sub"]},{"peer":true},{"header":"x-key"},{"pathVariable":"id"}],"rate":{"requests":1,"per":"1h"}`))
 	first := worker.Request(get([2]string{"x-key", "k"}), false)
 	w.want("before the answer", first, "waits")
 	first.Body("hello", true)
 	w.want("with its body", first, "waits")
 	call := w.proxy.Calls()[0]
-	if call.Cluster != "ratelimit" || value(call.Headers, ":path") != "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit" || value(call.Headers, "te") != "trailers" || call.Timeout != 20*time.Millisecond ||
+	if call.Cluster != "ratelimit" ||
+		value(call.Headers, ":path") != "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit" ||
+		value(call.Headers, "te") != "trailers" || call.Timeout != 20*time.Millisecond ||
 		strings.Contains(string(call.Body), "ann") || !strings.Contains(string(call.Body), "limit\x12\x02l0") {
 		t.Errorf("%+v", call)
 	}
@@ -389,12 +407,15 @@ func TestServiceFails(t *testing.T) {
 		"a status": func(c *wasmhost.Call) {
 			c.Answer(append(slices.Clone(answered), [2]string{"grpc-status", "14"}), nil, nil)
 		},
-		"no status":        func(c *wasmhost.Call) { c.Answer(answered, answer(1, 4), nil) },
-		"a torn answer":    func(c *wasmhost.Call) { c.Answer(answered, answer(1, 4)[:9], good) },
-		"nothing but OK":   func(c *wasmhost.Call) { c.Answer(answered, []byte{0, 0, 0, 0, 2, 8, 1}, good) },
-		"another question": func(c *wasmhost.Call) { c.Answer(answered, append([]byte{0, 0, 0, 0, 6, 8, 1}, 18, 0, 18, 0), good) },
+		"no status":      func(c *wasmhost.Call) { c.Answer(answered, answer(1, 4), nil) },
+		"a torn answer":  func(c *wasmhost.Call) { c.Answer(answered, answer(1, 4)[:9], good) },
+		"nothing but OK": func(c *wasmhost.Call) { c.Answer(answered, []byte{0, 0, 0, 0, 2, 8, 1}, good) },
+		"another question": func(c *wasmhost.Call) {
+			c.Answer(answered, append([]byte{0, 0, 0, 0, 6, 8, 1}, 18, 0, 18, 0), good)
+		},
 	} {
-		for onError, want := range map[string][3]string{"deny": {"limiter_unavailable", "limiter_unavailable", "limiter_unavailable"}, "allow": {"ok", "ok", "ok"}, "local": {"ok", "ok", "rate_limited"}} {
+		for onError, want := range map[string][3]string{"deny": {"limiter_unavailable", "limiter_unavailable",
+			"limiter_unavailable"}, "allow": {"ok", "ok", "ok"}, "local": {"ok", "ok", "rate_limited"}} {
 			w := start(t, wasmhost.Options{})
 			w.props["filter_state.wasm.tollgate.identity"] = `{"sub":"ann"}`
 			more := `,"onError":"` + onError + `"`
@@ -412,13 +433,15 @@ func TestServiceFails(t *testing.T) {
 				}
 			}
 			w.counted("service.outcome.failed", 3)
-			if log := w.proxy.LogText(); strings.Count(log, "rate_limit: global: cluster ratelimit: ") != 1 || strings.Contains(log, "ann") {
+			if log := w.proxy.LogText(); strings.Count(log, "rate_limit: global: cluster ratelimit: ") != 1 ||
+				strings.Contains(log, "ann") {
 				t.Errorf("%s: the log: %s", name, log)
 			}
 		}
 	}
 	w := start(t, wasmhost.Options{})
-	worker := w.worker(config(strings.Replace(global(`,"onError":"deny"`), "ratelimit", "nowhere", 1), `,"scope":"global"`))
+	worker := w.worker(config(strings.Replace(global(`,"onError":"deny"`), "ratelimit", "nowhere", 1),
+		`,"scope":"global"`))
 	w.want("W29: a cluster that is not there", worker.Request(get(), true), "limiter_unavailable")
 }
 
@@ -453,14 +476,20 @@ func TestLateAnswers(t *testing.T) {
 	}
 }
 
-// R20: how often a request crosses between proxy and filter is its price; a limit of this proxy costs two more, whatever the other limits are.
+// R20: how often a request crosses between proxy and filter is its price; a limit of this proxy
+// costs two more, whatever the other limits are.
 func TestCrossings(t *testing.T) {
 	w := start(t, wasmhost.Options{})
-	worker := w.worker(config(`,"headers":"none"`, `,"rate":{"requests":1000,"per":"1s"}`), config("", perAddress+`,"rate":{"requests":1000,"per":"1s"}`), config(`,"headers":"none"`, `,"match":[{"paths":["/x"]}]`))
-	stream := map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_response_headers": 1, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1, "proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1}
+	worker := w.worker(config(`,"headers":"none"`, `,"rate":{"requests":1000,"per":"1s"}`),
+		config("", perAddress+`,"rate":{"requests":1000,"per":"1s"}`), config(`,"headers":"none"`,
+			`,"match":[{"paths":["/x"]}]`))
+	stream := map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1,
+		"proxy_on_response_headers": 1, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1,
+		"proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1}
 	for plugin, more := range []map[string]int{
 		{"proxy_on_memory_allocate": 2, "proxy_get_shared_data": 1, "proxy_set_shared_data": 1},
-		{"proxy_on_memory_allocate": 3, "proxy_get_property": 1, "proxy_get_shared_data": 1, "proxy_set_shared_data": 1, "proxy_add_header_map_value": 2},
+		{"proxy_on_memory_allocate": 3, "proxy_get_property": 1, "proxy_get_shared_data": 1, "proxy_set_shared_data": 1,
+			"proxy_add_header_map_value": 2},
 		{"proxy_on_memory_allocate": 1},
 	} {
 		for range 2 {
@@ -509,7 +538,8 @@ func TestNonsenseInSharedData(t *testing.T) {
 
 func TestConfiguration(t *testing.T) {
 	w := start(t, wasmhost.Options{})
-	for text, want := range map[string]string{"": "the configuration is empty", `{"limits":[]}`: "limits: the list is empty", config("", `,"scope":"global"`): "global: is required"} {
+	for text, want := range map[string]string{"": "the configuration is empty",
+		`{"limits":[]}`: "limits: the list is empty", config("", `,"scope":"global"`): "global: is required"} {
 		if _, err := w.proxy.Worker(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}

@@ -21,7 +21,8 @@ type service struct {
 	told             bool // that it has other rates
 }
 
-// defineCounters makes tollgate.rate_limit.service.outcome.answered and .failed: whoever chose what happens without the service wants to know when it does.
+// defineCounters makes tollgate.rate_limit.service.outcome.answered and .failed: whoever chose what
+// happens without the service wants to know when it does.
 func (s *service) defineCounters() (err error) {
 	const name = "tollgate." + Name + ".service.outcome."
 	if s.answered, err = guest.DefineCounter(name + "answered"); err == nil {

@@ -12,14 +12,16 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/host"
 )
 
-// table is the one that all VMs of the proxy share: a record of shared data for each bucket. It outlives VMs and configurations, and goes by the filter's name, so that who is over a limit
-// stays so.
+// table is the one that all VMs of the proxy share: a record of shared data for each bucket. It
+// outlives VMs and configurations, and goes by the filter's name, so that who is over a limit stays
+// so.
 type table struct {
 	key    []byte // of a record: what all have in common, and a bucket's number
 	common int
 }
 
-// openTable makes the table, or finds the one that another VM has made, and returns the seed of the hash that its keys are found by.
+// openTable makes the table, or finds the one that another VM has made, and returns the seed of the
+// hash that its keys are found by.
 func openTable(filter string, buckets int) (t *table, seed gcra.Seed, err error) {
 	name := "tollgate.limit.1\x00" + filter + "\x00"
 	if err = guest.Random(seed[:]); err != nil {

@@ -5,14 +5,18 @@ package limit
 
 import "strings"
 
-// address is an IP address in one form: IPv6 that stands for IPv4 (::ffff:192.0.2.1, and 64:ff9b::192.0.2.1 behind NAT64) is IPv4. It is read here, since net/netip would bring package net's relatives along.
+// address is an IP address in one form: IPv6 that stands for IPv4 (::ffff:192.0.2.1, and
+// 64:ff9b::192.0.2.1 behind NAT64) is IPv4. It is read here, since net/netip would bring package
+// net's relatives along.
 type address struct {
 	bytes [16]byte // of IPv4 the first four
 	size  int      // 4 or 16; 0: none
 }
 
-// parseAddress reads an address as proxies write it: 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1] and [2001:db8::1]:80. Zones are refused: they name an interface of whoever wrote
-// them (but see parseSource). So is everything that some readers take for another address: zeros in front of a number, numbers in other bases, white space.
+// parseAddress reads an address as proxies write it: 192.0.2.1, 192.0.2.1:80, 2001:db8::1,
+// [2001:db8::1] and [2001:db8::1]:80. Zones are refused: they name an interface of whoever wrote
+// them (but see parseSource). So is everything that some readers take for another address: zeros in
+// front of a number, numbers in other bases, white space.
 func parseAddress(s string) (a address, ok bool) {
 	if len(s) > 0 && s[0] == '[' {
 		end := strings.IndexByte(s, ']')
@@ -38,7 +42,8 @@ func parseAddress(s string) (a address, ok bool) {
 	return a.unmapped(), true
 }
 
-// parseSource reads an address as the proxy has it of a connection. One that is good on a link only (fe80::1) has a zone there, which names an interface of this host: it is passed over.
+// parseSource reads an address as the proxy has it of a connection. One that is good on a link only
+// (fe80::1) has a zone there, which names an interface of this host: it is passed over.
 func parseSource(s string) (address, bool) {
 	if zone := strings.IndexByte(s, '%'); zone >= 0 {
 		end := strings.IndexByte(s, ']')
@@ -157,7 +162,8 @@ func unhex(c byte) byte {
 	return 0xff
 }
 
-// mapped and translated are ::ffff:0:0/96 (RFC 4291 §2.5.5.2) and the well-known prefix of NAT64, 64:ff9b::/96 (RFC 6052 §2.1): all of IPv4 stands in what would be one /64.
+// mapped and translated are ::ffff:0:0/96 (RFC 4291 §2.5.5.2) and the well-known prefix of NAT64,
+// 64:ff9b::/96 (RFC 6052 §2.1): all of IPv4 stands in what would be one /64.
 const (
 	mapped     = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff"
 	translated = "\x00\x64\xff\x9b\x00\x00\x00\x00\x00\x00\x00\x00"

@@ -5,10 +5,13 @@ package limit
 
 import "time"
 
-// Breaker stops calls to a service that does not answer them. The zero value lets calls through. Times are nanoseconds since the epoch.
+// Breaker stops calls to a service that does not answer them. The zero value lets calls through.
+// Times are nanoseconds since the epoch.
 //
-// After several failures in a row no call is made for a while; then one at a time, until several in a row are good: a service whose Redis has just come back gives good and bad answers by
-// turns, so that one good answer is no recovery. A good service is thus back after the pause and breakerGood calls, however long it was away.
+// After several failures in a row no call is made for a while; then one at a time, until several in
+// a row are good: a service whose Redis has just come back gives good and bad answers by turns, so
+// that one good answer is no recovery. A good service is thus back after the pause and breakerGood
+// calls, however long it was away.
 type Breaker struct {
 	state    breakerState
 	failures int   // in a row, while closed

@@ -222,20 +222,23 @@ func (l *limit) readRate(o *conf.Object, tier string) rate {
 		most = r.requests // the service knows no burst
 	}
 	if l.cost.mostAsked > most {
-		o.Fault("lets no request of the highest cost through, which is " + strconv.FormatInt(l.cost.mostAsked, 10) + ": raise " + map[bool]string{false: "burst", true: "requests"}[l.global])
+		o.Fault("lets no request of the highest cost through, which is " + strconv.FormatInt(l.cost.mostAsked, 10) +
+			": raise " + map[bool]string{false: "burst", true: "requests"}[l.global])
 	}
 	r.item, r.policy = policyItem(l.name, r.requests, int64(r.per/time.Second))
 	return r
 }
 
-// policyItem serialises what RateLimit-Policy says of a limit (draft-ietf-httpapi-ratelimit-headers). A name that is none has a fault already.
+// policyItem serialises what RateLimit-Policy says of a limit
+// (draft-ietf-httpapi-ratelimit-headers). A name that is none has a fault already.
 func policyItem(name string, quota, window int64) (item, policy string) {
 	i := sfv.Item{Value: sfv.Value{Kind: sfv.String, Text: name}}
 	b, err := sfv.AppendItem(nil, &i)
 	if err != nil {
 		return "", ""
 	}
-	i.Parameters = []sfv.Parameter{{Name: "q", Value: sfv.Value{Kind: sfv.Integer, Int: quota}}, {Name: "w", Value: sfv.Value{Kind: sfv.Integer, Int: window}}}
+	i.Parameters = []sfv.Parameter{{Name: "q", Value: sfv.Value{Kind: sfv.Integer, Int: quota}},
+		{Name: "w", Value: sfv.Value{Kind: sfv.Integer, Int: window}}}
 	p, err := sfv.AppendItem(nil, &i)
 	if err != nil {
 		return "", ""
@@ -312,8 +315,9 @@ func (c *config) checkGlobal(o *conf.Object) {
 	}
 }
 
-// share gives each of a global limit's rates what this proxy may let through alone, in bursts in which a request of the highest cost still fits. It is always a limit: its burst comes back
-// no later than the whole one.
+// share gives each of a global limit's rates what this proxy may let through alone, in bursts in
+// which a request of the highest cost still fits. It is always a limit: its burst comes back no
+// later than the whole one.
 func (l *limit) share(replicas int64) {
 	for _, r := range l.rates() {
 		r.fallback, _ = gcra.New(r.requests, r.per*time.Duration(replicas), max(r.gcra.Burst()/replicas, l.cost.mostAsked, 1))

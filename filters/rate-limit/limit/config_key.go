@@ -34,7 +34,8 @@ const (
 	constant
 )
 
-var partNames = [...]string{claim: "claim", header: "header", sourceAddress: "sourceAddress", forwardedAddress: "forwardedAddress", host: "host", method: "method",
+var partNames = [...]string{claim: "claim", header: "header", sourceAddress: "sourceAddress",
+	forwardedAddress: "forwardedAddress", host: "host", method: "method",
 	pathTemplate: "pathTemplate", pathVariable: "pathVariable", peer: "peer", constant: "constant"}
 
 // maxParts is more than anybody counts by.
@@ -121,7 +122,8 @@ func wantTrue(n conf.Node) {
 	}
 }
 
-// needPaths holds a part that comes from the path against the limit's match: whatever entry fits a request, it must have the part.
+// needPaths holds a part that comes from the path against the limit's match: whatever entry fits a
+// request, it must have the part.
 func (l *limit) needPaths(n conf.Node, variable string) {
 	has := len(l.conditions) > 0
 	for i := range l.conditions {

@@ -15,7 +15,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Decision is one request on its way to a verdict. The zero value is ready for Policy.Decide; reusing one saves allocations.
+// Decision is one request on its way to a verdict. The zero value is ready for Policy.Decide;
+// reusing one saves allocations.
 type Decision struct {
 	policy *Policy
 	subject
@@ -61,15 +62,17 @@ type applied struct {
 	reset, retry int64 // nanoseconds
 }
 
-// phase is what a decision does next. Cheap and local things come first, so that most of what is refused costs the service nothing.
+// phase is what a decision does next. Cheap and local things come first, so that most of what is
+// refused costs the service nothing.
 type phase uint8
 
 const (
 	takeEnforced phase = iota // local limits, in order
 	askService                // global limits: what is remembered, taken ahead, and asked for in one call
 	fallBack                  // global limits whose service does not tell
-	takeShadow                // local limits in shadow mode: only of a request that goes on, as only those would come to them
-	refund                    // what was taken of a request that is refused
+	// local limits in shadow mode: only of a request that goes on, as only those would come to them
+	takeShadow
+	refund // what was taken of a request that is refused
 	end
 )
 
@@ -89,8 +92,9 @@ const (
 // Step is what the decision waits for now.
 func (d *Decision) Step() Step { return d.step }
 
-// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in lower case. The headers must stay as they are until the decision is used no more, or
-// until Keep; so must every string that it is told.
+// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in
+// lower case. The headers must stay as they are until the decision is used no more, or until Keep;
+// so must every string that it is told.
 func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
 	d.policy, d.now = p, now.UnixNano()
 	d.have, d.failed, d.claims, d.source, d.from, d.peer = 0, 0, gjson.Result{}, address{}, absent, ""
@@ -117,7 +121,8 @@ func (d *Decision) read(headers [][2]string) error {
 	return d.request.Set(line.Method, line.Authority, line.Path, d.policy.literalPaths)
 }
 
-// Keep has the decision hold on to copies of its request's headers: whatever it has of them from now on is theirs. What else it was told it copies itself.
+// Keep has the decision hold on to copies of its request's headers: whatever it has of them from
+// now on is theirs. What else it was told it copies itself.
 func (d *Decision) Keep(headers [][2]string) {
 	d.peer, d.claims.Raw = strings.Clone(d.peer), strings.Clone(d.claims.Raw) // all that an object has
 	if d.read(headers) != nil {                                               // it was read before
@@ -169,7 +174,8 @@ func (d *Decision) takeNext() {
 		if a == nil || a.code != nil {
 			continue
 		}
-		a.ask = gcra.Ask{Tag: d.policy.tag(l, a.rate, localTag, d.key), Shared: a.rate.shared, Limit: &a.rate.gcra, Cost: a.cost}
+		a.ask = gcra.Ask{Tag: d.policy.tag(l, a.rate, localTag, d.key), Shared: a.rate.shared, Limit: &a.rate.gcra,
+			Cost: a.cost}
 		d.cursor++
 		d.take(len(d.list) - 1)
 		return
@@ -196,7 +202,8 @@ func (d *Decision) lacks(limit int) bool {
 	return true
 }
 
-// apply puts a limit on the list and its key into d.key. It returns nil where the limit does not apply, and has a code where its key tells already.
+// apply puts a limit on the list and its key into d.key. It returns nil where the limit does not
+// apply, and has a code where its key tells already.
 func (d *Decision) apply(hit *match.Hit, l *limit) *applied {
 	key, how := d.appendKey(d.key[:0], l, hit)
 	d.key = key
@@ -230,7 +237,8 @@ func (d *Decision) say(i int, code *verdict.Code) {
 	}
 }
 
-// IdentityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none has. An error means that nobody knows.
+// IdentityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none
+// has. An error means that nobody knows.
 func (d *Decision) IdentityRead(identity string, err error) {
 	if !d.told(ReadIdentity) {
 		return
@@ -247,7 +255,8 @@ func (d *Decision) IdentityRead(identity string, err error) {
 	d.run()
 }
 
-// SourceRead tells from whom the proxy has the connection, as Envoy's source.address has it ("192.0.2.1:4711"); empty: it does not say. What is no IP address, such as a socket's path, is a
+// SourceRead tells from whom the proxy has the connection, as Envoy's source.address has it
+// ("192.0.2.1:4711"); empty: it does not say. What is no IP address, such as a socket's path, is a
 // part of the key that cannot be read. An error means that nobody knows.
 func (d *Decision) SourceRead(source string, err error) {
 	if !d.told(ReadSource) {
@@ -267,8 +276,9 @@ func (d *Decision) SourceRead(source string, err error) {
 	d.run()
 }
 
-// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's connection.uri_san_peer_certificate has it; empty: there is none. An
-// error means that nobody knows.
+// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's
+// connection.uri_san_peer_certificate has it; empty: there is none. An error means that nobody
+// knows.
 func (d *Decision) PeerRead(uri string, err error) {
 	if !d.told(ReadPeer) {
 		return
@@ -307,8 +317,9 @@ func (d *Decision) Bucket() int {
 	return d.policy.table.Bucket(d.list[d.current].ask.Tag)
 }
 
-// Take takes from a bucket, or gives back, and returns what the bucket becomes, in memory that the next Take reuses; nil: it stays as it is. Where that cannot be written because somebody
-// else has, get the bucket again and call Take with it: only the last call counts.
+// Take takes from a bucket, or gives back, and returns what the bucket becomes, in memory that the
+// next Take reuses; nil: it stays as it is. Where that cannot be written because somebody else has,
+// get the bucket again and call Take with it: only the last call counts.
 func (d *Decision) Take(bucket []byte) (next []byte) {
 	if d.step != TakeLocal {
 		return nil
@@ -326,8 +337,9 @@ func (d *Decision) Take(bucket []byte) (next []byte) {
 	return next
 }
 
-// Taken tells that what the last Take returned is written, or that there was nothing to write. ErrBusy means that others have always been faster: the request is refused, since it could
-// not be counted. Any other error means that nobody knows. What cannot be given back is lost.
+// Taken tells that what the last Take returned is written, or that there was nothing to write.
+// ErrBusy means that others have always been faster: the request is refused, since it could not be
+// counted. Any other error means that nobody knows. What cannot be given back is lost.
 func (d *Decision) Taken(err error) {
 	tried := d.bucket.tried
 	if !d.told(TakeLocal) {
@@ -398,17 +410,20 @@ func (d *Decision) decisive() int {
 	}
 	best := -1
 	for i := range d.list {
-		if a := &d.list[i]; !a.limit.shadow && (best < 0 || d.list[best].open && !a.open || a.open == d.list[best].open && a.remaining < d.list[best].remaining) {
+		if a := &d.list[i]; !a.limit.shadow &&
+			(best < 0 || d.list[best].open && !a.open || a.open == d.list[best].open && a.remaining < d.list[best].remaining) {
 			best = i
 		}
 	}
 	return best
 }
 
-// Verdict is what was decided: by the limit that refuses, or else by the one that leaves the least. While the decision waits it is a refusal. Limits in shadow mode have no part in it.
+// Verdict is what was decided: by the limit that refuses, or else by the one that leaves the least.
+// While the decision waits it is a refusal. Limits in shadow mode have no part in it.
 func (d *Decision) Verdict() *verdict.Verdict { return &d.verdict }
 
-// Counts appends the verdicts that are to be counted: Verdict, and then one of each other limit that the request was counted for, or would have been refused by in shadow mode.
+// Counts appends the verdicts that are to be counted: Verdict, and then one of each other limit
+// that the request was counted for, or would have been refused by in shadow mode.
 func (d *Decision) Counts(dst []verdict.Verdict) []verdict.Verdict {
 	dst = append(dst, d.verdict)
 	if d.early != nil || d.step != Done {

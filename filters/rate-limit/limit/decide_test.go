@@ -56,7 +56,8 @@ func TestOneLimit(t *testing.T) {
 	if d.Verdict().Admits() || counts(d) != "a denied rate_limited" {
 		t.Errorf("one too many: %s", counts(d))
 	}
-	if got := headerOf(d, "retry-after") + " " + headerOf(d, "ratelimit-policy") + " " + headerOf(d, "ratelimit"); got != `12 "a";q=5;w=60 "a";r=0;t=60` {
+	if got := headerOf(d, "retry-after") + " " + headerOf(d, "ratelimit-policy") + " " +
+		headerOf(d, "ratelimit"); got != `12 "a";q=5;w=60 "a";r=0;t=60` {
 		t.Errorf("one too many: %s", got)
 	}
 	p.source = "192.0.2.2:4711"
@@ -108,7 +109,8 @@ func TestNoSeed(t *testing.T) {
 // The proxy is asked only for what a limit needs that fits, and for each thing once.
 func TestNeeds(t *testing.T) {
 	const config = `"key":[{"claim":["sub"]},{"peer":true}]`
-	p := newProxy(t, limitsConfig(named("a", five, `"match":[{"paths":["/a"]}],"key":[{"sourceAddress":{}}]`), named("b", five, `"match":[{"paths":["/b"]}],`+config), named("c", five, `"match":[{"paths":["/b","/c"]}],`+config),
+	p := newProxy(t, limitsConfig(named("a", five, `"match":[{"paths":["/a"]}],"key":[{"sourceAddress":{}}]`),
+		named("b", five, `"match":[{"paths":["/b"]}],`+config), named("c", five, `"match":[{"paths":["/b","/c"]}],`+config),
 		named("d", five, `"match":[{"paths":["/d"]}],"tiers":{"claim":["plan"],"values":{"gold":{"requests":9,"per":"1s"}}}`)))
 	p.identity, p.peer = `{"sub":"ann"}`, "spiffe://a/b"
 	// In this order: a request to /c leaves less of c than of b.
@@ -131,9 +133,11 @@ func TestNeeds(t *testing.T) {
 func TestMissingKeys(t *testing.T) {
 	for _, c := range []struct{ missing, identity, want string }{
 		{"skip", "", "- allowed ok"}, {"deny", "", "a denied key_missing"}, {"shared", "", "a allowed ok"},
-		{"skip", `{"tenant":"x"}`, "- allowed ok"}, {"deny", `{"tenant":"x"}`, "a denied key_missing"}, {"deny", `{"sub":"ann"}`, "a allowed ok"},
+		{"skip", `{"tenant":"x"}`, "- allowed ok"}, {"deny", `{"tenant":"x"}`, "a denied key_missing"}, {"deny",
+			`{"sub":"ann"}`, "a allowed ok"},
 		// Whoever wrote that is no filter of ours.
-		{"skip", `{"sub":"ann"`, "a error internal"}, {"skip", `"ann"`, "a error internal"}, {"shared", `{"sub":"ann","sub":"bob"}`, "a error internal"},
+		{"skip", `{"sub":"ann"`, "a error internal"}, {"skip", `"ann"`, "a error internal"}, {"shared",
+			`{"sub":"ann","sub":"bob"}`, "a error internal"},
 	} {
 		p := newProxy(t, limitsConfig(named("a", five, `"key":[{"claim":["sub"]}],"onMissingKey":"`+c.missing+`"`)))
 		p.identity = c.identity
@@ -141,7 +145,8 @@ func TestMissingKeys(t *testing.T) {
 		if got := counts(d); got != c.want {
 			t.Errorf("%s %s: %s", c.missing, c.identity, got)
 		}
-		if d.Verdict().Code == KeyMissing && (d.Verdict().Code.Status != 403 || headerOf(d, "retry-after") != "" || headerOf(d, "ratelimit") != "") {
+		if d.Verdict().Code == KeyMissing &&
+			(d.Verdict().Code.Status != 403 || headerOf(d, "retry-after") != "" || headerOf(d, "ratelimit") != "") {
 			t.Errorf("%s: %q", c.missing, d.Headers(nil))
 		}
 	}
@@ -154,7 +159,8 @@ func TestMissingKeys(t *testing.T) {
 	wantCode(t, "who has the key has another", p.get("/"), verdict.OK, "a")
 	p.identity, p.identityErr = "", errProxy
 	wantCode(t, "nobody knows the key", p.get("/"), verdict.Internal, "a")
-	for part, fail := range map[string]func(*proxy){`{"sourceAddress":{}}`: func(p *proxy) { p.sourceErr = errProxy }, `{"peer":true}`: func(p *proxy) { p.peerErr = errProxy }} {
+	for part, fail := range map[string]func(*proxy){`{"sourceAddress":{}}`: func(p *proxy) { p.sourceErr = errProxy },
+		`{"peer":true}`: func(p *proxy) { p.peerErr = errProxy }} {
 		for _, missing := range []string{"skip", "deny", "shared"} {
 			p := newProxy(t, limitsConfig(named("a", five, `"key":[`+part+`],"onMissingKey":"`+missing+`"`)))
 			p.peer = "spiffe://a/b"
@@ -167,17 +173,20 @@ func TestMissingKeys(t *testing.T) {
 
 // All limits that fit apply, and a request that one refuses spends nothing of the others.
 func TestSeveralLimits(t *testing.T) {
-	p := newProxy(t, with(limitsConfig(named("a", five, ""), named("b", two, `"match":[{"paths":["/b"]}]`), named("c", five, `"key":[{"header":"x-c"}],"onMissingKey":"deny"`)), `"headers":"both"`))
+	p := newProxy(t, with(limitsConfig(named("a", five, ""), named("b", two, `"match":[{"paths":["/b"]}]`),
+		named("c", five, `"key":[{"header":"x-c"}],"onMissingKey":"deny"`)), `"headers":"both"`))
 	c := [2]string{"x-c", "1"}
 	d := p.get("/b", c)
 	wantCode(t, "the tightest answers", d, verdict.OK, "b")
 	if counts(d) != "b allowed ok, a allowed ok, c allowed ok" {
 		t.Errorf("%s", counts(d))
 	}
-	if got := headerOf(d, "ratelimit-policy") + " / " + headerOf(d, "ratelimit"); got != `"a";q=5;w=60, "b";q=2;w=60, "c";q=5;w=60 / "a";r=4;t=12, "b";r=1;t=30, "c";r=4;t=12` {
+	if got := headerOf(d, "ratelimit-policy") + " / " +
+		headerOf(d, "ratelimit"); got != `"a";q=5;w=60, "b";q=2;w=60, "c";q=5;w=60 / "a";r=4;t=12, "b";r=1;t=30, "c";r=4;t=12` {
 		t.Errorf("%s", got)
 	}
-	if got := headerOf(d, "x-ratelimit-limit") + " " + headerOf(d, "x-ratelimit-remaining") + " " + headerOf(d, "x-ratelimit-reset"); got != "2 1 30" {
+	if got := headerOf(d, "x-ratelimit-limit") + " " + headerOf(d, "x-ratelimit-remaining") + " " +
+		headerOf(d, "x-ratelimit-reset"); got != "2 1 30" {
 		t.Errorf("%s", got)
 	}
 	p.get("/b", c)
@@ -185,7 +194,8 @@ func TestSeveralLimits(t *testing.T) {
 		d = p.get("/b", c)
 		wantCode(t, "over one of them", d, RateLimited, "b")
 	}
-	if got := headerOf(d, "ratelimit") + " " + headerOf(d, "retry-after") + " " + headerOf(d, "x-ratelimit-remaining"); got != `"a";r=3;t=24, "b";r=0;t=60 30 0` {
+	if got := headerOf(d, "ratelimit") + " " + headerOf(d, "retry-after") + " " +
+		headerOf(d, "x-ratelimit-remaining"); got != `"a";r=3;t=24, "b";r=0;t=60 30 0` {
 		t.Errorf("over one of them: %s", got)
 	}
 	if counts(d) != "b denied rate_limited" {
@@ -202,7 +212,8 @@ func TestSeveralLimits(t *testing.T) {
 
 // R16: a limit in shadow mode refuses nothing, takes nothing from others, and is counted as if it did.
 func TestShadow(t *testing.T) {
-	p := newProxy(t, limitsConfig(named("s", two, `"mode":"shadow"`), named("a", five, ""), named("k", two, `"mode":"shadow","key":[{"claim":["sub"]}],"onMissingKey":"deny"`)))
+	p := newProxy(t, limitsConfig(named("s", two, `"mode":"shadow"`), named("a", five, ""),
+		named("k", two, `"mode":"shadow","key":[{"claim":["sub"]}],"onMissingKey":"deny"`)))
 	for i := range 8 {
 		d := p.get("/")
 		want := "a allowed ok, s allowed ok, k would_deny key_missing"
@@ -246,7 +257,8 @@ func TestBusyBuckets(t *testing.T) {
 		return attempt == 1
 	}
 	d := p.get("/")
-	if wantCode(t, "the second attempt", d, verdict.OK, "a"); p.attempts != 3 || headerOf(d, "ratelimit") != `"a";r=0;t=60, "b";r=3;t=24` {
+	if wantCode(t, "the second attempt", d, verdict.OK, "a"); p.attempts != 3 ||
+		headerOf(d, "ratelimit") != `"a";r=0;t=60, "b";r=3;t=24` {
 		t.Errorf("R3: %d attempts, %s", p.attempts, headerOf(d, "ratelimit"))
 	}
 	p.busy = nil
@@ -254,7 +266,8 @@ func TestBusyBuckets(t *testing.T) {
 	p.now = p.now.Add(time.Hour)
 	p.busy = func(attempt int) bool { return attempt > 1 }
 	d = p.get("/")
-	if wantCode(t, "R3: never written", d, RateLimited, "b"); headerOf(d, "retry-after") != "1" || p.attempts != 1+maxSwaps+maxSwaps {
+	if wantCode(t, "R3: never written", d, RateLimited, "b"); headerOf(d, "retry-after") != "1" ||
+		p.attempts != 1+maxSwaps+maxSwaps {
 		t.Errorf("R3: %d attempts, retry after %s", p.attempts, headerOf(d, "retry-after"))
 	}
 	p.busy, p.shared = nil, errProxy
@@ -292,8 +305,11 @@ func TestStepsOutOfOrder(t *testing.T) {
 }
 
 func TestCosts(t *testing.T) {
-	p := newProxy(t, limitsConfig(named("a", `{"requests":100,"per":"1h"}`, `"cost":{"header":"x-cost","max":50}`), named("free", five, `"cost":{"default":0}`)))
-	for i, c := range []struct{ cost, code, left string }{{"50", "ok", "50"}, {"40", "ok", "10"}, {"11", "rate_limited", "10"}, {"99", "rate_limited", "10"}, {"-9", "rate_limited", "10"}, {"", "rate_limited", "10"}, {"1.2", "ok", "8"}, {"8.0", "ok", "0"}, {"0", "rate_limited", "0"}} {
+	p := newProxy(t, limitsConfig(named("a", `{"requests":100,"per":"1h"}`, `"cost":{"header":"x-cost","max":50}`),
+		named("free", five, `"cost":{"default":0}`)))
+	for i, c := range []struct{ cost, code, left string }{{"50", "ok", "50"}, {"40", "ok", "10"},
+		{"11", "rate_limited", "10"}, {"99", "rate_limited", "10"}, {"-9", "rate_limited", "10"}, {"", "rate_limited",
+			"10"}, {"1.2", "ok", "8"}, {"8.0", "ok", "0"}, {"0", "rate_limited", "0"}} {
 		d := p.get("/", [2]string{"x-cost", c.cost})
 		if d.Verdict().Code.Name != c.code || !strings.HasPrefix(headerOf(d, "ratelimit"), `"a";r=`+c.left+`;`) {
 			t.Errorf("%d: cost %q: %s, %s", i, c.cost, d.Verdict().Code.Name, headerOf(d, "ratelimit"))
@@ -398,16 +414,20 @@ func TestHeadersOff(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
-	for code, want := range map[*verdict.Code]string{RateLimited: "429 8", KeyMissing: "403 7", LimiterUnavailable: "503 14"} {
-		if got := strconv.Itoa(code.Status) + " " + strconv.Itoa(int(code.Answer("application/grpc").GRPCStatus)); got != want {
+	for code, want := range map[*verdict.Code]string{RateLimited: "429 8", KeyMissing: "403 7",
+		LimiterUnavailable: "503 14"} {
+		if got := strconv.Itoa(code.Status) + " " +
+			strconv.Itoa(int(code.Answer("application/grpc").GRPCStatus)); got != want {
 			t.Errorf("R12 %s: %s", code.Name, got)
 		}
 	}
 }
 
 func FuzzDecide(f *testing.F) {
-	f.Add("/reports/x", "x-report-cost", "50", "192.0.2.1:1", `{"sub":"ann","tenant":"t","plan":"gold"}`, int64(0), uint8(3))
-	f.Add("/a/../b", "x-report-cost", "99999999999999999999", "[::ffff:192.0.2.1]:1", `{"sub":1e400}`, int64(-1<<62), uint8(200))
+	f.Add("/reports/x", "x-report-cost", "50", "192.0.2.1:1", `{"sub":"ann","tenant":"t","plan":"gold"}`, int64(0),
+		uint8(3))
+	f.Add("/a/../b", "x-report-cost", "99999999999999999999", "[::ffff:192.0.2.1]:1", `{"sub":1e400}`, int64(-1<<62),
+		uint8(200))
 	text := sample(f)
 	f.Fuzz(func(t *testing.T, path, name, value, source, identity string, skip int64, rounds uint8) {
 		p := newProxy(t, strings.Replace(text, "65536", "2", 1))
@@ -415,7 +435,8 @@ func FuzzDecide(f *testing.F) {
 		p.source, p.identity = source, identity
 		admitted := 0
 		for i := range int(rounds) {
-			d := p.decide([2]string{":method", "POST"}, [2]string{":authority", "h"}, [2]string{":path", path}, [2]string{name, value})
+			d := p.decide([2]string{":method", "POST"}, [2]string{":authority", "h"}, [2]string{":path", path},
+				[2]string{name, value})
 			if d.Step() != Done {
 				t.Fatal("it does not end")
 			}
@@ -435,7 +456,8 @@ func FuzzDecide(f *testing.F) {
 func BenchmarkDecide(b *testing.B) {
 	address := `"key":[{"sourceAddress":{}}]`
 	big := `{"requests":1000000,"per":"1s"}`
-	four := []string{named("a", big, address), named("b", big, `"key":[{"header":"x-api-key"}]`), named("c", big, `"key":[{"host":true},{"method":true}]`), named("d", big, "")}
+	four := []string{named("a", big, address), named("b", big, `"key":[{"header":"x-api-key"}]`),
+		named("c", big, `"key":[{"host":true},{"method":true}]`), named("d", big, "")}
 	many := func(n int) string {
 		var list []string
 		for i := range n {
@@ -452,7 +474,8 @@ func BenchmarkDecide(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			p := newProxy(b, c.config)
-			headers := [][2]string{{":method", "GET"}, {":authority", "api.example.com"}, {":path", c.path}, {"x-api-key", "abc"}, {"user-agent", "bench"}}
+			headers := [][2]string{{":method", "GET"}, {":authority", "api.example.com"}, {":path", c.path},
+				{"x-api-key", "abc"}, {"user-agent", "bench"}}
 			var d Decision
 			now := noon
 			b.ReportAllocs()
@@ -479,7 +502,8 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// However many limits fit: the headers tell of the four tightest, in the order of the configuration, and of the one that refuses in any case.
+// However many limits fit: the headers tell of the four tightest, in the order of the
+// configuration, and of the one that refuses in any case.
 func TestHeadersOfManyLimits(t *testing.T) {
 	var limits []string
 	for i := range 300 {
@@ -498,7 +522,8 @@ func TestHeadersOfManyLimits(t *testing.T) {
 	p = newProxy(t, limitsConfig(limits...))
 	p.get("/")
 	d = p.get("/")
-	if got := headerOf(d, "ratelimit-policy"); d.Verdict().Code != RateLimited || got != `"l0";q=100;w=3600, "l1";q=107;w=3600, "l2";q=114;w=3600, "last";q=1;w=3600` {
+	if got := headerOf(d, "ratelimit-policy"); d.Verdict().Code != RateLimited ||
+		got != `"l0";q=100;w=3600, "l1";q=107;w=3600, "l2";q=114;w=3600, "last";q=1;w=3600` {
 		t.Errorf("%s", got)
 	}
 	// As many as that are told all.

@@ -11,7 +11,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
-// ServiceRate is one rate that the rate-limit service has to know: under the entries that Asks sends, limit=<Limit> and a key of any value, and tier=<Tier> behind them where it is that of a
+// ServiceRate is one rate that the rate-limit service has to know: under the entries that Asks
+// sends, limit=<Limit> and a key of any value, and tier=<Tier> behind them where it is that of a
 // tier.
 type ServiceRate struct {
 	Limit    string
@@ -41,7 +42,8 @@ func unitOf(per time.Duration) string {
 	return ""
 }
 
-// ServiceRates are those of the limits of scope: global, in the configuration's order, each limit's own before its tiers'. The error is conf.Faults: what cannot be said to the service, and what to
+// ServiceRates are those of the limits of scope: global, in the configuration's order, each limit's
+// own before its tiers'. The error is conf.Faults: what cannot be said to the service, and what to
 // say instead.
 func (p *Policy) ServiceRates() (list []ServiceRate, err error) {
 	var faults conf.Faults
@@ -53,7 +55,9 @@ func (p *Policy) ServiceRates() (list []ServiceRate, err error) {
 		for _, r := range l.rates() {
 			unit := unitOf(r.per)
 			if unit == "" {
-				faults = append(faults, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + conf.Spell(r.per) + ", but envoyproxy/ratelimit counts in windows of " + windows + " only: " + instead(r)})
+				faults = append(faults, conf.Fault{Path: l.path(i) + r.path() + "per",
+					Problem: "is " + conf.Spell(r.per) + ", but envoyproxy/ratelimit counts in windows of " + windows +
+						" only: " + instead(r)})
 				continue
 			}
 			list = append(list, ServiceRate{l.name, r.tier, r.requests, unit, l.shadow, r.gcra.Burst()})

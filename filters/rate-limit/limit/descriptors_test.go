@@ -15,7 +15,8 @@ func TestServiceRates(t *testing.T) {
 		`{"name":"all","scope":"global","mode":"shadow","rate":{"requests":7,"per":"60m"}}`), service))
 	got, err := p.ServiceRates()
 	want := []ServiceRate{
-		{"user", "", 600, "minute", false, 600}, {"user", "tin", 1, "second", false, 3}, {"user", "gold", 1_000_000_000, "day", false, 1_000_000_000}, {"all", "", 7, "hour", true, 7},
+		{"user", "", 600, "minute", false, 600}, {"user", "tin", 1, "second", false, 3}, {"user", "gold", 1_000_000_000,
+			"day", false, 1_000_000_000}, {"all", "", 7, "hour", true, 7},
 	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%+v, %v", got, err)
@@ -35,7 +36,8 @@ func TestServiceRatesFaults(t *testing.T) {
 	if list, err := p.ServiceRates(); list != nil || err == nil || err.Error() != want {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if _, err := parse(t, limitsConfig(limitConfig(""))).ServiceRates(); err == nil || err.Error() != "limits: none has scope: global, so there is nothing for the service to know" {
+	if _, err := parse(t, limitsConfig(limitConfig(""))).ServiceRates(); err == nil ||
+		err.Error() != "limits: none has scope: global, so there is nothing for the service to know" {
 		t.Error(err)
 	}
 }

@@ -11,19 +11,24 @@ import (
 
 // The reasons for which a request is refused, beside those that every filter has (verdict.PathAmbiguous, Internal).
 var (
-	RateLimited        = verdict.NewCode("rate_limited", 429)             // over a limit, or its bucket could not be had
-	KeyMissing         = verdict.NewCode("key_missing", 403)              // onMissingKey: deny, and a part of the key is not there or cannot be read
-	LimiterUnavailable = verdict.NewUndecided("limiter_unavailable", 503) // the rate-limit service does not tell, and onError is deny
+	RateLimited = verdict.NewCode("rate_limited", 429) // over a limit, or its bucket could not be had
+	// onMissingKey: deny, and a part of the key is not there or cannot be read
+	KeyMissing = verdict.NewCode("key_missing", 403)
+	// the rate-limit service does not tell, and onError is deny
+	LimiterUnavailable = verdict.NewUndecided("limiter_unavailable", 503)
 )
 
-// ErrBusy is what Taken is told when other workers have changed the bucket each time that this one tried to: the request is then refused.
+// ErrBusy is what Taken is told when other workers have changed the bucket each time that this one
+// tried to: the request is then refused.
 var ErrBusy = errors.New("the bucket changes too fast")
 
 // Why the rate-limit service does not tell whether a request is within a limit.
 var (
 	ErrStatuses = errors.New("the answer is not about the descriptors that were asked for")
-	ErrLimit    = errors.New("the service has no limit for a descriptor: its configuration lacks it, or has it as unlimited (README)")
+	ErrLimit    = errors.New("the service has no limit for a descriptor: its configuration lacks it, or has it as " +
+		"unlimited (README)")
 
 	// ErrRate is for the log only: the service's word counts.
-	ErrRate = errors.New("the service has another rate for a limit than this configuration, by which headers and the local fallback go: write its configuration anew (README)")
+	ErrRate = errors.New("the service has another rate for a limit than this configuration, by which headers and the " +
+		"local fallback go: write its configuration anew (README)")
 )

@@ -39,7 +39,8 @@ func (d *Decision) Explain() (limits []match.Fit, applied []Applied) {
 		l := &p.limits[hit.Rule]
 		r := l.tierOf(d.claims)
 		key, how := d.appendKey(nil, l, hit)
-		a := Applied{Name: l.name, Missing: how == absent, Bad: how == unreadable, Tier: r.tier, Requests: r.requests, Per: r.per, Burst: r.gcra.Burst(), Cost: l.cost.of(d.headers), Global: l.global, Shadow: l.shadow}
+		a := Applied{Name: l.name, Missing: how == absent, Bad: how == unreadable, Tier: r.tier, Requests: r.requests,
+			Per: r.per, Burst: r.gcra.Burst(), Cost: l.cost.of(d.headers), Global: l.global, Shadow: l.shadow}
 		if how == found {
 			a.Key = readable(key)
 		}

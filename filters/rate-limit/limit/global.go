@@ -10,7 +10,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// askNext goes through the global limits: what is known is decided, and the rest is asked for in one call. Those in shadow mode are asked for along with the others.
+// askNext goes through the global limits: what is known is decided, and the rest is asked for in
+// one call. Those in shadow mode are asked for along with the others.
 func (d *Decision) askNext() {
 	p := d.policy
 	for ; d.cursor < len(d.hits); d.cursor++ {
@@ -71,7 +72,8 @@ func (d *Decision) lookUp(a *applied) {
 // waits reports whether a limit is among those that the service is asked for.
 func (a *applied) waits() bool { return a.limit.global && a.code == nil }
 
-// Asks is the request to the rate-limit service that the decision waits for (AskGlobal): a descriptor for each global limit whose state is not known here.
+// Asks is the request to the rate-limit service that the decision waits for (AskGlobal): a
+// descriptor for each global limit whose state is not known here.
 func (d *Decision) Asks() *ratelimit.Request {
 	r := &ratelimit.Request{Domain: d.policy.global.Domain}
 	for i := range d.list {
@@ -88,8 +90,10 @@ func (d *Decision) Asks() *ratelimit.Request {
 	return r
 }
 
-// GlobalAnswered tells what the rate-limit service has answered to what Asks asked. An error, given or returned, means that it does not tell whether the request is within its limits; it is
-// for the log. ErrRate is not among these: it tells, after a decision by the service's answer, that the two are configured apart.
+// GlobalAnswered tells what the rate-limit service has answered to what Asks asked. An error, given
+// or returned, means that it does not tell whether the request is within its limits; it is for the
+// log. ErrRate is not among these: it tells, after a decision by the service's answer, that the two
+// are configured apart.
 func (d *Decision) GlobalAnswered(r ratelimit.Response, err error, now time.Time) error {
 	if !d.told(AskGlobal) {
 		return nil
@@ -140,7 +144,8 @@ func (d *Decision) check(r *ratelimit.Response) error {
 	return nil
 }
 
-// settle decides by a good answer, and reports whether the service has the rates that are configured. Where it says OK over a limit that is exceeded it is in a shadow mode of its own.
+// settle decides by a good answer, and reports whether the service has the rates that are
+// configured. Where it says OK over a limit that is exceeded it is in a shadow mode of its own.
 func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 	p, next := d.policy, 0
 	same = true
@@ -151,14 +156,16 @@ func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 		}
 		s := &r.Statuses[next]
 		next++
-		same = same && int64(s.Limit.Requests) == a.rate.requests && s.Limit.Unit.Seconds()*int64(s.Limit.Multiplier) == int64(a.rate.per/time.Second)
+		same = same && int64(s.Limit.Requests) == a.rate.requests &&
+			s.Limit.Unit.Seconds()*int64(s.Limit.Multiplier) == int64(a.rate.per/time.Second)
 		a.remaining, a.reset = int64(s.Remaining), int64(a.rate.per)
 		if s.HasReset {
 			a.reset = max(int64(min(s.Reset, maxReset)), 1)
 		}
 		// A request that costs nothing is over no limit, here as in the local table.
 		if s.Code == ratelimit.OverLimit && r.Code == ratelimit.OverLimit && a.asked > 0 {
-			// Whatever was asked for has been counted: at envoyproxy/ratelimit, nothing is left then, however little the next request wants. That is for the service to say.
+			// Whatever was asked for has been counted: at envoyproxy/ratelimit, nothing is left
+			// then, however little the next request wants. That is for the service to say.
 			a.remaining, a.retry = 0, a.reset
 			p.overs.remember(a.tag, a.asked, d.now, a.reset, p.global.recheck)
 			d.say(i, RateLimited)
@@ -217,7 +224,8 @@ const remembered = 4096
 // clockGap is how far the clock may go back before what is remembered counts as nothing, in nanoseconds.
 const clockGap = int64(time.Second)
 
-// overs are keys that are over their limits: for which costs, until when, and when the service is asked again, since its counter may be gone, or its limit be another.
+// overs are keys that are over their limits: for which costs, until when, and when the service is
+// asked again, since its counter may be gone, or its limit be another.
 type overs struct{ slots []over }
 
 type over struct {
@@ -242,10 +250,12 @@ func (o *overs) remember(tag uint64, cost, now, reset int64, every time.Duration
 	*s = over{tag, cost, now, now + reset, now + int64(every)}
 }
 
-// holds reports whether what is remembered is of use: it ends with the service's window, and where the clock has gone back nobody knows.
+// holds reports whether what is remembered is of use: it ends with the service's window, and where
+// the clock has gone back nobody knows.
 func (s *over) holds(now int64) bool { return now < s.until && now >= s.from-clockGap }
 
-// left is for how long a key is known to be over for that cost; 0: it is not known. due: the service should be asked whether that is still so.
+// left is for how long a key is known to be over for that cost; 0: it is not known. due: the
+// service should be asked whether that is still so.
 func (o *overs) left(tag uint64, cost, now int64) (left int64, due bool) {
 	if o.slots == nil {
 		return 0, false
@@ -257,7 +267,8 @@ func (o *overs) left(tag uint64, cost, now int64) (left int64, due bool) {
 	return s.until - now, now >= s.recheck
 }
 
-// asked notes that the service is asked about a key: until it has answered, and for as long as it does not tell, the others go by what is remembered.
+// asked notes that the service is asked about a key: until it has answered, and for as long as it
+// does not tell, the others go by what is remembered.
 func (o *overs) asked(tag uint64, now int64, every time.Duration) {
 	if o.slots != nil {
 		if s := &o.slots[tag%remembered]; s.tag == tag && now >= s.recheck {

@@ -45,7 +45,9 @@ func asked(p *proxy) string {
 }
 
 func TestGlobal(t *testing.T) {
-	p := newGlobal(t, globalConfig(`"plainKeys":true`, named("a", five, bySub), named("l", `{"requests":100,"per":"1m"}`, ""), named("b", five, `"scope":"global","cost":{"default":2},"tiers":{"claim":["plan"],"values":{"gold":`+five+`}}`)), "a", "b", "b gold")
+	p := newGlobal(t, globalConfig(`"plainKeys":true`, named("a", five, bySub),
+		named("l", `{"requests":100,"per":"1m"}`, ""), named("b", five,
+			`"scope":"global","cost":{"default":2},"tiers":{"claim":["plan"],"values":{"gold":`+five+`}}`)), "a", "b", "b gold")
 	p.identity = `{"sub":"ann","plan":"gold"}`
 	d := p.get("/")
 	wantCode(t, "the first", d, verdict.OK, "b")
@@ -78,15 +80,18 @@ func TestGlobal(t *testing.T) {
 	}
 }
 
-// R20: who is over is refused without a call until the reset; what a local limit refuses is never asked for, and what is refused spends nothing of local limits.
+// R20: who is over is refused without a call until the reset; what a local limit refuses is never
+// asked for, and what is refused spends nothing of local limits.
 func TestGlobalRefuses(t *testing.T) {
-	p := newGlobal(t, globalConfig(`"recheck":"1m"`, named("a", five, bySub), named("l", `{"requests":8,"per":"1m"}`, "")), "a")
+	p := newGlobal(t, globalConfig(`"recheck":"1m"`, named("a", five, bySub),
+		named("l", `{"requests":8,"per":"1m"}`, "")), "a")
 	p.identity = `{"sub":"ann"}`
 	for range 5 {
 		wantCode(t, "within", p.get("/"), verdict.OK, "a")
 	}
 	d := p.get("/")
-	if wantCode(t, "over", d, RateLimited, "a"); headerOf(d, "retry-after") != "60" || headerOf(d, "ratelimit") != `"l";r=3;t=38, "a";r=0;t=60` {
+	if wantCode(t, "over", d, RateLimited, "a"); headerOf(d, "retry-after") != "60" ||
+		headerOf(d, "ratelimit") != `"l";r=3;t=38, "a";r=0;t=60` {
 		t.Errorf("%s %s", headerOf(d, "retry-after"), headerOf(d, "ratelimit"))
 	}
 	p.now = p.now.Add(59*time.Second + time.Millisecond)
@@ -123,7 +128,8 @@ func TestGlobalRefuses(t *testing.T) {
 
 // R16: a global limit in shadow mode is asked for along with the others and refuses nothing.
 func TestGlobalShadow(t *testing.T) {
-	p := newGlobal(t, globalConfig(`"onError":"deny"`, named("s", five, `"scope":"global","mode":"shadow"`), named("a", five, bySub)), "a", "s")
+	p := newGlobal(t, globalConfig(`"onError":"deny"`, named("s", five, `"scope":"global","mode":"shadow"`),
+		named("a", five, bySub)), "a", "s")
 	for i := range 7 {
 		p.identity = `{"sub":"` + strconv.Itoa(i) + `"}`
 		want := "a allowed ok, s allowed ok"
@@ -156,12 +162,14 @@ func TestOnError(t *testing.T) {
 		{"no answer", ratelimit.ErrNoAnswer, nil, ratelimit.ErrNoAnswer},
 		{"an error of the service", ratelimit.StatusError(14), nil, ratelimit.StatusError(14)},
 		{"too few statuses", nil, func(r *ratelimit.Response) { r.Statuses = r.Statuses[1:] }, ErrStatuses},
-		{"too many statuses", nil, func(r *ratelimit.Response) { r.Statuses = append(r.Statuses, r.Statuses[0]) }, ErrStatuses},
+		{"too many statuses", nil, func(r *ratelimit.Response) { r.Statuses = append(r.Statuses, r.Statuses[0]) },
+			ErrStatuses},
 		{"refused for no reason", nil, func(r *ratelimit.Response) { r.Code = ratelimit.OverLimit }, ErrStatuses},
 		{"a status without a code", nil, func(r *ratelimit.Response) { r.Statuses[0].Code = 0 }, ErrStatuses},
 		{"no such limit", nil, func(r *ratelimit.Response) { r.Statuses[0].HasLimit = false }, ErrLimit},
 	} {
-		for onError, want := range map[string]string{"deny": "a error limiter_unavailable", "allow": "a allowed ok", "local": "a allowed ok"} {
+		for onError, want := range map[string]string{"deny": "a error limiter_unavailable", "allow": "a allowed ok",
+			"local": "a allowed ok"} {
 			more := `"onError":"` + onError + `"`
 			if onError == "local" {
 				more += `,"replicas":2`
@@ -169,7 +177,8 @@ func TestOnError(t *testing.T) {
 			p := newGlobal(t, globalConfig(more, named("a", five, bySub), named("l", two, "")), "a")
 			p.identity, p.service.err, p.service.mangle = `{"sub":"ann"}`, c.err, c.mangle
 			d := p.get("/")
-			if got, _, _ := strings.Cut(counts(d), ", "); !strings.Contains(counts(d), want) || onError == "deny" && got != want {
+			if got, _, _ := strings.Cut(counts(d), ", "); !strings.Contains(counts(d), want) || onError == "deny" &&
+				got != want {
 				t.Errorf("R11 %s, onError: %s: %s", c.name, onError, counts(d))
 			}
 			switch onError {
@@ -306,7 +315,8 @@ func TestOvers(t *testing.T) {
 	}
 }
 
-// A counter that is gone, and a limit that has been raised, are seen after a while, by one call for all who ask meanwhile.
+// A counter that is gone, and a limit that has been raised, are seen after a while, by one call for
+// all who ask meanwhile.
 func TestRecheck(t *testing.T) {
 	p := newGlobal(t, globalConfig(`"recheck":"10s"`, named("a", five, bySub)), "a")
 	p.identity = `{"sub":"ann"}`
@@ -358,7 +368,8 @@ func TestRecheck(t *testing.T) {
 		}
 	}
 	// Of two limits that are due at different times, neither keeps the other from being asked about.
-	p = newGlobal(t, globalConfig(`"recheck":"10s"`, named("a", five, `"scope":"global"`), named("b", five, bySub)), "a", "b")
+	p = newGlobal(t, globalConfig(`"recheck":"10s"`, named("a", five, `"scope":"global"`), named("b", five, bySub)),
+		"a", "b")
 	p.identity = `{"sub":"ann"}`
 	for range 6 {
 		p.get("/")
@@ -372,21 +383,26 @@ func TestRecheck(t *testing.T) {
 	wantCode(t, "both are due", p.get("/"), verdict.OK, "a")
 }
 
-// A cost that is refused says nothing of cheaper requests: they are asked for. The service counts what it refuses, so that nothing is left for them there, either (README).
+// A cost that is refused says nothing of cheaper requests: they are asked for. The service counts
+// what it refuses, so that nothing is left for them there, either (README).
 func TestRefusedCosts(t *testing.T) {
-	p := newGlobal(t, globalConfig("", named("a", `{"requests":100,"per":"1h"}`, `"scope":"global","cost":{"header":"x-cost","default":0,"max":100}`)), "a")
+	p := newGlobal(t, globalConfig("",
+		named("a", `{"requests":100,"per":"1h"}`, `"scope":"global","cost":{"header":"x-cost","default":0,"max":100}`)), "a")
 	p.service.limits["a"] = ratelimit.Limit{Requests: 100, Unit: ratelimit.Hour, Multiplier: 1}
 	for _, c := range []struct {
 		cost  string
 		code  *verdict.Code
 		calls int
-	}{{"60", verdict.OK, 1}, {"80", RateLimited, 2}, {"80", RateLimited, 2}, {"90", RateLimited, 2}, {"1", RateLimited, 3}, {"1", RateLimited, 3}, {"30", RateLimited, 3}, {"0", verdict.OK, 4}} {
+	}{{"60", verdict.OK, 1}, {"80", RateLimited, 2}, {"80", RateLimited, 2}, {"90", RateLimited, 2}, {"1", RateLimited,
+		3}, {"1", RateLimited, 3}, {"30", RateLimited, 3}, {"0", verdict.OK, 4}} {
 		if d := p.get("/", [2]string{"x-cost", c.cost}); d.Verdict().Code != c.code || p.calls != c.calls {
-			t.Errorf("cost %s: %s after %d calls, want %s after %d", c.cost, d.Verdict().Code.Name, p.calls, c.code.Name, c.calls)
+			t.Errorf("cost %s: %s after %d calls, want %s after %d", c.cost, d.Verdict().Code.Name, p.calls,
+				c.code.Name, c.calls)
 		}
 	}
 	// One that does not count what it refuses lets cheaper requests through.
-	p = newGlobal(t, globalConfig("", named("a", `{"requests":100,"per":"1h"}`, `"scope":"global","cost":{"header":"x-cost","max":100}`)), "a")
+	p = newGlobal(t, globalConfig("",
+		named("a", `{"requests":100,"per":"1h"}`, `"scope":"global","cost":{"header":"x-cost","max":100}`)), "a")
 	p.service.limits["a"] = ratelimit.Limit{Requests: 100, Unit: ratelimit.Hour, Multiplier: 1}
 	for _, c := range []struct {
 		cost string
@@ -416,15 +432,18 @@ func TestWaiting(t *testing.T) {
 
 // A request that waited for the service goes on with its own headers.
 func TestKeep(t *testing.T) {
-	p := newGlobal(t, globalConfig("", named("a", five, `"scope":"global"`), named("s", two, `"mode":"shadow","match":[{"paths":["/{x}"]}],"key":[{"header":"x-key"},{"pathVariable":"x"}]`)), "a")
+	p := newGlobal(t, globalConfig("", named("a", five, `"scope":"global"`),
+		named("s", two, `"mode":"shadow","match":[{"paths":["/{x}"]}],"key":[{"header":"x-key"},{"pathVariable":"x"}]`)), "a")
 	for i := range 3 {
-		if got, want := counts(p.get("/v", [2]string{"x-key", "k"})), "s "+map[bool]string{true: "allowed ok", false: "would_deny rate_limited"}[i < 2]; !strings.Contains(got, want) {
+		if got, want := counts(p.get("/v", [2]string{"x-key", "k"})), "s "+
+			map[bool]string{true: "allowed ok", false: "would_deny rate_limited"}[i < 2]; !strings.Contains(got, want) {
 			t.Errorf("%d: %s, want %s", i, got, want)
 		}
 	}
 }
 
-// Whatever answers come by turns, as after a restart of Redis: one good answer is no recovery, and a good service is back within five seconds.
+// Whatever answers come by turns, as after a restart of Redis: one good answer is no recovery, and
+// a good service is back within five seconds.
 func TestBreaker(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
 	for range 500 {
@@ -486,10 +505,12 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// What several proxies let through in a window is never more than the service has counted, and with leases they seldom ask.
+// What several proxies let through in a window is never more than the service has counted, and with
+// leases they seldom ask.
 func TestLeases(t *testing.T) {
 	for _, proxies := range []int{1, 2, 4} {
-		config := globalConfig(`"replicas":`+strconv.Itoa(proxies)+`,"lease":{"requests":20,"per":"1s"}`, named("a", `{"requests":600,"per":"1m"}`, bySub+`,"cost":{"header":"x-cost","max":3}`))
+		config := globalConfig(`"replicas":`+strconv.Itoa(proxies)+`,"lease":{"requests":20,"per":"1s"}`,
+			named("a", `{"requests":600,"per":"1m"}`, bySub+`,"cost":{"header":"x-cost","max":3}`))
 		s := newCounter()
 		s.limits["a"] = ratelimit.Limit{Requests: 600, Unit: ratelimit.Minute, Multiplier: 1}
 		var all []*proxy
@@ -533,7 +554,8 @@ func TestLeases(t *testing.T) {
 // A key that is asked for without end: a call for many requests.
 func TestLeasesSaveCalls(t *testing.T) {
 	for _, proxies := range []int64{1, 4} {
-		p := newGlobal(t, globalConfig(`"replicas":`+strconv.FormatInt(proxies, 10)+`,"lease":{"requests":20,"per":"1s"}`, named("a", `{"requests":100000,"per":"1m"}`, bySub)))
+		p := newGlobal(t, globalConfig(`"replicas":`+strconv.FormatInt(proxies, 10)+
+			`,"lease":{"requests":20,"per":"1s"}`, named("a", `{"requests":100000,"per":"1m"}`, bySub)))
 		p.service.limits["a"] = ratelimit.Limit{Requests: 100000, Unit: ratelimit.Minute, Multiplier: 1}
 		p.identity = `{"sub":"ann"}`
 		for range 10000 {
@@ -611,7 +633,9 @@ func TestLease(t *testing.T) {
 
 // A request that another limit refuses gives back what it had of a lease.
 func TestLeaseOfARefusedRequest(t *testing.T) {
-	p := newGlobal(t, globalConfig(`"lease":{"requests":20,"per":"10s"}`, named("a", `{"requests":600,"per":"1m"}`, bySub), named("z", five, `"scope":"global","match":[{"paths":["/z"]}]`)), "z")
+	p := newGlobal(t, globalConfig(`"lease":{"requests":20,"per":"10s"}`,
+		named("a", `{"requests":600,"per":"1m"}`, bySub), named("z", five,
+			`"scope":"global","match":[{"paths":["/z"]}]`)), "z")
 	p.service.limits["a"] = ratelimit.Limit{Requests: 600, Unit: ratelimit.Minute, Multiplier: 1}
 	p.identity = `{"sub":"ann"}`
 	for range 3 {
@@ -639,7 +663,8 @@ func TestLeaseOfARefusedRequest(t *testing.T) {
 		t.Errorf("%d calls, %s", p.calls-calls, headerOf(d, "ratelimit"))
 	}
 	// What the service has counted in the very call that refuses is not lost either.
-	other := newProxy(t, globalConfig(`"lease":{"requests":20,"per":"10s"}`, named("a", `{"requests":600,"per":"1m"}`, bySub), named("z", five, `"scope":"global","match":[{"paths":["/z"]}]`)))
+	other := newProxy(t, globalConfig(`"lease":{"requests":20,"per":"10s"}`,
+		named("a", `{"requests":600,"per":"1m"}`, bySub), named("z", five, `"scope":"global","match":[{"paths":["/z"]}]`)))
 	other.service, other.identity = p.service, p.identity
 	wantCode(t, "over another, in one call", other.get("/z"), RateLimited, "z")
 	if wantCode(t, "with what that request had", other.get("/"), verdict.OK, "a"); other.calls != 1 {

@@ -21,8 +21,10 @@ func (d *Decision) HasHeaders() bool {
 	return (d.policy.standard || d.policy.legacy || d.refused >= 0) && len(d.list) > 0
 }
 
-// EachHeader tells what the answer says about the four tightest limits, be it the upstream's to an allowed request or the refusal itself. Limits in shadow mode, and those of which nobody knows how much is
-// left, are not mentioned. No number is negative. list: the field is a list, to which others may add; any other field has one value. A value is valid until f returns.
+// EachHeader tells what the answer says about the four tightest limits, be it the upstream's to an
+// allowed request or the refusal itself. Limits in shadow mode, and those of which nobody knows how
+// much is left, are not mentioned. No number is negative. list: the field is a list, to which
+// others may add; any other field has one value. A value is valid until f returns.
 func (d *Decision) EachHeader(f func(name string, value []byte, list bool)) {
 	if d.early != nil || d.step != Done {
 		return
@@ -66,10 +68,12 @@ func (d *Decision) EachHeader(f func(name string, value []byte, list bool)) {
 	}
 }
 
-// maxTold is how many limits the headers tell of: clients want to know what stops them next, and proxies bound what headers may have.
+// maxTold is how many limits the headers tell of: clients want to know what stops them next, and
+// proxies bound what headers may have.
 const maxTold = 4
 
-// tightness orders the limits of a decision: by what they leave, one that refuses first, and then as they are configured.
+// tightness orders the limits of a decision: by what they leave, one that refuses first, and then
+// as they are configured.
 type tightness struct {
 	left  int64
 	index int // in list

@@ -32,7 +32,8 @@ type subject struct {
 	peer    string
 }
 
-// reading is how something was found. What is there and cannot be read is not missing: whoever can spoil it must not get around a limit by that.
+// reading is how something was found. What is there and cannot be read is not missing: whoever can
+// spoil it must not get around a limit by that.
 type reading uint8
 
 const (
@@ -68,7 +69,8 @@ func (l *limit) needs() (n needs) {
 	return n
 }
 
-// A key is its parts, each a letter for its kind, its length and its bytes: nothing that stands in one part can be taken for another. Two of the kinds stand for a whole key that has no value.
+// A key is its parts, each a letter for its kind, its length and its bytes: nothing that stands in
+// one part can be taken for another. Two of the kinds stand for a whole key that has no value.
 const (
 	noPart  = '-' // onMissingKey: shared
 	badPart = '*' // a part of it cannot be read: all such requests have one bucket
@@ -78,7 +80,8 @@ func appendPart(dst []byte, kind byte, value string) []byte {
 	return append(binary.AppendUvarint(append(dst, kind), uint64(len(value))), value...)
 }
 
-// appendKey appends the parts of a request's key. Where one of them cannot be read, that is the whole key; where one is absent and none is of that kind, there is no key.
+// appendKey appends the parts of a request's key. Where one of them cannot be read, that is the
+// whole key; where one is absent and none is of that kind, there is no key.
 func (s *subject) appendKey(dst []byte, l *limit, hit *match.Hit) (key []byte, how reading) {
 	start := len(dst)
 	for i := range l.key {
@@ -154,7 +157,8 @@ type scalar struct {
 	text string
 }
 
-// scalarPart gives a value the form in which it is compared. An empty string names nobody, nor does an object or a list within a list.
+// scalarPart gives a value the form in which it is compared. An empty string names nobody, nor does
+// an object or a list within a list.
 func scalarPart(v gjson.Result) (s scalar, ok bool) {
 	switch {
 	case v.Type == gjson.String:
@@ -167,8 +171,9 @@ func scalarPart(v gjson.Result) (s scalar, ok bool) {
 	return scalar{}, false
 }
 
-// appendList appends the items of a list, sorted and each once, behind their number: an issuer may write them in any order. A list of one is that one, since issuers write it either way.
-// Null is absent, here as elsewhere; a list of nothing names nobody.
+// appendList appends the items of a list, sorted and each once, behind their number: an issuer may
+// write them in any order. A list of one is that one, since issuers write it either way. Null is
+// absent, here as elsewhere; a list of nothing names nobody.
 func appendList(dst []byte, list gjson.Result) (_ []byte, how reading) {
 	var items []string
 	list.ForEach(func(_, v gjson.Result) bool {
@@ -197,7 +202,8 @@ func appendList(dst []byte, list gjson.Result) (_ []byte, how reading) {
 	return dst, found
 }
 
-// canonicalNumber writes a JSON number in the one way in which all spellings of its value are written, without rounding it as a float64 would: 1, 1.0 and 10e-1 are one customer.
+// canonicalNumber writes a JSON number in the one way in which all spellings of its value are
+// written, without rounding it as a float64 would: 1, 1.0 and 10e-1 are one customer.
 func canonicalNumber(raw string) string {
 	digits := make([]byte, 0, len(raw))
 	exponent, i := 0, 0
@@ -239,7 +245,8 @@ func canonicalNumber(raw string) string {
 	return sign + string(digits) + "00000000000000000000"[:exponent]
 }
 
-// appendHeader appends a header's value, however long: it is hashed, not kept, and cut short it would be the same as others. An empty one names nobody. Of several nobody knows which the
+// appendHeader appends a header's value, however long: it is hashed, not kept, and cut short it
+// would be the same as others. An empty one names nobody. Of several nobody knows which the
 // upstream believes, so that whoever sends them must not have a bucket for each combination.
 func appendHeader(dst []byte, headers [][2]string, name string) ([]byte, reading) {
 	value, n := "", 0
@@ -263,9 +270,11 @@ func appendAddress(dst []byte, a address, p prefixes) []byte {
 	return append(binary.AppendUvarint(append(dst, 'a'), uint64(len(masked))), masked...)
 }
 
-// forwardedFor is the hops-th address from the right of all x-forwarded-for together: each proxy appends whom it has the request from, so that what stands left of what trusted ones have
-// appended is whatever the client likes. It is absent where there are fewer than hops, and unreadable where something else than an address stands in that place: nothing, unknown, a name
-// (RFC 7239 §6.3), an IPv6 address with a port but without brackets.
+// forwardedFor is the hops-th address from the right of all x-forwarded-for together: each proxy
+// appends whom it has the request from, so that what stands left of what trusted ones have appended
+// is whatever the client likes. It is absent where there are fewer than hops, and unreadable where
+// something else than an address stands in that place: nothing, unknown, a name (RFC 7239 §6.3), an
+// IPv6 address with a port but without brackets.
 func forwardedFor(headers [][2]string, hops int) (address, reading) {
 	for i := len(headers) - 1; i >= 0; i-- {
 		if headers[i][0] != "x-forwarded-for" {
@@ -291,7 +300,8 @@ func forwardedFor(headers [][2]string, hops int) (address, reading) {
 	return address{}, absent
 }
 
-// tierOf is the rate for the request: of a claim that is a list, the first tier in the configuration's order that is one of its items.
+// tierOf is the rate for the request: of a claim that is a list, the first tier in the
+// configuration's order that is one of its items.
 func (l *limit) tierOf(claims gjson.Result) *rate {
 	if len(l.tierClaim) == 0 {
 		return &l.rate
@@ -321,7 +331,8 @@ func (r *rate) is(v gjson.Result) bool {
 	return ok && (s.text == r.tier || s.kind == 'n' && v.Raw == r.tier)
 }
 
-// of is what the request costs. What a client sends never makes it cheaper than the default: what cannot be read costs max, as more than that does, and of several values the highest counts.
+// of is what the request costs. What a client sends never makes it cheaper than the default: what
+// cannot be read costs max, as more than that does, and of several values the highest counts.
 func (c *cost) of(headers [][2]string) int64 {
 	most := c.ownCost
 	if c.header == "" {
@@ -382,7 +393,8 @@ func descriptorKey(key []byte, plain bool) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
-// readable writes a key's parts with a bar between them; what else a bar or a % could mean is escaped. So is the underscore, with which envoyproxy/ratelimit joins the entries of a descriptor
+// readable writes a key's parts with a bar between them; what else a bar or a % could mean is
+// escaped. So is the underscore, with which envoyproxy/ratelimit joins the entries of a descriptor
 // to a key of Redis: who chooses a part of the key must not end it and go on with a tier.
 func readable(key []byte) string {
 	var b []byte
@@ -439,6 +451,7 @@ func (p *Policy) tag(l *limit, r *rate, kind byte, key []byte) uint64 {
 const (
 	localTag    = 'k'
 	fallbackTag = 'f' // of a global limit whose service does not tell
-	sharedTag   = 's' // of what the keys of a limit share that have no place; a localTag or fallbackTag follows in place of a key
-	globalTag   = 'g' // under which a VM remembers what the service has said
+	// of what the keys of a limit share that have no place; a localTag or fallbackTag follows in place of a key
+	sharedTag = 's'
+	globalTag = 'g' // under which a VM remembers what the service has said
 )

@@ -3,8 +3,10 @@
 
 package limit
 
-// leases are hits that a VM has taken ahead of requests: the service has counted them, and requests spend them without a call. What is not spent within lease.per, or until the service's
-// window ends, is lost: so what all proxies let through in a window is never more than the service has counted in it.
+// leases are hits that a VM has taken ahead of requests: the service has counted them, and requests
+// spend them without a call. What is not spent within lease.per, or until the service's window
+// ends, is lost: so what all proxies let through in a window is never more than the service has
+// counted in it.
 type leases struct{ slots []lease }
 
 type lease struct {
@@ -28,7 +30,8 @@ func (l *leases) at(tag uint64, now int64) *lease {
 	return s
 }
 
-// spend takes a cost from what has been taken ahead, and tells what remains in the window, and for how many nanoseconds that lasts. ok is false where there is not enough.
+// spend takes a cost from what has been taken ahead, and tells what remains in the window, and for
+// how many nanoseconds that lasts. ok is false where there is not enough.
 func (l *leases) spend(tag uint64, cost, now int64) (remaining, reset int64, ok bool) {
 	s := l.at(tag, now)
 	if s == nil || now >= s.expires || s.left < cost || cost == 0 {
@@ -38,8 +41,10 @@ func (l *leases) spend(tag uint64, cost, now int64) (remaining, reset int64, ok 
 	return s.remaining + s.left, s.ends - now, true
 }
 
-// ask is how many hits to ask for when a request costs so many: the service refuses, and counts all the same, more than there are. So nothing is taken ahead of a key of which nothing is
-// known, and never more than half of this proxy's share of what remains; towards the end of a limit each request is a call of its own.
+// ask is how many hits to ask for when a request costs so many: the service refuses, and counts all
+// the same, more than there are. So nothing is taken ahead of a key of which nothing is known, and
+// never more than half of this proxy's share of what remains; towards the end of a limit each
+// request is a call of its own.
 func (l *leases) ask(g *Global, tag uint64, cost, now int64) int64 {
 	s := l.at(tag, now)
 	if s == nil || cost == 0 {
@@ -48,7 +53,8 @@ func (l *leases) ask(g *Global, tag uint64, cost, now int64) int64 {
 	return max(cost, min(g.lease, s.remaining/(2*g.replicas)))
 }
 
-// grant notes what the service has said of a key within its limit: extra hits are taken ahead, and so many remain for reset nanoseconds.
+// grant notes what the service has said of a key within its limit: extra hits are taken ahead, and
+// so many remain for reset nanoseconds.
 func (l *leases) grant(g *Global, tag uint64, extra, remaining, now, reset int64) {
 	if g.lease == 0 {
 		return
@@ -72,7 +78,8 @@ func (l *leases) grant(g *Global, tag uint64, extra, remaining, now, reset int64
 	}
 }
 
-// giveBack undoes spend, or puts what the service has counted for a request that is refused by another limit to what is taken ahead.
+// giveBack undoes spend, or puts what the service has counted for a request that is refused by
+// another limit to what is taken ahead.
 func (l *leases) giveBack(tag uint64, cost, now int64) {
 	if s := l.at(tag, now); s != nil && now < s.expires {
 		s.left += cost

@@ -13,8 +13,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Policy is a configuration made ready for requests, and what a VM remembers of the rate-limit service. It belongs to one goroutine, as everything in a VM does; what belongs to one
-// request is in a Decision.
+// Policy is a configuration made ready for requests, and what a VM remembers of the rate-limit
+// service. It belongs to one goroutine, as everything in a VM does; what belongs to one request is
+// in a Decision.
 type Policy struct {
 	config
 	index  *match.Index
@@ -28,7 +29,8 @@ type Policy struct {
 	breaker Breaker
 }
 
-// Parse reads a configuration, or returns conf.Faults: everything that is wrong with it, each with its path. The policy refuses everything until it has its seed.
+// Parse reads a configuration, or returns conf.Faults: everything that is wrong with it, each with
+// its path. The policy refuses everything until it has its seed.
 func Parse(text string) (*Policy, error) {
 	c, err := readConfig(text)
 	if err != nil {
@@ -44,7 +46,8 @@ func Parse(text string) (*Policy, error) {
 	return p, nil
 }
 
-// SetSeed gives the policy the seed of the hash by which keys find their places in the table: 16 random bytes, the same in all VMs that share the table, and for as long as it is there.
+// SetSeed gives the policy the seed of the hash by which keys find their places in the table: 16
+// random bytes, the same in all VMs that share the table, and for as long as it is there.
 func (p *Policy) SetSeed(seed gcra.Seed) {
 	p.seed, p.seeded = seed, true
 	for i := range p.limits {
@@ -69,7 +72,8 @@ func (p *Policy) Buckets() int { return p.table.Buckets() }
 // Global says how the rate-limit service is asked; nil where no limit is global.
 func (p *Policy) Global() *Global { return p.global }
 
-// Warnings are what the log should say once about a configuration that limits less than it seems to, or has what is without effect.
+// Warnings are what the log should say once about a configuration that limits less than it seems
+// to, or has what is without effect.
 func (p *Policy) Warnings() []conf.Fault {
 	list := slices.Clone(p.warnings)
 	for i := range p.limits {
@@ -83,19 +87,23 @@ func (p *Policy) Warnings() []conf.Fault {
 			}
 		}
 		if chosen && l.hasHeader() {
-			list = append(list, conf.Fault{Path: l.path(i) + "key", Problem: "is chosen by clients: each new value of the header has a burst of its own"})
+			list = append(list, conf.Fault{Path: l.path(i) + "key",
+				Problem: "is chosen by clients: each new value of the header has a burst of its own"})
 		}
 	}
 	for i := range p.limits {
 		l := &p.limits[i]
 		for _, r := range l.rates() {
 			if l.global && unitOf(r.per) == "" {
-				list = append(list, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + conf.Spell(r.per) + ", but Envoy's rate-limit service counts in windows of " + windows + " only: what it enforces is not what the headers say"})
+				list = append(list, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + conf.Spell(r.per) +
+					", but Envoy's rate-limit service counts in windows of " + windows +
+					" only: what it enforces is not what the headers say"})
 			}
 		}
 	}
 	if p.global != nil && p.global.onError == onErrorAllow {
-		list = append(list, conf.Fault{Path: "global.onError", Problem: "is allow: while the rate-limit service does not answer, its limits are open"})
+		list = append(list, conf.Fault{Path: "global.onError",
+			Problem: "is allow: while the rate-limit service does not answer, its limits are open"})
 	}
 	return list
 }

@@ -54,7 +54,8 @@ func (p *proxy) decide(headers ...[2]string) *Decision {
 }
 
 func (p *proxy) get(path string, headers ...[2]string) *Decision {
-	return p.decide(append([][2]string{{":method", "GET"}, {":authority", "api.example.com"}, {":path", path}}, headers...)...)
+	return p.decide(append([][2]string{{":method", "GET"}, {":authority", "api.example.com"}, {":path", path}},
+		headers...)...)
 }
 
 // maxSwaps is how often the glue tries.

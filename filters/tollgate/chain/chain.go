@@ -1,8 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chain reads the configurations of the module that carries all filters: one filter's, or a chain of several that
-// decide a request one behind the other. What stands in a filter's own configuration it leaves to that filter.
+// Package chain reads the configurations of the module that carries all filters: one filter's, or a
+// chain of several that decide a request one behind the other. What stands in a filter's own
+// configuration it leaves to that filter.
 package chain
 
 import (
@@ -83,8 +84,9 @@ func verifies(filter string, config gjson.Result) bool {
 	return filter == "jwt-scope" || filter == "edge-stamp" && strictjson.Text(config, "role") == "verify"
 }
 
-// trusts looks for a header that a step believes because somebody else is to have written it, and that an earlier step of the
-// chain writes: what that has verified reaches later steps by itself, and the header would be believed whoever wrote it.
+// trusts looks for a header that a step believes because somebody else is to have written it, and
+// that an earlier step of the chain writes: what that has verified reaches later steps by itself,
+// and the header would be believed whoever wrote it.
 func (c *Chain) trusts(r *conf.Reader, config conf.Node) {
 	providers, _ := strictjson.Member(config.Value(), "providers")
 	i := -1
@@ -94,7 +96,8 @@ func (c *Chain) trusts(r *conf.Reader, config conf.Node) {
 		header := strings.ToLower(strictjson.Text(payload, "header"))
 		for _, s := range c.Steps {
 			if header != "" && writes(s.Config, header) {
-				r.Fault(config.Path()+".providers["+strconv.Itoa(i)+"].trustedPayload.header", "is written by the earlier step "+s.Name+": its claims reach this step by themselves")
+				r.Fault(config.Path()+".providers["+strconv.Itoa(i)+"].trustedPayload.header",
+					"is written by the earlier step "+s.Name+": its claims reach this step by themselves")
 			}
 		}
 		return providers.IsArray()

@@ -38,7 +38,8 @@ func TestParse(t *testing.T) {
 		}
 	}
 	got, err := chain.Parse(list(limits, verify), filters.Names()...)
-	if err != nil || got.Steps[1].Name != "who" || got.Steps[1].Filter != "jwt-scope" || got.Steps[1].Path != "chain[1].config." || !strings.HasPrefix(got.Steps[1].Config, `{"providers"`) {
+	if err != nil || got.Steps[1].Name != "who" || got.Steps[1].Filter != "jwt-scope" ||
+		got.Steps[1].Path != "chain[1].config." || !strings.HasPrefix(got.Steps[1].Config, `{"providers"`) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -49,16 +50,23 @@ func TestParseFaults(t *testing.T) {
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"nothing", "", "the configuration is empty"},
-		{"no filter", `{"limits":[]}`, "filter: is required, or chain: this module carries jwt-scope, edge-stamp, rate-limit"},
+		{"no filter", `{"limits":[]}`,
+			"filter: is required, or chain: this module carries jwt-scope, edge-stamp, rate-limit"},
 		{"another filter", `{"filter":"cors"}`, "filter: want jwt-scope, edge-stamp or rate-limit"},
 		{"an empty chain", `{"chain":[]}`, "chain: the list is empty: name at least one, or leave the key out"},
 		{"a chain and a filter", `{"filter":"rate-limit","chain":[` + limits + `]}`, "filter: unknown key"},
-		{"all that is missing", `{"chain":[{}],"publishIdentity":1}`, "chain[0].name: is required\nchain[0].filter: is required\nchain[0].config: is required\npublishIdentity: want true or false, got a number"},
+		{"all that is missing", `{"chain":[{}],"publishIdentity":1}`,
+			"chain[0].name: is required\nchain[0].filter: is required\nchain[0].config: is " +
+				"required\npublishIdentity: want true or false, got a number"},
 		{"a name twice", list(limits, limits), "chain[1].name: is in use already"},
-		{"an unknown key", `{"chain":[{"name":"a","filter":"rate-limit","config":{},"when":1}]}`, "chain[0].when: unknown key"},
-		{"a configuration that is text", `{"chain":[{"name":"a","filter":"rate-limit","config":"{}"}]}`, "chain[0].config: want an object, got a string"},
-		{"a header that an earlier step writes", list(verify, trusting("x-payload")), "chain[1].config.providers[1].trustedPayload.header: is written by the earlier step who"},
-		{"a claim's header that an earlier step writes", list(verify, trusting("x-sub")), "chain[1].config.providers[1].trustedPayload.header: is written by the earlier step who"},
+		{"an unknown key", `{"chain":[{"name":"a","filter":"rate-limit","config":{},"when":1}]}`,
+			"chain[0].when: unknown key"},
+		{"a configuration that is text", `{"chain":[{"name":"a","filter":"rate-limit","config":"{}"}]}`,
+			"chain[0].config: want an object, got a string"},
+		{"a header that an earlier step writes", list(verify, trusting("x-payload")),
+			"chain[1].config.providers[1].trustedPayload.header: is written by the earlier step who"},
+		{"a claim's header that an earlier step writes", list(verify, trusting("x-sub")),
+			"chain[1].config.providers[1].trustedPayload.header: is written by the earlier step who"},
 		{"a header that a later step writes", list(trusting("x-payload"), verify), ""},
 	} {
 		got := ""

@@ -38,8 +38,10 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, clock: time.Unix(1_800_000_000, 0)}
-	w.proxy = wasmhost.NewProxy(module, wasmhost.Options{Clock: func() time.Time { return w.clock }, Env: map[string]string{"EDGE": edge.PrivateJWK()},
-		Clusters: []string{"idp", "ratelimit"}, Properties: map[string]string{"plugin_name": "tollgate", "source.address": "192.0.2.1:4711"}})
+	w.proxy = wasmhost.NewProxy(module,
+		wasmhost.Options{Clock: func() time.Time { return w.clock }, Env: map[string]string{"EDGE": edge.PrivateJWK()},
+			Clusters: []string{"idp", "ratelimit"}, Properties: map[string]string{"plugin_name": "tollgate",
+				"source.address": "192.0.2.1:4711"}})
 	return w
 }
 
@@ -60,11 +62,13 @@ func (w *world) want(what string, s *wasmhost.Stream, code string) {
 }
 
 func (w *world) token(sub string) [2]string {
-	return [2]string{"authorization", "Bearer " + idp.Token(map[string]any{"iss": "https://idp", "aud": "api", "sub": sub, "exp": w.clock.Unix() + 60})}
+	return [2]string{"authorization",
+		"Bearer " + idp.Token(map[string]any{"iss": "https://idp", "aud": "api", "sub": sub, "exp": w.clock.Unix() + 60})}
 }
 
 func get(headers ...[2]string) [][2]string {
-	return append([][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/orders/7"}, {":scheme", "http"}}, headers...)
+	return append([][2]string{{":method", "GET"}, {":authority", "api"}, {":path", "/orders/7"}, {":scheme", "http"}},
+		headers...)
 }
 
 // The steps of a whole chain.
@@ -106,7 +110,9 @@ func TestChain(t *testing.T) {
 		t.Errorf("the identity is %q", identity)
 	}
 	got, _ := s.Respond([][2]string{{":status", "200"}}, "", nil)
-	want := [][2]string{{":status", "200"}, {"ratelimit-policy", `"per-user";q=2;w=3600`}, {"ratelimit", `"per-user";r=1;t=1800`}, {"ratelimit-policy", `"per-address";q=5;w=3600`}, {"ratelimit", `"per-address";r=4;t=720`}}
+	want := [][2]string{{":status", "200"}, {"ratelimit-policy", `"per-user";q=2;w=3600`},
+		{"ratelimit", `"per-user";r=1;t=1800`}, {"ratelimit-policy", `"per-address";q=5;w=3600`}, {"ratelimit",
+			`"per-address";r=4;t=720`}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the answer has %v,\nwant %v", got, want)
 	}
@@ -117,8 +123,11 @@ func TestChain(t *testing.T) {
 	w.want("another user", worker.Request(get(w.token("bob")), true), "ok")
 	w.want("over the limit of an address", worker.Request(get(w.token("bob")), true), "rate_limited")
 	for counter, n := range map[string]uint64{
-		"rate_limit.rule.per-address.outcome.allowed.code.ok": 5, "rate_limit.rule.per-address.outcome.denied.code.rate_limited": 1, "jwt_scope.rule.all.outcome.allowed.code.ok": 4,
-		"jwt_scope.rule.all.outcome.denied.code.token_missing": 1, "rate_limit.rule.per-user.outcome.allowed.code.ok": 3, "rate_limit.rule.per-user.outcome.denied.code.rate_limited": 1, "edge_stamp.rule.all.outcome.allowed.code.ok": 3,
+		"rate_limit.rule.per-address.outcome.allowed.code.ok":          5,
+		"rate_limit.rule.per-address.outcome.denied.code.rate_limited": 1, "jwt_scope.rule.all.outcome.allowed.code.ok": 4,
+		"jwt_scope.rule.all.outcome.denied.code.token_missing":      1,
+		"rate_limit.rule.per-user.outcome.allowed.code.ok":          3,
+		"rate_limit.rule.per-user.outcome.denied.code.rate_limited": 1, "edge_stamp.rule.all.outcome.allowed.code.ok": 3,
 	} {
 		if got := w.proxy.Counters()["tollgate."+counter]; got != n {
 			t.Errorf("%s is %d, want %d", counter, got, n)
@@ -130,7 +139,8 @@ func TestChain(t *testing.T) {
 			tables = append(tables, key)
 		}
 	}
-	if text := fmt.Sprintf("%q", tables); len(tables) != 2 || !strings.Contains(text, "addresses") || !strings.Contains(text, "users") {
+	if text := fmt.Sprintf("%q", tables); len(tables) != 2 || !strings.Contains(text, "addresses") ||
+		!strings.Contains(text, "users") {
 		t.Errorf("the tables are %s: each step's goes by its name", text)
 	}
 }
@@ -154,7 +164,8 @@ func TestPublishedIdentity(t *testing.T) {
 		}
 		// Between steps the identity needs no host call; headers are read again where a step has changed them.
 		got := worker.Crossings()
-		if n := got["proxy_set_property"]; (n == 1) != c.want || got["proxy_get_property"] > 0 || got["proxy_on_request_headers"] != 1 || got["proxy_get_header_map_pairs"] != 2 {
+		if n := got["proxy_set_property"]; (n == 1) != c.want || got["proxy_get_property"] > 0 ||
+			got["proxy_on_request_headers"] != 1 || got["proxy_get_header_map_pairs"] != 2 {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -190,7 +201,8 @@ func TestWaiting(t *testing.T) {
 	answer := func(c *wasmhost.Call, code byte) {
 		status := []byte{0x08, code, 0x12, 4, 0x08, 5, 0x10, 3, 0x18, 4} // code, limit of 5 an hour, 4 left
 		body := append([]byte{0x08, code, 0x12, byte(len(status))}, status...)
-		c.Answer([][2]string{{":status", "200"}, {"content-type", "application/grpc"}}, append([]byte{0, 0, 0, 0, byte(len(body))}, body...), [][2]string{{"grpc-status", "0"}})
+		c.Answer([][2]string{{":status", "200"}, {"content-type", "application/grpc"}},
+			append([]byte{0, 0, 0, 0, byte(len(body))}, body...), [][2]string{{"grpc-status", "0"}})
 	}
 	answer(calls[0], 1)
 	w.want("ann, whose body was there before", ann, "ok")
@@ -236,25 +248,30 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	failing := ""
-	p := wasmhost.NewProxy(module, wasmhost.Options{Properties: map[string]string{"plugin_name": "t", "source.address": "192.0.2.1:4711"}, Fault: func(call string) wasmhost.Status {
-		if call == failing {
-			return wasmhost.InternalFailure
-		}
-		return wasmhost.OK
-	}})
+	p := wasmhost.NewProxy(module,
+		wasmhost.Options{Properties: map[string]string{"plugin_name": "t", "source.address": "192.0.2.1:4711"},
+			Fault: func(call string) wasmhost.Status {
+				if call == failing {
+					return wasmhost.InternalFailure
+				}
+				return wasmhost.OK
+			}})
 	worker, err := p.Worker(chained(addresses, who(inline())))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, call := range []string{"proxy_get_header_map_pairs", "proxy_get_property", "proxy_get_shared_data", "proxy_remove_header_map_value", "proxy_set_property", "proxy_call_foreign_function"} {
+	for _, call := range []string{"proxy_get_header_map_pairs", "proxy_get_property", "proxy_get_shared_data",
+		"proxy_remove_header_map_value", "proxy_set_property", "proxy_call_foreign_function"} {
 		failing = call
-		token := idp.Token(map[string]any{"iss": "https://idp", "aud": "api", "sub": "ann", "exp": time.Now().Unix() + 60}) // another each time
+		// another each time
+		token := idp.Token(map[string]any{"iss": "https://idp", "aud": "api", "sub": "ann", "exp": time.Now().Unix() + 60})
 		s := worker.Request(get([2]string{"authorization", "Bearer " + token}), true)
 		if s.Reply == nil || s.Reply.Status < 429 || s.Action != wasmhost.Pause {
 			t.Errorf("%s fails: action %d, reply %+v", call, s.Action, s.Reply)
 		}
 	}
-	if counters := p.Counters(); counters["tollgate.jwt_scope.rule.-.outcome.error.code.internal"] == 0 || counters["tollgate.rate_limit.rule.-.outcome.error.code.internal"] == 0 {
+	if counters := p.Counters(); counters["tollgate.jwt_scope.rule.-.outcome.error.code.internal"] == 0 ||
+		counters["tollgate.rate_limit.rule.-.outcome.error.code.internal"] == 0 {
 		t.Errorf("the counters are %v", counters)
 	}
 	if p.VMs() != 1 {
@@ -282,14 +299,18 @@ func TestConfigurations(t *testing.T) {
 	if _, ok := w.proxy.SharedData()["tollgate.limit.1\x00tollgate\x00seed"]; !ok {
 		t.Error("the table of a filter alone does not go by Envoy's name")
 	}
-	bad := chained(strings.Replace(addresses, `"5"`, `"x"`, 1), strings.Replace(who(inline()), `"rules":[{"name":"all"}]`, `"rules":[{"name":"all","match":[{"paths":["x"]}]}]`, 1), strings.Replace(users, `"requests":2`, `"requests":0`, 1))
+	bad := chained(strings.Replace(addresses, `"5"`, `"x"`, 1),
+		strings.Replace(who(inline()), `"rules":[{"name":"all"}]`, `"rules":[{"name":"all","match":[{"paths":["x"]}]}]`,
+			1), strings.Replace(users, `"requests":2`, `"requests":0`, 1))
 	_, err = w.proxy.Worker(bad)
-	for _, want := range []string{"tollgate:   chain[1].config.rules[0].match[0].paths[0]: ", "tollgate:   chain[2].config.limits[0].rate.requests: must be from 1"} {
+	for _, want := range []string{"tollgate:   chain[1].config.rules[0].match[0].paths[0]: ",
+		"tollgate:   chain[2].config.limits[0].rate.requests: must be from 1"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nlacks %s", err, want)
 		}
 	}
-	if _, err := w.proxy.Worker(`{"limits":[]}`); err == nil || !strings.Contains(err.Error(), "filter: is required, or chain") {
+	if _, err := w.proxy.Worker(`{"limits":[]}`); err == nil ||
+		!strings.Contains(err.Error(), "filter: is required, or chain") {
 		t.Errorf("%v", err)
 	}
 }

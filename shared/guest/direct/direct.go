@@ -1,11 +1,13 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package direct hands requests to a filter without the SDK's HTTP contexts. It exports proxy_on_context_create, proxy_on_request_headers, _body, _trailers and proxy_on_delete; plugin
+// Package direct hands requests to a filter without the SDK's HTTP contexts. It exports
+// proxy_on_context_create, proxy_on_request_headers, _body, _trailers and proxy_on_delete; plugin
 // contexts are the SDK's as ever.
 //
-// The SDK makes an object for every stream and keeps it in maps: 10 µs of a request's CPU time (RATIONALE.md), for a filter that decides in the request headers and forgets. Here
-// a stream is its number, and a filter that has to keep something of one does so itself.
+// The SDK makes an object for every stream and keeps it in maps: 10 µs of a request's CPU time
+// (RATIONALE.md), for a filter that decides in the request headers and forgets. Here a stream is
+// its number, and a filter that has to keep something of one does so itself.
 package direct
 
 import (
@@ -13,13 +15,15 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
-// Handler is what a plugin context does about streams. It is functions: an interface would have the linker keep whatever its type reaches (RATIONALE.md).
+// Handler is what a plugin context does about streams. It is functions: an interface would have the
+// linker keep whatever its type reaches (RATIONALE.md).
 type Handler struct {
-	// Request decides a request by its headers; end: it has no body. types.ActionContinue lets it go on; with any other action the handler has answered it, or calls Resume later.
+	// Request decides a request by its headers; end: it has no body. types.ActionContinue lets it
+	// go on; with any other action the handler has answered it, or calls Resume later.
 	Request func(stream uint32, end bool) types.Action
 
-	// Body tells of the body of a stream that waits: how many bytes of it the proxy holds by now (-1: as many as before), and whether that is all. nil: the body waits as the stream
-	// does.
+	// Body tells of the body of a stream that waits: how many bytes of it the proxy holds by now
+	// (-1: as many as before), and whether that is all. nil: the body waits as the stream does.
 	Body func(stream uint32, size int, end bool) types.Action
 
 	// End says that a stream is no more whose request was not simply let go on.
@@ -33,7 +37,8 @@ type registration struct {
 
 var registered []registration
 
-// Handle has a handler take the streams of a plugin context; it takes the place of an earlier one. To be called by NewPluginContext, with the id that it is given.
+// Handle has a handler take the streams of a plugin context; it takes the place of an earlier one.
+// To be called by NewPluginContext, with the id that it is given.
 func Handle(plugin uint32, h Handler) {
 	if i := find(plugin); i >= 0 {
 		registered[i].handler = h
@@ -50,7 +55,8 @@ func Of(plugin uint32) Handler {
 	return Handler{}
 }
 
-// find returns where a plugin context is registered; -1 where it is not. There are few: as many as a VM has configurations.
+// find returns where a plugin context is registered; -1 where it is not. There are few: as many as
+// a VM has configurations.
 func find(plugin uint32) int {
 	for i := range registered {
 		if registered[i].plugin == plugin {
@@ -63,11 +69,14 @@ func find(plugin uint32) int {
 // stream is a request's number with the plugin context that it belongs to.
 type stream struct{ id, plugin uint32 }
 
-// created is the stream whose context was made last. Envoy makes a stream's context right before it passes the request's headers (Context::decodeHeaders in
-// source/extensions/common/wasm/context.cc calls onCreate), so one is enough; headers of any other stream are refused. Contexts' ids are never 0.
+// created is the stream whose context was made last. Envoy makes a stream's context right before it
+// passes the request's headers (Context::decodeHeaders in source/extensions/common/wasm/context.cc
+// calls onCreate), so one is enough; headers of any other stream are refused. Contexts' ids are
+// never 0.
 var created stream
 
-// paused are the streams whose requests were not simply let go on. There may be thousands, and they may all end at once.
+// paused are the streams whose requests were not simply let go on. There may be thousands, and they
+// may all end at once.
 var paused = map[uint32]*pausedStream{}
 
 type pausedStream struct {
@@ -108,8 +117,9 @@ func Resume(id uint32) error {
 	return proxywasm.ResumeHttpRequest()
 }
 
-// body has the body, or the trailers, of a stream wait as the stream itself does. Where plugins are configured with allow_on_headers_stop_iteration, Envoy passes the body of a request whose
-// headers wait, and would let the request go on if that were let go on.
+// body has the body, or the trailers, of a stream wait as the stream itself does. Where plugins are
+// configured with allow_on_headers_stop_iteration, Envoy passes the body of a request whose headers
+// wait, and would let the request go on if that were let go on.
 func body(id uint32, size int, end bool) types.Action {
 	p := paused[id]
 	switch {
@@ -129,7 +139,8 @@ var OnEnd func(context uint32)
 // concerns reports whether the end of a context is anything to anybody.
 func concerns(id uint32) bool { return len(paused) > 0 || find(id) >= 0 }
 
-// end reports whether a context that has ended is a plugin's, which is then forgotten, or a stream's whose handler is to be told: for most there is nothing to do.
+// end reports whether a context that has ended is a plugin's, which is then forgotten, or a
+// stream's whose handler is to be told: for most there is nothing to do.
 func end(id uint32) (plugin bool, tell func(stream uint32)) {
 	if i := find(id); i >= 0 {
 		registered = append(registered[:i:i], registered[i+1:]...)

@@ -16,7 +16,8 @@ type recorder struct {
 }
 
 func (r *recorder) handler() Handler {
-	return Handler{Request: func(id uint32, _ bool) types.Action { r.seen = append(r.seen, id); return r.action }, End: func(id uint32) { r.ended = append(r.ended, id) }}
+	return Handler{Request: func(id uint32, _ bool) types.Action { r.seen = append(r.seen, id); return r.action },
+		End: func(id uint32) { r.ended = append(r.ended, id) }}
 }
 
 func reset(t *testing.T) {
@@ -75,7 +76,8 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// The body of a stream that waits does so, too, until its handler lets it go on; that of any other stream is nobody's business.
+// The body of a stream that waits does so, too, until its handler lets it go on; that of any other
+// stream is nobody's business.
 func TestBody(t *testing.T) {
 	reset(t)
 	var sizes []int
@@ -99,7 +101,8 @@ func TestBody(t *testing.T) {
 		end    bool
 		want   types.Action
 	}{
-		{11, 5, false, types.ActionPause}, {11, 5, true, types.ActionPause}, {12, 5, false, types.ActionPause}, {12, -1, true, types.ActionContinue}, {12, 7, false, types.ActionContinue},
+		{11, 5, false, types.ActionPause}, {11, 5, true, types.ActionPause}, {12, 5, false, types.ActionPause}, {12, -1,
+			true, types.ActionContinue}, {12, 7, false, types.ActionContinue},
 		{13, 5, true, types.ActionContinue}, {99, 5, true, types.ActionContinue},
 	} {
 		if got := body(c.stream, c.size, c.end); got != c.want {
@@ -118,12 +121,17 @@ func TestBody(t *testing.T) {
 // Whatever is out of order is a panic, which the export turns into a refusal.
 func TestUnknownStreams(t *testing.T) {
 	for name, f := range map[string]func(){
-		"a stream of no plugin":                 func() { created = stream{10, 7}; request(10, true) },
-		"headers without a context":             func() { request(10, true) },
-		"headers of another stream":             func() { created = stream{10, 1}; request(11, true) },
-		"headers twice":                         func() { created = stream{10, 1}; request(10, true); request(10, true) },
-		"headers of a stream before the newest": func() { created = stream{10, 1}; created = stream{11, 1}; request(10, true) },
-		"a plugin that is gone":                 func() { end(1); created = stream{10, 1}; request(10, true) },
+		"a stream of no plugin":     func() { created = stream{10, 7}; request(10, true) },
+		"headers without a context": func() { request(10, true) },
+		"headers of another stream": func() { created = stream{10, 1}; request(11, true) },
+		"headers twice":             func() { created = stream{10, 1}; request(10, true); request(10, true) },
+		"headers of a stream before the newest": func() {
+			created = stream{10, 1}
+			created = stream{11, 1}
+			request(10,
+				true)
+		},
+		"a plugin that is gone": func() { end(1); created = stream{10, 1}; request(10, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			reset(t)

@@ -1,15 +1,18 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package httpcall makes HTTP calls through the proxy's clusters. Import it, and the module exports proxy_on_http_call_response.
+// Package httpcall makes HTTP calls through the proxy's clusters. Import it, and the module exports
+// proxy_on_http_call_response.
 //
-// The SDK keeps such calls with the context that is current, and package direct makes no contexts for streams: so the table of open calls stands here. An answer to a call that the
-// table has not is passed over.
+// The SDK keeps such calls with the context that is current, and package direct makes no contexts
+// for streams: so the table of open calls stands here. An answer to a call that the table has not
+// is passed over.
 package httpcall
 
 import "errors"
 
-// Answer tells how much of an answer there is: read it with the SDK's GetHttpCallResponse… functions before the callback ends. No headers: none has come, or not in time.
+// Answer tells how much of an answer there is: read it with the SDK's GetHttpCallResponse…
+// functions before the callback ends. No headers: none has come, or not in time.
 type Answer struct{ Headers, Body, Trailers int }
 
 // ErrCall means that the proxy does not make the call: most often it knows no such cluster.

@@ -8,6 +8,7 @@ package httpcall
 import "time"
 
 // Send is described in the file for the guest. Outside of it there is no proxy.
-func Send(plugin, stream uint32, cluster string, headers [][2]string, body []byte, timeout time.Duration, done func(Answer)) error {
+func Send(plugin, stream uint32, cluster string, headers [][2]string, body []byte, timeout time.Duration,
+	done func(Answer)) error {
 	return ErrCall
 }

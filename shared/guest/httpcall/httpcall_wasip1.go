@@ -13,9 +13,11 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/guest/internal/abi"
 )
 
-// Send begins a call that belongs to a plugin context, so that it outlives the stream that it is made for; done is called when its answer is there, or will not come. stream is the
-// context to go back to, 0 where the current context is the plugin's.
-func Send(plugin, stream uint32, cluster string, headers [][2]string, body []byte, timeout time.Duration, done func(Answer)) error {
+// Send begins a call that belongs to a plugin context, so that it outlives the stream that it is
+// made for; done is called when its answer is there, or will not come. stream is the context to go
+// back to, 0 where the current context is the plugin's.
+func Send(plugin, stream uint32, cluster string, headers [][2]string, body []byte, timeout time.Duration,
+	done func(Answer)) error {
 	if stream != 0 {
 		if err := proxywasm.SetEffectiveContext(plugin); err != nil {
 			return err

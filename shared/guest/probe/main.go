@@ -1,8 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command probe is a module for testing the bridge: told by the header x-probe, it makes one host call through the SDK with telling arguments and answers with what it got.
-// Package probetest has the table of what must come back; it runs in wasmhost and in real Envoy.
+// Command probe is a module for testing the bridge: told by the header x-probe, it makes one host
+// call through the SDK with telling arguments and answers with what it got. Package probetest has
+// the table of what must come back; it runs in wasmhost and in real Envoy.
 package main
 
 import (

@@ -175,7 +175,8 @@ func argument(name string) []byte {
 	return b
 }
 
-// verify passes the header x-argument to verify_signature. An answer with an error text, which differs between libraries, is told as such.
+// verify passes the header x-argument to verify_signature. An answer with an error text, which
+// differs between libraries, is told as such.
 func verify(*stream) string {
 	b, err := proxywasm.CallForeignFunction("verify_signature", argument("x-argument"))
 	switch {

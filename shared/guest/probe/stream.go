@@ -69,7 +69,8 @@ func (s *stream) OnHttpRequestHeaders(count int, endOfStream bool) types.Action 
 	case "reply":
 		guest.SetReplyDetails("probe{details}")
 		body := []byte("body \x00 \xff")
-		if err := proxywasm.SendHttpResponse(418, [][2]string{{"x-a", "1"}, {"X-A", "2"}, {"x-empty", ""}}, body, -1); err != nil {
+		if err := proxywasm.SendHttpResponse(418, [][2]string{{"x-a", "1"}, {"X-A", "2"}, {"x-empty", ""}}, body,
+			-1); err != nil {
 			panic(err)
 		}
 		return types.ActionPause
@@ -138,7 +139,8 @@ func (s *stream) OnHttpRequestBody(size int, endOfStream bool) types.Action {
 	_, err = proxywasm.GetHttpRequestBody(size, 1)
 	told += " " + status(err)
 	for _, err := range []error{
-		proxywasm.ReplaceHttpRequestBody([]byte("|replaced \x00|")), proxywasm.PrependHttpRequestBody([]byte("before")), proxywasm.AppendHttpRequestBody([]byte("after " + told)),
+		proxywasm.ReplaceHttpRequestBody([]byte("|replaced \x00|")), proxywasm.PrependHttpRequestBody([]byte("before")),
+		proxywasm.AppendHttpRequestBody([]byte("after " + told)),
 	} {
 		if err != nil {
 			panic(err)
@@ -202,26 +204,28 @@ func (s *stream) call() types.Action {
 		path = "/close"
 	}
 	headers := [][2]string{{":method", "POST"}, {":path", path}, {":authority", "callee"}, {"x-bin", "\xe2\x82\xac"}}
-	_, err := proxywasm.DispatchHttpCall("upstream", headers, []byte("body of the call"), nil, 5000, func(numHeaders, bodySize, numTrailers int) {
-		s.panicIn("http_call_response")
-		if s.order == "resume" {
-			if err := proxywasm.ResumeHttpRequest(); err != nil {
-				panic(err)
+	_, err := proxywasm.DispatchHttpCall("upstream", headers, []byte("body of the call"), nil, 5000,
+		func(numHeaders, bodySize, numTrailers int) {
+			s.panicIn("http_call_response")
+			if s.order == "resume" {
+				if err := proxywasm.ResumeHttpRequest(); err != nil {
+					panic(err)
+				}
+				return
 			}
-			return
-		}
-		told := "no headers"
-		if numHeaders > 0 {
-			headers, err := proxywasm.GetHttpCallResponseHeaders()
-			if err != nil || len(headers) != numHeaders {
-				panic("the headers of the answer")
+			told := "no headers"
+			if numHeaders > 0 {
+				headers, err := proxywasm.GetHttpCallResponseHeaders()
+				if err != nil || len(headers) != numHeaders {
+					panic("the headers of the answer")
+				}
+				told = headers[0][0] + ": " + headers[0][1]
 			}
-			told = headers[0][0] + ": " + headers[0][1]
-		}
-		part, err := proxywasm.GetHttpCallResponseBody(0, 8)
-		_, trailersErr := proxywasm.GetHttpCallResponseTrailers()
-		answer(told + ", body of " + strconv.Itoa(bodySize) + " " + result(string(part), err) + ", " + strconv.Itoa(numTrailers) + " trailers " + status(trailersErr))
-	})
+			part, err := proxywasm.GetHttpCallResponseBody(0, 8)
+			_, trailersErr := proxywasm.GetHttpCallResponseTrailers()
+			answer(told + ", body of " + strconv.Itoa(bodySize) + " " + result(string(part), err) + ", " +
+				strconv.Itoa(numTrailers) + " trailers " + status(trailersErr))
+		})
 	if err != nil {
 		return answer(status(err))
 	}

@@ -39,7 +39,8 @@ type ForeignCase struct {
 
 var signed = []byte("text \x00 of the signature")
 
-// Verifications are calls of verify_signature (order "verify") with signatures by Go's crypto. Good is exactly the answer 08 01.
+// Verifications are calls of verify_signature (order "verify") with signatures by Go's crypto. Good
+// is exactly the answer 08 01.
 func Verifications(t testing.TB) []ForeignCase {
 	t.Helper()
 	sum := sha256.Sum256(signed)

@@ -26,7 +26,8 @@ func start(t *testing.T, configuration string) (*wasmhost.Proxy, *wasmhost.Worke
 }
 
 func order(name string, headers ...[2]string) [][2]string {
-	return append([][2]string{{":method", "GET"}, {":authority", "probe"}, {":path", "/probe?q=1"}, {"x-probe", name}}, headers...)
+	return append([][2]string{{":method", "GET"}, {":authority", "probe"}, {":path", "/probe?q=1"}, {"x-probe", name}},
+		headers...)
 }
 
 func TestCasesInWasmhost(t *testing.T) {
@@ -62,7 +63,8 @@ func TestCrowdsInWasmhost(t *testing.T) {
 				answered++
 			}
 		}
-		if trapped := strings.Contains(p.LogText(), "Maximum call stack size exceeded"); trapped != c.Traps || !trapped && answered != c.Streams {
+		if trapped := strings.Contains(p.LogText(), "Maximum call stack size exceeded"); trapped != c.Traps ||
+			!trapped && answered != c.Streams {
 			t.Errorf("of %d streams %d were answered; trapped: %v", c.Streams, answered, trapped)
 		}
 	}
@@ -71,7 +73,8 @@ func TestCrowdsInWasmhost(t *testing.T) {
 func TestReplyInWasmhost(t *testing.T) {
 	_, w := start(t, "x")
 	got := w.Request(order("reply"), true).Reply
-	want := &wasmhost.Reply{Status: 418, Headers: [][2]string{{"x-a", "1"}, {"X-A", "2"}, {"x-empty", ""}}, Body: "body \x00 \xff", GRPCStatus: -1, Details: "probe{details}"}
+	want := &wasmhost.Reply{Status: 418, Headers: [][2]string{{"x-a", "1"}, {"X-A", "2"}, {"x-empty", ""}},
+		Body: "body \x00 \xff", GRPCStatus: -1, Details: "probe{details}"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -86,7 +89,8 @@ func TestStreamsInWasmhost(t *testing.T) {
 	if s.Body("0123", false); s.Action != wasmhost.Pause {
 		t.Error("the filter does not wait for the rest of the body")
 	}
-	if got := s.Body("0123456", true); got != "before|replaced \x00|after 7 \"234\" \"6\" error error status returned by host: not found" {
+	if got := s.Body("0123456", true); got != "before|replaced \x00|after 7 \"234\" \"6\" error error status "+
+		"returned by host: not found" {
 		t.Errorf("the body is %q", got)
 	}
 	s.Close()
@@ -99,7 +103,8 @@ func TestStreamsInWasmhost(t *testing.T) {
 
 	s = w.Request(order("response"), true)
 	headers, body := s.Respond([][2]string{{":status", "201"}, {"content-length", "2"}}, "ab", nil)
-	want := [][2]string{{":status", "201"}, {"x-code", `"201"`}, {"x-request-still-there", "error error status returned by host: bad argument"}}
+	want := [][2]string{{":status", "201"}, {"x-code", `"201"`},
+		{"x-request-still-there", "error error status returned by host: bad argument"}}
 	if !reflect.DeepEqual(headers, want) || body != "[ab]" {
 		t.Errorf("response: %v %q", headers, body)
 	}
@@ -123,7 +128,9 @@ func TestCallsInWasmhost(t *testing.T) {
 		t.Fatalf("%d calls, %+v", len(calls), s)
 	}
 	c := calls[0]
-	if c.Cluster != "upstream" || string(c.Body) != "body of the call" || c.Timeout.Seconds() != 5 || !reflect.DeepEqual(c.Headers, [][2]string{{":method", "POST"}, {":path", "/called"}, {":authority", "callee"}, {"x-bin", "€"}}) {
+	if c.Cluster != "upstream" || string(c.Body) != "body of the call" || c.Timeout.Seconds() != 5 ||
+		!reflect.DeepEqual(c.Headers, [][2]string{{":method", "POST"}, {":path", "/called"}, {":authority", "callee"},
+			{"x-bin", "€"}}) {
 		t.Errorf("%+v", c)
 	}
 	c.Answer([][2]string{{":status", "200"}, {"x", "y"}}, []byte("0123456789"), [][2]string{{"t", "1"}})
@@ -169,7 +176,8 @@ func TestTicksInWasmhost(t *testing.T) {
 // A panic is a refusal of that request, in whichever callback, and the VM lives on with all it knows.
 func TestPanicsInWasmhost(t *testing.T) {
 	const counter = "tollgate.probe.rule.-.outcome.error.code.internal"
-	for _, where := range []string{"request_headers", "request_body", "request_trailers", "response_headers", "response_body", "log", "http_call_response", "create"} {
+	for _, where := range []string{"request_headers", "request_body", "request_trailers", "response_headers",
+		"response_body", "log", "http_call_response", "create"} {
 		t.Run(where, func(t *testing.T) {
 			p, w := start(t, "x")
 			name := "panic"

@@ -23,9 +23,11 @@ type Service struct {
 	logged time.Time // when it last said what is wrong
 }
 
-// Ask sends a request for a stream; done is called with what has come of it, in a callback whose context is none of a stream's. An error means that nothing has been sent.
+// Ask sends a request for a stream; done is called with what has come of it, in a callback whose
+// context is none of a stream's. An error means that nothing has been sent.
 func (s *Service) Ask(stream uint32, r *ratelimit.Request, done func(ratelimit.Response, error)) error {
-	return httpcall.Send(s.Plugin, stream, s.Cluster, ratelimit.AppendHeaders(nil, s.Authority, s.Timeout), ratelimit.AppendRequest(nil, r), s.Timeout,
+	return httpcall.Send(s.Plugin, stream, s.Cluster, ratelimit.AppendHeaders(nil, s.Authority, s.Timeout),
+		ratelimit.AppendRequest(nil, r), s.Timeout,
 		func(a httpcall.Answer) { done(read(a)) })
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 )
 
-// chain is a plugin's steps. A request goes from one to the next by Host.Pass, within the callback in which the step before
-// has decided; a step that needs time holds it, and goes on with it later.
+// chain is a plugin's steps. A request goes from one to the next by Host.Pass, within the callback
+// in which the step before has decided; a step that needs time holds it, and goes on with it later.
 type chain struct {
 	id     uint32
 	name   string
@@ -192,7 +192,8 @@ type Host struct {
 // Plugin is the context of the plugin.
 func (h *Host) Plugin() uint32 { return h.chain.id }
 
-// Name is what the step keeps things by that outlive its VM and its configuration: Envoy's filter name, or the step's own.
+// Name is what the step keeps things by that outlive its VM and its configuration: Envoy's filter
+// name, or the step's own.
 func (h *Host) Name() (string, error) {
 	if name := h.chain.parts[h.index].Name; name != "" {
 		return name, nil
@@ -222,8 +223,8 @@ func (h *Host) Headers() [][2]string {
 	return f.headers
 }
 
-// Identity are the claims that have been verified before, by a step of this plugin or by another filter, as JSON; empty:
-// none. The text is valid until the callback ends.
+// Identity are the claims that have been verified before, by a step of this plugin or by another
+// filter, as JSON; empty: none. The text is valid until the callback ends.
 func (h *Host) Identity() (string, error) {
 	if text := h.chain.current.identity; text != "" {
 		return text, nil

@@ -22,14 +22,15 @@ type Filter struct {
 	New  func(h *Host) Step
 }
 
-// Step is a filter with its configuration, in one VM. Configurations of the same module share the VM, so nothing of one is a
-// package variable.
+// Step is a filter with its configuration, in one VM. Configurations of the same module share the
+// VM, so nothing of one is a package variable.
 type Step struct {
 	// Configure reads the configuration, and makes ready what it asks for. An error, a line for each fault, refuses it.
 	Configure func(text string) error
 
-	// Request decides a request by its headers (Host.Headers); empty: it has no body. It returns what Host.Pass returns, or
-	// types.ActionPause where it has answered the request, or takes it up again later (Host.Resume).
+	// Request decides a request by its headers (Host.Headers); empty: it has no body. It returns
+	// what Host.Pass returns, or types.ActionPause where it has answered the request, or takes it
+	// up again later (Host.Resume).
 	Request func(stream uint32, empty bool) types.Action
 
 	// Body tells of the body of a request that this step has waiting: how many bytes of it the proxy holds by now (-1: as
@@ -60,13 +61,17 @@ type Plan struct {
 	PublishAfter int
 }
 
-// Register makes a filter the one of this module, and returns the VM's context, for whoever wants to put one of its own around
-// it. To be called in init: main does not run.
+// Register makes a filter the one of this module, and returns the VM's context, for whoever wants
+// to put one of its own around it. To be called in init: main does not run.
 func Register(f Filter) types.VMContext {
-	return RegisterPlan(f.Name, func(text string) (Plan, error) { return Plan{Parts: []Part{{Filter: f, Config: text}}}, nil })
+	return RegisterPlan(f.Name, func(text string) (Plan, error) {
+		return Plan{Parts: []Part{{Filter: f, Config: text}}},
+			nil
+	})
 }
 
-// RegisterPlan has a module's plugins made as their configurations say. name stands in the log before it is known whose they are.
+// RegisterPlan has a module's plugins made as their configurations say. name stands in the log
+// before it is known whose they are.
 func RegisterPlan(name string, plan func(text string) (Plan, error)) types.VMContext {
 	running = name
 	guest.OnFault(host.RefuseFaults(func() string { return running }))
@@ -90,9 +95,10 @@ type vm struct {
 
 func (v *vm) NewPluginContext(id uint32) types.PluginContext { return v.make(id) }
 
-// context is a plugin as the SDK sees it. It is functions only: of a type that stands behind an interface the linker keeps
-// all that could be reached from its fields by reflection, every type with its methods, and that was 70 KB, mostly of
-// formatting times: so no time.Time is in the type of a function here, either.
+// context is a plugin as the SDK sees it. It is functions only: of a type that stands behind an
+// interface the linker keeps all that could be reached from its fields by reflection, every type
+// with its methods, and that was 70 KB, mostly of formatting times: so no time.Time is in the type
+// of a function here, either.
 type context struct {
 	types.DefaultPluginContext
 	configure func(text string) bool
@@ -100,7 +106,8 @@ type context struct {
 }
 
 func (c *context) OnPluginStart(int) types.OnPluginStartStatus {
-	// Without a configuration the proxy has no bytes to give and the SDK reports an error: to a reader that is an empty text, which it refuses.
+	// Without a configuration the proxy has no bytes to give and the SDK reports an error: to a
+	// reader that is an empty text, which it refuses.
 	text, _ := proxywasm.GetPluginConfiguration()
 	return types.OnPluginStartStatus(c.configure(string(text)))
 }

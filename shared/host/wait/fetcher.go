@@ -18,10 +18,12 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 )
 
-// KeyFetcher keeps a published key set current, one fetch for all VMs of the proxy: whichever VM takes the lease in shared data fetches, and the others read what it has
-// written. A VM that dies with the lease holds things up no longer than the lease lasts.
+// KeyFetcher keeps a published key set current, one fetch for all VMs of the proxy: whichever VM
+// takes the lease in shared data fetches, and the others read what it has written. A VM that dies
+// with the lease holds things up no longer than the lease lasts.
 //
-// The record is created at start and only swapped from then on. The document stands under a key of its own, which is read only when its version has changed.
+// The record is created at start and only swapped from then on. The document stands under a key of
+// its own, which is read only when its version has changed.
 type KeyFetcher struct {
 	filter           string
 	remote           *jwks.Remote
@@ -53,7 +55,8 @@ func defineGauges(prefix string) (g gauges, err error) {
 // NewKeyFetcher makes one and creates its record. now also chooses the jitter: VMs start at different nanoseconds.
 func NewKeyFetcher(filter string, remote *jwks.Remote, now time.Time) (*KeyFetcher, error) {
 	key := "tollgate.jwks.1\x00" + remote.Cluster + "\x00" + remote.Authority + "\x00" + remote.Path
-	f := &KeyFetcher{filter: filter, remote: remote, record: key, document: key + "\x00document", jitter: float64(now.Nanosecond()%1000) / 1000}
+	f := &KeyFetcher{filter: filter, remote: remote, record: key, document: key + "\x00document",
+		jitter: float64(now.Nanosecond()%1000) / 1000}
 	var err error
 	if f.gauges, err = defineGauges("tollgate." + filter + ".keys." + remote.Name + "."); err != nil {
 		return nil, err
@@ -61,8 +64,9 @@ func NewKeyFetcher(filter string, remote *jwks.Remote, now time.Time) (*KeyFetch
 	return f, host.CreateShared(f.record, new(jwks.Record).Encode())
 }
 
-// Tick takes what other VMs have fetched and begins a fetch where one is due and nobody else has begun it. forced, asked once the source is current, tells whether requests
-// wait for a kid that it does not have.
+// Tick takes what other VMs have fetched and begins a fetch where one is due and nobody else has
+// begun it. forced, asked once the source is current, tells whether requests wait for a kid that it
+// does not have.
 func (f *KeyFetcher) Tick(now time.Time, forced func() bool) {
 	r, cas, ok := f.read()
 	if !ok {
@@ -136,12 +140,13 @@ func (g *gauges) tell(gauge guest.Gauge, value int64) {
 	}
 }
 
-// accept asks for a JWK Set as RFC 7517 §8.5.2 calls it: the API server of Kubernetes serves nothing else, and answers 406 to
-// whoever wants application/json only.
+// accept asks for a JWK Set as RFC 7517 §8.5.2 calls it: the API server of Kubernetes serves
+// nothing else, and answers 406 to whoever wants application/json only.
 const accept = "application/jwk-set+json, application/json;q=0.9, */*;q=0.5"
 
 func (f *KeyFetcher) fetch() {
-	headers := [][2]string{{":method", "GET"}, {":authority", f.remote.Authority}, {":path", f.remote.Path}, {"accept", accept}}
+	headers := [][2]string{{":method", "GET"}, {":authority", f.remote.Authority}, {":path", f.remote.Path},
+		{"accept", accept}}
 	if etag := f.etag(); etag != "" {
 		headers = append(headers, [2]string{"if-none-match", etag})
 	}
@@ -208,13 +213,14 @@ func (f *KeyFetcher) fetched(answer httpcall.Answer) {
 	f.finish("", append([]byte(etag+"\n"), body...))
 }
 
-// tellPassed logs why a key of a document is not used: issuers publish keys for encryption beside the others, and any other
-// reason may be why tokens are refused.
+// tellPassed logs why a key of a document is not used: issuers publish keys for encryption beside
+// the others, and any other reason may be why tokens are refused.
 func (f *KeyFetcher) tellPassed(p *jwks.Fault) {
 	if p.Index < 0 {
 		return // of the document as a whole
 	}
-	text := f.filter + ": keys of " + f.remote.Authority + ": key " + strconv.Itoa(p.Index) + ", kid " + quoted(p.KID) + ", is passed over: " + p.Err.Error()
+	text := f.filter + ": keys of " + f.remote.Authority + ": key " + strconv.Itoa(p.Index) + ", kid " + quoted(p.KID) +
+		", is passed over: " + p.Err.Error()
 	if p.Err == jose.ErrKeyUse || p.Err == jwks.ErrTwice {
 		proxywasm.LogInfo(text)
 	} else {
@@ -231,14 +237,18 @@ func quoted(text string) string {
 	return strconv.QuoteToASCII(text)
 }
 
-// refusal says what came instead of a document. Where the proxy could not reach the issuer, it answers itself, and says why
-// in its body (Envoy's ProdMessageUtil and Utility::prepareLocalReply): without a server or a date, as nothing answers that
-// has passed an upstream connection.
+// refusal says what came instead of a document. Where the proxy could not reach the issuer, it
+// answers itself, and says why in its body (Envoy's ProdMessageUtil and
+// Utility::prepareLocalReply): without a server or a date, as nothing answers that has passed an
+// upstream connection.
 func (f *KeyFetcher) refusal(status string, headers [][2]string, answer httpcall.Answer) string {
-	if status[0] == '5' && forward.Header(headers, "server") == "" && forward.Header(headers, "date") == "" && forward.Header(headers, "x-envoy-upstream-service-time") == "" {
+	if status[0] == '5' && forward.Header(headers, "server") == "" && forward.Header(headers, "date") == "" &&
+		forward.Header(headers, "x-envoy-upstream-service-time") == "" {
 		const most = 400
 		if body, err := proxywasm.GetHttpCallResponseBody(0, min(answer.Body, most)); err == nil {
-			return "cluster " + f.remote.Cluster + " cannot be reached (its counters say why: upstream_cx_connect_fail, ssl.fail_verify_error, …), the proxy says: " + strconv.QuoteToASCII(string(body))
+			return "cluster " + f.remote.Cluster +
+				" cannot be reached (its counters say why: upstream_cx_connect_fail, ssl.fail_verify_error, …), the " +
+				"proxy says: " + strconv.QuoteToASCII(string(body))
 		}
 	}
 	return "the answer has status " + status

@@ -12,8 +12,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 )
 
-// maxWaiters bounds the requests of one configuration in one VM that wait for keys: 80 bytes each. Their headers stay with
-// the proxy, which is asked for them again.
+// maxWaiters bounds the requests of one configuration in one VM that wait for keys: 80 bytes each.
+// Their headers stay with the proxy, which is asked for them again.
 const maxWaiters = MaxHeld
 
 // Keys are the key sets that a plugin has fetched, and the requests that wait for them.
@@ -38,11 +38,14 @@ type waiter struct {
 	deadline time.Time
 }
 
-// Start has the sets fetched. decide decides a request again that has waited, for the last time where last is set, and returns the set that it has to wait for still; finish acts on
-// what was decided, and the request goes on where it returns types.ActionContinue.
+// Start has the sets fetched. decide decides a request again that has waited, for the last time
+// where last is set, and returns the set that it has to wait for still; finish acts on what was
+// decided, and the request goes on where it returns types.ActionContinue.
 //
 // resume takes a stream up again.
-func (k *Keys) Start(filter string, pace *Pace, resume func(stream uint32, do func() types.Action), remotes []*jwks.Remote, decide func(stream uint32, headers [][2]string, now time.Time, last bool) *jwks.Remote, finish func(stream uint32, headers [][2]string) types.Action) error {
+func (k *Keys) Start(filter string, pace *Pace, resume func(stream uint32, do func() types.Action),
+	remotes []*jwks.Remote, decide func(stream uint32, headers [][2]string, now time.Time, last bool) *jwks.Remote,
+	finish func(stream uint32, headers [][2]string) types.Action) error {
 	k.filter, k.pace, k.resume, k.remotes, k.decide, k.finish = filter, pace, resume, remotes, decide, finish
 	for _, r := range remotes {
 		f, err := NewKeyFetcher(filter, r, guest.Now())
@@ -57,8 +60,10 @@ func (k *Keys) Start(filter string, pace *Pace, resume func(stream uint32, do fu
 	return nil
 }
 
-// Wait puts a request off until remote has been fetched: to a later tick, since the fetch itself must not belong to a stream, which may end before the answer comes. false: it has been decided,
-// because another VM had fetched what it needs, or because there is no set and none is about to come, or without one where too many are put off already.
+// Wait puts a request off until remote has been fetched: to a later tick, since the fetch itself
+// must not belong to a stream, which may end before the answer comes. false: it has been decided,
+// because another VM had fetched what it needs, or because there is no set and none is about to
+// come, or without one where too many are put off already.
 //
 //go:noinline
 func (k *Keys) Wait(stream uint32, remote *jwks.Remote, headers [][2]string, now time.Time) bool {
@@ -100,14 +105,16 @@ func (k *Keys) Forget(stream uint32) {
 	}
 }
 
-// over reports whether the request has waited long enough: a fetch that it asked for has ended, well or not, or its time is up.
+// over reports whether the request has waited long enough: a fetch that it asked for has ended,
+// well or not, or its time is up.
 //
 //go:noinline
 func (w *waiter) over(now time.Time) bool {
 	return w.remote.Source.Settled(w.began.UnixMicro(), now.UnixMicro()) || !now.Before(w.deadline)
 }
 
-// wanted reports whether requests wait for a fetch that has not ended yet. One for which there is another document to look at is not among them: it may need none.
+// wanted reports whether requests wait for a fetch that has not ended yet. One for which there is
+// another document to look at is not among them: it may need none.
 //
 //go:noinline
 func (k *Keys) wanted(remote *jwks.Remote, now time.Time) bool {
@@ -164,7 +171,8 @@ func (k *Keys) fetch(now time.Time) (next uint32) {
 	return Calm
 }
 
-// wake decides a request that has waited, and reports whether it waits on. A fault is its own: the others are still to be woken.
+// wake decides a request that has waited, and reports whether it waits on. A fault is its own: the
+// others are still to be woken.
 //
 //go:noinline
 func (k *Keys) wake(w *waiter, now time.Time) (waits bool) {

@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wait lets requests wait for something that the proxy has to bring, such as the keys of an issuer, and takes them up again.
+// Package wait lets requests wait for something that the proxy has to bring, such as the keys of an
+// issuer, and takes them up again.
 package wait
 
 import (
@@ -17,8 +18,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/host"
 )
 
-// How often, in milliseconds, a VM is called: seldom while all is well, often while requests wait, since another VM may be
-// the one that fetches, and at once where more requests can go on than one callback may take.
+// How often, in milliseconds, a VM is called: seldom while all is well, often while requests wait,
+// since another VM may be the one that fetches, and at once where more requests can go on than one
+// callback may take.
 const (
 	Idle    = 10_000
 	Calm    = 1000
@@ -29,9 +31,10 @@ const (
 
 // maxWoken is how many waiting requests one callback may answer or let go on.
 //
-// Envoy does both when the callback has returned, from a queue. Ending a stream calls the VM again, and whenever such a
-// call returns Envoy takes the next from that queue: so the replies of one callback run inside one another, some 3 KB of
-// stack each, and V8 traps when its megabyte is used up (RATIONALE.md, "Why does a callback wake so few requests?").
+// Envoy does both when the callback has returned, from a queue. Ending a stream calls the VM again,
+// and whenever such a call returns Envoy takes the next from that queue: so the replies of one
+// callback run inside one another, some 3 KB of stack each, and V8 traps when its megabyte is used
+// up (RATIONALE.md, "Why does a callback wake so few requests?").
 const maxWoken = 64
 
 // Turn is what one callback may do for requests that wait.
@@ -55,9 +58,9 @@ func (t *Turn) Next() bool {
 	return true
 }
 
-// Lead is how long before its timeout a request is given up where others wait for theirs, too. To answer each takes some
-// 150 µs of a busy machine, most of them Envoy's: so that all of a crowd that came at once have their answers in time, some
-// of them wait less, by a quarter at most.
+// Lead is how long before its timeout a request is given up where others wait for theirs, too. To
+// answer each takes some 150 µs of a busy machine, most of them Envoy's: so that all of a crowd
+// that came at once have their answers in time, some of them wait less, by a quarter at most.
 func Lead(timeout time.Duration, others int) time.Duration {
 	return min(time.Duration(others)*150*time.Microsecond, timeout/4)
 }
@@ -92,7 +95,8 @@ func (p *Pace) AtLeast(period uint32) {
 	}
 }
 
-// MaxHeld and maxHeldBytes are what requests that wait may hold of one VM's memory, by configuration: whoever makes requests wait chooses their headers.
+// MaxHeld and maxHeldBytes are what requests that wait may hold of one VM's memory, by
+// configuration: whoever makes requests wait chooses their headers.
 const (
 	MaxHeld      = 4096
 	maxHeldBytes = 16 << 20
@@ -135,8 +139,9 @@ func sizeOf(headers [][2]string) (size int) {
 	return size
 }
 
-// Resume takes a stream up again that waits: do goes on with it, and where it returns types.ActionContinue the request does, too. A panic of do refuses the request. Nothing is done for
-// a stream that has ended.
+// Resume takes a stream up again that waits: do goes on with it, and where it returns
+// types.ActionContinue the request does, too. A panic of do refuses the request. Nothing is done
+// for a stream that has ended.
 //
 //go:noinline
 func Resume(filter string, stream uint32, do func() types.Action) {

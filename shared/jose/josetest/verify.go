@@ -1,8 +1,10 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package josetest checks and makes signatures with Go's crypto where tests run without a proxy. It takes what Envoy's verify_signature and sign take and answers as they do
-// (source/extensions/common/wasm/foreign.cc, source/common/crypto/utility_impl.cc); the tests in real Envoy prove that the two agree.
+// Package josetest checks and makes signatures with Go's crypto where tests run without a proxy. It
+// takes what Envoy's verify_signature and sign take and answers as they do
+// (source/extensions/common/wasm/foreign.cc, source/common/crypto/utility_impl.cc); the tests in
+// real Envoy prove that the two agree.
 package josetest
 
 import (
@@ -23,7 +25,8 @@ var (
 	ErrKey  = errors.New("invalid public key")
 )
 
-var hashes = map[string]crypto.Hash{"sha224": crypto.SHA224, "sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512}
+var hashes = map[string]crypto.Hash{"sha224": crypto.SHA224, "sha256": crypto.SHA256, "sha384": crypto.SHA384,
+	"sha512": crypto.SHA512}
 
 // Verify reports whether the signature of v is good. An error means that it could not be checked.
 func Verify(v jose.Verification) (bool, error) {

@@ -1,8 +1,9 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package policytest makes random resources of Istio's and requests that tell them apart, for tests of what migrate makes of them: and it is Istio, once more and as plainly as can be, policies as they are written, asked
-// one after the other.
+// Package policytest makes random resources of Istio's and requests that tell them apart, for tests
+// of what migrate makes of them: and it is Istio, once more and as plainly as can be, policies as
+// they are written, asked one after the other.
 package policytest
 
 import (
@@ -76,7 +77,8 @@ func (r Rule) fits(a Ask) bool {
 		return every(s, "requestPrincipals", a.isPrincipal) && every(s, "ipBlocks", func(string) bool { return a.Inside })
 	})
 	to := len(r.To) == 0 || slices.ContainsFunc(r.To, func(o To) bool {
-		return every(o.Operation, "hosts", func(v string) bool { return plain(v, a.Host) }) && every(o.Operation, "methods", func(v string) bool { return plain(v, a.Method) }) &&
+		return every(o.Operation, "hosts", func(v string) bool { return plain(v, a.Host) }) &&
+			every(o.Operation, "methods", func(v string) bool { return plain(v, a.Method) }) &&
 			every(o.Operation, "paths", func(v string) bool { return isPath(v, a.Path) })
 	})
 	return from && to && !slices.ContainsFunc(r.When, func(w When) bool { return !w.fits(a) })
@@ -211,7 +213,8 @@ func Asks() (list []Ask) {
 		{Issuer: 1},
 		{Issuer: 1, Claims: map[string]any{"sub": "ann", "scope": "r"}},
 		{Issuer: 1, Claims: map[string]any{"sub": "bob", "scope": "w r", "role": "a"}},
-		{Issuer: 1, Claims: map[string]any{"sub": "bob", "scope": []string{"rr"}, "role": []string{"b", "ab"}, "permission": "r"}},
+		{Issuer: 1, Claims: map[string]any{"sub": "bob", "scope": []string{"rr"}, "role": []string{"b", "ab"},
+			"permission": "r"}},
 		{Issuer: 1, Claims: map[string]any{"sub": "", "role": "ab", "permission": "w"}},
 		{Issuer: 2, Claims: map[string]any{"sub": "ann", "role": []string{"a", "b"}}},
 		{Issuer: 2, Claims: map[string]any{"sub": "eve", "scope": "r", "role": ""}},
@@ -219,7 +222,8 @@ func Asks() (list []Ask) {
 	}
 	for _, host := range []string{"x.example.com", "y.example.com", "example.com", "x.example.org"} {
 		for _, method := range []string{"GET", "POST", "PUT"} {
-			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/x/c", "/a/x/c/d", "/x/b", "/ab", "/a/bb", "/x"} {
+			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/x/c", "/a/x/c/d", "/x/b",
+				"/ab", "/a/bb", "/x"} {
 				for i, a := range tokens {
 					a.Host, a.Method, a.Path, a.Inside = host, method, path, (i+len(path))%2 == 0
 					list = append(list, a)

@@ -17,11 +17,13 @@ type Workload struct {
 	Service           string // behind a waypoint: that of the request
 }
 
-// Fits reports whether a resource with such a selection is for the workload. Targets are written with kind and name at their end.
+// Fits reports whether a resource with such a selection is for the workload. Targets are written
+// with kind and name at their end.
 func (w Workload) Fits(selection string) bool {
 	if strings.Contains(selection, "targetRefs") {
 		for _, kind := range [][2]string{{"Gateway", w.Gateway}, {"Gateway", w.Waypoint}, {"Service", w.Service}} {
-			if kind[1] != "" && strings.Contains(inOrder.Replace(selection), fmt.Sprintf("kind: %s, name: %s}", kind[0], kind[1])) {
+			if kind[1] != "" && strings.Contains(inOrder.Replace(selection),
+				fmt.Sprintf("kind: %s, name: %s}", kind[0], kind[1])) {
 				return true
 			}
 		}
@@ -40,13 +42,17 @@ func (w Workload) Fits(selection string) bool {
 }
 
 // inOrder puts the members of targets into one order.
-var inOrder = strings.NewReplacer("{name: g, kind: Gateway, group: gateway.networking.k8s.io}", "{kind: Gateway, name: g}", "{group: '', kind: Service, name: s}", "{kind: Service, name: s}")
+var inOrder = strings.NewReplacer("{name: g, kind: Gateway, group: gateway.networking.k8s.io}",
+	"{kind: Gateway, name: g}", "{group: '', kind: Service, name: s}", "{kind: Service, name: s}")
 
 // Workloads are those that the resources tell apart.
 var Workloads = []Workload{
-	{}, {Labels: map[string]string{"app": "orders"}}, {Labels: map[string]string{"app": "bills"}}, {Labels: map[string]string{"tier": "web"}},
-	{Labels: map[string]string{"app": "orders", "tier": "web"}}, {Labels: map[string]string{"app": "bills", "tier": "web"}},
-	{Gateway: "g"}, {Gateway: "g", Labels: map[string]string{"app": "orders"}}, {Waypoint: "g"}, {Waypoint: "g", Service: "s"}, {Waypoint: "h", Service: "s"},
+	{}, {Labels: map[string]string{"app": "orders"}}, {Labels: map[string]string{"app": "bills"}},
+	{Labels: map[string]string{"tier": "web"}},
+	{Labels: map[string]string{"app": "orders", "tier": "web"}},
+	{Labels: map[string]string{"app": "bills", "tier": "web"}},
+	{Gateway: "g"}, {Gateway: "g", Labels: map[string]string{"app": "orders"}}, {Waypoint: "g"}, {Waypoint: "g",
+		Service: "s"}, {Waypoint: "h", Service: "s"},
 }
 
 // Resource is a RequestAuthentication of one issuer, or an AuthorizationPolicy.
@@ -64,7 +70,8 @@ func (p Resource) Text(i int, jwks func(issuer int) string) string {
 	metadata := fmt.Sprintf("metadata: {name: r%d, namespace: %s}", i, p.Namespace)
 	if p.Issuer > 0 {
 		places := map[string]string{"header": "", "x-token": ", fromHeaders: [{name: x-token}]"}[p.Place]
-		return fmt.Sprintf("---\n{apiVersion: security.istio.io/v1, kind: RequestAuthentication, %s, spec: {%sjwtRules: [{issuer: %q, jwks: %q, forwardOriginalToken: %t%s}]}}\n",
+		return fmt.Sprintf("---\n{apiVersion: security.istio.io/v1, kind: RequestAuthentication, %s, spec: "+
+			"{%sjwtRules: [{issuer: %q, jwks: %q, forwardOriginalToken: %t%s}]}}\n",
 			metadata, p.Selection, IssuerURL(p.Issuer), jwks(p.Issuer), p.Keep, places)
 	}
 	spec, err := json.Marshal(p.Policy)
@@ -75,17 +82,22 @@ func (p Resource) Text(i int, jwks func(issuer int) string) string {
 	if p.Unreadable {
 		selection += "news: {}, "
 	}
-	return fmt.Sprintf("---\n{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, %s, spec: {%s%s}\n", metadata, selection, spec[1:])
+	return fmt.Sprintf("---\n{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, %s, spec: {%s%s}\n",
+		metadata, selection, spec[1:])
 }
 
 const group = "group: gateway.networking.k8s.io, "
 
-// RandomResources are some in the namespaces shop and istio-system, with selectors or, where targets is set, targetRefs.
+// RandomResources are some in the namespaces shop and istio-system, with selectors or, where
+// targets is set, targetRefs.
 func RandomResources(r *rand.Rand, targets bool) (list []Resource) {
-	selections := []string{"", "", "selector: {matchLabels: {app: orders}}, ", "selector: {matchLabels: {tier: web}}, ", "selector: {matchLabels: {app: bills}}, ", "selector: {matchLabels: {tier: web, app: orders}}, "}
+	selections := []string{"", "", "selector: {matchLabels: {app: orders}}, ", "selector: {matchLabels: {tier: web}}, ",
+		"selector: {matchLabels: {app: bills}}, ", "selector: {matchLabels: {tier: web, app: orders}}, "}
 	if targets {
 		selections = []string{"", "selector: {matchLabels: {app: orders}}, ",
-			"targetRefs: [{" + group + "kind: Gateway, name: g}], ", "targetRefs: [{name: g, kind: Gateway, group: gateway.networking.k8s.io}, {group: '', kind: Service, name: s}], ", "targetRefs: [{kind: Service, name: s}], ",
+			"targetRefs: [{" + group +
+				"kind: Gateway, name: g}], ", "targetRefs: [{name: g, kind: Gateway, group: " +
+				"gateway.networking.k8s.io}, {group: '', kind: Service, name: s}], ", "targetRefs: [{kind: Service, name: s}], ",
 			"targetRefs: [{" + group + "kind: Gateway, name: h}], "}
 	}
 	at := func() (p Resource) {

@@ -3,7 +3,8 @@
 
 //go:build wasip1
 
-// Command empty is a module that does nothing, with the least that Envoy loads: what a Go module costs before it does anything.
+// Command empty is a module that does nothing, with the least that Envoy loads: what a Go module
+// costs before it does anything.
 package main
 
 import "unsafe"

@@ -1,7 +1,8 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command hostsign is a module that has Envoy sign a text for every request, and does nothing else: what edge-stamp's signing is measured by. Its configuration is the key, a PEM.
+// Command hostsign is a module that has Envoy sign a text for every request, and does nothing else:
+// what edge-stamp's signing is measured by. Its configuration is the key, a PEM.
 package main
 
 import (

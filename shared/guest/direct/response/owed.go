@@ -1,9 +1,11 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package response adds headers to responses that the request's callback has decided on. Import it, and the module exports proxy_on_response_headers.
+// Package response adds headers to responses that the request's callback has decided on. Import it,
+// and the module exports proxy_on_response_headers.
 //
-// Of a stream of package direct nothing is kept unless its response is owed something. One that ends without a response takes what it is owed along.
+// Of a stream of package direct nothing is kept unless its response is owed something. One that
+// ends without a response takes what it is owed along.
 package response
 
 import "github.com/tollgate-wasm/tollgate/shared/guest/direct"
@@ -22,7 +24,8 @@ type owed struct {
 	replace bool
 }
 
-// A debt stands in a place that its stream's number gives it, or among the others where that is taken: streams are numbered one after the other, so that this is rare.
+// A debt stands in a place that its stream's number gives it, or among the others where that is
+// taken: streams are numbered one after the other, so that this is rare.
 var (
 	places  [1024]*Debt
 	others  = map[uint32]*Debt{}
@@ -38,8 +41,8 @@ func init() {
 	}
 }
 
-// Owe returns what the response of a stream is to get, nothing so far, before what it is owed already: responses pass filters
-// in the opposite order of requests.
+// Owe returns what the response of a stream is to get, nothing so far, before what it is owed
+// already: responses pass filters in the opposite order of requests.
 func Owe(stream uint32) *Debt {
 	var d *Debt
 	if n := len(settled); n > 0 {
@@ -61,7 +64,8 @@ func Owe(stream uint32) *Debt {
 	return d
 }
 
-// Header has the response get a header, beside those of that name that it has or in their place. The name is kept, the value copied.
+// Header has the response get a header, beside those of that name that it has or in their place.
+// The name is kept, the value copied.
 func (d *Debt) Header(name string, value []byte, replace bool) {
 	d.text = append(d.text, value...)
 	d.headers = append(d.headers, owed{name, len(d.text), replace})

@@ -8,11 +8,14 @@ import "unsafe"
 // arenaSize holds the headers of any request that Envoy accepts by default (60 KiB), several times over.
 const arenaSize = 256 << 10
 
-// The proxy asks for memory while a host call runs and writes its answer there. Taking that from Go's heap is the dearest part of a header read (measured: 16 µs
-// instead of 20 with an arena), and all of it is garbage when the callback ends: so it is handed out here in order and taken back at once.
+// The proxy asks for memory while a host call runs and writes its answer there. Taking that from
+// Go's heap is the dearest part of a header read (measured: 16 µs instead of 20 with an arena), and
+// all of it is garbage when the callback ends: so it is handed out here in order and taken back at
+// once.
 //
-// Everything the SDK returns from a host call (strings, slices, whole header lists) points in here. It is valid until the outermost callback ends: what is kept
-// longer must be copied (strings.Clone, bytes.Clone).
+// Everything the SDK returns from a host call (strings, slices, whole header lists) points in here.
+// It is valid until the outermost callback ends: what is kept longer must be copied (strings.Clone,
+// bytes.Clone).
 var (
 	arena     [arenaSize]byte
 	arenaUsed uint32

@@ -10,7 +10,8 @@ type Fault struct {
 	Value     any    // what was panicked with: it may hold anything, so it is not for logs as it is
 }
 
-// OnFault is called for every fault. Where it is nil, or panics itself, the panic goes on and traps the VM: Envoy answers 503 and makes a new one.
+// OnFault is called for every fault. Where it is nil, or panics itself, the panic goes on and traps
+// the VM: Envoy answers 503 and makes a new one.
 var OnFault func(Fault)
 
 // What a callback returns to the proxy after a fault.
@@ -25,7 +26,8 @@ var ReplyDetails string
 
 var depth int
 
-// Enter begins a callback. The proxy may call back while a host call runs, so only the outermost callback owns the arena.
+// Enter begins a callback. The proxy may call back while a host call runs, so only the outermost
+// callback owns the arena.
 func Enter() {
 	if depth == 0 {
 		releaseArena()
@@ -34,7 +36,8 @@ func Enter() {
 	depth++
 }
 
-// Leave ends the callback that Enter began; it must be deferred itself, for it recovers. After a fault *result becomes afterFault. A callback without a result passes nil.
+// Leave ends the callback that Enter began; it must be deferred itself, for it recovers. After a
+// fault *result becomes afterFault. A callback without a result passes nil.
 func Leave(callback string, contextID uint32, result *int32, afterFault int32) {
 	if value := recover(); value != nil {
 		LeaveFault(callback, contextID, result, afterFault, value)
@@ -43,8 +46,9 @@ func Leave(callback string, contextID uint32, result *int32, afterFault int32) {
 	LeaveWell()
 }
 
-// LeaveWell ends a callback in which nothing went wrong, and LeaveFault one that has recovered from a panic with value. A callback that calls them itself saves what recovering costs
-// even where there is nothing to recover from.
+// LeaveWell ends a callback in which nothing went wrong, and LeaveFault one that has recovered from
+// a panic with value. A callback that calls them itself saves what recovering costs even where
+// there is nothing to recover from.
 func LeaveWell() { depth-- }
 
 // LeaveFault is described at LeaveWell.

@@ -11,15 +11,17 @@ import (
 	_ "github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm" // brings the package that owns currentHost
 )
 
-// currentHost is where the SDK sends its host calls. Its own type is an interface whose methods have the same names and, but for named integer types, the same
-// signatures; an interface value is two words either way, and the methods are laid out by name.
+// currentHost is where the SDK sends its host calls. Its own type is an interface whose methods
+// have the same names and, but for named integer types, the same signatures; an interface value is
+// two words either way, and the methods are laid out by name.
 //
 //go:linkname currentHost github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.currentHost
 var currentHost sdkHost
 
-// keepMethods is never set. The linker drops methods that no reachable code calls through an interface with their very signature, and the SDK's calls go through its
-// own interface, with its named types: without the calls in keep, which the compiler cannot know to be dead, the first host call would end in
-// "unreachable method called".
+// keepMethods is never set. The linker drops methods that no reachable code calls through an
+// interface with their very signature, and the SDK's calls go through its own interface, with its
+// named types: without the calls in keep, which the compiler cannot know to be dead, the first host
+// call would end in "unreachable method called".
 var keepMethods bool
 
 func init() {
@@ -34,7 +36,8 @@ type sdkHost interface {
 	ProxyLog(level uint32, message *byte, messageLen int) uint32
 	ProxySetProperty(path *byte, pathLen int, value *byte, valueLen int) uint32
 	ProxyGetProperty(path *byte, pathLen int, value **byte, valueLen *int) uint32
-	ProxySendLocalResponse(status uint32, details *byte, detailsLen int, body *byte, bodyLen int, headers *byte, headersLen int, grpcStatus int32) uint32
+	ProxySendLocalResponse(status uint32, details *byte, detailsLen int, body *byte, bodyLen int, headers *byte,
+		headersLen int, grpcStatus int32) uint32
 	ProxyGetSharedData(key *byte, keyLen int, value **byte, valueLen *int, cas *uint32) uint32
 	ProxySetSharedData(key *byte, keyLen int, value *byte, valueLen int, cas uint32) uint32
 	ProxyRegisterSharedQueue(name *byte, nameLen int, queue *uint32) uint32
@@ -51,8 +54,10 @@ type sdkHost interface {
 	ProxySetHeaderMapPairs(mapType uint32, pairs *byte, pairsLen int) uint32
 	ProxyGetBufferBytes(bufferType uint32, start int, size int, value **byte, valueLen *int) uint32
 	ProxySetBufferBytes(bufferType uint32, start int, size int, value *byte, valueLen int) uint32
-	ProxyHttpCall(cluster *byte, clusterLen int, headers *byte, headersLen int, body *byte, bodyLen int, trailers *byte, trailersLen int, timeout uint32, call *uint32) uint32
-	ProxyCallForeignFunction(name *byte, nameLen int, argument *byte, argumentLen int, result **byte, resultLen *int) uint32
+	ProxyHttpCall(cluster *byte, clusterLen int, headers *byte, headersLen int, body *byte, bodyLen int, trailers *byte,
+		trailersLen int, timeout uint32, call *uint32) uint32
+	ProxyCallForeignFunction(name *byte, nameLen int, argument *byte, argumentLen int, result **byte,
+		resultLen *int) uint32
 	ProxySetTickPeriodMilliseconds(period uint32) uint32
 	ProxySetEffectiveContext(contextID uint32) uint32
 	ProxyDone() uint32
@@ -90,21 +95,26 @@ func (*host) ProxyGetProperty(path *byte, pathLen int, value **byte, valueLen *i
 
 //go:wasmimport env proxy_send_local_response
 //go:noescape
-func importSendLocalResponse(status uint32, details unsafe.Pointer, detailsLen uint32, body unsafe.Pointer, bodyLen uint32, headers unsafe.Pointer, headersLen uint32, grpcStatus int32) uint32
+func importSendLocalResponse(status uint32, details unsafe.Pointer, detailsLen uint32, body unsafe.Pointer,
+	bodyLen uint32, headers unsafe.Pointer, headersLen uint32, grpcStatus int32) uint32
 
-func (*host) ProxySendLocalResponse(status uint32, details *byte, detailsLen int, body *byte, bodyLen int, headers *byte, headersLen int, grpcStatus int32) uint32 {
+func (*host) ProxySendLocalResponse(status uint32, details *byte, detailsLen int, body *byte, bodyLen int,
+	headers *byte, headersLen int, grpcStatus int32) uint32 {
 	if detailsLen == 0 && ReplyDetails != "" {
 		details, detailsLen = unsafe.StringData(ReplyDetails), len(ReplyDetails)
 	}
-	return importSendLocalResponse(status, unsafe.Pointer(details), uint32(detailsLen), unsafe.Pointer(body), uint32(bodyLen), unsafe.Pointer(headers), uint32(headersLen), grpcStatus)
+	return importSendLocalResponse(status, unsafe.Pointer(details), uint32(detailsLen), unsafe.Pointer(body),
+		uint32(bodyLen), unsafe.Pointer(headers), uint32(headersLen), grpcStatus)
 }
 
 //go:wasmimport env proxy_get_shared_data
 //go:noescape
-func importGetSharedData(key unsafe.Pointer, keyLen uint32, value unsafe.Pointer, valueLen unsafe.Pointer, cas unsafe.Pointer) uint32
+func importGetSharedData(key unsafe.Pointer, keyLen uint32, value unsafe.Pointer, valueLen unsafe.Pointer,
+	cas unsafe.Pointer) uint32
 
 func (*host) ProxyGetSharedData(key *byte, keyLen int, value **byte, valueLen *int, cas *uint32) uint32 {
-	return importGetSharedData(unsafe.Pointer(key), uint32(keyLen), unsafe.Pointer(value), unsafe.Pointer(valueLen), unsafe.Pointer(cas))
+	return importGetSharedData(unsafe.Pointer(key), uint32(keyLen), unsafe.Pointer(value), unsafe.Pointer(valueLen),
+		unsafe.Pointer(cas))
 }
 
 //go:wasmimport env proxy_set_shared_data
@@ -125,10 +135,12 @@ func (*host) ProxyRegisterSharedQueue(name *byte, nameLen int, queue *uint32) ui
 
 //go:wasmimport env proxy_resolve_shared_queue
 //go:noescape
-func importResolveSharedQueue(vmID unsafe.Pointer, vmIDLen uint32, name unsafe.Pointer, nameLen uint32, queue unsafe.Pointer) uint32
+func importResolveSharedQueue(vmID unsafe.Pointer, vmIDLen uint32, name unsafe.Pointer, nameLen uint32,
+	queue unsafe.Pointer) uint32
 
 func (*host) ProxyResolveSharedQueue(vmID *byte, vmIDLen int, name *byte, nameLen int, queue *uint32) uint32 {
-	return importResolveSharedQueue(unsafe.Pointer(vmID), uint32(vmIDLen), unsafe.Pointer(name), uint32(nameLen), unsafe.Pointer(queue))
+	return importResolveSharedQueue(unsafe.Pointer(vmID), uint32(vmIDLen), unsafe.Pointer(name), uint32(nameLen),
+		unsafe.Pointer(queue))
 }
 
 //go:wasmimport env proxy_dequeue_shared_queue
@@ -149,15 +161,18 @@ func (*host) ProxyEnqueueSharedQueue(queue uint32, value *byte, valueLen int) ui
 
 //go:wasmimport env proxy_get_header_map_value
 //go:noescape
-func importGetHeaderMapValue(mapType uint32, key unsafe.Pointer, keyLen uint32, value unsafe.Pointer, valueLen unsafe.Pointer) uint32
+func importGetHeaderMapValue(mapType uint32, key unsafe.Pointer, keyLen uint32, value unsafe.Pointer,
+	valueLen unsafe.Pointer) uint32
 
 func (*host) ProxyGetHeaderMapValue(mapType uint32, key *byte, keyLen int, value **byte, valueLen *int) uint32 {
-	return importGetHeaderMapValue(mapType, unsafe.Pointer(key), uint32(keyLen), unsafe.Pointer(value), unsafe.Pointer(valueLen))
+	return importGetHeaderMapValue(mapType, unsafe.Pointer(key), uint32(keyLen), unsafe.Pointer(value),
+		unsafe.Pointer(valueLen))
 }
 
 //go:wasmimport env proxy_add_header_map_value
 //go:noescape
-func importAddHeaderMapValue(mapType uint32, key unsafe.Pointer, keyLen uint32, value unsafe.Pointer, valueLen uint32) uint32
+func importAddHeaderMapValue(mapType uint32, key unsafe.Pointer, keyLen uint32, value unsafe.Pointer,
+	valueLen uint32) uint32
 
 func (*host) ProxyAddHeaderMapValue(mapType uint32, key *byte, keyLen int, value *byte, valueLen int) uint32 {
 	return importAddHeaderMapValue(mapType, unsafe.Pointer(key), uint32(keyLen), unsafe.Pointer(value), uint32(valueLen))
@@ -165,10 +180,12 @@ func (*host) ProxyAddHeaderMapValue(mapType uint32, key *byte, keyLen int, value
 
 //go:wasmimport env proxy_replace_header_map_value
 //go:noescape
-func importReplaceHeaderMapValue(mapType uint32, key unsafe.Pointer, keyLen uint32, value unsafe.Pointer, valueLen uint32) uint32
+func importReplaceHeaderMapValue(mapType uint32, key unsafe.Pointer, keyLen uint32, value unsafe.Pointer,
+	valueLen uint32) uint32
 
 func (*host) ProxyReplaceHeaderMapValue(mapType uint32, key *byte, keyLen int, value *byte, valueLen int) uint32 {
-	return importReplaceHeaderMapValue(mapType, unsafe.Pointer(key), uint32(keyLen), unsafe.Pointer(value), uint32(valueLen))
+	return importReplaceHeaderMapValue(mapType, unsafe.Pointer(key), uint32(keyLen), unsafe.Pointer(value),
+		uint32(valueLen))
 }
 
 //go:wasmimport env proxy_continue_stream
@@ -213,7 +230,8 @@ func (*host) ProxySetHeaderMapPairs(mapType uint32, pairs *byte, pairsLen int) u
 
 //go:wasmimport env proxy_get_buffer_bytes
 //go:noescape
-func importGetBufferBytes(bufferType uint32, start uint32, size uint32, value unsafe.Pointer, valueLen unsafe.Pointer) uint32
+func importGetBufferBytes(bufferType uint32, start uint32, size uint32, value unsafe.Pointer,
+	valueLen unsafe.Pointer) uint32
 
 func (*host) ProxyGetBufferBytes(bufferType uint32, start int, size int, value **byte, valueLen *int) uint32 {
 	return importGetBufferBytes(bufferType, uint32(start), uint32(size), unsafe.Pointer(value), unsafe.Pointer(valueLen))
@@ -229,18 +247,25 @@ func (*host) ProxySetBufferBytes(bufferType uint32, start int, size int, value *
 
 //go:wasmimport env proxy_http_call
 //go:noescape
-func importHttpCall(cluster unsafe.Pointer, clusterLen uint32, headers unsafe.Pointer, headersLen uint32, body unsafe.Pointer, bodyLen uint32, trailers unsafe.Pointer, trailersLen uint32, timeout uint32, call unsafe.Pointer) uint32
+func importHttpCall(cluster unsafe.Pointer, clusterLen uint32, headers unsafe.Pointer, headersLen uint32,
+	body unsafe.Pointer, bodyLen uint32, trailers unsafe.Pointer, trailersLen uint32, timeout uint32,
+	call unsafe.Pointer) uint32
 
-func (*host) ProxyHttpCall(cluster *byte, clusterLen int, headers *byte, headersLen int, body *byte, bodyLen int, trailers *byte, trailersLen int, timeout uint32, call *uint32) uint32 {
-	return importHttpCall(unsafe.Pointer(cluster), uint32(clusterLen), unsafe.Pointer(headers), uint32(headersLen), unsafe.Pointer(body), uint32(bodyLen), unsafe.Pointer(trailers), uint32(trailersLen), timeout, unsafe.Pointer(call))
+func (*host) ProxyHttpCall(cluster *byte, clusterLen int, headers *byte, headersLen int, body *byte, bodyLen int,
+	trailers *byte, trailersLen int, timeout uint32, call *uint32) uint32 {
+	return importHttpCall(unsafe.Pointer(cluster), uint32(clusterLen), unsafe.Pointer(headers), uint32(headersLen),
+		unsafe.Pointer(body), uint32(bodyLen), unsafe.Pointer(trailers), uint32(trailersLen), timeout, unsafe.Pointer(call))
 }
 
 //go:wasmimport env proxy_call_foreign_function
 //go:noescape
-func importCallForeignFunction(name unsafe.Pointer, nameLen uint32, argument unsafe.Pointer, argumentLen uint32, result unsafe.Pointer, resultLen unsafe.Pointer) uint32
+func importCallForeignFunction(name unsafe.Pointer, nameLen uint32, argument unsafe.Pointer, argumentLen uint32,
+	result unsafe.Pointer, resultLen unsafe.Pointer) uint32
 
-func (*host) ProxyCallForeignFunction(name *byte, nameLen int, argument *byte, argumentLen int, result **byte, resultLen *int) uint32 {
-	return importCallForeignFunction(unsafe.Pointer(name), uint32(nameLen), unsafe.Pointer(argument), uint32(argumentLen), unsafe.Pointer(result), unsafe.Pointer(resultLen))
+func (*host) ProxyCallForeignFunction(name *byte, nameLen int, argument *byte, argumentLen int, result **byte,
+	resultLen *int) uint32 {
+	return importCallForeignFunction(unsafe.Pointer(name), uint32(nameLen), unsafe.Pointer(argument),
+		uint32(argumentLen), unsafe.Pointer(result), unsafe.Pointer(resultLen))
 }
 
 //go:wasmimport env proxy_set_tick_period_milliseconds
@@ -375,13 +400,16 @@ func RequestHeaders() (list [][2]string, status uint32) {
 
 // SetProperty is proxy_set_property for a path of one part.
 func SetProperty(name, value string) (status uint32) {
-	return importSetProperty(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(unsafe.StringData(value)), uint32(len(value)))
+	return importSetProperty(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)),
+		unsafe.Pointer(unsafe.StringData(value)), uint32(len(value)))
 }
 
-// Property is proxy_get_property; the parts of its path stand in path with a NUL between them. The value is valid until the callback ends.
+// Property is proxy_get_property; the parts of its path stand in path with a NUL between them. The
+// value is valid until the callback ends.
 func Property(path string) (value []byte, status uint32) {
 	var address, size uint32
-	if status = importGetProperty(unsafe.Pointer(unsafe.StringData(path)), uint32(len(path)), unsafe.Pointer(&address), unsafe.Pointer(&size)); status != 0 {
+	if status = importGetProperty(unsafe.Pointer(unsafe.StringData(path)), uint32(len(path)), unsafe.Pointer(&address),
+		unsafe.Pointer(&size)); status != 0 {
 		return nil, status
 	}
 	return block(address, size), 0
@@ -390,7 +418,8 @@ func Property(path string) (value []byte, status uint32) {
 // SharedData is proxy_get_shared_data. The value is valid until the callback ends.
 func SharedData(key []byte) (value []byte, cas, status uint32) {
 	var address, size uint32
-	if status = importGetSharedData(unsafe.Pointer(unsafe.SliceData(key)), uint32(len(key)), unsafe.Pointer(&address), unsafe.Pointer(&size), unsafe.Pointer(&cas)); status != 0 {
+	if status = importGetSharedData(unsafe.Pointer(unsafe.SliceData(key)), uint32(len(key)), unsafe.Pointer(&address),
+		unsafe.Pointer(&size), unsafe.Pointer(&cas)); status != 0 {
 		return nil, 0, status
 	}
 	return block(address, size), cas, 0
@@ -398,17 +427,21 @@ func SharedData(key []byte) (value []byte, cas, status uint32) {
 
 // SetSharedData is proxy_set_shared_data.
 func SetSharedData(key, value []byte, cas uint32) (status uint32) {
-	return importSetSharedData(unsafe.Pointer(unsafe.SliceData(key)), uint32(len(key)), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)), cas)
+	return importSetSharedData(unsafe.Pointer(unsafe.SliceData(key)), uint32(len(key)),
+		unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)), cas)
 }
 
-// AddResponseHeader is proxy_add_header_map_value for the response's headers, and ReplaceResponseHeader proxy_replace_header_map_value.
+// AddResponseHeader is proxy_add_header_map_value for the response's headers, and
+// ReplaceResponseHeader proxy_replace_header_map_value.
 func AddResponseHeader(name string, value []byte) (status uint32) {
-	return importAddHeaderMapValue(responseHeaders, unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)))
+	return importAddHeaderMapValue(responseHeaders, unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)),
+		unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)))
 }
 
 // ReplaceResponseHeader is described at AddResponseHeader.
 func ReplaceResponseHeader(name string, value []byte) (status uint32) {
-	return importReplaceHeaderMapValue(responseHeaders, unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)))
+	return importReplaceHeaderMapValue(responseHeaders, unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)),
+		unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)))
 }
 
 const responseHeaders = 2 // a header map's type
@@ -424,8 +457,10 @@ func block(address, size uint32) []byte {
 // HTTPCall begins an HTTP call, on behalf of the current context or the one set as effective.
 func HTTPCall(cluster string, headers [][2]string, body []byte, timeoutMS uint32) (call, status uint32) {
 	h, none := writePairs(headers), writePairs(nil)
-	status = importHttpCall(unsafe.Pointer(unsafe.StringData(cluster)), uint32(len(cluster)), unsafe.Pointer(unsafe.SliceData(h)), uint32(len(h)),
-		unsafe.Pointer(unsafe.SliceData(body)), uint32(len(body)), unsafe.Pointer(unsafe.SliceData(none)), uint32(len(none)), timeoutMS, unsafe.Pointer(&call))
+	status = importHttpCall(unsafe.Pointer(unsafe.StringData(cluster)), uint32(len(cluster)),
+		unsafe.Pointer(unsafe.SliceData(h)), uint32(len(h)),
+		unsafe.Pointer(unsafe.SliceData(body)), uint32(len(body)), unsafe.Pointer(unsafe.SliceData(none)),
+		uint32(len(none)), timeoutMS, unsafe.Pointer(&call))
 	return call, status
 }
 
@@ -438,9 +473,11 @@ func Random(b []byte) (errno uint32) {
 	return importRandomGet(unsafe.Pointer(unsafe.SliceData(b)), uint32(len(b)))
 }
 
-// allocated returns the block of that address. The proxy gives addresses as numbers: only what Allocate has handed out in this callback is one.
+// allocated returns the block of that address. The proxy gives addresses as numbers: only what
+// Allocate has handed out in this callback is one.
 func allocated(address, size uint32) []byte {
-	if offset := uintptr(address) - uintptr(unsafe.Pointer(&arena)); offset <= arenaSize-uintptr(size) && size <= arenaSize {
+	if offset := uintptr(address) - uintptr(unsafe.Pointer(&arena)); offset <= arenaSize-uintptr(size) &&
+		size <= arenaSize {
 		return arena[offset:][:size:size]
 	}
 	return oversizeBlock(address, size)

@@ -8,8 +8,10 @@ import (
 	"unsafe"
 )
 
-// readPairs reads a header map as the proxy writes it: the number of pairs, the sizes of each name and value, then these, each with a NUL behind it; all numbers are 32 bits,
-// little-endian. The list is put into dst where it has the room; the strings point into b. What does not fit into b panics.
+// readPairs reads a header map as the proxy writes it: the number of pairs, the sizes of each name
+// and value, then these, each with a NUL behind it; all numbers are 32 bits, little-endian. The
+// list is put into dst where it has the room; the strings point into b. What does not fit into b
+// panics.
 func readPairs(b []byte, dst [][2]string) [][2]string {
 	if len(b) < 4 {
 		panic(badPairs)
@@ -30,7 +32,8 @@ func readPairs(b []byte, dst [][2]string) [][2]string {
 		}
 		name := int(*(*uint32)(unsafe.Add(start, 4+8*i)))
 		value := int(*(*uint32)(unsafe.Add(start, 8+8*i)))
-		dst[i] = [2]string{unsafe.String((*byte)(unsafe.Add(start, at)), name), unsafe.String((*byte)(unsafe.Add(start, at+name+1)), value)}
+		dst[i] = [2]string{unsafe.String((*byte)(unsafe.Add(start, at)), name),
+			unsafe.String((*byte)(unsafe.Add(start, at+name+1)), value)}
 		at += name + value + 2
 	}
 	if at > len(b) {

@@ -17,7 +17,8 @@ func sdkOnContextCreate(contextID, pluginContextID uint32)
 //go:wasmexport proxy_on_context_create
 func onContextCreate(contextID, pluginContextID uint32) {
 	abi.Enter()
-	// A stream whose context could not be made is unknown to the SDK, which panics in its next callback: that one refuses it.
+	// A stream whose context could not be made is unknown to the SDK, which panics in its next
+	// callback: that one refuses it.
 	defer abi.Leave("proxy_on_context_create", contextID, nil, 0)
 	sdkOnContextCreate(contextID, pluginContextID)
 }
