@@ -14,8 +14,10 @@ import (
 )
 
 var edgeStamp = Filter{
-	Name: "edge-stamp",
-	Core: "stamp",
+	Name:   "edge-stamp",
+	Core:   "stamp",
+	Rule:   "rule",
+	Decide: decideStamps,
 	Parse: func(config string, env Env) (Policy, error) {
 		// Nothing is signed with what has been read here.
 		return stamp.Parse(config, stamp.Surroundings{Env: env, Random: func([]byte) error { return nil }})

@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 )
 
 // All are the filters, in the order in which they are listed for people, and asked whose a configuration is.
@@ -32,6 +33,17 @@ type Filter struct {
 
 	// Parse reads a configuration with the filter's own reader.
 	Parse func(config string, env Env) (Policy, error)
+
+	// Decide decides a request as the filter does. The error is that of a configuration that cannot be
+	// read, or of keys that would have to be fetched.
+	Decide func(config string, r *decide.Request, o *Outside) (*Decided, error)
+
+	// Credential gives a request a credential with claims that the filter then takes for genuine, by a
+	// key of its own that it puts into the configuration. nil: the filter looks for none.
+	Credential func(config string, headers [][2]string, claims string) (string, [][2]string, error)
+
+	// Rule is what the filter calls what it looks for that fits a request: "rule", "limit".
+	Rule string
 
 	// Keys are those at the top of a configuration, as the reader knows them.
 	Keys []string

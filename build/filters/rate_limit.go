@@ -14,10 +14,12 @@ import (
 )
 
 var rateLimit = Filter{
-	Name:  "rate-limit",
-	Core:  "limit",
-	Parse: func(config string, _ Env) (Policy, error) { return limit.Parse(config) },
-	Keys:  []string{"filter", "mode", "ambiguousPath", "headers", "table", "global", "limits"},
+	Name:   "rate-limit",
+	Core:   "limit",
+	Rule:   "limit",
+	Decide: decideLimits,
+	Parse:  func(config string, _ Env) (Policy, error) { return limit.Parse(config) },
+	Keys:   []string{"filter", "mode", "ambiguousPath", "headers", "table", "global", "limits"},
 	Distinct: func(config *yaml.Node) bool { // those of jwt-scope are no list, but bounds of tokens
 		limits := yamlnode.Member(config, "limits")
 		return limits != nil && limits.Kind == yaml.SequenceNode

@@ -4,8 +4,6 @@
 package main
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,20 +13,15 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/spf13/cobra"
 
 	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
-	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
-	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
-	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
-	"github.com/tollgate-wasm/tollgate/shared/gcra"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/filters/tollgate/chain"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/match"
-	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
-	"github.com/tollgate-wasm/tollgate/shared/replay"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -38,6 +31,7 @@ type explanation struct {
 	result
 	config, filter, resource                     string
 	token, tokenFile, claims, jwks, source, peer string
+	claimsText                                   string // what --claims names
 	all                                          bool
 }
 
@@ -144,10 +138,6 @@ func (e *explanation) run(c *cobra.Command) error {
 	if e.filter != "" {
 		found.Filter = e.filter
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(found.JSON), &members); err != nil {
-		return fmt.Errorf("%s: %w", e.config, err)
-	}
 	headers, err := e.pairs()
 	if err != nil {
 		return err
@@ -166,27 +156,17 @@ func (e *explanation) run(c *cobra.Command) error {
 	if e.token != "" {
 		headers = append(headers, [2]string{"authorization", "Bearer " + e.token})
 	}
-	claims := ""
-	if e.claims != "" {
-		b, err := os.ReadFile(e.claims)
-		if err != nil {
-			return err
-		}
-		claims = string(b)
+	r, o, err := e.surroundings(headers, at)
+	if err != nil {
+		return err
 	}
-	said := &report{all: e.all, Filter: found.Filter}
-	switch found.Filter {
-	case "rate-limit":
-		err = e.limits(said, found.JSON, headers, at, claims)
-	case "edge-stamp":
-		err = e.stamps(said, found.JSON, headers, at, claims)
-	case "jwt-scope":
-		err = e.scopes(said, members, headers, at, claims)
-	default:
-		err = fmt.Errorf("nobody explains %s yet", found.Filter)
+	said := &report{all: e.all, Steps: []step{}}
+	if err = e.keys(said, o); err != nil {
+		return err
 	}
-	if keys := (ofKeys{}); errors.As(err, &keys) {
-		return keys
+	err = e.explain(said, found, r, o)
+	if keys := (filters.KeysError{}); errors.As(err, &keys) {
+		err = fmt.Errorf("%w: give the set by --jwks", err)
 	}
 	if err != nil && !errors.Is(err, errRefused) {
 		return fmt.Errorf("%s:\n%w", e.config, err)
@@ -197,15 +177,130 @@ func (e *explanation) run(c *cobra.Command) error {
 	return err
 }
 
-// ofKeys is an error of the key set, not of the configuration.
-type ofKeys struct{ error }
+// surroundings are the request, and what else there is to decide it by.
+func (e *explanation) surroundings(headers [][2]string, at time.Time) (*decide.Request, *filters.Outside, error) {
+	body, err := e.content()
+	if err != nil {
+		return nil, nil, err
+	}
+	o := &filters.Outside{Env: os.LookupEnv, Source: e.source, PeerURI: e.peer, PeerDigest: e.peer, Body: body}
+	if e.claims != "" {
+		b, err := os.ReadFile(e.claims)
+		if err != nil {
+			return nil, nil, err
+		}
+		e.claimsText, o.Identity = string(b), string(b)
+	}
+	return &decide.Request{Headers: headers, Empty: body == nil, Now: at}, o, nil
+}
+
+// explain decides by one filter, or by the steps of a chain.
+func (e *explanation) explain(out *report, found check.Found, r *decide.Request, o *filters.Outside) error {
+	if found.Filter != filters.Module {
+		out.Filter = found.Filter
+		_, err := e.step(out, found.Filter, found.JSON, r, o)
+		return err
+	}
+	c, err := chain.Parse(found.JSON, filters.Names()...)
+	if err != nil {
+		return err
+	}
+	if c.Steps[0].Path == "" {
+		out.Filter = c.Steps[0].Filter
+		_, err := e.step(out, c.Steps[0].Filter, c.Steps[0].Config, r, o)
+		return err
+	}
+	out.Filter = filters.Module
+	for _, s := range c.Steps {
+		if f, err := filters.Named(s.Filter); err == nil && f.Credential != nil {
+			o.Identity = "" // the claims come with the request, and count once they are verified
+		}
+	}
+	if err := filters.ParseModule(found.JSON, o.Env); err != nil {
+		return err
+	}
+	for _, s := range c.Steps {
+		one := &report{all: e.all, Filter: s.Filter, Name: s.Name, Steps: []step{}}
+		out.Chain = append(out.Chain, one)
+		d, err := e.step(one, s.Filter, s.Config, r, o)
+		if err != nil {
+			if !errors.Is(err, errRefused) {
+				return fmt.Errorf("step %s: %w", s.Name, err)
+			}
+			out.Verdict, out.Answer = one.Verdict, one.Answer
+			return err
+		}
+		out.Verdict = one.Verdict
+		r = &decide.Request{Headers: d.Effect.Apply(r.Headers), Empty: r.Empty, Now: r.Now}
+		if d.Effect.Identity != "" {
+			o.Identity = d.Effect.Identity
+		}
+	}
+	return nil
+}
+
+// step decides by one filter, and notes what came of it. A credential that it makes stays in the request.
+func (e *explanation) step(out *report, filter, config string, r *decide.Request,
+	o *filters.Outside) (*filters.Decided, error) {
+	f, err := filters.Named(filter)
+	if err != nil {
+		return nil, err
+	}
+	if f.Credential != nil && e.claims != "" {
+		if config, r.Headers, err = f.Credential(config, r.Headers, e.claimsText); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.claims, err)
+		}
+	}
+	d, err := f.Decide(config, r, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, asked := range d.Asked {
+		out.line("the service is asked for", asked)
+	}
+	out.rules(f.Rule, d.Why.Rules)
+	for _, c := range d.Why.Checks {
+		out.line(c.What, c.String())
+	}
+	for _, h := range d.Headers {
+		out.line("header", h[0]+": "+h[1])
+	}
+	return d, out.verdict(d.Rule, &d.Verdict, forward.Header(r.Headers, "content-type"), d.Headers...)
+}
+
+// keys reads the set that would be fetched as the filters read it, and tells of keys that are passed over.
+func (e *explanation) keys(out *report, o *filters.Outside) error {
+	if e.jwks == "" {
+		return nil
+	}
+	text, err := os.ReadFile(e.jwks)
+	if err != nil {
+		return err
+	}
+	set, passed, err := jwks.ReadDocument(string(text))
+	why := ""
+	for _, f := range passed {
+		if f.Index >= 0 {
+			one := fmt.Sprintf("key %d, kid %q, is passed over: %v", f.Index, f.KID, f.Err)
+			out.line("key set", one)
+			why += "\n" + one
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: the filter refuses this key set: %w%s", e.jwks, err, why)
+	}
+	o.Keys = set
+	return nil
+}
 
 var errRefused = errors.New("refused")
 
 // report is what is printed.
 type report struct {
+	Name    string     `json:"name,omitempty"` // of a step of a chain
 	Filter  string     `json:"filter"`
 	Steps   []step     `json:"steps"`
+	Chain   []*report  `json:"chain,omitempty"` // up to the step that refuses
 	Verdict *said      `json:"verdict,omitempty"`
 	Answer  *clientGot `json:"answer,omitempty"`
 	Error   string     `json:"error,omitempty"` // nothing was decided
@@ -223,6 +318,14 @@ type said struct {
 	Code    string `json:"code"`
 	Shadow  bool   `json:"shadow"`
 	By      string `json:"by"`
+}
+
+func (s *said) text() string {
+	text := s.Outcome + ", " + s.Code
+	if s.Shadow {
+		text += ", in shadow mode"
+	}
+	return text + ", by " + s.By
 }
 
 type clientGot struct {
@@ -254,12 +357,15 @@ func (r *report) print(w io.Writer, format string) error {
 	for _, s := range r.Steps {
 		line(s.What, s.Said)
 	}
-	if v := r.Verdict; v != nil {
-		text := v.Outcome + ", " + v.Code
-		if v.Shadow {
-			text += ", in shadow mode"
+	for _, one := range r.Chain {
+		line("step "+one.Name, one.Filter)
+		for _, s := range one.Steps {
+			line("  "+s.What, s.Said)
 		}
-		line("verdict", text+", by "+v.By)
+		line("  verdict", one.Verdict.text())
+	}
+	if v := r.Verdict; v != nil {
+		line("verdict", v.text())
 	}
 	if a := r.Answer; a != nil {
 		line("answer", fmt.Sprint(a.Status))
@@ -311,229 +417,4 @@ func (r *report) verdict(name string, v *verdict.Verdict, contentType string, he
 	a := v.Reason().Answer(contentType, headers...)
 	r.Answer = &clientGot{int(a.Status), append([][2]string{}, a.Headers...), string(a.Body)}
 	return errRefused
-}
-
-func headerOf(headers [][2]string, name string) string {
-	for _, h := range headers {
-		if h[0] == name {
-			return h[1]
-		}
-	}
-	return ""
-}
-
-// scopes explains jwt-scope.
-func (e *explanation) scopes(out *report, config map[string]json.RawMessage, headers [][2]string, at time.Time,
-	claims string) error {
-	var err error
-	if claims != "" {
-		if headers, err = e.prepare(config, headers, claims); err != nil {
-			return err
-		}
-	}
-	text, err := json.Marshal(config)
-	if err != nil {
-		return err
-	}
-	p, err := scope.Parse(string(text))
-	if err != nil {
-		return err
-	}
-	if e.jwks != "" {
-		if err := e.fetched(out, p, at); err != nil {
-			return err
-		}
-	}
-	d := &scope.Decision{}
-	p.Decide(d, headers, at)
-	e.decideScopes(d)
-	if e.jwks != "" && d.KeysWanted() != nil { // it would be fetched again, and be the same
-		p.DecideAfterWait(d, headers, at)
-		e.decideScopes(d)
-	}
-	if remote := d.KeysWanted(); remote != nil {
-		return fmt.Errorf("the keys are at %s%s: give the set by --jwks", remote.Authority, remote.Path)
-	}
-	why := d.Explain()
-	out.rules("rule", why.Rules)
-	for _, c := range why.Checks {
-		result := "passes"
-		if c.Code != nil {
-			result = "fails, " + c.Code.Name
-		}
-		if c.Said != "" {
-			result += ": " + c.Said
-		}
-		out.line(c.What, result)
-	}
-	v := d.Verdict()
-	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"))
-}
-
-// decideScopes does what the decision waits for.
-func (e *explanation) decideScopes(d *scope.Decision) {
-	for d.Step() != scope.Done {
-		switch d.Step() {
-		case scope.CheckSignature:
-			v, _ := d.Signature()
-			d.SignatureChecked(josetest.Verify(v))
-		case scope.ReadPeer:
-			d.PeerRead(e.peer)
-		default:
-			d.ReplayChecked(replay.Fresh, nil)
-		}
-	}
-}
-
-// fetched gives the policy the set that it would fetch, read as the filter reads it, and tells of
-// keys that are passed over.
-func (e *explanation) fetched(out *report, p *scope.Policy, at time.Time) error {
-	text, err := os.ReadFile(e.jwks)
-	if err != nil {
-		return err
-	}
-	set, passed, err := jwks.ReadDocument(string(text))
-	why := ""
-	for _, f := range passed {
-		if f.Index >= 0 {
-			one := fmt.Sprintf("key %d, kid %q, is passed over: %v", f.Index, f.KID, f.Err)
-			out.line("key set", one)
-			why += "\n" + one
-		}
-	}
-	if err != nil {
-		return ofKeys{fmt.Errorf("%s: the filter refuses this key set: %w%s", e.jwks, err, why)}
-	}
-	for _, remote := range p.Remotes() {
-		remote.Source.Update(jwks.Record{Version: 1, Fetched: at.UnixMicro()}, set)
-	}
-	return nil
-}
-
-// prepare puts into a configuration a key of its own that signs the claims.
-func (e *explanation) prepare(config map[string]json.RawMessage, headers [][2]string, claims string) ([][2]string,
-	error) {
-	var providers []map[string]any
-	if err := json.Unmarshal(config["providers"], &providers); err != nil {
-		return nil, fmt.Errorf("providers: %w", err)
-	}
-	if claims != "" {
-		var c map[string]any
-		if err := json.Unmarshal([]byte(claims), &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", e.claims, err)
-		}
-		i := slices.IndexFunc(providers, func(p map[string]any) bool { return p["issuer"] == c["iss"] })
-		if i < 0 {
-			return nil, fmt.Errorf("%s: no provider has the issuer %v", e.claims, c["iss"])
-		}
-		p := providers[i]
-		if trusted, _ := p["trustedPayload"].(map[string]any); trusted != nil {
-			name, _ := trusted["header"].(string)
-			headers = append(headers, [2]string{strings.ToLower(name), base64.RawURLEncoding.EncodeToString([]byte(claims))})
-		} else {
-			key, typ := mint.New("explain", jose.ES256), "JWT"
-			if types, _ := p["types"].([]any); len(types) > 0 {
-				typ, _ = types[0].(string)
-			}
-			p["jwks"], p["algorithms"] = map[string]any{"inline": mint.Set(key)}, []string{"ES256"}
-			headers = append(headers, [2]string{"authorization", "Bearer " + key.Typed(typ, json.RawMessage(claims))})
-		}
-	}
-	list, err := json.Marshal(providers)
-	config["providers"] = list
-	return headers, err
-}
-
-// stamps explains edge-stamp.
-func (e *explanation) stamps(out *report, config string, headers [][2]string, at time.Time, claims string) error {
-	body, err := e.content()
-	if err != nil {
-		return err
-	}
-	p, d, err := decideStamp(config, headers, at, outside{identity: claims, peer: e.peer, body: body})
-	if err != nil {
-		return err
-	}
-	out.rules("rule", d.Rules())
-	for _, x := range d.Differences() {
-		out.line("stamp", x.Part+": expected "+x.Expected+", found "+x.Found)
-	}
-	v := d.Verdict()
-	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"))
-}
-
-// limits explains rate-limit, as a proxy would decide that has counted nothing yet.
-func (e *explanation) limits(out *report, config string, headers [][2]string, at time.Time, claims string) error {
-	p, err := limit.Parse(config)
-	if err != nil {
-		return err
-	}
-	p.SetSeed(gcra.Seed{})
-	buckets := map[int][]byte{}
-	d := &limit.Decision{}
-	p.Decide(d, headers, at)
-	for d.Step() != limit.Done {
-		switch d.Step() {
-		case limit.ReadIdentity:
-			d.IdentityRead(claims, nil)
-		case limit.ReadSource:
-			d.SourceRead(e.source, nil)
-		case limit.ReadPeer:
-			d.PeerRead(e.peer, nil)
-		case limit.TakeLocal:
-			i := d.Bucket()
-			if buckets[i] == nil {
-				buckets[i] = gcra.Empty()
-			}
-			if next := d.Take(buckets[i]); next != nil {
-				buckets[i] = slices.Clone(next)
-			}
-			d.Taken(nil)
-		case limit.AskGlobal:
-			for _, descriptor := range d.Asks().Descriptors {
-				said := "descriptor"
-				for _, entry := range descriptor.Entries {
-					said += " " + entry.Key + "=" + entry.Value
-				}
-				out.line("the service is asked for", said)
-			}
-			_ = d.GlobalAnswered(ratelimit.Response{}, errNoProxy, at)
-		}
-	}
-	limits, applied := d.Explain()
-	out.rules("limit", limits)
-	for _, a := range applied {
-		said := fmt.Sprintf("%d requests per %v, burst %d, cost %d", a.Requests, a.Per, a.Burst, a.Cost)
-		if a.Tier != "" {
-			said += ", tier " + a.Tier
-		}
-		switch {
-		case a.Missing:
-			said += ", a part of its key is missing"
-		case a.Bad:
-			said += ", a part of its key cannot be read: one bucket for all such requests"
-		case a.Key != "":
-			said += ", key " + a.Key
-		default:
-			said += ", one bucket for all"
-		}
-		if a.Global {
-			said += ", global: without the service, onError decides"
-		}
-		if a.Shadow {
-			said += ", in shadow mode"
-		}
-		if a.Code != nil {
-			said = a.Code.Name + ": " + said
-		} else {
-			said = "not counted: " + said
-		}
-		out.line("limit "+a.Name, said)
-	}
-	answer := d.Headers(nil)
-	for _, h := range answer {
-		out.line("header", h[0]+": "+h[1])
-	}
-	v := d.Verdict()
-	return out.verdict(p.RuleName(v.Rule), v, headerOf(headers, "content-type"), answer...)
 }

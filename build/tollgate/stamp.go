@@ -4,8 +4,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -17,11 +15,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
-	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
-	"github.com/tollgate-wasm/tollgate/shared/replay"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -30,59 +27,11 @@ func stampCommand() *cobra.Command {
 		stampInspectCommand())
 }
 
-// outside is what a decision needs of a proxy, as a command has it.
-type outside struct {
-	identity string // verified claims, as JSON
-	peer     string
-	body     []byte
-}
-
-func surroundings() stamp.Surroundings {
-	return stamp.Surroundings{Env: os.LookupEnv, Random: func(b []byte) error {
-		_, err := rand.Read(b)
-		return err
-	}}
-}
-
 // decideStamp decides a request as the filter does.
-func decideStamp(config string, headers [][2]string, at time.Time, o outside) (*stamp.Policy, *stamp.Decision, error) {
-	p, err := stamp.Parse(config, surroundings())
-	if err != nil {
-		return nil, nil, err
-	}
-	if key := p.Signer(); key != nil && key.Algorithm().ByProxy() {
-		p.SignByProxy()
-	}
-	d := &stamp.Decision{}
-	p.Decide(d, headers, o.body == nil, at)
-	for {
-		switch d.Step() {
-		case stamp.CheckSignature:
-			d.SignatureChecked(josetest.Verify(d.Signature()))
-		case stamp.Sign:
-			d.Signed(josetest.Sign(d.Signing()))
-		case stamp.ReadPeer:
-			d.PeerRead(o.peer)
-		case stamp.ReadIdentity:
-			d.IdentityRead(o.identity, nil)
-		case stamp.ReadBody:
-			sum := sha256.Sum256(o.body)
-			d.BodyRead(base64.RawURLEncoding.EncodeToString(sum[:]))
-		case stamp.CheckReplay:
-			d.ReplayChecked(replay.Fresh, nil) // who has seen it only a proxy knows
-		case stamp.CheckGlobal:
-			_ = d.GlobalChecked(ratelimit.Response{}, errNoProxy)
-		default:
-			if remote := d.KeysWanted(); remote != nil {
-				return nil, nil, fmt.Errorf("the keys are at %s%s, which this command does not fetch: put the set "+
-					"into the configuration as jwks.inline", remote.Authority, remote.Path)
-			}
-			return p, d, nil
-		}
-	}
+func decideStamp(config string, headers [][2]string, at time.Time,
+	o *filters.Outside) (*stamp.Policy, *stamp.Decision, error) {
+	return filters.Stamp(config, &decide.Request{Headers: headers, Empty: o.Body == nil, Now: at}, o)
 }
-
-var errNoProxy = errors.New("no proxy, and so no rate-limit service")
 
 func stampSignCommand() *cobra.Command {
 	var r request
@@ -97,7 +46,7 @@ For trying a mesh by hand: whoever has the key can sign anything.`,
 			"https://api.example.com/orders/7'",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, p, err := r.stamp(config, outside{}, claims)
+			d, p, err := r.stamp(config, &filters.Outside{Env: os.LookupEnv}, claims)
 			if err != nil {
 				return err
 			}
@@ -125,7 +74,7 @@ For trying a mesh by hand: whoever has the key can sign anything.`,
 }
 
 // stamp decides the request of the flags.
-func (r *request) stamp(config string, o outside, claims string) (*stamp.Decision, *stamp.Policy, error) {
+func (r *request) stamp(config string, o *filters.Outside, claims string) (*stamp.Decision, *stamp.Policy, error) {
 	text, err := readConfig(config)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +87,7 @@ func (r *request) stamp(config string, o outside, claims string) (*stamp.Decisio
 	if err != nil {
 		return nil, nil, err
 	}
-	if o.body, err = r.content(); err != nil {
+	if o.Body, err = r.content(); err != nil {
 		return nil, nil, err
 	}
 	if claims != "" {
@@ -146,9 +95,12 @@ func (r *request) stamp(config string, o outside, claims string) (*stamp.Decisio
 		if err != nil {
 			return nil, nil, err
 		}
-		o.identity = string(b)
+		o.Identity = string(b)
 	}
 	p, d, err := decideStamp(text, headers, at, o)
+	if keys := (filters.KeysError{}); errors.As(err, &keys) {
+		err = fmt.Errorf("%w, which this command does not fetch: put the set into the configuration as jwks.inline", err)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s:\n%w", config, err)
 	}
@@ -169,14 +121,14 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 			"--header \"$(cat stamp.txt)\"",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, p, err := r.stamp(config, outside{peer: peer}, "")
+			d, p, err := r.stamp(config, &filters.Outside{Env: os.LookupEnv, PeerURI: peer}, "")
 			if err != nil {
 				return err
 			}
 			v := d.Verdict()
 			fmt.Fprintf(c.OutOrStdout(), "rule %s: %s, %s\n", p.RuleName(v.Rule), v.Outcome(), v.Reason().Name)
 			if v.Reason() != verdict.OK {
-				differences, err := r.differences(config, d, outside{peer: peer})
+				differences, err := r.differences(config, d, &filters.Outside{Env: os.LookupEnv, PeerURI: peer})
 				if err != nil {
 					return err
 				}
@@ -196,7 +148,7 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 
 // differences are the parts for which the stamp of a request does not do. Where it does not say,
 // other requests are tried.
-func (r *request) differences(config string, d *stamp.Decision, o outside) ([]stamp.Difference, error) {
+func (r *request) differences(config string, d *stamp.Decision, o *filters.Outside) ([]stamp.Difference, error) {
 	list := d.Differences()
 	if len(list) > 0 || d.Verdict().Reason() != stamp.StampSignature || d.SignatureBase() == "" {
 		return list, nil
@@ -213,7 +165,7 @@ func (r *request) differences(config string, d *stamp.Decision, o outside) ([]st
 	if err != nil {
 		return nil, err
 	}
-	if o.body, err = r.content(); err != nil {
+	if o.Body, err = r.content(); err != nil {
 		return nil, err
 	}
 	for _, other := range stamp.OtherRequests(headers) {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -108,7 +109,7 @@ func sign(key *ours.PrivateKey, text string) ([]byte, error) {
 		return key.Finish(signature)
 	}
 	salt := make([]byte, key.SaltSize())
-	if err := surroundings().Random(salt); err != nil {
+	if _, err := rand.Read(salt); err != nil {
 		return nil, err
 	}
 	return key.Sign(text, salt)

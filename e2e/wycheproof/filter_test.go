@@ -24,6 +24,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/e2e/vectors/wycheproof"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	tollgate "github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -189,11 +190,8 @@ func native(t *testing.T, config string, all []token) []string {
 	counts := map[string]int{}
 	for i, c := range all {
 		var d scope.Decision
-		policy.Decide(&d, request(c.text), time.Now())
-		for d.Step() == scope.CheckSignature {
-			v, _ := d.Signature()
-			d.SignatureChecked(josetest.Verify(v))
-		}
+		policy.Decide(&d, &decide.Request{Headers: request(c.text), Now: time.Now()})
+		d.Run(&decide.World{Verify: josetest.Verify})
 		code := d.Verdict().Code
 		if (code == verdict.OK) != c.valid || code == verdict.Internal {
 			t.Errorf("%s: natively %s, want accepted %v", c.name, code.Name, c.valid)

@@ -28,6 +28,32 @@ type Effect struct {
 // Reset makes e empty and keeps its memory.
 func (e *Effect) Reset() { e.Remove, e.Set, e.Add, e.Identity = e.Remove[:0], e.Set[:0], e.Add[:0], "" }
 
+// Apply is what becomes of headers, as a proxy does it; for tests and tools.
+func (e *Effect) Apply(headers [][2]string) (out [][2]string) {
+	replaced := map[string]string{}
+	for _, h := range e.Set {
+		replaced[h[0]] = h[1]
+	}
+	done := map[string]bool{}
+	for _, h := range headers {
+		switch value, set := replaced[h[0]]; {
+		case contains(e.Remove, h[0]):
+		case !set:
+			out = append(out, h)
+		case !done[h[0]]:
+			out = append(out, [2]string{h[0], value})
+			done[h[0]] = true
+		}
+	}
+	for _, h := range e.Set {
+		if !done[h[0]] {
+			out = append(out, [2]string{h[0], replaced[h[0]]})
+			done[h[0]] = true
+		}
+	}
+	return append(out, e.Add...)
+}
+
 // RemoveHeader has a header removed, once.
 //
 //go:noinline

@@ -4,8 +4,6 @@
 package host
 
 import (
-	"unsafe"
-
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"github.com/tollgate-wasm/tollgate/shared/forward"
@@ -17,12 +15,9 @@ import (
 // which no client can write.
 const identity = "tollgate.identity"
 
-// Identity are the verified claims that an earlier filter has published, as JSON; empty: none. The
-// text is valid until the callback ends.
-func Identity() (string, error) {
-	value, err := guest.Property("filter_state\x00wasm." + identity)
-	return unsafe.String(unsafe.SliceData(value), len(value)), err
-}
+// IdentityPath is the property (guest.Property) that has the verified claims that an earlier filter
+// has published, as JSON.
+const IdentityPath = "filter_state\x00wasm." + identity
 
 // Rewrite does to the request's headers what was decided, and reports whether it has changed any.
 // It panics where the proxy refuses: the request would be half done, and that is no pass.

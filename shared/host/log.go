@@ -5,10 +5,12 @@ package host
 
 import (
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -36,4 +38,19 @@ func LogDecision(filter, rule string, v *verdict.Verdict) {
 		text += ": " + v.Why
 	}
 	proxywasm.LogDebug(text)
+}
+
+// Seldom is something that would fill the log if it were told as often as it happens: whoever is on
+// call has to see it, and a client may be who makes it happen.
+type Seldom struct{ told time.Time }
+
+// seldom is how often it is told at most.
+const seldom = 10 * time.Second
+
+// Error logs it, unless it has just been logged.
+func (s *Seldom) Error(text string) {
+	if now := guest.Now(); now.Sub(s.told) >= seldom || now.Before(s.told) {
+		s.told = now
+		proxywasm.LogError(text)
+	}
 }

@@ -4,11 +4,10 @@
 package host
 
 import (
-	"errors"
-
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 )
 
@@ -27,9 +26,6 @@ func CreateShared(key string, value []byte) error {
 	}
 	return err
 }
-
-// ErrBusy means that other VMs changed a record each time that this one tried to.
-var ErrBusy = errors.New("shared data changes too fast")
 
 // maxSwaps bounds how often one VM tries to change a record that others change, too.
 const maxSwaps = 16
@@ -51,5 +47,5 @@ func SwapShared(key []byte, change func(content []byte) (next []byte)) error {
 			return err
 		}
 	}
-	return ErrBusy
+	return decide.ErrBusy
 }

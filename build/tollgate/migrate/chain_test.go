@@ -15,6 +15,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tollgate/migrate/policytest"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 )
@@ -102,11 +103,8 @@ func (s sent) passes(t *testing.T, chain []*scope.Policy) bool {
 	}
 	for _, p := range chain {
 		d := &scope.Decision{}
-		p.Decide(d, headers, now)
-		for d.Step() != scope.Done {
-			v, _ := d.Signature()
-			d.SignatureChecked(josetest.Verify(v))
-		}
+		p.Decide(d, &decide.Request{Headers: headers, Now: now})
+		d.Run(&decide.World{Verify: josetest.Verify})
 		if !d.Verdict().Admits() {
 			return false
 		}

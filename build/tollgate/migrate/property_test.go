@@ -18,6 +18,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tollgate/migrate/policytest"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 )
 
@@ -61,13 +62,9 @@ func admits(t testing.TB, p *scope.Policy, a ask) bool {
 		headers = append(headers, [2]string{"authorization", "Bearer " + a.token()})
 	}
 	d := &scope.Decision{}
-	p.Decide(d, headers, now)
-	for d.Step() != scope.Done {
-		if d.Step() != scope.CheckSignature {
-			t.Fatalf("the decision waits for step %d", d.Step())
-		}
-		v, _ := d.Signature()
-		d.SignatureChecked(josetest.Verify(v))
+	p.Decide(d, &decide.Request{Headers: headers, Now: now})
+	if step := d.Run(&decide.World{Verify: josetest.Verify}); step != decide.Done && step != decide.FetchKeys {
+		t.Fatalf("the decision waits for step %d", step)
 	}
 	return d.Verdict().Admits()
 }

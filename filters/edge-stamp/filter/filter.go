@@ -12,6 +12,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/host"
@@ -29,7 +30,9 @@ const Name = "edge_stamp"
 var Filter = plugin.Filter{Name: Name, New: start}
 
 func start(h *plugin.Host) plugin.Step {
-	s := &state{host: h, decision: &stamp.Decision{}, held: map[uint32]*held{}}
+	s := &state{host: h, decision: &stamp.Decision{}, held: map[uint32]*held{},
+		world: decide.World{Verify: host.VerifySignature, Sign: host.Sign, Identity: h.Identity, PeerURI: h.PeerURI}}
+	s.keys = wait.Keys{Filter: Name, Pace: h.Pace(), Resume: h.Resume, Decide: s.decide, Finish: s.finish}
 	return plugin.Step{Configure: s.configure, Request: s.request, Body: s.body, End: s.end, Tick: s.tick}
 }
 
@@ -39,17 +42,18 @@ type state struct {
 	policy   *stamp.Policy
 	counters *host.Counters
 	decision *stamp.Decision // of the request that is being decided
+	world    decide.World
 	effect   forward.Effect
 	keys     wait.Keys
-	seen     *host.ReplayGuard     // nil where no rule asks for it
-	global   *limitservice.Service // likewise
+	global   *limitservice.Service // nil where no rule asks for it
 	held     map[uint32]*held      // requests that wait, by their streams
 	room     wait.Room             // for what they hold
-	bodies   []uint32              // streams whose bodies are awaited, the first deadline first; some may have ended
-	deaf     time.Time             // when it was last logged that bodies do not come
 
-	unreadable *guest.Counter // nil: not defined yet
-	told       time.Time      // when the log last said that a stamp is too large
+	// streams whose bodies are awaited, the first deadline first; some may have ended
+	bodies []uint32
+
+	unreadable     *guest.Counter // nil: not defined yet
+	deaf, tooLarge host.Seldom    // for the log
 }
 
 func (s *state) configure(text string) (err error) {
@@ -60,7 +64,7 @@ func (s *state) configure(text string) (err error) {
 	if err = s.proveKey(); err != nil {
 		return err
 	}
-	if err = s.keys.Start(Name, s.host.Pace(), s.host.Resume, s.policy.Remotes(), s.decide, s.finish); err != nil {
+	if err = s.keys.Start(s.policy.Remotes()); err != nil {
 		return err
 	}
 	host.LogWarnings(Name, s.policy.Warnings())
@@ -74,11 +78,15 @@ func (s *state) configure(text string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.seen, err = host.NewReplayGuard("stamp\x00"+name, entries)
+	seen, err := host.NewReplayGuard("stamp\x00"+name, entries)
+	if err != nil {
+		return err
+	}
+	s.world.Admit = seen.Admit
 	if g := s.policy.Global(); g != nil {
 		s.global = &limitservice.Service{Service: g.Service, Plugin: s.host.Plugin(), Log: Name + ": replay: onceGlobal"}
 	}
-	return err
+	return nil
 }
 
 func (s *state) tick(now time.Time, turn *wait.Turn) (next uint32) {
@@ -87,46 +95,55 @@ func (s *state) tick(now time.Time, turn *wait.Turn) (next uint32) {
 }
 
 // request decides a request.
-func (s *state) request(stream uint32, empty bool) types.Action {
-	headers, now := s.host.Headers(), guest.Now()
-	if wanted := s.begin(headers, empty, now, false); wanted != nil {
-		s.hold(stream).empty = empty
-		if s.keys.Wait(stream, wanted, headers, now) {
-			return types.ActionPause
-		}
-	}
-	return s.finish(stream, headers)
-}
-
-// begin decides a request as far as its stamp's key; it returns the set that the request has to
-// wait for. last: it has waited long enough.
-func (s *state) begin(headers [][2]string, empty bool, now time.Time, last bool) (wanted *jwks.Remote) {
-	d := s.decision
-	if last {
-		s.policy.DecideAfterWait(d, headers, empty, now)
-	} else {
-		s.policy.Decide(d, headers, empty, now)
-	}
-	if d.Step() == stamp.ReadPeer {
-		// An error is what Envoy gives where there is no TLS or no certificate: none, then.
-		uri, _ := proxywasm.GetProperty(peerURI)
-		d.PeerRead(string(uri))
-	}
-	return d.KeysWanted()
+func (s *state) request(stream uint32) types.Action {
+	s.policy.Decide(s.decision, s.host.Request())
+	return s.finish(stream)
 }
 
 // decide decides a request that has waited for keys.
-func (s *state) decide(stream uint32, headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote) {
-	return s.begin(headers, s.hold(stream).empty, now, last)
+func (s *state) decide(last bool) (wanted *jwks.Remote) {
+	if last {
+		s.policy.DecideAfterWait(s.decision, s.host.Request())
+	} else {
+		s.policy.Decide(s.decision, s.host.Request())
+	}
+	s.decision.Run(&s.world)
+	return s.decision.KeysWanted()
 }
 
 // finish brings the current decision to its verdict and acts on it.
-func (s *state) finish(stream uint32, headers [][2]string) types.Action {
-	d := s.decision
-	if d.Step() != stamp.Done && !s.advance(stream, d, headers) {
+func (s *state) finish(stream uint32) types.Action {
+	return s.goOn(stream, s.decision, s.host.Request().Headers)
+}
+
+// goOn brings a decision to its verdict and acts on it. Where that takes time the request is held,
+// and taken up again when it has come.
+func (s *state) goOn(stream uint32, d *stamp.Decision, headers [][2]string) types.Action {
+	if d.Step() != decide.Done && s.waits(stream, d, headers) {
 		return types.ActionPause
 	}
 	return s.conclude(stream, d, headers)
+}
+
+// waits does what the decision waits for, and reports whether the request is held back.
+func (s *state) waits(stream uint32, d *stamp.Decision, headers [][2]string) bool {
+	for {
+		waits := false
+		switch d.Run(&s.world) {
+		case decide.FetchKeys:
+			s.hold(stream) // something of its body may come meanwhile
+			waits = s.keys.Wait(stream, d.KeysWanted(), s.host.Request().Now)
+		case decide.AskService:
+			waits = s.ask(stream, d, headers)
+		case decide.ReadBody:
+			waits = s.awaitBody(stream, d, headers)
+		default:
+			return false
+		}
+		if waits {
+			return true
+		}
+	}
 }
 
 // conclude acts on a verdict.
@@ -136,7 +153,7 @@ func (s *state) conclude(stream uint32, d *stamp.Decision, headers [][2]string) 
 	}
 	v := d.Verdict()
 	if v.Code == stamp.StampTooLarge {
-		s.logTooLarge(d)
+		s.tooLarge.Error(Name + ": " + stamp.StampTooLarge.Name + ": " + d.TooLarge())
 	}
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
 		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
@@ -170,43 +187,3 @@ func (s *state) countUnreadable() {
 		panic(err)
 	}
 }
-
-// tooLargeInterval keeps a client whose stamps are too large from filling the log.
-const tooLargeInterval = 10 * time.Second
-
-//go:noinline
-func (s *state) logTooLarge(d *stamp.Decision) {
-	if now := guest.Now(); now.Sub(s.told) >= tooLargeInterval || now.Before(s.told) {
-		s.told = now
-		proxywasm.LogError(Name + ": " + stamp.StampTooLarge.Name + ": " + d.TooLarge())
-	}
-}
-
-// advance does what the decision waits for. It reports false where that takes time: then the
-// request is held, and taken up again when it has come.
-func (s *state) advance(stream uint32, d *stamp.Decision, headers [][2]string) (decided bool) {
-	for {
-		switch d.Step() {
-		case stamp.CheckSignature:
-			d.SignatureChecked(host.VerifySignature(d.Signature()))
-		case stamp.Sign:
-			d.Signed(host.Sign(d.Signing()))
-		case stamp.ReadIdentity:
-			d.IdentityRead(s.host.Identity())
-		case stamp.CheckReplay:
-			d.ReplayChecked(s.seen.Admit(d.ReplayID()))
-		case stamp.CheckGlobal:
-			if s.ask(stream, d, headers) {
-				return false
-			}
-		case stamp.ReadBody:
-			if s.awaitBody(stream, d, headers) {
-				return false
-			}
-		default:
-			return true
-		}
-	}
-}
-
-var peerURI = []string{"connection", "uri_san_peer_certificate"}

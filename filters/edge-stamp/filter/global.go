@@ -7,6 +7,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 )
@@ -22,7 +23,7 @@ func (s *state) ask(stream uint32, d *stamp.Decision, headers [][2]string) (wait
 	}
 	if err != nil {
 		s.global.Complain(err)
-		d.GlobalChecked(ratelimit.Response{}, err)
+		d.Answered(ratelimit.Response{}, err)
 		return false
 	}
 	return true
@@ -32,12 +33,12 @@ func (s *state) ask(stream uint32, d *stamp.Decision, headers [][2]string) (wait
 func (s *state) answered(stream uint32, r ratelimit.Response, err error) {
 	s.host.Resume(stream, func() types.Action {
 		h := s.held[stream]
-		if h == nil || h.decision == nil || h.decision.Step() != stamp.CheckGlobal {
+		if h == nil || h.decision == nil || h.decision.Step() != decide.AskService {
 			return types.ActionPause
 		}
-		if err = h.decision.GlobalChecked(r, err); err != nil {
+		if err = h.decision.Answered(r, err); err != nil {
 			s.global.Complain(err)
 		}
-		return s.goOn(stream, h)
+		return s.goOn(stream, h.decision, h.headers)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
 	"github.com/tollgate-wasm/tollgate/shared/sha2"
@@ -22,7 +23,6 @@ import (
 type held struct {
 	decision *stamp.Decision // nil while it waits for keys, and is decided anew
 	headers  [][2]string     // copies
-	empty    bool            // it has no body
 
 	sum      hash.Hash // of the body so far; nil before its first byte
 	size     int       // of what sum has
@@ -75,14 +75,6 @@ func (s *state) end(stream uint32) {
 	s.drop(stream)
 }
 
-// goOn takes a held request up again, in the callback of its stream or with that as the effective context.
-func (s *state) goOn(stream uint32, h *held) types.Action {
-	if !s.advance(stream, h.decision, h.headers) {
-		return types.ActionPause
-	}
-	return s.conclude(stream, h.decision, h.headers)
-}
-
 // awaitBody gives the decision the body, or reports true: it has not come yet.
 func (s *state) awaitBody(stream uint32, d *stamp.Decision, headers [][2]string) (waits bool) {
 	h := s.keep(stream, d, headers)
@@ -116,7 +108,7 @@ func (s *state) expect(stream uint32, h *held) {
 
 // awaitsBody reports whether it waits for the end of its body, and for nothing else.
 func (h *held) awaitsBody() bool {
-	return h != nil && h.decision != nil && h.decision.Step() == stamp.ReadBody
+	return h != nil && h.decision != nil && h.decision.Step() == decide.ReadBody
 }
 
 // chunk is how much of a body is copied into the VM at a time.
@@ -151,7 +143,7 @@ func (s *state) body(stream uint32, size int, end, early bool) types.Action {
 	if !h.awaitsBody() || !h.ended && !h.tooBig {
 		return types.ActionPause
 	}
-	return s.goOn(stream, h)
+	return s.goOn(stream, h.decision, h.headers)
 }
 
 // expire refuses the requests whose bodies have taken too long, as many as the turn has room for.
@@ -167,7 +159,7 @@ func (s *state) expire(now time.Time, turn *wait.Turn) (next uint32) {
 		case !turn.Next():
 			return wait.AtOnce
 		default:
-			s.late(stream, h, now)
+			s.late(stream, h)
 		}
 		s.bodies = s.bodies[1:]
 	}
@@ -176,17 +168,13 @@ func (s *state) expire(now time.Time, turn *wait.Turn) (next uint32) {
 }
 
 // late refuses a request whose body has taken too long.
-func (s *state) late(stream uint32, h *held, now time.Time) {
-	if since := now.Sub(s.deaf); !h.told && (since < 0 || since >= deafInterval) {
-		s.deaf = now
-		proxywasm.LogError(Name + ": nothing has come of a body that is bound: does the plugin's configuration have " +
+func (s *state) late(stream uint32, h *held) {
+	if !h.told {
+		s.deaf.Error(Name + ": nothing has come of a body that is bound: does the plugin's configuration have " +
 			"allow_on_headers_stop_iteration: true?")
 	}
 	s.host.Resume(stream, func() types.Action {
 		h.decision.BodyLate()
-		return s.goOn(stream, h)
+		return s.goOn(stream, h.decision, h.headers)
 	})
 }
-
-// deafInterval keeps clients that send no bodies from filling the log.
-const deafInterval = 10 * time.Second

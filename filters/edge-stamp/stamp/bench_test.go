@@ -6,6 +6,7 @@ package stamp
 import (
 	"testing"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 )
 
@@ -22,10 +23,10 @@ func BenchmarkSign(b *testing.B) {
 	var e forward.Effect
 	b.ReportAllocs()
 	for b.Loop() {
-		if p.Decide(&d, headers, true, now); d.Step() != Sign {
+		if p.Decide(&d, toDecide(headers, true, now)); d.Step() != decide.Sign {
 			b.Fatal("it does not sign")
 		}
-		d.Signed(der, nil)
+		d.signatureMade(der, nil)
 		d.Effect(&e)
 	}
 }
@@ -45,10 +46,10 @@ func BenchmarkVerify(b *testing.B) {
 			var e forward.Effect
 			b.ReportAllocs()
 			for b.Loop() {
-				if p.Decide(&d, c.headers, true, now); d.Step() != CheckSignature {
+				if p.Decide(&d, toDecide(c.headers, true, now)); d.Step() != decide.CheckSignature {
 					b.Fatal("there is no signature to check")
 				}
-				d.SignatureChecked(true, nil)
+				d.signatureChecked(true, nil)
 				d.Effect(&e)
 			}
 		})

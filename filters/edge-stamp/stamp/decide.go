@@ -12,6 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/httpsig"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
@@ -157,7 +158,7 @@ type Decision struct {
 	empty   bool // the request has no body
 	rule    int
 	verdict verdict.Verdict
-	step    Step
+	step    decide.Step
 	now     time.Time
 	waited  bool         // for keys
 	remote  *jwks.Remote // that the decision waits for; nil: none
@@ -181,43 +182,57 @@ type target struct {
 	scheme, method, authority, path, query string
 }
 
-// Step is what a decision waits for.
-type Step int
-
-// The steps. Each is done by the caller, who then tells what came of it; until then there is no verdict.
-const (
-	Done           Step = iota // there is a verdict, or KeysWanted
-	CheckSignature             // Signature; SignatureChecked
-	ReadPeer                   // PeerRead
-	CheckReplay                // ReplayID; ReplayChecked
-	CheckGlobal                // Asks; GlobalChecked
-	ReadIdentity               // IdentityRead
-	ReadBody                   // BodyRead, BodyTooBig, BodyLate or BodyUnheld
-	Sign                       // Signing; Signed
-)
-
 // Step is what the decision waits for now.
-func (d *Decision) Step() Step { return d.step }
+func (d *Decision) Step() decide.Step { return d.step }
 
-// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in
-// lower case; empty: it has no body. The headers must stay as they are until the decision is used
-// no more, or until Keep.
-func (p *Policy) Decide(d *Decision, headers [][2]string, empty bool, now time.Time) {
+// Decide looks at a request. After it the decision has its verdict, or Run goes on with it.
+func (p *Policy) Decide(d *Decision, r *decide.Request) {
 	d.waited = false
-	p.decide(d, headers, empty, now)
+	p.decide(d, r)
 }
 
 // DecideAfterWait is Decide for a request that has waited for keys: it will not wait for keys again.
-func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, empty bool, now time.Time) {
+func (p *Policy) DecideAfterWait(d *Decision, r *decide.Request) {
 	d.waited = true
-	p.decide(d, headers, empty, now)
+	p.decide(d, r)
 }
 
-func (p *Policy) decide(d *Decision, headers [][2]string, empty bool, now time.Time) {
-	d.policy, d.empty, d.now, d.rule, d.step, d.remote, d.publish = p, empty, now, -1, Done, nil, false
+// Run does what the decision waits for, as far as the world does it at once. It returns
+// decide.Done, or what takes time:
+//   - decide.FetchKeys: the KeysWanted are to be fetched, and the request decided anew, by
+//     DecideAfterWait once it has waited long enough.
+//   - decide.ReadBody: told by BodyRead, BodyTooBig, BodyLate or BodyUnheld.
+//   - decide.AskService: Asks is to be asked, and Answered told.
+func (d *Decision) Run(w *decide.World) decide.Step {
+	for d.step.AtOnce() {
+		d.do(w)
+	}
+	return d.step
+}
+
+//go:noinline
+func (d *Decision) do(w *decide.World) {
+	switch {
+	case d.step == decide.CheckSignature && w.Verify != nil:
+		d.signatureChecked(w.Verify(d.trial.Verification()))
+	case d.step == decide.Sign && w.Sign != nil:
+		d.signatureMade(w.Sign(d.proxySign))
+	case d.step == decide.ReadIdentity && w.Identity != nil:
+		d.identityRead(w.Identity())
+	case d.step == decide.ReadPeer && w.PeerURI != nil:
+		d.peerRead(w.PeerURI())
+	case d.step == decide.CheckReplay && w.Admit != nil:
+		d.replayChecked(w.Admit(d.stamped.id, d.stamped.expires, d.now))
+	default:
+		d.taken(d.step, decide.ErrUndone)
+	}
+}
+
+func (p *Policy) decide(d *Decision, r *decide.Request) {
+	d.policy, d.empty, d.now, d.rule, d.step, d.remote, d.publish = p, r.Empty, r.Now, -1, decide.Done, nil, false
 	d.stamped, d.bodyHash, d.signing, d.set, d.identity = stamped{}, "", signing{}, d.set[:0], ""
 	d.differs, d.tooLarge = 0, tooLarge{}
-	refused := d.read(headers)
+	refused := d.read(r)
 	if refused == nil {
 		refused = d.match()
 	}
@@ -232,9 +247,9 @@ func (p *Policy) decide(d *Decision, headers [][2]string, empty bool, now time.T
 }
 
 // read takes the request's parts out of its headers.
-func (d *Decision) read(headers [][2]string) *verdict.Code {
-	line := match.LineOf(headers)
-	d.headers, d.target = headers, target{scheme: line.Scheme, method: line.Method, authority: line.Authority}
+func (d *Decision) read(r *decide.Request) *verdict.Code {
+	line := r.Line()
+	d.headers, d.target = r.Headers, target{scheme: line.Scheme, method: line.Method, authority: line.Authority}
 	if err := d.request.Set(line.Method, line.Authority, line.Path, d.policy.literalPaths); err != nil {
 		return verdict.PathAmbiguous
 	}
@@ -262,8 +277,8 @@ func (d *Decision) match() *verdict.Code {
 
 // Keep has the decision hold on to copies of its request's headers: whatever it has of them from now on is theirs.
 func (d *Decision) Keep(headers [][2]string) {
-	if d.read(headers) != nil { // it was read before
-		d.step = Done
+	if d.read(&decide.Request{Headers: headers}) != nil { // it was read before
+		d.step = decide.Done
 		d.end(verdict.Internal)
 	}
 }
@@ -277,7 +292,7 @@ func (d *Decision) end(refused *verdict.Code) {
 	}
 	d.verdict = verdict.Verdict{Code: refused, Rule: d.rule, Shadow: shadow}
 	switch {
-	case d.step != Done || d.remote != nil:
+	case d.step != decide.Done:
 		d.verdict.Code = verdict.Internal // until that is done, or the keys are there
 	case refused == nil:
 		d.verdict.Code = verdict.OK
@@ -291,7 +306,7 @@ func (d *Decision) end(refused *verdict.Code) {
 // Verdict is what was decided. While the decision waits it is a refusal.
 func (d *Decision) Verdict() *verdict.Verdict { return &d.verdict }
 
-// KeysWanted is the key set that the decision waits for; nil where it waits for none. Force it to
+// KeysWanted is the key set that the decision waits for (decide.FetchKeys); nil where it waits for none. Force it to
 // be fetched, and when it has been, or when its Timeout is over, call DecideAfterWait with the same
 // headers.
 func (d *Decision) KeysWanted() *jwks.Remote { return d.remote }
@@ -317,9 +332,9 @@ const publishedFor = "public, max-age=300"
 // taken takes the answer to the step that the decision waits for. It reports false where the
 // decision waits for something else, or the answer is an error: then it is over, and the request
 // refused with code internal.
-func (d *Decision) taken(step Step, err error) bool {
+func (d *Decision) taken(step decide.Step, err error) bool {
 	waited := d.step
-	d.step = Done
+	d.step = decide.Done
 	if waited != step || err != nil {
 		d.end(verdict.Internal)
 		return false

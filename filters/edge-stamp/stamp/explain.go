@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/httpsig"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/sfv"
@@ -14,19 +15,23 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Rules tells of a decision that is done which rules were looked at, in order, up to the one that fits.
-func (d *Decision) Rules() (list []match.Fit) {
+// Explain tells of a decision that is done which rules were looked at, up to the one that fits, and
+// what a stamp binds otherwise than it is.
+func (d *Decision) Explain() (e decide.Explanation) {
 	if d.verdict.Reason() == verdict.PathAmbiguous {
-		return nil
+		return e
 	}
 	for i := range d.policy.rules {
 		r := &d.policy.rules[i]
 		f := match.Fit{Name: r.name, Why: match.Why(r.conditions, &d.request)}
-		if list = append(list, f); f.Why == "" {
+		if e.Rules = append(e.Rules, f); f.Why == "" {
 			break
 		}
 	}
-	return list
+	for _, x := range d.Differences() {
+		e.Checks = append(e.Checks, decide.Check{What: "stamp", Said: x.Part + ": expected " + x.Expected + ", found " + x.Found})
+	}
+	return e
 }
 
 // Difference is a part of the request for which a stamp does not do, for people: for whoever has

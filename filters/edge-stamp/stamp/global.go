@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 )
 
@@ -46,7 +47,7 @@ func (s *stamped) window() (w window, ok bool) {
 	return window{}, false
 }
 
-// Asks is the request to the rate-limit service that the decision waits for (CheckGlobal): the
+// Asks is the request to the rate-limit service that the decision waits for (decide.AskService): the
 // stamp's id as the key of a limit of one.
 func (d *Decision) Asks() (*ratelimit.Request, error) {
 	w, ok := d.stamped.window()
@@ -58,10 +59,10 @@ func (d *Decision) Asks() (*ratelimit.Request, error) {
 		Descriptors: []ratelimit.Descriptor{{Entries: []ratelimit.Entry{{Key: w.key, Value: id}}}}}, nil
 }
 
-// GlobalChecked tells what the rate-limit service has answered to what Asks asked. An error, given
+// Answered tells what the rate-limit service has answered to what Asks asked. An error, given
 // or returned, means that it does not tell whether any proxy has seen the stamp; it is for the log.
-func (d *Decision) GlobalChecked(r ratelimit.Response, err error) error {
-	if !d.taken(CheckGlobal, nil) {
+func (d *Decision) Answered(r ratelimit.Response, err error) error {
+	if !d.taken(decide.AskService, nil) {
 		return nil
 	}
 	fresh := false

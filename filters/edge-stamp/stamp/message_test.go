@@ -332,7 +332,7 @@ func TestMessageTrusts(t *testing.T) {
 	if d.KeysWanted() == nil || d.Verdict().Admits() {
 		t.Errorf("a key that the far one may have: %s", d.Verdict().Code.Name)
 	}
-	p.DecideAfterWait(d, unknown, true, now)
+	p.DecideAfterWait(d, toDecide(unknown, true, now))
 	if d.Verdict().Code != verdict.KeysUnavailable || d.KeysWanted() != nil {
 		t.Errorf("and after the wait: %s", d.Verdict().Code.Name)
 	}

@@ -17,7 +17,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
+	ours "github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
@@ -78,6 +80,10 @@ func request(method, path string, headers ...[2]string) [][2]string {
 		{":scheme", "https"}}, headers...)
 }
 
+func toDecide(headers [][2]string, empty bool, at time.Time) *decide.Request {
+	return &decide.Request{Headers: headers, Empty: empty, Now: at}
+}
+
 // proxy does the steps of decisions as Envoy would.
 type proxy struct {
 	now      time.Time
@@ -89,8 +95,8 @@ type proxy struct {
 	seen     map[replay.ID]time.Time
 	full     bool
 	global   map[string]bool
-	broken   string // what fails: "signature", "sign", "identity", "seen", "global"
-	steps    []Step
+	broken   string // what fails: "signature", "sign", "peer", "identity", "seen", "global"
+	steps    []decide.Step
 
 	answer    func(*ratelimit.Response) // spoils what the rate-limit service answers
 	complaint error
@@ -111,33 +117,13 @@ func (x *proxy) decide(p *Policy, headers [][2]string) *Decision {
 	if at.IsZero() {
 		at = now
 	}
-	p.Decide(d, headers, x.body == "", at)
-	for x.steps = nil; d.Step() != Done; {
-		if x.steps = append(x.steps, d.Step()); len(x.steps) > 20 {
-			panic("a decision that never ends")
-		}
-		if d.Verdict().Admits() {
-			panic("a decision that waits admits")
-		}
+	p.Decide(d, toDecide(headers, x.body == "", at))
+	x.steps = nil
+	w := x.world(d)
+	for d.Run(w) != decide.Done {
+		x.step(d)
 		switch d.Step() {
-		case CheckSignature:
-			good, err := josetest.Verify(d.Signature())
-			if x.broken == "signature" {
-				good, err = true, errBroken
-			}
-			d.SignatureChecked(good, err)
-		case Sign:
-			s := d.Signing()
-			signature, err := josetest.Sign(s)
-			if x.broken == "sign" {
-				err = errBroken
-			}
-			d.Signed(signature, err)
-		case ReadPeer:
-			d.PeerRead(x.peer)
-		case ReadIdentity:
-			d.IdentityRead(x.identity, x.fail("identity"))
-		case ReadBody:
+		case decide.ReadBody:
 			copies := append([][2]string{}, headers...)
 			d.Keep(copies)
 			switch {
@@ -149,8 +135,53 @@ func (x *proxy) decide(p *Policy, headers [][2]string) *Decision {
 				sum := sha256.Sum256([]byte(x.body))
 				d.BodyRead(base64.RawURLEncoding.EncodeToString(sum[:]))
 			}
-		case CheckReplay:
-			id, expires, _ := d.ReplayID()
+		case decide.AskService:
+			x.ask(d, at)
+		default: // keys that do not come
+			return d
+		}
+	}
+	return d
+}
+
+// step notes what a decision waits for, and that it does not admit meanwhile.
+func (x *proxy) step(d *Decision) {
+	if x.steps = append(x.steps, d.Step()); len(x.steps) > 20 {
+		panic("a decision that never ends")
+	}
+	if d.Verdict().Admits() {
+		panic("a decision that waits admits")
+	}
+}
+
+// world does what the decision waits for at once.
+func (x *proxy) world(d *Decision) *decide.World {
+	return &decide.World{
+		Verify: func(v ours.Verification) (bool, error) {
+			x.step(d)
+			if x.broken == "signature" {
+				return true, errBroken
+			}
+			return josetest.Verify(v)
+		},
+		Sign: func(s ours.Signing) ([]byte, error) {
+			x.step(d)
+			signature, err := josetest.Sign(s)
+			if x.broken == "sign" {
+				err = errBroken
+			}
+			return signature, err
+		},
+		PeerURI: func() (string, error) {
+			x.step(d)
+			return x.peer, x.fail("peer")
+		},
+		Identity: func() (string, error) {
+			x.step(d)
+			return x.identity, x.fail("identity")
+		},
+		Admit: func(id replay.ID, expires, at time.Time) (replay.Result, error) {
+			x.step(d)
 			if x.seen == nil {
 				x.seen = map[replay.ID]time.Time{}
 			}
@@ -162,32 +193,34 @@ func (x *proxy) decide(p *Policy, headers [][2]string) *Decision {
 				result = replay.Full
 			}
 			x.seen[id] = expires
-			d.ReplayChecked(result, x.fail("seen"))
-		case CheckGlobal:
-			request, err := d.Asks()
-			if err != nil {
-				panic(err)
-			}
-			w, _ := d.stamped.window()
-			entry := request.Descriptors[0].Entries[0]
-			key := fmt.Sprint(entry, at.Unix()/w.seconds)
-			if x.global == nil {
-				x.global = map[string]bool{}
-			}
-			answer := ratelimit.Response{Code: ratelimit.OK,
-				Statuses: []ratelimit.Status{{Code: ratelimit.OK, HasLimit: true,
-					Limit: ratelimit.Limit{Requests: 1, Unit: w.unit, Multiplier: 1}}}}
-			if x.global[key] {
-				answer.Statuses[0].Code = ratelimit.OverLimit
-			}
-			x.global[key] = true
-			if x.answer != nil {
-				x.answer(&answer)
-			}
-			x.complaint = d.GlobalChecked(answer, x.fail("global"))
-		}
+			return result, x.fail("seen")
+		},
 	}
-	return d
+}
+
+// ask has the rate-limit service asked.
+func (x *proxy) ask(d *Decision, at time.Time) {
+	request, err := d.Asks()
+	if err != nil {
+		panic(err)
+	}
+	w, _ := d.stamped.window()
+	entry := request.Descriptors[0].Entries[0]
+	key := fmt.Sprint(entry, at.Unix()/w.seconds)
+	if x.global == nil {
+		x.global = map[string]bool{}
+	}
+	answer := ratelimit.Response{Code: ratelimit.OK,
+		Statuses: []ratelimit.Status{{Code: ratelimit.OK, HasLimit: true,
+			Limit: ratelimit.Limit{Requests: 1, Unit: w.unit, Multiplier: 1}}}}
+	if x.global[key] {
+		answer.Statuses[0].Code = ratelimit.OverLimit
+	}
+	x.global[key] = true
+	if x.answer != nil {
+		x.answer(&answer)
+	}
+	x.complaint = d.Answered(answer, x.fail("global"))
 }
 
 // stamp signs a request and returns its headers as they go on.

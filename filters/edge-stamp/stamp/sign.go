@@ -12,9 +12,9 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/httpsig"
-	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -37,16 +37,16 @@ func (d *Decision) sign() *verdict.Code {
 		return nil
 	}
 	if len(p.signer.copyClaims) > 0 {
-		d.step = ReadIdentity
+		d.step = decide.ReadIdentity
 		return nil
 	}
 	return d.bindBody()
 }
 
-// IdentityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none
+// identityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none
 // has. An error means that nobody knows.
-func (d *Decision) IdentityRead(identity string, err error) {
-	if d.taken(ReadIdentity, err) {
+func (d *Decision) identityRead(identity string, err error) {
+	if d.taken(decide.ReadIdentity, err) {
 		d.end(d.copyClaims(identity))
 	}
 }
@@ -101,7 +101,7 @@ func (d *Decision) compose(bodyHash string) *verdict.Code {
 		}
 	}
 	if s.byProxy {
-		d.proxySign, d.step = s.key.Signing(d.signing.text), Sign
+		d.proxySign, d.step = s.key.Signing(d.signing.text), decide.Sign
 		return nil
 	}
 	signature, err := s.key.Sign(d.signing.text, salt)
@@ -153,15 +153,12 @@ func (s *signer) unguessable(n int) ([]byte, error) {
 	return bytes, nil
 }
 
-// Signing is the signature that the decision waits for.
-func (d *Decision) Signing() jose.Signing { return d.proxySign }
-
-// Signed tells the signature that the proxy has made.
-func (d *Decision) Signed(signature []byte, err error) {
+// signatureMade tells the signature that the proxy has made.
+func (d *Decision) signatureMade(signature []byte, err error) {
 	if err == nil {
 		signature, err = d.policy.signer.key.Finish(signature)
 	}
-	if d.taken(Sign, err) {
+	if d.taken(decide.Sign, err) {
 		d.end(d.stamp(signature))
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -67,7 +68,7 @@ func TestEveryAlgorithm(t *testing.T) {
 	b := parse(t, edgeConfig(`"keys":[{"kid":"rsa-1","alg":"RS256","env":"RSA"}]`))
 	b.SignByProxy()
 	x := &proxy{}
-	if x.stamp(t, b, request("GET", asked)); !slices.Equal(x.steps, []Step{Sign}) {
+	if x.stamp(t, b, request("GET", asked)); !slices.Equal(x.steps, []decide.Step{decide.Sign}) {
 		t.Errorf("RS256 by the proxy takes the steps %v", x.steps)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
@@ -19,16 +20,15 @@ import (
 // verify decides a request of the mesh.
 func (d *Decision) verify() *verdict.Code {
 	if len(d.policy.rules[d.rule].peers) > 0 {
-		d.step = ReadPeer
+		d.step = decide.ReadPeer
 		return nil
 	}
 	return d.readStamp()
 }
 
-// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's
-// connection.uri_san_peer_certificate has it; empty: there is none.
-func (d *Decision) PeerRead(uri string) {
-	if !d.taken(ReadPeer, nil) {
+// peerRead tells the URI of the client's certificate. An error means that nobody knows it.
+func (d *Decision) peerRead(uri string, err error) {
+	if !d.taken(decide.ReadPeer, err) {
 		return
 	}
 	for _, id := range d.policy.rules[d.rule].peers {
@@ -84,14 +84,14 @@ func (d *Decision) keysOf(t *trust) (*jwks.Set, *verdict.Code) {
 }
 
 func (d *Decision) waitForKeys(remote *jwks.Remote) *verdict.Code {
-	d.remote = remote
+	d.remote, d.step = remote, decide.FetchKeys
 	return verdict.Internal // until the keys are there
 }
 
 func (d *Decision) tryNextKey() *verdict.Code {
 	switch d.trial.Next() {
 	case jwks.Ask:
-		d.step = CheckSignature
+		d.step = decide.CheckSignature
 		return nil
 	case jwks.Good:
 		return d.signed()
@@ -99,14 +99,11 @@ func (d *Decision) tryNextKey() *verdict.Code {
 	return StampSignature
 }
 
-// Signature is the check that the decision waits for.
-func (d *Decision) Signature() jose.Verification { return d.trial.Verification() }
-
-// SignatureChecked tells the outcome of the check that Signature named. An error means that the
+// signatureChecked tells the outcome of the check of the trial's signature. An error means that the
 // proxy could not check: it is not known whether the signature is good.
-func (d *Decision) SignatureChecked(good bool, err error) {
+func (d *Decision) signatureChecked(good bool, err error) {
 	switch {
-	case !d.taken(CheckSignature, err):
+	case !d.taken(decide.CheckSignature, err):
 	case good:
 		d.end(d.signed())
 	default:
@@ -143,7 +140,7 @@ func (d *Decision) wantBody(then func(sum string) *verdict.Code) *verdict.Code {
 			return BodyTooLarge
 		}
 	}
-	d.step = ReadBody
+	d.step = decide.ReadBody
 	return nil
 }
 
@@ -161,7 +158,7 @@ func hashOf(text string) string {
 // BodyRead tells the SHA-256 of the whole body, in base64url.
 func (d *Decision) BodyRead(sum string) {
 	switch {
-	case !d.taken(ReadBody, nil):
+	case !d.taken(decide.ReadBody, nil):
 	case d.policy.signer != nil:
 		d.end(d.compose(sum))
 	default:
@@ -171,21 +168,21 @@ func (d *Decision) BodyRead(sum string) {
 
 // BodyTooBig tells that the body is longer than BodyBytes, BodyLate that its end has not come within BodyTimeout.
 func (d *Decision) BodyTooBig() {
-	if d.taken(ReadBody, nil) {
+	if d.taken(decide.ReadBody, nil) {
 		d.end(BodyTooLarge)
 	}
 }
 
 // BodyLate is described at BodyTooBig.
 func (d *Decision) BodyLate() {
-	if d.taken(ReadBody, nil) {
+	if d.taken(decide.ReadBody, nil) {
 		d.end(BodyTimeout)
 	}
 }
 
 // BodyUnheld tells that the request cannot be held back until its body is there: too many are.
 func (d *Decision) BodyUnheld() {
-	if d.taken(ReadBody, nil) {
+	if d.taken(decide.ReadBody, nil) {
 		d.end(Overloaded)
 	}
 }
@@ -202,7 +199,7 @@ func (d *Decision) compareBody(sum string) *verdict.Code {
 // reason uses nothing up.
 func (d *Decision) once() *verdict.Code {
 	if d.stamped.demand.replay != off {
-		d.step = CheckReplay
+		d.step = decide.CheckReplay
 		return nil
 	}
 	return d.admit()
@@ -220,22 +217,16 @@ func (s *stamped) remember(issuer, id string, begins, expires, skew int64) {
 	s.expires = time.UnixMicro(expires + skew).Add(time.Second) // the table counts whole seconds
 }
 
-// ReplayID names the stamp that must not have come before, until when that is to be remembered, and
-// the time of the request.
-func (d *Decision) ReplayID() (id replay.ID, expires, now time.Time) {
-	return d.stamped.id, d.stamped.expires, d.now
-}
-
-// ReplayChecked tells whether this proxy sees the stamp for the first time. An error means that nobody knows.
-func (d *Decision) ReplayChecked(result replay.Result, err error) {
+// replayChecked tells whether this proxy sees the stamp for the first time. An error means that nobody knows.
+func (d *Decision) replayChecked(result replay.Result, err error) {
 	switch {
-	case !d.taken(CheckReplay, err):
+	case !d.taken(decide.CheckReplay, err):
 	case result == replay.Seen:
 		d.end(StampReplayed)
 	case result != replay.Fresh:
 		d.end(ReplayFull)
 	case d.stamped.demand.replay == onceGlobal:
-		d.step = CheckGlobal
+		d.step = decide.AskService
 		d.end(nil)
 	default:
 		d.end(d.admit())

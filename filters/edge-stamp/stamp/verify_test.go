@@ -13,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
@@ -276,10 +277,10 @@ func TestReplayGlobal(t *testing.T) {
 	// Once in six years all windows end at once, and a stamp of that moment falls into none.
 	const all = 10 * 2190 * day
 	d := &Decision{}
-	p.Decide(d, withStamp(edge.Typed(stampTyp, claims(map[string]any{"iat": all - 3, "exp": all + 27}))), true,
-		time.Unix(all, 0))
-	d.SignatureChecked(true, nil)
-	d.ReplayChecked(replay.Fresh, nil)
+	p.Decide(d, toDecide(withStamp(edge.Typed(stampTyp, claims(map[string]any{"iat": all - 3, "exp": all + 27}))), true,
+		time.Unix(all, 0)))
+	d.signatureChecked(true, nil)
+	d.replayChecked(replay.Fresh, nil)
 	if _, err := d.Asks(); err != ErrWindow {
 		t.Errorf("a stamp of the moment when all windows end: %v", err)
 	}
@@ -342,7 +343,7 @@ func TestBody(t *testing.T) {
 			if d.Verdict().Code != c.want {
 				t.Errorf("%s: %s, want %s", c.name, d.Verdict().Code.Name, c.want.Name)
 			}
-			if c.x.body == "" && slices.Contains(c.x.steps, ReadBody) {
+			if c.x.body == "" && slices.Contains(c.x.steps, decide.ReadBody) {
 				t.Errorf("%s: it waits for a body that will not come", c.name)
 			}
 			if c.name == "forged" && len(c.x.steps) != 1 {
@@ -431,16 +432,16 @@ func TestBrokenProxy(t *testing.T) {
 func TestAnswersOutOfTurn(t *testing.T) {
 	good := withStamp(edge.Typed(stampTyp, claims()))
 	for name, f := range map[string]func(d *Decision){
-		"PeerRead": func(d *Decision) { d.PeerRead("") }, "BodyRead": func(d *Decision) { d.BodyRead("") },
-		"ReplayChecked": func(d *Decision) { d.ReplayChecked(replay.Fresh, nil) },
-		"GlobalChecked": func(d *Decision) { _ = d.GlobalChecked(ratelimit.Response{}, nil) },
-		"IdentityRead":  func(d *Decision) { d.IdentityRead("", nil) }, "Signed": func(d *Decision) { d.Signed(nil, nil) },
+		"PeerRead": func(d *Decision) { d.peerRead("", nil) }, "BodyRead": func(d *Decision) { d.BodyRead("") },
+		"ReplayChecked": func(d *Decision) { d.replayChecked(replay.Fresh, nil) },
+		"Answered":      func(d *Decision) { _ = d.Answered(ratelimit.Response{}, nil) },
+		"IdentityRead":  func(d *Decision) { d.identityRead("", nil) }, "Signed": func(d *Decision) { d.signatureMade(nil, nil) },
 		"BodyTooBig": func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() },
 		"BodyUnheld": func(d *Decision) { d.BodyUnheld() },
 	} {
 		d := &Decision{}
-		parse(t, meshConfig("")).Decide(d, good, true, now)
-		if d.Step() != CheckSignature {
+		parse(t, meshConfig("")).Decide(d, toDecide(good, true, now))
+		if d.Step() != decide.CheckSignature {
 			t.Fatalf("it waits for %d", d.Step())
 		}
 		func() {
@@ -450,8 +451,8 @@ func TestAnswersOutOfTurn(t *testing.T) {
 		if d.Verdict().Admits() {
 			t.Errorf("%s admits", name)
 		}
-		d.SignatureChecked(true, nil)
-		if d.Verdict().Admits() || d.Step() != Done && d.Step() != CheckReplay {
+		d.signatureChecked(true, nil)
+		if d.Verdict().Admits() || d.Step() != decide.Done && d.Step() != decide.CheckReplay {
 			t.Errorf("%s and then SignatureChecked: step %d", name, d.Step())
 		}
 	}
@@ -538,28 +539,28 @@ func TestUnknownKid(t *testing.T) {
 		record := jwks.Record{Version: 1, Fetched: now.UnixMicro()}
 		source.Update(record, set)
 		d := &Decision{}
-		p.Decide(d, headers, true, now)
+		p.Decide(d, toDecide(headers, true, now))
 		if d.KeysWanted() != p.Remotes()[0] || d.Verdict().Admits() {
 			t.Errorf("%s: it does not wait for a fetch: %s", profile, d.Verdict().Code.Name)
 		}
-		if p.DecideAfterWait(d, headers, true, now); d.KeysWanted() != nil || d.Verdict().Code != StampKeyUnknown {
+		if p.DecideAfterWait(d, toDecide(headers, true, now)); d.KeysWanted() != nil || d.Verdict().Code != StampKeyUnknown {
 			t.Errorf("%s: after the wait: %s", profile, d.Verdict().Code.Name)
 		}
-		if p.Decide(d, headers, true, now); d.KeysWanted() != nil || d.Verdict().Code != StampKeyUnknown {
+		if p.Decide(d, toDecide(headers, true, now)); d.KeysWanted() != nil || d.Verdict().Code != StampKeyUnknown {
 			t.Errorf("%s: once it is known to be unknown: %s", profile, d.Verdict().Code.Name)
 		}
 		if set, _, err = jwks.ReadDocument(string(mint.Set(edge, next))); err != nil {
 			t.Fatal(err)
 		}
 		source.Update(record, set)
-		if p.Decide(d, headers, true, now); d.Step() != CheckSignature {
+		if p.Decide(d, toDecide(headers, true, now)); d.Step() != decide.CheckSignature {
 			t.Errorf("%s: when it has been published: %s", profile, d.Verdict().Code.Name)
 		}
 		source.Update(jwks.Record{Version: 1, Fetched: now.Add(-25 * time.Hour).UnixMicro(), Failures: 1}, nil)
-		if p.Decide(d, headers, true, now); d.KeysWanted() != p.Remotes()[0] || d.Verdict().Admits() {
+		if p.Decide(d, toDecide(headers, true, now)); d.KeysWanted() != p.Remotes()[0] || d.Verdict().Admits() {
 			t.Errorf("%s: keys that are too old are not asked for: %s", profile, d.Verdict().Code.Name)
 		}
-		if p.DecideAfterWait(d, headers, true, now); d.KeysWanted() != nil || d.Verdict().Code != verdict.KeysUnavailable {
+		if p.DecideAfterWait(d, toDecide(headers, true, now)); d.KeysWanted() != nil || d.Verdict().Code != verdict.KeysUnavailable {
 			t.Errorf("%s: keys that are too old: %s", profile, d.Verdict().Code.Name)
 		}
 	}

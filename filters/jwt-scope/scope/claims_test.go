@@ -76,7 +76,7 @@ func TestClaimConditions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := parse(t, withRule(`{"name":"r","match":[{"paths":["/t/{tenant}/{**}"]}],"require":{"claims":[`+
 				c.condition+`]}}`))
-			v := decide(p, now, request("GET", "/t/acme/7", bearerHeader(token), [2]string{"x-tenant", "acme"},
+			v := judge(p, now, request("GET", "/t/acme/7", bearerHeader(token), [2]string{"x-tenant", "acme"},
 				[2]string{"x-two", "acme"}, [2]string{"x-two", "other"})...)
 			want := verdict.OK
 			if !c.fits {

@@ -231,7 +231,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		// A configuration that is taken lets nothing through by itself but what it names.
-		if v := decide(p, now, request("GET", "/x", bearerHeader("x.y.z"))...); v.Admits() && !p.allowDefault &&
+		if v := judge(p, now, request("GET", "/x", bearerHeader("x.y.z"))...); v.Admits() && !p.allowDefault &&
 			!v.Shadow && (v.Rule < 0 || p.rules[v.Rule].access != public) {
 			t.Fatalf("%s admits a token that is none", text)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
@@ -109,7 +110,7 @@ func (d *Decision) confirm() *verdict.Code {
 		cnf.thumbprint != "" && d.credential.at.scheme == "bearer": // RFC 9449 §7.2
 		return TokenUnbound
 	case cnf.certificate != "":
-		d.step = ReadPeer
+		d.step = decide.ReadPeer
 		return nil
 	case cnf.thumbprint != "":
 		return d.checkProof()
@@ -117,10 +118,9 @@ func (d *Decision) confirm() *verdict.Code {
 	return TokenUnbound // bound to what we do not know
 }
 
-// PeerRead tells the SHA-256 of the client's certificate, in hexadecimal digits as Envoy's
-// connection.sha256_peer_certificate_digest has it; empty: there is none.
-func (d *Decision) PeerRead(digest string) {
-	if d.taken(ReadPeer, nil) {
+// peerRead tells the SHA-256 of the client's certificate. An error means that nobody knows it.
+func (d *Decision) peerRead(digest string, err error) {
+	if d.taken(decide.ReadPeer, err) {
 		d.end(d.comparePeer(digest))
 	}
 }
@@ -229,18 +229,18 @@ func port(authority, scheme string) string {
 	return "80"
 }
 
-// Proof names the proof that must not have come before, and until when that is to be remembered.
-func (d *Decision) Proof() (id replay.ID, expires time.Time) {
+// proof names the proof that must not have come before, and until when that is to be remembered.
+func (d *Decision) proof() (id replay.ID, expires time.Time) {
 	hash := jose.Hash(d.verified.confirmation.thumbprint + "\x00" + d.proofID)
 	b, _ := jose.DecodeBase64(hash) // of our own making
 	copy(id[:], b)
 	return id, d.proofEnds.Add(time.Second) // the table counts whole seconds
 }
 
-// ReplayChecked tells whether the proof is the first of its kind. An error means that nobody knows.
-func (d *Decision) ReplayChecked(result replay.Result, err error) {
+// replayChecked tells whether the proof is the first of its kind. An error means that nobody knows.
+func (d *Decision) replayChecked(result replay.Result, err error) {
 	switch {
-	case !d.taken(CheckReplay, err):
+	case !d.taken(decide.CheckReplay, err):
 	case result == replay.Fresh:
 		d.end(d.authorize())
 	default:

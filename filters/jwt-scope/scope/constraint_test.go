@@ -21,6 +21,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/e2e/vectors"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
@@ -34,37 +35,27 @@ type sender struct {
 	fails  bool // nobody can tell about proofs
 }
 
-func (s *sender) decide(p *Policy, at time.Time, headers ...[2]string) verdict.Verdict {
+func (s *sender) judge(p *Policy, at time.Time, headers ...[2]string) verdict.Verdict {
 	var d Decision
-	p.Decide(&d, headers, at)
-	for {
-		switch d.Step() {
-		case CheckSignature:
-			v, _ := d.Signature()
-			d.SignatureChecked(josetest.Verify(v))
-		case ReadPeer:
-			d.PeerRead(s.digest)
-		case CheckReplay:
-			if s.fails {
-				d.ReplayChecked(replay.Fresh, errors.New("shared data cannot be read"))
-				continue
-			}
-			id, expires := d.Proof()
-			until, seen := s.proofs[id]
-			fresh := !seen || !at.Before(until)
-			if s.proofs == nil {
-				s.proofs = map[replay.ID]time.Time{}
-			}
-			s.proofs[id] = expires
-			result := replay.Seen
-			if fresh {
-				result = replay.Fresh
-			}
-			d.ReplayChecked(result, nil)
-		default:
-			return *d.Verdict()
-		}
+	p.Decide(&d, asked(headers, at))
+	d.Run(&decide.World{Verify: josetest.Verify, Admit: s.admit,
+		PeerDigest: func() (string, error) { return s.digest, nil }})
+	return *d.Verdict()
+}
+
+func (s *sender) admit(id replay.ID, expires, now time.Time) (replay.Result, error) {
+	if s.fails {
+		return replay.Fresh, errors.New("shared data cannot be read")
 	}
+	until, seen := s.proofs[id]
+	if s.proofs == nil {
+		s.proofs = map[replay.ID]time.Time{}
+	}
+	s.proofs[id] = expires
+	if seen && now.Before(until) {
+		return replay.Seen, nil
+	}
+	return replay.Fresh, nil
 }
 
 func constrained(t testing.TB, mode string) *Policy {
@@ -139,7 +130,7 @@ func TestMTLS(t *testing.T) {
 				path = "/staff"
 			}
 			for _, again := range []string{"", ", remembered"} {
-				v := (&sender{digest: c.digest}).decide(p, now, request("GET", path, bearerHeader(c.token))...)
+				v := (&sender{digest: c.digest}).judge(p, now, request("GET", path, bearerHeader(c.token))...)
 				if v.Code != c.want {
 					t.Errorf("%s, %s%s: %s, want %s", mode, c.name, again, v.Code.Name, c.want.Name)
 				}
@@ -151,15 +142,15 @@ func TestMTLS(t *testing.T) {
 		}
 	}
 	plain := es256(t, good())
-	if v := (&sender{digest: digest}).decide(constrained(t, "mtls"), now,
+	if v := (&sender{digest: digest}).judge(constrained(t, "mtls"), now,
 		request("GET", "/any", bearerHeader(plain))...); v.Code != TokenUnbound {
 		t.Errorf("a token without cnf: %s", v.Code.Name)
 	}
-	if v := (&sender{}).decide(constrained(t, "whenPresent"), now,
+	if v := (&sender{}).judge(constrained(t, "whenPresent"), now,
 		request("GET", "/any", bearerHeader(plain))...); v.Code != verdict.OK {
 		t.Errorf("a token without cnf, when present: %s", v.Code.Name)
 	}
-	if v := (&sender{}).decide(constrained(t, "none"), now,
+	if v := (&sender{}).judge(constrained(t, "none"), now,
 		request("GET", "/any", bearerHeader(bound))...); v.Code != verdict.OK {
 		t.Errorf("a bound token where nobody asks: %s", v.Code.Name)
 	}
@@ -266,7 +257,7 @@ func TestDPoP(t *testing.T) {
 	for _, mode := range []string{"dpop", "whenPresent"} {
 		p := constrained(t, mode)
 		for _, r := range rows {
-			v := (&sender{}).decide(p, now, r.headers...)
+			v := (&sender{}).judge(p, now, r.headers...)
 			if v.Code != r.want {
 				t.Errorf("%s, %s: %s, want %s", mode, r.name, v.Code.Name, r.want.Name)
 			}
@@ -282,14 +273,14 @@ func TestDPoP(t *testing.T) {
 		}
 	}
 	p := constrained(t, "dpop")
-	if v := (&sender{}).decide(p, now, request("GET", "/any", bearerHeader(es256(t, good())))...); v.Code != TokenUnbound {
+	if v := (&sender{}).judge(p, now, request("GET", "/any", bearerHeader(es256(t, good())))...); v.Code != TokenUnbound {
 		t.Errorf("a plain bearer token: %s", v.Code.Name)
 	}
-	if v := (&sender{}).decide(p, now, request("GET", "/corp")...); v.Code != TokenMissing ||
+	if v := (&sender{}).judge(p, now, request("GET", "/corp")...); v.Code != TokenMissing ||
 		!strings.HasPrefix(v.Challenge, `DPoP realm="orders", algs="`) {
 		t.Errorf("no token: %s %s", v.Code.Name, v.Challenge)
 	}
-	if v := (&sender{}).decide(p, now, request("GET", "/any")...); v.Challenge[:6] != "Bearer" {
+	if v := (&sender{}).judge(p, now, request("GET", "/any")...); v.Challenge[:6] != "Bearer" {
 		t.Errorf("no token where other providers are accepted, too: %s", v.Challenge)
 	}
 }
@@ -332,7 +323,7 @@ func TestConstraintsTogether(t *testing.T) {
 	} {
 		p := parse(t, strings.Replace(testConfig, `"name": "corp",`, `"name": "corp", "senderConstraint": "`+c.mode+
 			`", "token": [{"header": "authorization", "scheme": "Bearer"}, {"header": "x-token"}],`, 1))
-		if v := c.sender.decide(p, now, c.headers...); v.Code != c.want {
+		if v := c.sender.judge(p, now, c.headers...); v.Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, v.Code.Name, c.want.Name)
 		}
 	}
@@ -347,14 +338,15 @@ func TestUnboundIsNobodyInShadow(t *testing.T) {
 		for digest, known := range map[string]bool{"": false,
 			hexText(must(base64.RawURLEncoding.DecodeString(hash("a certificate")))): true} {
 			var d Decision
-			p.Decide(&d, request("GET", "/any", bearerHeader(token)), now)
-			if v, waits := d.Signature(); waits {
-				d.SignatureChecked(josetest.Verify(v))
+			p.Decide(&d, asked(request("GET", "/any", bearerHeader(token)), now))
+			peer := ""
+			d.Run(&decide.World{Verify: josetest.Verify, PeerDigest: func() (string, error) {
+				peer = "read"
+				return digest, nil
+			}})
+			if peer == "" {
+				t.Fatalf("%s: nobody asked for the certificate", again)
 			}
-			if d.Step() != ReadPeer {
-				t.Fatalf("%s: step %d", again, d.Step())
-			}
-			d.PeerRead(digest)
 			var e forward.Effect
 			d.Effect(&e)
 			if v := d.Verdict(); !v.Admits() || (v.Code == verdict.OK) != known || (e.Identity != "") != known ||
@@ -374,7 +366,7 @@ func TestProofOfAnotherAlgorithm(t *testing.T) {
 		header := must(json.Marshal(claims{"typ": "dpop+jwt", "alg": alg, "jwk": jose.JSONWebKey{Key: edKey.Public()}}))
 		text := base64.RawURLEncoding.EncodeToString(header) + "." +
 			base64.RawURLEncoding.EncodeToString(must(json.Marshal(proofClaims(token)))) + "." + strings.Repeat("A", 342)
-		if v := (&sender{}).decide(p, now, dpopRequest("GET", "/any", "DPoP", token, text)...); v.Code != TokenUnbound {
+		if v := (&sender{}).judge(p, now, dpopRequest("GET", "/any", "DPoP", token, text)...); v.Code != TokenUnbound {
 			t.Errorf("%s with a key for Ed25519: %s", alg, v.Code.Name)
 		}
 	}
@@ -382,7 +374,7 @@ func TestProofOfAnotherAlgorithm(t *testing.T) {
 	token := es256(t, good(claims{
 		"cnf": claims{"jkt": hash(`{"k":"` + base64.RawURLEncoding.EncodeToString(secret) + `","kty":"oct"}`)}}))
 	text := proof(t, jose.HS256, secret, "dpop+jwt", jose.JSONWebKey{Key: secret}, proofClaims(token))
-	if v := (&sender{}).decide(p, now, dpopRequest("GET", "/any", "DPoP", token, text)...); v.Code != TokenUnbound {
+	if v := (&sender{}).judge(p, now, dpopRequest("GET", "/any", "DPoP", token, text)...); v.Code != TokenUnbound {
 		t.Errorf("a token that is bound to a secret: %s", v.Code.Name)
 	}
 }
@@ -416,7 +408,7 @@ func TestDPoPReplay(t *testing.T) {
 			dpopRequest("GET", "/any", "DPoP", token,
 				proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(token))), 0, verdict.OK},
 	} {
-		if v := s.decide(p, now.Add(time.Duration(c.after)*time.Second), c.headers...); v.Code != c.want {
+		if v := s.judge(p, now.Add(time.Duration(c.after)*time.Second), c.headers...); v.Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, v.Code.Name, c.want.Name)
 		}
 	}
@@ -428,7 +420,7 @@ func TestDPoPReplay(t *testing.T) {
 		dpopRequest("GET", "/any", "DPoP", mine,
 			proof(t, jose.RS256, rsaKey, "dpop+jwt", nil, proofClaims(mine, claims{"jti": "the same"}))),
 	} {
-		if v := s.decide(p, now, headers...); v.Code != verdict.OK {
+		if v := s.judge(p, now, headers...); v.Code != verdict.OK {
 			t.Errorf("the same id with two keys: %s", v.Code.Name)
 		}
 	}
@@ -437,17 +429,17 @@ func TestDPoPReplay(t *testing.T) {
 			t.Errorf("a proof that is good until %s is forgotten at %s", now.Add(90*time.Second), expires)
 		}
 	}
-	if v := (&sender{fails: true}).decide(p, now, once...); v.Code != verdict.Internal {
+	if v := (&sender{fails: true}).judge(p, now, once...); v.Code != verdict.Internal {
 		t.Errorf("nobody can tell: %s", v.Code.Name)
 	}
 	var d Decision
-	p.Decide(&d, once, now)
+	p.Decide(&d, asked(once, now))
 	if d.Verdict().Admits() {
 		t.Error("an undecided request is admitted")
 	}
-	for name, f := range map[string]func(){"PeerRead": func() { d.PeerRead("") },
-		"ReplayChecked": func() { d.ReplayChecked(replay.Fresh, nil) }} {
-		p.Decide(&d, once, now)
+	for name, f := range map[string]func(){"PeerRead": func() { d.peerRead("", nil) },
+		"ReplayChecked": func() { d.replayChecked(replay.Fresh, nil) }} {
+		p.Decide(&d, asked(once, now))
 		if f(); d.Verdict().Code != verdict.Internal {
 			t.Errorf("%s when nobody has asked: %s", name, d.Verdict().Code.Name)
 		}
@@ -476,10 +468,10 @@ func TestDPoPExample(t *testing.T) {
 		false); err != nil {
 		t.Fatal(err)
 	}
-	if code := d.checkProof(); code != nil || d.Step() != CheckSignature {
+	if code := d.checkProof(); code != nil || d.Step() != decide.CheckSignature {
 		t.Fatalf("%v, step %d", code, d.Step())
 	}
-	signature, _ := d.Signature()
+	signature := d.trial.Verification()
 	if good, err := josetest.Verify(signature); !good || err != nil {
 		t.Errorf("the signature: %v, %v", good, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
@@ -33,7 +34,7 @@ type Decision struct {
 	remote *jwks.Remote // that the decision waits for; nil: none
 	waited bool         // it has waited already
 
-	step    Step
+	step    decide.Step
 	now     time.Time
 	proving bool // the signature to be checked is a proof's
 
@@ -47,63 +48,61 @@ type Decision struct {
 	proofEnds time.Time
 }
 
-// Step is what a decision waits for.
-type Step int
-
-// The steps. Each is done by the caller, who then tells what came of it; until then there is no verdict.
-const (
-	Done           Step = iota // there is a verdict, or KeysWanted
-	CheckSignature             // Signature; SignatureChecked
-	ReadPeer                   // PeerRead
-	CheckReplay                // Proof; ReplayChecked
-)
-
 // Step is what the decision waits for now.
-func (d *Decision) Step() Step { return d.step }
+func (d *Decision) Step() decide.Step { return d.step }
 
-// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in
-// lower case. After it the decision either has its verdict or waits for the proxy: to check a
-// Signature, or to fetch the KeysWanted. The headers must stay as they are until the decision is
-// used no more.
-func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
+// Decide looks at a request. After it the decision has its verdict, or Run goes on with it.
+func (p *Policy) Decide(d *Decision, r *decide.Request) {
 	d.waited = false
-	p.decide(d, headers, now)
+	p.decide(d, r)
 }
 
 // DecideAfterWait is Decide for a request that has waited for keys: it will not wait for keys again.
-func (p *Policy) DecideAfterWait(d *Decision, headers [][2]string, now time.Time) {
+func (p *Policy) DecideAfterWait(d *Decision, r *decide.Request) {
 	d.waited = true
-	p.decide(d, headers, now)
+	p.decide(d, r)
 }
 
-func (p *Policy) decide(d *Decision, headers [][2]string, now time.Time) {
-	d.policy, d.headers, d.hit, d.credential, d.looked, d.verified = p, headers, match.Hit{}, credential{}, false, nil
-	d.step, d.proving, d.now, d.remote = Done, false, now, nil
+// Run does what the decision waits for, as far as the world does it at once. It returns
+// decide.Done, or decide.FetchKeys: then the KeysWanted are to be fetched, and the request decided
+// anew, by DecideAfterWait once it has waited long enough.
+func (d *Decision) Run(w *decide.World) decide.Step {
+	for d.step.AtOnce() {
+		d.do(w)
+	}
+	return d.step
+}
+
+//go:noinline
+func (d *Decision) do(w *decide.World) {
+	switch {
+	case d.step == decide.CheckSignature && w.Verify != nil:
+		d.signatureChecked(w.Verify(d.trial.Verification()))
+	case d.step == decide.ReadPeer && w.PeerDigest != nil:
+		d.peerRead(w.PeerDigest())
+	case d.step == decide.CheckReplay && w.Admit != nil:
+		id, expires := d.proof()
+		d.replayChecked(w.Admit(id, expires, d.now))
+	default:
+		d.taken(d.step, decide.ErrUndone)
+	}
+}
+
+func (p *Policy) decide(d *Decision, r *decide.Request) {
+	d.policy, d.headers, d.hit, d.credential, d.looked, d.verified = p, r.Headers, match.Hit{}, credential{}, false, nil
+	d.step, d.proving, d.now, d.remote = decide.Done, false, r.Now, nil
 	d.verdict, d.why = verdict.Verdict{Rule: -1}, ""
-	rule, refused := p.match(d, headers)
+	rule, refused := p.match(d, r.Line())
 	if refused == nil && rule >= 0 {
 		d.verdict.Rule = rule
-		refused = p.authenticate(d, &p.rules[rule], now)
+		refused = p.authenticate(d, &p.rules[rule], r.Now)
 	}
 	d.end(refused)
 }
 
 // match finds the rule; -1 where none fits and the default lets the request through.
-func (p *Policy) match(d *Decision, headers [][2]string) (rule int, refused *verdict.Code) {
-	var method, authority, path string
-	for i := range headers {
-		if name := headers[i][0]; len(name) > 4 && name[0] == ':' {
-			switch name[1:] {
-			case "method":
-				method = headers[i][1]
-			case "authority":
-				authority = headers[i][1]
-			case "path":
-				path = headers[i][1]
-			}
-		}
-	}
-	if err := d.request.Set(method, authority, path, p.literalPaths); err != nil {
+func (p *Policy) match(d *Decision, line *match.Line) (rule int, refused *verdict.Code) {
+	if err := d.request.Set(line.Method, line.Authority, line.Path, p.literalPaths); err != nil {
 		return -1, verdict.PathAmbiguous
 	}
 	hit, ok, err := p.index.First(&d.request)
@@ -268,7 +267,7 @@ func (p *provider) checkClaims(claims gjson.Result, now time.Time) (jwt.Dates, *
 func (d *Decision) tryNextKey() *verdict.Code {
 	switch d.trial.Next() {
 	case jwks.Ask:
-		d.step = CheckSignature
+		d.step = decide.CheckSignature
 		return nil
 	case jwks.Good:
 		return d.signed()
@@ -284,7 +283,7 @@ func (d *Decision) signed() *verdict.Code {
 	if !d.proving {
 		return d.accept()
 	}
-	d.step = CheckReplay
+	d.step = decide.CheckReplay
 	return nil
 }
 
@@ -307,17 +306,12 @@ func (d *Decision) accept() *verdict.Code {
 	return d.admit()
 }
 
-// Signature is the check that the decision waits for; ok is false where it waits for none.
-func (d *Decision) Signature() (v jose.Verification, ok bool) {
-	return d.trial.Verification(), d.step == CheckSignature
-}
-
-// SignatureChecked tells the outcome of the check that Signature named. An error means that the
+// signatureChecked tells the outcome of the check of the trial's signature. An error means that the
 // proxy could not check: the request is refused with code internal, for it is not known whether the
 // signature is good.
-func (d *Decision) SignatureChecked(good bool, err error) {
+func (d *Decision) signatureChecked(good bool, err error) {
 	switch {
-	case !d.taken(CheckSignature, err):
+	case !d.taken(decide.CheckSignature, err):
 	case good:
 		d.end(d.signed())
 	default:
@@ -328,13 +322,13 @@ func (d *Decision) SignatureChecked(good bool, err error) {
 // taken takes the answer to the step that the decision waits for. It reports false where the
 // decision waits for something else, or the answer is an error: then it is over, and the request
 // refused with code internal.
-func (d *Decision) taken(step Step, err error) bool {
+func (d *Decision) taken(step decide.Step, err error) bool {
 	if d.step != step || err != nil {
-		d.step, d.verified = Done, nil
+		d.step, d.verified = decide.Done, nil
 		d.end(verdict.Internal)
 		return false
 	}
-	d.step = Done
+	d.step = decide.Done
 	return true
 }
 
@@ -373,7 +367,7 @@ func (d *Decision) end(refused *verdict.Code) {
 	if refused == nil {
 		d.verdict.Code = verdict.OK
 	}
-	if d.step != Done || d.remote != nil {
+	if d.step != decide.Done {
 		d.verdict.Code = verdict.Internal // until that is done, or the keys are there
 		return
 	}

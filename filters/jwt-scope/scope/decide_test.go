@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -26,23 +27,25 @@ func parse(t testing.TB, config string) *Policy {
 	return p
 }
 
-// decide brings a request to its verdict, checking signatures by Go's crypto, and holds the explanation against it.
-func decide(p *Policy, at time.Time, headers ...[2]string) verdict.Verdict {
+// goWorld checks signatures by Go's crypto, and does nothing else.
+var goWorld = &decide.World{Verify: josetest.Verify}
+
+func asked(headers [][2]string, at time.Time) *decide.Request {
+	return &decide.Request{Headers: headers, Now: at}
+}
+
+// judge brings a request to its verdict, and holds the explanation against it.
+func judge(p *Policy, at time.Time, headers ...[2]string) verdict.Verdict {
 	var d Decision
-	p.Decide(&d, headers, at)
-	for {
-		v, waits := d.Signature()
-		if !waits {
-			explained(&d)
-			return *d.Verdict()
-		}
-		d.SignatureChecked(josetest.Verify(v))
-	}
+	p.Decide(&d, asked(headers, at))
+	d.Run(goWorld)
+	explained(&d)
+	return *d.Verdict()
 }
 
 // explained panics where the explanation of a decision tells another story than the verdict.
 func explained(d *Decision) {
-	if d.Step() != Done || d.KeysWanted() != nil {
+	if d.Step() != decide.Done {
 		return
 	}
 	e, v := d.Explain(), d.Verdict()
@@ -153,7 +156,7 @@ func TestDecide(t *testing.T) {
 			if path == "" {
 				path = "/any"
 			}
-			v := decide(p, now, request("GET", path, bearerHeader(es256(t, c.c)))...)
+			v := judge(p, now, request("GET", path, bearerHeader(es256(t, c.c)))...)
 			if v.Code != c.want {
 				t.Fatalf("%s, want %s", v.Code.Name, c.want.Name)
 			}
@@ -196,14 +199,14 @@ func TestCredential(t *testing.T) {
 			[][2]string{{"authorization", "Bearer " + token + strings.Repeat("A", 16384)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if v := decide(p, now, request("GET", "/any", c.headers...)...); v.Code != c.want {
+			if v := judge(p, now, request("GET", "/any", c.headers...)...); v.Code != c.want {
 				t.Fatalf("%s, want %s", v.Code.Name, c.want.Name)
 			}
 			want := c.want
 			if want == TokenMissing {
 				want = verdict.OK // what is no credential is fine where none is needed; what is a bad one is not
 			}
-			if v := decide(p, now, request("GET", "/maybe", c.headers...)...); v.Code != want {
+			if v := judge(p, now, request("GET", "/maybe", c.headers...)...); v.Code != want {
 				t.Fatalf("J20 under access optional: %s, want %s", v.Code.Name, want.Name)
 			}
 		})
@@ -258,7 +261,7 @@ func TestPlacesOfOneCredential(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := parse(t, strings.Replace(testConfig, `"issuer"`, `"token":[`+c.places+`],"issuer"`, 1))
 			for range 2 { // known by then
-				if v := decide(p, now, request("GET", "/any", c.headers...)...); v.Code != c.want ||
+				if v := judge(p, now, request("GET", "/any", c.headers...)...); v.Code != c.want ||
 					!strings.Contains(v.Why, c.why) {
 					t.Errorf("%s (%s), want %s (%s)", v.Code.Name, v.Why, c.want.Name, c.why)
 				}
@@ -273,11 +276,11 @@ func TestPlacesOfSeveralProviders(t *testing.T) {
 		`"providers": [{"name":"other","issuer":"https://other.example","anyAudience":true,"token":{"header":"x-token"},"jwks":{"inline":`+testKeys+`}},`, 1)
 	p := parse(t, config)
 	token := es256(t, good())
-	if v := decide(p, now, request("GET", "/any", [2]string{"x-token", token},
+	if v := judge(p, now, request("GET", "/any", [2]string{"x-token", token},
 		[2]string{"authorization", "Bearer " + token})...); v.Code != verdict.OK {
 		t.Errorf("%s (%s)", v.Code.Name, v.Why)
 	}
-	if v := decide(p, now, request("GET", "/any", [2]string{"x-token", token})...); v.Code != TokenIssuer {
+	if v := judge(p, now, request("GET", "/any", [2]string{"x-token", token})...); v.Code != TokenIssuer {
 		t.Errorf("from a place of another provider: %s", v.Code.Name)
 	}
 }
@@ -319,7 +322,7 @@ func TestSignature(t *testing.T) {
 			sign(t, jose.RS256, rsaKey, "rsa", good(claims{"iss": "https://partner.example"})), TokenAlgorithm},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if v := decide(p, now, request("GET", "/any", bearerHeader(c.token))...); v.Code != c.want {
+			if v := judge(p, now, request("GET", "/any", bearerHeader(c.token))...); v.Code != c.want {
 				t.Fatalf("%s, want %s", v.Code.Name, c.want.Name)
 			}
 		})
@@ -333,7 +336,7 @@ func TestEveryByteCounts(t *testing.T) {
 	for i := range token {
 		for _, bit := range []byte{1, 2, 4, 8, 16, 32, 64} {
 			changed := token[:i] + string([]byte{token[i] ^ bit}) + token[i+1:]
-			if v := decide(p, now, request("GET", "/any", bearerHeader(changed))...); v.Admits() {
+			if v := judge(p, now, request("GET", "/any", bearerHeader(changed))...); v.Admits() {
 				t.Fatalf("byte %d changed by %#x is accepted", i, bit)
 			}
 		}
@@ -348,7 +351,7 @@ func TestOtherHeadersDoNotSelectRules(t *testing.T) {
 		{"x-rewrite-url", "/healthz"},
 		{"x-http-method-override", "GET"}, {"x-forwarded-host", "other"}, {"user-agent", "kube-probe/1.30"},
 	} {
-		if v := decide(p, now, request("GET", "/any", h)...); v.Code != TokenMissing {
+		if v := judge(p, now, request("GET", "/any", h)...); v.Code != TokenMissing {
 			t.Errorf("P7 P21 with %s: %s", h[0], v.Code.Name)
 		}
 	}
@@ -357,18 +360,18 @@ func TestOtherHeadersDoNotSelectRules(t *testing.T) {
 func TestSignatureCheckThatFails(t *testing.T) {
 	p := parse(t, testConfig)
 	var d Decision
-	p.Decide(&d, request("GET", "/trial", bearerHeader(es256(t, good()))), now)
-	if _, waits := d.Signature(); !waits {
+	p.Decide(&d, asked(request("GET", "/trial", bearerHeader(es256(t, good()))), now))
+	if d.Step() != decide.CheckSignature {
 		t.Fatal("it does not wait")
 	}
 	if d.Verdict().Admits() {
 		t.Error("while it waits it admits")
 	}
-	d.SignatureChecked(true, errors.New("the host call failed"))
+	d.signatureChecked(true, errors.New("the host call failed"))
 	if v := d.Verdict(); v.Code != verdict.Internal || v.Admits() {
 		t.Errorf("%s, admits %v", v.Code.Name, v.Admits())
 	}
-	d.SignatureChecked(true, nil)
+	d.signatureChecked(true, nil)
 	if d.Verdict().Admits() {
 		t.Error("an answer that nobody asked for admits")
 	}
@@ -393,7 +396,7 @@ func TestShadow(t *testing.T) {
 				1), "{", `{"mode":"shadow",`, 1),
 			"/any", false, verdict.Denied},
 	} {
-		v := decide(parse(t, c.config), now, request("GET", c.path)...)
+		v := judge(parse(t, c.config), now, request("GET", c.path)...)
 		if v.Admits() != c.admits || v.Outcome() != c.outcome {
 			t.Errorf("%s: admits %v, %s", c.name, v.Admits(), v.Outcome())
 		}
@@ -402,11 +405,11 @@ func TestShadow(t *testing.T) {
 
 func TestDefault(t *testing.T) {
 	p := parse(t, strings.Replace(testConfig, "{", `{"default":"allow",`, 1))
-	v := decide(p, now, request("GET", "/nowhere")...)
+	v := judge(p, now, request("GET", "/nowhere")...)
 	if !v.Admits() || v.Code != verdict.OK || p.RuleName(v.Rule) != "-" {
 		t.Errorf("%+v", v)
 	}
-	if v := decide(p, now, request("GET", "//")...); v.Code != verdict.PathAmbiguous {
+	if v := judge(p, now, request("GET", "//")...); v.Code != verdict.PathAmbiguous {
 		t.Errorf("an ambiguous path: %s", v.Code.Name)
 	}
 }
@@ -434,12 +437,12 @@ func TestChallenge(t *testing.T) {
 		if c.token != "" {
 			headers = append(headers, bearerHeader(c.token))
 		}
-		if v := decide(p, now, request(c.method, c.path, headers...)...); v.Challenge != c.want {
+		if v := judge(p, now, request(c.method, c.path, headers...)...); v.Challenge != c.want {
 			t.Errorf("%s: %s\nwant %s", c.name, v.Challenge, c.want)
 		}
 	}
 	plain := parse(t, testConfig[:strings.Index(testConfig, `"errors"`)]+`"mode":"enforce"}`)
-	if v := decide(plain, now, request("GET", "/any")...); v.Challenge != `Bearer realm="tollgate"` {
+	if v := judge(plain, now, request("GET", "/any")...); v.Challenge != `Bearer realm="tollgate"` {
 		t.Error(v.Challenge)
 	}
 }
@@ -448,16 +451,15 @@ func TestChallenge(t *testing.T) {
 func TestDecisionIsReused(t *testing.T) {
 	p := parse(t, testConfig)
 	var d Decision
-	p.Decide(&d, request("GET", "/any", bearerHeader(es256(t, good()))), now)
-	v, _ := d.Signature()
-	d.SignatureChecked(josetest.Verify(v))
+	p.Decide(&d, asked(request("GET", "/any", bearerHeader(es256(t, good()))), now))
+	d.Run(goWorld)
 	if !d.Verdict().Admits() {
 		t.Fatal("a good token is refused")
 	}
 	for _, headers := range [][][2]string{request("GET", "/any"), request("GET", "/nowhere"), request("GET", "//"), nil} {
-		p.Decide(&d, headers, now)
-		if _, waits := d.Signature(); waits || d.Verdict().Admits() {
-			t.Errorf("%v: waits %v, %+v", headers, waits, d.Verdict())
+		p.Decide(&d, asked(headers, now))
+		if d.Step() != decide.Done || d.Verdict().Admits() {
+			t.Errorf("%v: step %v, %+v", headers, d.Step(), d.Verdict())
 		}
 	}
 }

@@ -14,7 +14,9 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
+	ours "github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -23,14 +25,8 @@ import (
 func effect(t *testing.T, p *Policy, headers ...[2]string) (verdict.Verdict, forward.Effect) {
 	t.Helper()
 	var d Decision
-	p.Decide(&d, headers, now)
-	for {
-		v, waits := d.Signature()
-		if !waits {
-			break
-		}
-		d.SignatureChecked(josetest.Verify(v))
-	}
+	p.Decide(&d, asked(headers, now))
+	d.Run(goWorld)
 	var e forward.Effect
 	d.Effect(&e)
 	return *d.Verdict(), e
@@ -188,7 +184,7 @@ func TestTypes(t *testing.T) {
 		"application/at+jwt": verdict.OK, "Application/At+Jwt": verdict.OK,
 		"JWT": TokenType, "": TokenType, "logout+jwt": TokenType, "x/at+jwt": TokenType, "at+jwtx": TokenType} {
 		token := sign(t, "ES256", ecKey, "ec", good(), jose.ContentType(typ))
-		if v := decide(p, now, request("GET", "/any", bearerHeader(token))...); v.Code != want {
+		if v := judge(p, now, request("GET", "/any", bearerHeader(token))...); v.Code != want {
 			t.Errorf("J29 typ %q: %s, want %s", typ, v.Code.Name, want.Name)
 		}
 	}
@@ -229,19 +225,19 @@ func TestTrustedPayload(t *testing.T) {
 		for _, v := range c.values {
 			headers = append(headers, [2]string{"x-jwt-payload", v})
 		}
-		if v := decide(p, now, request("GET", "/x", headers...)...); v.Code != c.want {
+		if v := judge(p, now, request("GET", "/x", headers...)...); v.Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, v.Code.Name, c.want.Name)
 		}
-		if v := decide(p, now, request("GET", "/maybe", headers...)...); v.Admits() != (c.want == verdict.OK ||
+		if v := judge(p, now, request("GET", "/maybe", headers...)...); v.Admits() != (c.want == verdict.OK ||
 			c.want == PayloadMissing || c.want == InsufficientScope) {
 			t.Errorf("J20 %s, under access optional: %s", c.name, v.Code.Name)
 		}
 	}
-	if v := decide(p, now, request("GET", "/x", bearerHeader(es256(t, good())))...); v.Code != PayloadMissing ||
+	if v := judge(p, now, request("GET", "/x", bearerHeader(es256(t, good())))...); v.Code != PayloadMissing ||
 		v.Challenge != `Bearer realm="tollgate"` {
 		t.Errorf("a token where a payload is asked for: %+v", v)
 	}
-	if v := decide(p, now, request("GET", "/x", [2]string{"x_jwt_payload", encode(good())})...); v.Code != PayloadMissing {
+	if v := judge(p, now, request("GET", "/x", [2]string{"x_jwt_payload", encode(good())})...); v.Code != PayloadMissing {
 		t.Errorf("P10 another spelling of the header: %s", v.Code.Name)
 	}
 }
@@ -254,11 +250,11 @@ func TestCache(t *testing.T) {
 	verifications := 0
 	ask := func(token string, seconds int64) *verdict.Code {
 		var d Decision
-		p.Decide(&d, request("GET", "/any", bearerHeader(token)), now.Add(time.Duration(seconds)*time.Second))
-		if v, waits := d.Signature(); waits {
+		p.Decide(&d, asked(request("GET", "/any", bearerHeader(token)), now.Add(time.Duration(seconds)*time.Second)))
+		d.Run(&decide.World{Verify: func(v ours.Verification) (bool, error) {
 			verifications++
-			d.SignatureChecked(josetest.Verify(v))
-		}
+			return josetest.Verify(v)
+		}})
 		return d.Verdict().Code
 	}
 	step := func(what, token string, seconds int64, want *verdict.Code, wantVerifications int) {
@@ -299,7 +295,7 @@ func TestCacheAsksTheRule(t *testing.T) {
 	for path, want := range map[string]*verdict.Code{"/any": verdict.OK, "/orders/7": InsufficientScope,
 		"/staff": InsufficientScope, "/corp": verdict.OK} {
 		for range 2 {
-			if v := decide(p, now, request("GET", path, token)...); v.Code != want {
+			if v := judge(p, now, request("GET", path, token)...); v.Code != want {
 				t.Errorf("%s: %s, want %s", path, v.Code.Name, want.Name)
 			}
 		}
@@ -307,7 +303,7 @@ func TestCacheAsksTheRule(t *testing.T) {
 	short := bearerHeader(es256(t, good(claims{"iss": "https://short.example", "iat": now.Unix()})))
 	for path, want := range map[string]*verdict.Code{"/any": verdict.OK, "/corp": TokenIssuer} {
 		for range 2 {
-			if v := decide(p, now, request("GET", path, short)...); v.Code != want {
+			if v := judge(p, now, request("GET", path, short)...); v.Code != want {
 				t.Errorf("J19 %s: %s, want %s", path, v.Code.Name, want.Name)
 			}
 		}
@@ -343,9 +339,8 @@ func knownToken(t testing.TB) (*Policy, *Decision, [][2]string) {
 	p := parse(t, testConfig)
 	headers := request("GET", "/orders/7", bearerHeader(es256(t, good())))
 	var d Decision
-	p.Decide(&d, headers, now)
-	v, _ := d.Signature()
-	d.SignatureChecked(josetest.Verify(v))
+	p.Decide(&d, asked(headers, now))
+	d.Run(goWorld)
 	return p, &d, headers
 }
 
@@ -353,7 +348,7 @@ func TestKnownTokenAllocatesLittle(t *testing.T) {
 	p, d, headers := knownToken(t)
 	var e forward.Effect
 	if n := testing.AllocsPerRun(100, func() {
-		p.Decide(d, headers, now)
+		p.Decide(d, asked(headers, now))
 		if !d.Verdict().Admits() {
 			t.Fatal(d.Verdict().Code.Name)
 		}
@@ -367,6 +362,6 @@ func BenchmarkKnownToken(b *testing.B) {
 	p, d, headers := knownToken(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		p.Decide(d, headers, now)
+		p.Decide(d, asked(headers, now))
 	}
 }

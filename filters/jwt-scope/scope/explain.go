@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/match"
@@ -17,21 +18,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Check is one thing that was looked at about a request, for people.
-type Check struct {
-	What string        // "audience"
-	Code *verdict.Code // why the request is refused by it; nil: it passes
-	Said string        // what was found: claims of the token, and what the configuration wants of them
-}
-
-// Explanation is a decision in words. It says what claims say: it is for whoever has the token, never for a log.
-type Explanation struct {
-	Rules  []match.Fit // in order, up to the one that fits
-	Checks []Check     // up to the one that fails, which has the verdict's code
-}
-
 // Explain tells of a decision that is done, by the same functions that made it.
-func (d *Decision) Explain() Explanation {
+func (d *Decision) Explain() decide.Explanation {
 	e := &explainer{d: d}
 	e.run()
 	if code := d.verdict.Reason(); code != verdict.OK && !e.failed {
@@ -41,17 +29,17 @@ func (d *Decision) Explain() Explanation {
 }
 
 type explainer struct {
-	Explanation
+	decide.Explanation
 	d      *Decision
 	failed bool
 }
 
 func (e *explainer) pass(what, said string) {
-	e.Checks = append(e.Checks, Check{What: what, Said: said})
+	e.Checks = append(e.Checks, decide.Passes(what, said))
 }
 
 func (e *explainer) fail(what string, code *verdict.Code, said string) {
-	e.Checks = append(e.Checks, Check{what, code, said})
+	e.Checks = append(e.Checks, decide.Fails(what, code, said))
 	e.failed = true
 }
 

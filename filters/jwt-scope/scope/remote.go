@@ -4,6 +4,7 @@
 package scope
 
 import (
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -24,11 +25,11 @@ func (d *Decision) waitForKeys(remote *jwks.Remote, otherwise *verdict.Code) *ve
 	if d.waited {
 		return otherwise
 	}
-	d.remote = remote
-	return verdict.Internal // until the keys are there
+	d.remote, d.step = remote, decide.FetchKeys
+	return nil
 }
 
-// KeysWanted is the key set that the decision waits for; nil where it waits for none. Force it to
-// be fetched, and when it has been, or when its Timeout is over, call DecideAfterWait with the same
-// headers.
+// KeysWanted is the key set that the decision waits for (decide.FetchKeys); nil where it waits for
+// none. Force it to be fetched, and when it has been, or when its Timeout is over, call
+// DecideAfterWait with the same headers.
 func (d *Decision) KeysWanted() *jwks.Remote { return d.remote }

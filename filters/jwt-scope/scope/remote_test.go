@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -42,16 +43,16 @@ func TestRemoteKeys(t *testing.T) {
 		remote.Source.Update(c.record, c.set)
 		headers := request("GET", "/", bearerHeader(sign(t, jose.ES256, ecKey, c.kid, good())))
 		var d Decision
-		if p.Decide(&d, headers, now); d.KeysWanted() != remote || d.Verdict().Admits() {
+		if p.Decide(&d, asked(headers, now)); d.KeysWanted() != remote || d.Verdict().Admits() {
 			t.Errorf("%s: it does not wait: %s", c.name, d.Verdict().Reason().Name)
 		}
-		if p.DecideAfterWait(&d, headers, now); d.KeysWanted() != nil || d.Step() != Done || d.Verdict().Reason() != c.want {
+		if p.DecideAfterWait(&d, asked(headers, now)); d.KeysWanted() != nil || d.Step() != decide.Done || d.Verdict().Reason() != c.want {
 			t.Errorf("%s, after the wait: %s, want %s", c.name, d.Verdict().Reason().Name, c.want.Name)
 		}
 	}
 	// What the wait has brought is used, at the last moment of its age, too.
 	remote.Source.Update(fetched(24*time.Hour), set)
-	v := decide(p, now, request("GET", "/", bearerHeader(sign(t, jose.ES256, ecKey, "a", good())))...)
+	v := judge(p, now, request("GET", "/", bearerHeader(sign(t, jose.ES256, ecKey, "a", good())))...)
 	if v.Reason() != verdict.OK {
 		t.Errorf("with the set: %s", v.Reason().Name)
 	}

@@ -7,12 +7,11 @@ package filter
 
 import (
 	"time"
-	"unsafe"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
-	"github.com/tollgate-wasm/tollgate/shared/guest"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct/response"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/host/limitservice"
@@ -28,7 +27,8 @@ const Name = "rate_limit"
 var Filter = plugin.Filter{Name: Name, New: start}
 
 func start(h *plugin.Host) plugin.Step {
-	s := &state{host: h, decision: &limit.Decision{}, held: map[uint32]*held{}}
+	s := &state{host: h, decision: &limit.Decision{}, held: map[uint32]*held{},
+		world: decide.World{Source: h.Source, Identity: h.Identity, PeerURI: h.PeerURI}}
 	return plugin.Step{Configure: s.configure, Request: s.request, End: s.end, Tick: s.tick}
 }
 
@@ -42,7 +42,7 @@ type state struct {
 	counters *host.Counters
 	decision *limit.Decision   // of the request that is being decided
 	verdicts []verdict.Verdict // likewise
-	table    *table
+	world    decide.World
 	service  *service         // nil where no limit is global
 	held     map[uint32]*held // requests that wait for the service, by their streams
 	room     wait.Room        // for what they hold
@@ -62,7 +62,7 @@ func (s *state) configure(text string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.table = t
+	s.world.Swap = t.swap
 	s.policy.SetSeed(seed)
 	if g := s.policy.Global(); g != nil {
 		s.service = &service{Service: limitservice.Service{Service: g.Service, Plugin: s.host.Plugin(),
@@ -75,42 +75,23 @@ func (s *state) configure(text string) (err error) {
 }
 
 // request decides a request.
-func (s *state) request(stream uint32, _ bool) types.Action {
-	headers, d := s.host.Headers(), s.decision
-	s.policy.Decide(d, headers, guest.Now())
-	if d.Step() != limit.Done && !s.advance(stream, d, headers) {
+func (s *state) request(stream uint32) types.Action {
+	r, d := s.host.Request(), s.decision
+	s.policy.Decide(d, r)
+	if d.Step() != decide.Done && s.waits(stream, d, r.Headers) {
 		return types.ActionPause
 	}
-	return s.conclude(stream, d, headers)
+	return s.conclude(stream, d, r.Headers)
 }
 
-// advance does what the decision waits for. It reports false where that takes time: then the
-// request is held, and taken up again when the service has answered.
-func (s *state) advance(stream uint32, d *limit.Decision, headers [][2]string) (decided bool) {
-	for {
-		switch d.Step() {
-		case limit.TakeLocal:
-			d.Taken(s.table.take(d))
-		case limit.ReadSource:
-			d.SourceRead(property("source\x00address"))
-		case limit.ReadIdentity:
-			d.IdentityRead(s.host.Identity())
-		case limit.ReadPeer:
-			d.PeerRead(property("connection\x00uri_san_peer_certificate"))
-		case limit.AskGlobal:
-			if s.ask(stream, d, headers) {
-				return false
-			}
-		default:
+// waits does what the decision waits for, and reports whether the request is held back until the service has answered.
+func (s *state) waits(stream uint32, d *limit.Decision, headers [][2]string) bool {
+	for d.Run(&s.world) == decide.AskService {
+		if s.ask(stream, d, headers) {
 			return true
 		}
 	}
-}
-
-// property is one of the request's, until the callback ends; empty: there is none.
-func property(path string) (string, error) {
-	value, err := guest.Property(path)
-	return unsafe.String(unsafe.SliceData(value), len(value)), err
+	return false
 }
 
 // conclude counts and acts on a verdict.

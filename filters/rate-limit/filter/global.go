@@ -65,7 +65,7 @@ func (s *state) ask(stream uint32, d *limit.Decision, headers [][2]string) (wait
 		}
 	}
 	if err != nil {
-		s.service.concluded(d.GlobalAnswered(ratelimit.Response{}, err, guest.Now()))
+		s.service.concluded(d.Answered(ratelimit.Response{}, err, guest.Now()))
 		return false
 	}
 	d.Keep(copies)
@@ -81,8 +81,8 @@ func (s *state) answered(stream uint32, r ratelimit.Response, err error) {
 		if h == nil {
 			return types.ActionPause
 		}
-		s.service.concluded(h.decision.GlobalAnswered(r, err, guest.Now()))
-		if !s.advance(stream, h.decision, h.headers) {
+		s.service.concluded(h.decision.Answered(r, err, guest.Now()))
+		if s.waits(stream, h.decision, h.headers) {
 			return types.ActionPause
 		}
 		s.end(stream)

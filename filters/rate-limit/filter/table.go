@@ -6,7 +6,6 @@ package filter
 import (
 	"strconv"
 
-	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/host"
@@ -55,11 +54,7 @@ func (t *table) bucket(i int) []byte {
 	return t.key
 }
 
-// take has the decision take from the bucket that it waits for.
-func (t *table) take(d *limit.Decision) error {
-	err := host.SwapShared(t.bucket(d.Bucket()), d.Take)
-	if err == host.ErrBusy {
-		return limit.ErrBusy // what decides knows no host
-	}
-	return err
+// swap is decide.World.Swap.
+func (t *table) swap(bucket int, change func([]byte) []byte) error {
+	return host.SwapShared(t.bucket(bucket), change)
 }

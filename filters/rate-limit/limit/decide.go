@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
@@ -27,7 +28,7 @@ type Decision struct {
 
 	phase   phase
 	cursor  int // in hits or in list, by the phase
-	step    Step
+	step    decide.Step
 	list    []applied // the limits that were looked at
 	current int       // in list: whose bucket is wanted
 	bucket  bucketState
@@ -35,8 +36,9 @@ type Decision struct {
 	early   *verdict.Code // why nothing was looked at; nil: it was
 
 	verdict verdict.Verdict
-	key     []byte // of the limit that is being looked at
-	next    []byte // a bucket's new contents
+	key     []byte                     // of the limit that is being looked at
+	next    []byte                     // a bucket's new contents
+	change  func(bucket []byte) []byte // take
 
 	policies, left []byte // of headers
 }
@@ -76,35 +78,21 @@ const (
 	end
 )
 
-// Step is what a decision waits for.
-type Step int
-
-// The steps. Each is done by the caller, who then tells what came of it; until then there is no verdict.
-const (
-	Done         Step = iota // there is a verdict
-	ReadIdentity             // IdentityRead
-	ReadSource               // SourceRead
-	ReadPeer                 // PeerRead
-	TakeLocal                // Bucket, Take; Taken
-	AskGlobal                // Asks; GlobalAnswered
-)
-
 // Step is what the decision waits for now.
-func (d *Decision) Step() Step { return d.step }
+func (d *Decision) Step() decide.Step { return d.step }
 
-// Decide looks at a request: its headers as the proxy has them, pseudo-headers among them, names in
-// lower case. The headers must stay as they are until the decision is used no more, or until Keep;
-// so must every string that it is told.
-func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
-	d.policy, d.now = p, now.UnixNano()
+// Decide looks at a request. After it the decision has its verdict, or Run goes on with it. What the
+// world tells must stay as it is until the decision is used no more, or until Keep.
+func (p *Policy) Decide(d *Decision, r *decide.Request) {
+	d.policy, d.now = p, r.Now.UnixNano()
 	d.have, d.failed, d.claims, d.source, d.from, d.peer = 0, 0, gjson.Result{}, address{}, absent, ""
-	d.phase, d.cursor, d.step, d.refused, d.early = takeEnforced, 0, Done, -1, nil
+	d.phase, d.cursor, d.step, d.refused, d.early = takeEnforced, 0, decide.Done, -1, nil
 	d.hits, d.list = d.hits[:0], d.list[:0]
 	if !p.seeded {
 		d.stop(verdict.Internal)
 		return
 	}
-	err := d.read(headers)
+	err := d.read(r)
 	if err == nil {
 		d.hits, err = p.index.All(&d.request, d.hits)
 	}
@@ -115,9 +103,37 @@ func (p *Policy) Decide(d *Decision, headers [][2]string, now time.Time) {
 	d.run()
 }
 
-func (d *Decision) read(headers [][2]string) error {
-	d.headers = headers
-	line := match.LineOf(headers)
+// Run does what the decision waits for, as far as the world does it at once. It returns
+// decide.Done, or decide.AskService: then Asks is to be asked, and Answered told.
+func (d *Decision) Run(w *decide.World) decide.Step {
+	for d.step.AtOnce() {
+		d.do(w)
+	}
+	return d.step
+}
+
+//go:noinline
+func (d *Decision) do(w *decide.World) {
+	switch {
+	case d.step == decide.TakeBucket && w.Swap != nil:
+		if d.change == nil {
+			d.change = d.take
+		}
+		d.taken(w.Swap(d.policy.table.Bucket(d.list[d.current].ask.Tag), d.change))
+	case d.step == decide.ReadSource && w.Source != nil:
+		d.sourceRead(w.Source())
+	case d.step == decide.ReadIdentity && w.Identity != nil:
+		d.identityRead(w.Identity())
+	case d.step == decide.ReadPeer && w.PeerURI != nil:
+		d.peerRead(w.PeerURI())
+	default:
+		d.stop(verdict.Internal)
+	}
+}
+
+func (d *Decision) read(r *decide.Request) error {
+	d.headers = r.Headers
+	line := r.Line()
 	return d.request.Set(line.Method, line.Authority, line.Path, d.policy.literalPaths)
 }
 
@@ -125,20 +141,20 @@ func (d *Decision) read(headers [][2]string) error {
 // now on is theirs. What else it was told it copies itself.
 func (d *Decision) Keep(headers [][2]string) {
 	d.peer, d.claims.Raw = strings.Clone(d.peer), strings.Clone(d.claims.Raw) // all that an object has
-	if d.read(headers) != nil {                                               // it was read before
+	if d.read(&decide.Request{Headers: headers}) != nil {                     // it was read before
 		d.stop(verdict.Internal)
 	}
 }
 
 // stop ends a decision whatever the limits say.
 func (d *Decision) stop(why *verdict.Code) {
-	d.phase, d.step, d.early = end, Done, why
+	d.phase, d.step, d.early = end, decide.Done, why
 	d.verdict = verdict.Verdict{Code: why, Rule: -1, Shadow: d.policy.shadow}
 }
 
 // run goes on until something is needed of the proxy, or there is a verdict.
 func (d *Decision) run() {
-	for d.step == Done && d.phase != end {
+	for d.step == decide.Done && d.phase != end {
 		switch d.phase {
 		case takeEnforced, takeShadow:
 			d.takeNext()
@@ -177,7 +193,7 @@ func (d *Decision) takeNext() {
 		a.ask = gcra.Ask{Tag: d.policy.tag(l, a.rate, localTag, d.key), Shared: a.rate.shared, Limit: &a.rate.gcra,
 			Cost: a.cost}
 		d.cursor++
-		d.take(len(d.list) - 1)
+		d.want(len(d.list) - 1)
 		return
 	}
 	if shadow {
@@ -191,11 +207,11 @@ func (d *Decision) takeNext() {
 func (d *Decision) lacks(limit int) bool {
 	switch wanted := d.policy.needs[limit] &^ d.have; {
 	case wanted&needIdentity != 0:
-		d.step = ReadIdentity
+		d.step = decide.ReadIdentity
 	case wanted&needSource != 0:
-		d.step = ReadSource
+		d.step = decide.ReadSource
 	case wanted&needPeer != 0:
-		d.step = ReadPeer
+		d.step = decide.ReadPeer
 	default:
 		return false
 	}
@@ -237,10 +253,10 @@ func (d *Decision) say(i int, code *verdict.Code) {
 	}
 }
 
-// IdentityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none
+// identityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none
 // has. An error means that nobody knows.
-func (d *Decision) IdentityRead(identity string, err error) {
-	if !d.told(ReadIdentity) {
+func (d *Decision) identityRead(identity string, err error) {
+	if !d.told(decide.ReadIdentity) {
 		return
 	}
 	d.have |= needIdentity
@@ -255,11 +271,11 @@ func (d *Decision) IdentityRead(identity string, err error) {
 	d.run()
 }
 
-// SourceRead tells from whom the proxy has the connection, as Envoy's source.address has it
+// sourceRead tells from whom the proxy has the connection, as Envoy's source.address has it
 // ("192.0.2.1:4711"); empty: it does not say. What is no IP address, such as a socket's path, is a
 // part of the key that cannot be read. An error means that nobody knows.
-func (d *Decision) SourceRead(source string, err error) {
-	if !d.told(ReadSource) {
+func (d *Decision) sourceRead(source string, err error) {
+	if !d.told(decide.ReadSource) {
 		return
 	}
 	d.have |= needSource
@@ -276,11 +292,11 @@ func (d *Decision) SourceRead(source string, err error) {
 	d.run()
 }
 
-// PeerRead tells the URI of the certificate that the connection's client has shown, as Envoy's
+// peerRead tells the URI of the certificate that the connection's client has shown, as Envoy's
 // connection.uri_san_peer_certificate has it; empty: there is none. An error means that nobody
 // knows.
-func (d *Decision) PeerRead(uri string, err error) {
-	if !d.told(ReadPeer) {
+func (d *Decision) peerRead(uri string, err error) {
+	if !d.told(decide.ReadPeer) {
 		return
 	}
 	d.have |= needPeer
@@ -291,37 +307,32 @@ func (d *Decision) PeerRead(uri string, err error) {
 }
 
 // told takes the answer to the step that the decision waits for, unless it waits for something else: then it is over.
-func (d *Decision) told(step Step) bool {
+func (d *Decision) told(step decide.Step) bool {
 	if d.step != step {
 		if d.policy != nil {
 			d.stop(verdict.Internal)
 		}
 		return false
 	}
-	d.step = Done
+	d.step = decide.Done
 	return true
 }
 
 // bucketState is how far the current bucket is.
 type bucketState struct {
-	tried bool // Take has been called
+	tried bool // take has been called
 	next  gcra.Result
 }
 
-func (d *Decision) take(i int) {
-	d.current, d.bucket, d.step = i, bucketState{}, TakeLocal
+func (d *Decision) want(i int) {
+	d.current, d.bucket, d.step = i, bucketState{}, decide.TakeBucket
 }
 
-// Bucket is the index of the bucket that the decision waits for (TakeLocal), less than Policy.Buckets.
-func (d *Decision) Bucket() int {
-	return d.policy.table.Bucket(d.list[d.current].ask.Tag)
-}
-
-// Take takes from a bucket, or gives back, and returns what the bucket becomes, in memory that the
-// next Take reuses; nil: it stays as it is. Where that cannot be written because somebody else has,
-// get the bucket again and call Take with it: only the last call counts.
-func (d *Decision) Take(bucket []byte) (next []byte) {
-	if d.step != TakeLocal {
+// take takes from a bucket, or gives back, and returns what the bucket becomes, in memory that the
+// next call reuses; nil: it stays as it is. Where somebody else was faster, it is called again: only
+// the last call counts.
+func (d *Decision) take(bucket []byte) (next []byte) {
+	if d.step != decide.TakeBucket {
 		return nil
 	}
 	a, t := &d.list[d.current], &d.policy.table
@@ -337,12 +348,12 @@ func (d *Decision) Take(bucket []byte) (next []byte) {
 	return next
 }
 
-// Taken tells that what the last Take returned is written, or that there was nothing to write.
-// ErrBusy means that others have always been faster: the request is refused, since it could not be
+// taken tells that what the last take returned is written, or that there was nothing to write.
+// decide.ErrBusy means that others have always been faster: the request is refused, since it could not be
 // counted. Any other error means that nobody knows. What cannot be given back is lost.
-func (d *Decision) Taken(err error) {
+func (d *Decision) taken(err error) {
 	tried := d.bucket.tried
-	if !d.told(TakeLocal) {
+	if !d.told(decide.TakeBucket) {
 		return
 	}
 	i, r := d.current, d.bucket.next
@@ -352,7 +363,7 @@ func (d *Decision) Taken(err error) {
 		if a.taken = false; err == nil && tried {
 			a.remaining, a.reset = r.Remaining, r.Reset
 		}
-	case err == ErrBusy:
+	case err == decide.ErrBusy:
 		a.reset, a.retry = int64(time.Second), int64(time.Second)
 		d.say(i, RateLimited)
 	case err != nil || !tried:
@@ -379,7 +390,7 @@ func (d *Decision) refundNext() {
 		}
 		d.cursor++
 		if a.taken {
-			d.take(d.cursor - 1)
+			d.want(d.cursor - 1)
 			return
 		}
 	}
@@ -391,7 +402,7 @@ func (d *Decision) conclude() {
 	v := &d.verdict
 	switch {
 	case d.early != nil:
-	case d.step != Done:
+	case d.step != decide.Done:
 		*v = verdict.Verdict{Code: verdict.Internal, Rule: -1} // until that is done
 	case d.refused >= 0:
 		*v = verdict.Verdict{Code: d.list[d.refused].code, Rule: d.list[d.refused].index}
@@ -426,7 +437,7 @@ func (d *Decision) Verdict() *verdict.Verdict { return &d.verdict }
 // that the request was counted for, or would have been refused by in shadow mode.
 func (d *Decision) Counts(dst []verdict.Verdict) []verdict.Verdict {
 	dst = append(dst, d.verdict)
-	if d.early != nil || d.step != Done {
+	if d.early != nil || d.step != decide.Done {
 		return dst
 	}
 	decisive := d.decisive()

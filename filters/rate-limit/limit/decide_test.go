@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/sfv"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -100,8 +101,8 @@ func TestNoSeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var d Decision
-	p.Decide(&d, [][2]string{{":method", "GET"}, {":path", "/"}}, noon)
-	if d.Verdict().Code != verdict.Internal || d.Step() != Done {
+	p.Decide(&d, &decide.Request{Headers: [][2]string{{":method", "GET"}, {":path", "/"}}, Now: noon})
+	if d.Verdict().Code != verdict.Internal || d.Step() != decide.Done {
 		t.Errorf("R9: %v %v", d.Verdict(), d.Step())
 	}
 }
@@ -116,12 +117,12 @@ func TestNeeds(t *testing.T) {
 	// In this order: a request to /c leaves less of c than of b.
 	for _, c := range []struct {
 		path, by string
-		want     []Step
+		want     []decide.Step
 	}{
-		{"/a", "a", []Step{ReadSource, TakeLocal}},
-		{"/b", "b", []Step{ReadIdentity, ReadPeer, TakeLocal, TakeLocal}},
-		{"/c", "c", []Step{ReadIdentity, ReadPeer, TakeLocal}},
-		{"/d", "d", []Step{ReadIdentity, TakeLocal}},
+		{"/a", "a", []decide.Step{decide.ReadSource, decide.TakeBucket}},
+		{"/b", "b", []decide.Step{decide.ReadIdentity, decide.ReadPeer, decide.TakeBucket, decide.TakeBucket}},
+		{"/c", "c", []decide.Step{decide.ReadIdentity, decide.ReadPeer, decide.TakeBucket}},
+		{"/d", "d", []decide.Step{decide.ReadIdentity, decide.TakeBucket}},
 		{"/e", "-", nil},
 	} {
 		if wantCode(t, c.path, p.get(c.path), verdict.OK, c.by); !slices.Equal(p.steps, c.want) {
@@ -239,7 +240,7 @@ func TestShadow(t *testing.T) {
 	if d := p.get("/"); !d.Verdict().Admits() || counts(d) != "- allowed ok, s error internal" {
 		t.Errorf("R16: shared data fails: %s", counts(d))
 	}
-	p.shared = ErrBusy
+	p.shared = decide.ErrBusy
 	if d := p.get("/"); !d.Verdict().Admits() || counts(d) != "- allowed ok, s would_deny rate_limited" {
 		t.Errorf("R16: a bucket is busy: %s", counts(d))
 	}
@@ -285,16 +286,16 @@ func TestStepsOutOfOrder(t *testing.T) {
 	p := newProxy(t, limitsConfig(named("a", five, "")))
 	headers := [][2]string{{":method", "GET"}, {":path", "/"}}
 	for name, wrong := range map[string]func(*Decision){
-		"written without Take": func(d *Decision) { d.Taken(nil) },
-		"identity":             func(d *Decision) { d.IdentityRead("{}", nil) },
-		"source":               func(d *Decision) { d.SourceRead("1.2.3.4:5", nil) },
-		"peer":                 func(d *Decision) { d.PeerRead("x", nil) },
-		"answered":             func(d *Decision) { _ = d.GlobalAnswered(answerOK(), nil, noon) },
+		"written without Take": func(d *Decision) { d.taken(nil) },
+		"identity":             func(d *Decision) { d.identityRead("{}", nil) },
+		"source":               func(d *Decision) { d.sourceRead("1.2.3.4:5", nil) },
+		"peer":                 func(d *Decision) { d.peerRead("x", nil) },
+		"answered":             func(d *Decision) { _ = d.Answered(answerOK(), nil, noon) },
 	} {
 		var d, zero Decision
-		p.policy.Decide(&d, headers, noon)
+		p.policy.Decide(&d, p.asked(headers))
 		wrong(&d)
-		if d.Step() != Done || d.Verdict().Code != verdict.Internal || d.Take([]byte{1}) != nil || len(d.Headers(nil)) != 0 {
+		if d.Step() != decide.Done || d.Verdict().Code != verdict.Internal || d.take([]byte{1}) != nil || len(d.Headers(nil)) != 0 {
 			t.Errorf("%s: step %d, %s", name, d.Step(), d.Verdict().Code.Name)
 		}
 		wrong(&zero)
@@ -437,7 +438,7 @@ func FuzzDecide(f *testing.F) {
 		for i := range int(rounds) {
 			d := p.decide([2]string{":method", "POST"}, [2]string{":authority", "h"}, [2]string{":path", path},
 				[2]string{name, value})
-			if d.Step() != Done {
+			if d.Step() != decide.Done {
 				t.Fatal("it does not end")
 			}
 			if checkHeaders(t, d); d.Verdict().Admits() && len(d.list) > 0 {
@@ -477,24 +478,21 @@ func BenchmarkDecide(b *testing.B) {
 			headers := [][2]string{{":method", "GET"}, {":authority", "api.example.com"}, {":path", c.path},
 				{"x-api-key", "abc"}, {"user-agent", "bench"}}
 			var d Decision
+			w := &decide.World{
+				Source: func() (string, error) { return p.source, nil },
+				Swap: func(at int, change func([]byte) []byte) error {
+					if next := change(p.buckets[at]); next != nil {
+						p.buckets[at] = append(p.buckets[at][:0], next...)
+					}
+					return nil
+				},
+			}
 			now := noon
 			b.ReportAllocs()
 			for b.Loop() {
 				now = now.Add(time.Millisecond)
-				p.policy.Decide(&d, headers, now)
-				for d.Step() != Done {
-					switch d.Step() {
-					case ReadSource:
-						d.SourceRead(p.source, nil)
-					case TakeLocal:
-						at := d.Bucket()
-						if next := d.Take(p.buckets[at]); next != nil {
-							p.buckets[at] = append(p.buckets[at][:0], next...)
-						}
-						d.Taken(nil)
-					}
-				}
-				if !d.Verdict().Admits() {
+				p.policy.Decide(&d, &decide.Request{Headers: headers, Now: now})
+				if d.Run(w) != decide.Done || !d.Verdict().Admits() {
 					b.Fatal(d.Verdict().Code.Name)
 				}
 			}

@@ -18,10 +18,6 @@ var (
 	LimiterUnavailable = verdict.NewUndecided("limiter_unavailable", 503)
 )
 
-// ErrBusy is what Taken is told when other workers have changed the bucket each time that this one
-// tried to: the request is then refused.
-var ErrBusy = errors.New("the bucket changes too fast")
-
 // Why the rate-limit service does not tell whether a request is within a limit.
 var (
 	ErrStatuses = errors.New("the answer is not about the descriptors that were asked for")

@@ -4,52 +4,61 @@
 package limit
 
 import (
-	"time"
+	"strconv"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Applied is a limit that fits a request, for people.
-type Applied struct {
-	Name, Key string // the key's parts, readable: for whoever sends the request, never for a log
-	Missing   bool   // a part of the key is not there
-	Bad       bool   // a part of it is there and cannot be read
-	Tier      string
-	Requests  int64
-	Per       time.Duration
-	Burst     int64
-	Cost      int64
-	Global    bool
-	Shadow    bool
-	Code      *verdict.Code // what it says; nil: it was not asked, since another has refused, or it does not apply
-}
-
-// Explain tells of a decision that is done: of every limit whether it fits, and of those that do what they count by.
-func (d *Decision) Explain() (limits []match.Fit, applied []Applied) {
+// Explain tells of a decision that is done: of every limit whether it fits, and of those that do
+// what they count by.
+func (d *Decision) Explain() (e decide.Explanation) {
 	p := d.policy
 	if d.verdict.Reason() == verdict.PathAmbiguous {
-		return nil, nil
+		return e
 	}
 	for i := range p.limits {
-		limits = append(limits, match.Fit{Name: p.limits[i].name, Why: match.Why(p.limits[i].conditions, &d.request)})
+		e.Rules = append(e.Rules, match.Fit{Name: p.limits[i].name, Why: match.Why(p.limits[i].conditions, &d.request)})
 	}
 	for i := range d.hits {
-		hit := &d.hits[i]
-		l := &p.limits[hit.Rule]
-		r := l.tierOf(d.claims)
-		key, how := d.appendKey(nil, l, hit)
-		a := Applied{Name: l.name, Missing: how == absent, Bad: how == unreadable, Tier: r.tier, Requests: r.requests,
-			Per: r.per, Burst: r.gcra.Burst(), Cost: l.cost.of(d.headers), Global: l.global, Shadow: l.shadow}
-		if how == found {
-			a.Key = readable(key)
-		}
-		for j := range d.list {
-			if d.list[j].index == hit.Rule {
-				a.Code = d.list[j].code
+		e.Checks = append(e.Checks, d.explain(&d.hits[i]))
+	}
+	return e
+}
+
+// explain tells of a limit that fits.
+func (d *Decision) explain(hit *match.Hit) decide.Check {
+	l := &d.policy.limits[hit.Rule]
+	r := l.tierOf(d.claims)
+	c := decide.Check{What: "limit " + l.name, Outcome: "not counted"}
+	for i := range d.list {
+		if code := d.list[i].code; d.list[i].index == hit.Rule && code != nil {
+			if c.Outcome = code.Name; code != verdict.OK {
+				c.Code = code
 			}
 		}
-		applied = append(applied, a)
 	}
-	return limits, applied
+	c.Said = strconv.FormatInt(r.requests, 10) + " requests per " + r.per.String() +
+		", burst " + strconv.FormatInt(r.gcra.Burst(), 10) + ", cost " + strconv.FormatInt(l.cost.of(d.headers), 10)
+	if r.tier != "" {
+		c.Said += ", tier " + r.tier
+	}
+	switch key, how := d.appendKey(nil, l, hit); {
+	case how == absent:
+		c.Said += ", a part of its key is missing"
+	case how == unreadable:
+		c.Said += ", a part of its key cannot be read: one bucket for all such requests"
+	case readable(key) != "":
+		c.Said += ", key " + readable(key)
+	default:
+		c.Said += ", one bucket for all"
+	}
+	if l.global {
+		c.Said += ", global: without the service, onError decides"
+	}
+	if l.shadow {
+		c.Said += ", in shadow mode"
+	}
+	return c
 }

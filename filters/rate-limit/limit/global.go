@@ -6,6 +6,7 @@ package limit
 import (
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -46,7 +47,7 @@ func (d *Decision) askNext() {
 				p.overs.asked(a.tag, d.now, p.global.recheck)
 			}
 		}
-		d.step = AskGlobal
+		d.step = decide.AskService
 	}
 }
 
@@ -72,7 +73,7 @@ func (d *Decision) lookUp(a *applied) {
 // waits reports whether a limit is among those that the service is asked for.
 func (a *applied) waits() bool { return a.limit.global && a.code == nil }
 
-// Asks is the request to the rate-limit service that the decision waits for (AskGlobal): a
+// Asks is the request to the rate-limit service that the decision waits for (decide.AskService): a
 // descriptor for each global limit whose state is not known here.
 func (d *Decision) Asks() *ratelimit.Request {
 	r := &ratelimit.Request{Domain: d.policy.global.Domain}
@@ -90,12 +91,12 @@ func (d *Decision) Asks() *ratelimit.Request {
 	return r
 }
 
-// GlobalAnswered tells what the rate-limit service has answered to what Asks asked. An error, given
+// Answered tells what the rate-limit service has answered to what Asks asked. An error, given
 // or returned, means that it does not tell whether the request is within its limits; it is for the
 // log. ErrRate is not among these: it tells, after a decision by the service's answer, that the two
 // are configured apart.
-func (d *Decision) GlobalAnswered(r ratelimit.Response, err error, now time.Time) error {
-	if !d.told(AskGlobal) {
+func (d *Decision) Answered(r ratelimit.Response, err error, now time.Time) error {
+	if !d.told(decide.AskService) {
 		return nil
 	}
 	d.now = now.UnixNano()
@@ -209,7 +210,7 @@ func (d *Decision) fallBackNext() {
 			d.say(i, verdict.OK)
 		case onErrorLocal:
 			a.ask.Tag, a.ask.Shared, a.ask.Limit, a.ask.Cost = a.fallback, a.rate.fallbackShared, &a.rate.fallback, a.cost
-			d.take(i)
+			d.want(i)
 		default:
 			d.say(i, LimiterUnavailable)
 		}

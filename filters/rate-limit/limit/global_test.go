@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -215,12 +216,12 @@ func TestOtherRates(t *testing.T) {
 		p.service.limits["a"] = c.limit
 		for range breakerFailures + 1 {
 			d := &Decision{}
-			p.policy.Decide(d, [][2]string{{":method", "GET"}, {":path", "/"}}, p.now)
-			if d.Step() != AskGlobal {
+			p.policy.Decide(d, p.asked([][2]string{{":method", "GET"}, {":path", "/"}}))
+			if d.Step() != decide.AskService {
 				break // it is over, and that is known
 			}
 			r, err := p.service.answer(d.Asks(), p.now)
-			if got := d.GlobalAnswered(r, err, p.now); got != c.want || d.Verdict().Code == LimiterUnavailable {
+			if got := d.Answered(r, err, p.now); got != c.want || d.Verdict().Code == LimiterUnavailable {
 				t.Errorf("%s: %v, %s", name, got, d.Verdict().Code.Name)
 			}
 		}
@@ -234,9 +235,9 @@ func TestOtherRates(t *testing.T) {
 func TestErrorsAreTold(t *testing.T) {
 	p := newGlobal(t, globalConfig(`"onError":"deny"`, named("a", five, `"scope":"global"`)), "b")
 	d := &Decision{}
-	p.policy.Decide(d, [][2]string{{":method", "GET"}, {":path", "/"}}, p.now)
+	p.policy.Decide(d, p.asked([][2]string{{":method", "GET"}, {":path", "/"}}))
 	r, err := p.service.answer(d.Asks(), p.now)
-	if got := d.GlobalAnswered(r, err, p.now); got != ErrLimit {
+	if got := d.Answered(r, err, p.now); got != ErrLimit {
 		t.Errorf("%v", got)
 	}
 	for range 10 {
@@ -335,9 +336,8 @@ func TestRecheck(t *testing.T) {
 	// One asks, and the others are refused while it waits for its answer.
 	var d Decision
 	headers := [][2]string{{":method", "GET"}, {":authority", "a"}, {":path", "/"}}
-	p.policy.Decide(&d, headers, p.now)
-	d.IdentityRead(p.identity, nil)
-	if d.Step() != AskGlobal {
+	p.policy.Decide(&d, p.asked(headers))
+	if d.Run(p.world(&d)) != decide.AskService {
 		t.Fatalf("step %d", d.Step())
 	}
 	want("while one asks", RateLimited, 6)
@@ -423,9 +423,8 @@ func TestRefusedCosts(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	p := newGlobal(t, globalConfig("", named("l", five, ""), named("a", five, `"scope":"global"`)), "a")
 	var d Decision
-	p.policy.Decide(&d, [][2]string{{":method", "GET"}, {":path", "/"}}, p.now)
-	d.Taken(p.take(&d))
-	if d.Step() != AskGlobal || len(d.Headers(nil)) != 0 || d.Verdict().Admits() || counts(&d) != "- error internal" {
+	p.policy.Decide(&d, p.asked([][2]string{{":method", "GET"}, {":path", "/"}}))
+	if d.Run(p.world(&d)) != decide.AskService || len(d.Headers(nil)) != 0 || d.Verdict().Admits() || counts(&d) != "- error internal" {
 		t.Errorf("%d %q %s", d.Step(), d.Headers(nil), counts(&d))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -26,7 +27,7 @@ func (d *Decision) HasHeaders() bool {
 // much is left, are not mentioned. No number is negative. list: the field is a list, to which
 // others may add; any other field has one value. A value is valid until f returns.
 func (d *Decision) EachHeader(f func(name string, value []byte, list bool)) {
-	if d.early != nil || d.step != Done {
+	if d.early != nil || d.step != decide.Done {
 		return
 	}
 	decisive := d.decisive()

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 )
@@ -33,9 +34,9 @@ type proxy struct {
 	unwritten              error                  // of writing to it
 	service                *counter
 
-	steps    []Step // of the last request
-	attempts int    // to write a bucket, of the last request
-	calls    int    // of the service, by this proxy
+	steps    []decide.Step // of the last request
+	attempts int           // to write a bucket, of the last request
+	calls    int           // of the service, by this proxy
 }
 
 func newProxy(t testing.TB, config string) *proxy {
@@ -48,9 +49,13 @@ func newProxy(t testing.TB, config string) *proxy {
 
 func (p *proxy) decide(headers ...[2]string) *Decision {
 	d := &Decision{}
-	p.policy.Decide(d, headers, p.now)
+	p.policy.Decide(d, p.asked(headers))
 	p.finish(d, headers)
 	return d
+}
+
+func (p *proxy) asked(headers [][2]string) *decide.Request {
+	return &decide.Request{Headers: headers, Now: p.now}
 }
 
 func (p *proxy) get(path string, headers ...[2]string) *Decision {
@@ -63,50 +68,63 @@ const maxSwaps = 16
 
 func (p *proxy) finish(d *Decision, headers [][2]string) {
 	p.steps, p.attempts = nil, 0
-	for d.Step() != Done {
-		if d.Verdict().Admits() {
-			panic("a request goes on that waits")
+	w := p.world(d)
+	for d.Run(w) == decide.AskService {
+		p.step(d)
+		p.calls++
+		// The request is held, and its headers with it.
+		kept := slices.Clone(headers)
+		for i := range kept {
+			kept[i] = [2]string{strings.Clone(kept[i][0]), strings.Clone(kept[i][1])}
 		}
-		p.steps = append(p.steps, d.Step())
-		switch d.Step() {
-		case ReadIdentity:
-			d.IdentityRead(p.identity, p.identityErr)
-		case ReadSource:
-			d.SourceRead(p.source, p.sourceErr)
-		case ReadPeer:
-			d.PeerRead(p.peer, p.peerErr)
-		case TakeLocal:
-			d.Taken(p.take(d))
-		case AskGlobal:
-			p.calls++
-			// The request is held, and its headers with it.
-			kept := slices.Clone(headers)
-			for i := range kept {
-				kept[i] = [2]string{strings.Clone(kept[i][0]), strings.Clone(kept[i][1])}
-			}
-			asks := d.Asks()
-			d.Keep(kept)
-			for i := range headers {
-				headers[i] = [2]string{"x-forwarded-for", "9.9.9.9"}
-			}
-			copy(headers, kept)
-			r, err := p.service.answer(asks, p.now)
-			_ = d.GlobalAnswered(r, err, p.now)
+		asks := d.Asks()
+		d.Keep(kept)
+		for i := range headers {
+			headers[i] = [2]string{"x-forwarded-for", "9.9.9.9"}
 		}
-		if len(p.steps) > 1000 {
-			panic("it does not end")
-		}
+		copy(headers, kept)
+		r, err := p.service.answer(asks, p.now)
+		_ = d.Answered(r, err, p.now)
+	}
+	if d.Step() != decide.Done {
+		panic("it waits for what is nobody's to do")
 	}
 }
 
-func (p *proxy) take(d *Decision) error {
+// step notes what a decision waits for, and that it does not admit meanwhile.
+func (p *proxy) step(d *Decision) {
+	if p.steps = append(p.steps, d.Step()); len(p.steps) > 1000 {
+		panic("it does not end")
+	}
+	if d.Verdict().Admits() {
+		panic("a request goes on that waits")
+	}
+}
+
+// world does what the decision waits for, as the filter's glue does.
+func (p *proxy) world(d *Decision) *decide.World {
+	told := func(text *string, err *error) func() (string, error) {
+		return func() (string, error) {
+			p.step(d)
+			return *text, *err
+		}
+	}
+	return &decide.World{
+		Identity: told(&p.identity, &p.identityErr), Source: told(&p.source, &p.sourceErr), PeerURI: told(&p.peer, &p.peerErr),
+		Swap: func(bucket int, change func([]byte) []byte) error {
+			p.step(d)
+			return p.swap(bucket, change)
+		},
+	}
+}
+
+func (p *proxy) swap(at int, change func([]byte) []byte) error {
 	if p.shared != nil {
 		return p.shared
 	}
-	at := d.Bucket()
 	for range maxSwaps {
 		p.attempts++
-		next := d.Take(p.buckets[at])
+		next := change(p.buckets[at])
 		if next == nil {
 			return nil
 		}
@@ -116,7 +134,7 @@ func (p *proxy) take(d *Decision) error {
 		p.buckets[at] = slices.Clone(next)
 		return p.unwritten
 	}
-	return ErrBusy
+	return decide.ErrBusy
 }
 
 // counter is a rate-limit service: fixed windows, which count also what they refuse, as envoyproxy/ratelimit does.

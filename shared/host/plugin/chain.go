@@ -6,10 +6,13 @@ package plugin
 import (
 	"errors"
 	"strings"
+	"time"
+	"unsafe"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/host"
@@ -28,17 +31,28 @@ type chain struct {
 	pace   wait.Pace
 	memory []host.Memory
 
-	current flow             // the request of this callback
+	current flow      // the request of this callback
+	clock   time.Time // of this callback; zero: it has not been looked at
+	ticking bool
 	flows   map[uint32]*flow // those that were not simply let go on
 }
 
 // flow is a request on its way through the steps.
 type flow struct {
 	stream   uint32
-	empty    bool
-	at       int         // the step that has it
-	headers  [][2]string // as they are now, until the callback ends; nil: they have to be read
-	identity string      // that a step has verified, as JSON; empty: none
+	at       int            // the step that has it
+	request  decide.Request // as it is now, until the callback ends; without headers: they have to be read
+	identity string         // that a step has verified, as JSON; empty: none
+
+	// What was asked of the proxy, until the callback ends.
+	source, peerURI, peerDigest, published property
+}
+
+// property is one of the request's that several steps may want to know.
+type property struct {
+	read bool
+	text string
+	err  error
 }
 
 func (c *chain) configure(text string) bool {
@@ -59,9 +73,8 @@ func (c *chain) start(plan Plan) error {
 	var faults conf.Faults
 	for i := range c.parts {
 		p := &c.parts[i]
-		running = p.Filter.Name
 		c.steps[i] = p.Filter.New(&Host{chain: c, index: i})
-		err := c.steps[i].Configure(p.Config)
+		err := c.step(i).Configure(p.Config)
 		if list, ok := err.(conf.Faults); ok && p.Path != "" {
 			for _, f := range list {
 				faults = append(faults, conf.Fault{Path: strings.TrimSuffix(p.Path+f.Path, "."), Problem: f.Problem})
@@ -93,10 +106,11 @@ func (c *chain) tick() {
 			panic(err)
 		}
 	}
+	c.clock, c.ticking = now, true
+	defer func() { c.ticking = false }()
 	turn, next := wait.NewTurn(now), uint32(wait.Idle)
 	for i := range c.steps {
-		running = c.parts[i].Filter.Name
-		next = min(next, c.steps[i].Tick(now, &turn))
+		next = min(next, c.step(i).Tick(now, &turn))
 	}
 	if err := c.pace.Set(next); err != nil {
 		panic(err)
@@ -105,7 +119,8 @@ func (c *chain) tick() {
 
 // request has a request decided by the first step, which hands it to the next.
 func (c *chain) request(stream uint32, empty bool) types.Action {
-	c.current = flow{stream: stream, empty: empty}
+	c.clock = time.Time{}
+	c.current = flow{stream: stream, request: decide.Request{Empty: empty}}
 	action := c.run(0)
 	if action != types.ActionContinue {
 		c.keep()
@@ -119,8 +134,13 @@ func (c *chain) run(step int) types.Action {
 		return types.ActionContinue
 	}
 	c.current.at = step
-	running = c.parts[step].Filter.Name
-	return c.steps[step].Request(c.current.stream, c.current.empty)
+	return c.step(step).Request(c.current.stream)
+}
+
+// step is one of the steps, about to be called: a fault is its filter's.
+func (c *chain) step(i int) *Step {
+	running = c.parts[i].Filter.Name
+	return &c.steps[i]
 }
 
 // keep notes the current request, which was answered or waits.
@@ -132,9 +152,9 @@ func (c *chain) keep() {
 		f = &flow{}
 		c.flows[c.current.stream] = f
 	}
-	*f = c.current
-	f.headers = nil // they lie in the proxy's memory
-	f.identity = strings.Clone(f.identity)
+	// What else is known of it lies in the proxy's memory.
+	*f = flow{stream: c.current.stream, at: c.current.at, request: decide.Request{Empty: c.current.request.Empty},
+		identity: strings.Clone(c.current.identity)}
 }
 
 // resume takes a request up again where a step left it: do goes on with it.
@@ -143,7 +163,10 @@ func (c *chain) resume(stream uint32, step int, do func() types.Action) {
 	if f == nil {
 		return // it has ended
 	}
-	running = c.parts[step].Filter.Name
+	if !c.ticking {
+		c.clock = time.Time{}
+	}
+	c.step(step)
 	wait.Resume(running, stream, func() types.Action { return c.goOn(f, do) })
 }
 
@@ -160,24 +183,23 @@ func (c *chain) body(stream uint32, size int, end bool) types.Action {
 	if f == nil {
 		return types.ActionPause
 	}
+	c.clock = time.Time{}
 	for i := f.at + 1; i < len(c.steps); i++ {
-		if body := c.steps[i].Body; body != nil {
-			running = c.parts[i].Filter.Name
+		if body := c.step(i).Body; body != nil {
 			body(stream, size, end, true)
 		}
 	}
-	body := c.steps[f.at].Body
+	body := c.step(f.at).Body
 	if body == nil {
 		return types.ActionPause
 	}
-	running = c.parts[f.at].Filter.Name
 	return c.goOn(f, func() types.Action { return body(stream, size, end, false) })
 }
 
 func (c *chain) end(stream uint32) {
 	delete(c.flows, stream)
 	for i := range c.steps {
-		if end := c.steps[i].End; end != nil {
+		if end := c.step(i).End; end != nil {
 			end(stream)
 		}
 	}
@@ -210,17 +232,47 @@ var errNoName = errors.New("the proxy does not say what the filter is called")
 // Pace is how often the plugin's tick comes.
 func (h *Host) Pace() *wait.Pace { return &h.chain.pace }
 
-// Headers are the current request's as they are now. They are valid until the callback ends, or until Pass.
-func (h *Host) Headers() [][2]string {
-	f := &h.chain.current
-	if f.headers == nil {
-		headers, err := guest.RequestHeaders()
-		if err != nil {
-			panic(err)
-		}
-		f.headers = headers
+// Request is the current request as it is now. It is valid until the callback ends, or until Pass.
+func (h *Host) Request() *decide.Request {
+	c := h.chain
+	r := &c.current.request
+	if r.Headers == nil {
+		c.read()
 	}
-	return f.headers
+	return r
+}
+
+// read reads the current request, with the time. An error is a panic: what cannot be read is refused.
+func (c *chain) read() {
+	headers, err := guest.RequestHeaders()
+	if err != nil {
+		panic(err)
+	}
+	if c.clock.IsZero() {
+		c.clock = guest.Now()
+	}
+	c.current.request = decide.Request{Headers: headers, Empty: c.current.request.Empty, Now: c.clock}
+}
+
+// Source, PeerURI and PeerDigest are what a decide.World of this plugin tells. The proxy is asked once.
+func (h *Host) Source() (string, error) { return h.chain.current.source.get("source\x00address") }
+
+// PeerURI is described at Source.
+func (h *Host) PeerURI() (string, error) {
+	return h.chain.current.peerURI.get("connection\x00uri_san_peer_certificate")
+}
+
+// PeerDigest is described at Source.
+func (h *Host) PeerDigest() (string, error) {
+	return h.chain.current.peerDigest.get("connection\x00sha256_peer_certificate_digest")
+}
+
+func (p *property) get(path string) (string, error) {
+	if !p.read {
+		value, err := guest.Property(path)
+		p.read, p.text, p.err = true, unsafe.String(unsafe.SliceData(value), len(value)), err
+	}
+	return p.text, p.err
 }
 
 // Identity are the claims that have been verified before, by a step of this plugin or by another
@@ -229,7 +281,7 @@ func (h *Host) Identity() (string, error) {
 	if text := h.chain.current.identity; text != "" {
 		return text, nil
 	}
-	return host.Identity()
+	return h.chain.current.published.get(host.IdentityPath)
 }
 
 // Pass has the current request go on: with an effect (nil: none) to the next step, or upstream.
@@ -237,7 +289,7 @@ func (h *Host) Pass(e *forward.Effect) types.Action {
 	c := h.chain
 	if e != nil {
 		if host.Rewrite(e) {
-			c.current.headers = nil
+			c.current.request.Headers = nil
 		}
 		if e.Identity != "" {
 			c.current.identity = e.Identity

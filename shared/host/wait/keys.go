@@ -18,11 +18,19 @@ const maxWaiters = MaxHeld
 
 // Keys are the key sets that a plugin has fetched, and the requests that wait for them.
 type Keys struct {
-	filter   string
-	pace     *Pace
-	resume   func(stream uint32, do func() types.Action)
-	decide   func(stream uint32, headers [][2]string, now time.Time, last bool) (wanted *jwks.Remote)
-	finish   func(stream uint32, headers [][2]string) types.Action
+	Filter string
+	Pace   *Pace
+
+	// Resume takes a stream up again, and has do go on with it.
+	Resume func(stream uint32, do func() types.Action)
+
+	// Decide decides the current request again, for the last time where last is set, and returns the
+	// set that it has to wait for still.
+	Decide func(last bool) (wanted *jwks.Remote)
+
+	// Finish acts on what was decided, and the request goes on where it returns types.ActionContinue.
+	Finish func(stream uint32) types.Action
+
 	remotes  []*jwks.Remote
 	fetchers []*KeyFetcher
 	waiters  []waiter
@@ -38,24 +46,18 @@ type waiter struct {
 	deadline time.Time
 }
 
-// Start has the sets fetched. decide decides a request again that has waited, for the last time
-// where last is set, and returns the set that it has to wait for still; finish acts on what was
-// decided, and the request goes on where it returns types.ActionContinue.
-//
-// resume takes a stream up again.
-func (k *Keys) Start(filter string, pace *Pace, resume func(stream uint32, do func() types.Action),
-	remotes []*jwks.Remote, decide func(stream uint32, headers [][2]string, now time.Time, last bool) *jwks.Remote,
-	finish func(stream uint32, headers [][2]string) types.Action) error {
-	k.filter, k.pace, k.resume, k.remotes, k.decide, k.finish = filter, pace, resume, remotes, decide, finish
+// Start has sets fetched.
+func (k *Keys) Start(remotes []*jwks.Remote) error {
+	k.remotes = remotes
 	for _, r := range remotes {
-		f, err := NewKeyFetcher(filter, r, guest.Now())
+		f, err := NewKeyFetcher(k.Filter, r, guest.Now())
 		if err != nil {
 			return err
 		}
 		k.fetchers = append(k.fetchers, f)
 	}
 	if len(remotes) > 0 {
-		k.pace.AtLeast(Busy) // until the first set is there
+		k.Pace.AtLeast(Busy) // until the first set is there
 	}
 	return nil
 }
@@ -66,19 +68,19 @@ func (k *Keys) Start(filter string, pace *Pace, resume func(stream uint32, do fu
 // come, or without one where too many are put off already.
 //
 //go:noinline
-func (k *Keys) Wait(stream uint32, remote *jwks.Remote, headers [][2]string, now time.Time) bool {
+func (k *Keys) Wait(stream uint32, remote *jwks.Remote, now time.Time) bool {
 	if remote.Source.Keys(now) == nil {
 		k.look(remote)
 		none := remote.Source.Keys(now) == nil
-		if (!none || !remote.Source.Hopeful()) && k.decide(stream, headers, now, none) == nil {
+		if (!none || !remote.Source.Hopeful()) && k.Decide(none) == nil {
 			return false
 		}
 	}
 	if len(k.waiters) >= maxWaiters {
-		k.decide(stream, headers, now, true)
+		k.Decide(true)
 		return false
 	}
-	k.pace.AtLeast(Busy)
+	k.Pace.AtLeast(Busy)
 	deadline := now.Add(remote.Timeout - Lead(remote.Timeout, len(k.waiters)))
 	k.waiters = append(k.waiters, waiter{stream, remote, remote.Source.Version(), now, deadline})
 	return true
@@ -176,18 +178,15 @@ func (k *Keys) fetch(now time.Time) (next uint32) {
 //
 //go:noinline
 func (k *Keys) wake(w *waiter, now time.Time) (waits bool) {
-	k.resume(w.stream, func() types.Action {
-		headers, err := guest.RequestHeaders()
-		if err != nil {
-			panic(err)
-		}
+	k.Resume(w.stream, func() types.Action {
 		last := w.over(now)
-		if k.decide(w.stream, headers, now, last) == w.remote && !last {
-			w.version = w.remote.Source.Version()
+		if k.Decide(last) == w.remote && !last {
+			// It has been decided by what there is now, and a fetch that ended before will not help it.
+			w.version, w.began = w.remote.Source.Version(), now
 			waits = true
 			return types.ActionPause
 		}
-		return k.finish(w.stream, headers)
+		return k.Finish(w.stream)
 	})
 	return waits
 }

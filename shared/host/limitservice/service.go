@@ -5,12 +5,10 @@
 package limitservice
 
 import (
-	"time"
-
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
-	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/httpcall"
+	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 )
 
@@ -20,7 +18,7 @@ type Service struct {
 	Plugin uint32 // whose calls they are
 	Log    string // what its log lines begin with: the filter's name and the part of its configuration
 
-	logged time.Time // when it last said what is wrong
+	wrong host.Seldom
 }
 
 // Ask sends a request for a stream; done is called with what has come of it, in a callback whose
@@ -55,13 +53,7 @@ func read(a httpcall.Answer) (r ratelimit.Response, err error) {
 	return ratelimit.ParseResponse(body, headers, trailers)
 }
 
-// logInterval keeps a service that is down from filling the log.
-const logInterval = 10 * time.Second
-
 // Complain logs that the service does not tell, and why.
 func (s *Service) Complain(err error) {
-	if now := guest.Now(); now.Sub(s.logged) >= logInterval || now.Before(s.logged) {
-		s.logged = now
-		proxywasm.LogError(s.Log + ": cluster " + s.Cluster + ": " + err.Error())
-	}
+	s.wrong.Error(s.Log + ": cluster " + s.Cluster + ": " + err.Error())
 }

@@ -1,0 +1,176 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filters
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
+	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/gcra"
+	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
+	"github.com/tollgate-wasm/tollgate/shared/replay"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// Outside is what decisions need of a proxy, where there is none.
+type Outside struct {
+	Env        Env
+	Source     string // of the connection, with its port
+	PeerURI    string // of the client's certificate
+	PeerDigest string
+	Identity   string    // verified claims, as JSON; empty: none
+	Body       []byte    // nil: there is none
+	Keys       *jwks.Set // that every set which has to be fetched counts as; nil: none can be fetched
+}
+
+// World does what a proxy would, as one that has counted nothing and seen nothing yet.
+func (o *Outside) World() *decide.World {
+	tell := func(text string) func() (string, error) { return func() (string, error) { return text, nil } }
+	buckets := map[int][]byte{}
+	return &decide.World{
+		Verify: josetest.Verify, Sign: josetest.Sign,
+		Identity: tell(o.Identity), Source: tell(o.Source), PeerURI: tell(o.PeerURI), PeerDigest: tell(o.PeerDigest),
+		Admit: func(replay.ID, time.Time, time.Time) (replay.Result, error) { return replay.Fresh, nil },
+		Swap: func(bucket int, change func([]byte) []byte) error {
+			if buckets[bucket] == nil {
+				buckets[bucket] = gcra.Empty()
+			}
+			if next := change(buckets[bucket]); next != nil {
+				buckets[bucket] = slices.Clone(next)
+			}
+			return nil
+		},
+	}
+}
+
+// keys gives sets what they would fetch.
+func (o *Outside) keys(remotes []*jwks.Remote, at time.Time) {
+	if o.Keys == nil {
+		return
+	}
+	for _, remote := range remotes {
+		remote.Source.Update(jwks.Record{Version: 1, Fetched: at.UnixMicro()}, o.Keys)
+	}
+}
+
+// KeysError is why nothing is decided where a set would have to be fetched.
+type KeysError struct{ At string }
+
+func (e KeysError) Error() string { return "the keys are at " + e.At }
+
+func missing(remote *jwks.Remote) error { return KeysError{remote.Authority + remote.Path} }
+
+// Decided is a request that was decided.
+type Decided struct {
+	Rule    string // that has decided
+	Verdict verdict.Verdict
+	Why     decide.Explanation
+	Effect  forward.Effect
+	Headers [][2]string // of the answer
+	Asked   []string    // what the rate-limit service would be asked for
+}
+
+// errNoProxy is what the rate-limit service answers here.
+var errNoProxy = errors.New("no proxy, and so no rate-limit service")
+
+func decideScopes(config string, r *decide.Request, o *Outside) (*Decided, error) {
+	p, err := scope.Parse(config)
+	if err != nil {
+		return nil, err
+	}
+	o.keys(p.Remotes(), r.Now)
+	d, w := &scope.Decision{}, o.World()
+	p.Decide(d, r)
+	if d.Run(w) == decide.FetchKeys && o.Keys != nil { // it would be fetched again, and be the same
+		p.DecideAfterWait(d, r)
+		d.Run(w)
+	}
+	if d.Step() == decide.FetchKeys {
+		return nil, missing(d.KeysWanted())
+	}
+	v := d.Verdict()
+	out := &Decided{Rule: p.RuleName(v.Rule), Verdict: *v, Why: d.Explain()}
+	d.Effect(&out.Effect)
+	return out, nil
+}
+
+// Stamp has edge-stamp decide a request, for whoever wants to know more than Decide tells.
+func Stamp(config string, r *decide.Request, o *Outside) (*stamp.Policy, *stamp.Decision, error) {
+	p, err := stamp.Parse(config, stamp.Surroundings{Env: o.Env, Random: func(b []byte) error {
+		_, err := rand.Read(b)
+		return err
+	}})
+	if err != nil {
+		return nil, nil, err
+	}
+	if key := p.Signer(); key != nil && key.Algorithm().ByProxy() {
+		p.SignByProxy()
+	}
+	o.keys(p.Remotes(), r.Now)
+	d, w := &stamp.Decision{}, o.World()
+	p.Decide(d, r)
+	for {
+		switch d.Run(w) {
+		case decide.Done:
+			return p, d, nil
+		case decide.FetchKeys:
+			if o.Keys == nil {
+				return nil, nil, missing(d.KeysWanted())
+			}
+			p.DecideAfterWait(d, r)
+		case decide.ReadBody:
+			sum := sha256.Sum256(o.Body)
+			d.BodyRead(base64.RawURLEncoding.EncodeToString(sum[:]))
+		case decide.AskService:
+			_ = d.Answered(ratelimit.Response{}, errNoProxy)
+		default:
+			return nil, nil, decide.ErrUndone
+		}
+	}
+}
+
+func decideStamps(config string, r *decide.Request, o *Outside) (*Decided, error) {
+	p, d, err := Stamp(config, r, o)
+	if err != nil {
+		return nil, err
+	}
+	v := d.Verdict()
+	out := &Decided{Rule: p.RuleName(v.Rule), Verdict: *v, Why: d.Explain()}
+	d.Effect(&out.Effect)
+	return out, nil
+}
+
+func decideLimits(config string, r *decide.Request, o *Outside) (*Decided, error) {
+	p, err := limit.Parse(config)
+	if err != nil {
+		return nil, err
+	}
+	p.SetSeed(gcra.Seed{})
+	d, w, out := &limit.Decision{}, o.World(), &Decided{}
+	p.Decide(d, r)
+	for d.Run(w) == decide.AskService {
+		for _, descriptor := range d.Asks().Descriptors {
+			asked := "descriptor"
+			for _, entry := range descriptor.Entries {
+				asked += " " + entry.Key + "=" + entry.Value
+			}
+			out.Asked = append(out.Asked, asked)
+		}
+		_ = d.Answered(ratelimit.Response{}, errNoProxy, r.Now)
+	}
+	v := d.Verdict()
+	out.Rule, out.Verdict, out.Why, out.Headers = p.RuleName(v.Rule), *v, d.Explain(), d.Headers(nil)
+	return out, nil
+}
