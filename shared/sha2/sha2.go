@@ -86,26 +86,94 @@ func (h *sha256) Sum(out []byte) []byte {
 	return out
 }
 
+// block is written out for 16 rounds, in which each variable has each part once, with the message
+// schedule in place: in V8 that is nearly twice as fast as a loop of 64.
 func (h *sha256) block(p []byte) {
-	var w [64]uint32
-	for i := range 16 {
+	var w [16]uint32
+	for i := range w {
 		w[i] = binary.BigEndian.Uint32(p[4*i:])
-	}
-	for i := 16; i < 64; i++ {
-		x, y := w[i-2], w[i-15]
-		w[i] = (bits.RotateLeft32(x, -17) ^ bits.RotateLeft32(x, -19) ^ x>>10) + w[i-7] +
-			(bits.RotateLeft32(y, -7) ^ bits.RotateLeft32(y, -18) ^ y>>3) + w[i-16]
 	}
 	a, b, c, d, e, f, g, s := h.state[0], h.state[1], h.state[2], h.state[3], h.state[4], h.state[5], h.state[6],
 		h.state[7]
-	for i := range 64 {
-		t1 := s + (bits.RotateLeft32(e, -6) ^ bits.RotateLeft32(e, -11) ^ bits.RotateLeft32(e, -25)) + (e&f ^ ^e&g) +
-			uint32(k[i]>>32) + w[i]
-		t2 := (bits.RotateLeft32(a, -2) ^ bits.RotateLeft32(a, -13) ^ bits.RotateLeft32(a, -22)) + (a&b ^ a&c ^ b&c)
-		s, g, f, e, d, c, b, a = g, f, e, d+t1, c, b, a, t1+t2
+	for i := 0; ; i += 16 {
+		k := k256[i : i+16 : i+16]
+		s += round1(e, f, g) + k[0] + w[0]
+		d += s
+		s += round0(a, b, c)
+		g += round1(d, e, f) + k[1] + w[1]
+		c += g
+		g += round0(s, a, b)
+		f += round1(c, d, e) + k[2] + w[2]
+		b += f
+		f += round0(g, s, a)
+		e += round1(b, c, d) + k[3] + w[3]
+		a += e
+		e += round0(f, g, s)
+		d += round1(a, b, c) + k[4] + w[4]
+		s += d
+		d += round0(e, f, g)
+		c += round1(s, a, b) + k[5] + w[5]
+		g += c
+		c += round0(d, e, f)
+		b += round1(g, s, a) + k[6] + w[6]
+		f += b
+		b += round0(c, d, e)
+		a += round1(f, g, s) + k[7] + w[7]
+		e += a
+		a += round0(b, c, d)
+		s += round1(e, f, g) + k[8] + w[8]
+		d += s
+		s += round0(a, b, c)
+		g += round1(d, e, f) + k[9] + w[9]
+		c += g
+		g += round0(s, a, b)
+		f += round1(c, d, e) + k[10] + w[10]
+		b += f
+		f += round0(g, s, a)
+		e += round1(b, c, d) + k[11] + w[11]
+		a += e
+		e += round0(f, g, s)
+		d += round1(a, b, c) + k[12] + w[12]
+		s += d
+		d += round0(e, f, g)
+		c += round1(s, a, b) + k[13] + w[13]
+		g += c
+		c += round0(d, e, f)
+		b += round1(g, s, a) + k[14] + w[14]
+		f += b
+		b += round0(c, d, e)
+		a += round1(f, g, s) + k[15] + w[15]
+		e += a
+		a += round0(b, c, d)
+		if i == 48 {
+			break
+		}
+		for j := range w {
+			x, y := w[(j+14)&15], w[(j+1)&15]
+			w[j] += (bits.RotateLeft32(x, -17) ^ bits.RotateLeft32(x, -19) ^ x>>10) + w[(j+9)&15] +
+				(bits.RotateLeft32(y, -7) ^ bits.RotateLeft32(y, -18) ^ y>>3)
+		}
 	}
 	for i, v := range [8]uint32{a, b, c, d, e, f, g, s} {
 		h.state[i] += v
+	}
+}
+
+// round1 and round0 are the parts of a round (FIPS 180-4 §6.2.2) that depend on e, f, g and on a, b, c.
+func round1(e, f, g uint32) uint32 {
+	return (bits.RotateLeft32(e, -6) ^ bits.RotateLeft32(e, -11) ^ bits.RotateLeft32(e, -25)) + (e&(f^g) ^ g)
+}
+
+func round0(a, b, c uint32) uint32 {
+	return (bits.RotateLeft32(a, -2) ^ bits.RotateLeft32(a, -13) ^ bits.RotateLeft32(a, -22)) + (a&b | c&(a|b))
+}
+
+// k256 are the upper halves of k.
+var k256 [64]uint32
+
+func init() {
+	for i := range k256 {
+		k256[i] = uint32(k[i] >> 32)
 	}
 }
 

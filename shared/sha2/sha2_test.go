@@ -84,3 +84,13 @@ func FuzzAgainstGo(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkSHA256(b *testing.B) {
+	text := make([]byte, 64<<10)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		h := New256()
+		_, _ = h.Write(text)
+		h.Sum(nil)
+	}
+}
