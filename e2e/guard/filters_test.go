@@ -19,8 +19,6 @@ import (
 
 // lists are the files with what is too much each filter's own to stand in build/filters, and why.
 var lists = map[string]string{
-	"build/tollgate/explain.go": "each filter's decision has its own steps; TestExplainsAll holds it against " +
-		"build/filters",
 	"build/tollgate/check/chain.go": "what of a request each filter decides by; one without a case is blinded by " +
 		"others, and nobody tells",
 }

@@ -19,8 +19,8 @@ import (
 // columns is how long a line of Go may be.
 const columns = 120
 
-// Long lines are hard to read side by side. Those with a text that is no sentence, such as a configuration or a token, stay
-// whole.
+// Long lines are hard to read side by side. Those with a text that is no sentence, such as a
+// configuration or a token, stay whole.
 func TestLines(t *testing.T) {
 	root := checkout.Root(t)
 	list := exec.Command("git", "ls-files", "*.go")

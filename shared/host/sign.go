@@ -26,7 +26,8 @@ var (
 // means that this proxy has no such function, and never will while it runs; any other error, that
 // this one call failed.
 func Sign(s jose.Signing) (signature []byte, err error) {
-	result, err := proxywasm.CallForeignFunction("sign", arguments(s.Hash, string(s.Key), s.Text))
+	result, err := proxywasm.CallForeignFunction("sign",
+		appendField(appendField(appendField(nil, 1, s.Hash), 2, string(s.Key)), 3, s.Text))
 	if err == types.ErrorStatusNotFound {
 		return nil, ErrNoSign
 	}

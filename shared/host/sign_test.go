@@ -44,7 +44,10 @@ func TestReadSignResult(t *testing.T) {
 
 // The fields in their order, lengths of one, two and three bytes.
 func TestArguments(t *testing.T) {
-	got := arguments("sha256", "", strings.Repeat("k", 128), strings.Repeat("t", 20000))
+	var got []byte
+	for i, text := range []string{"sha256", "", strings.Repeat("k", 128), strings.Repeat("t", 20000)} {
+		got = appendField(got, byte(i+1), text)
+	}
 	want, _ := hex.DecodeString("0a06" + hex.EncodeToString([]byte("sha256")) + "1200" + "1a8001" +
 		strings.Repeat("6b", 128) + "22a09c01" + strings.Repeat("74", 20000))
 	if !bytes.Equal(got, want) {

@@ -4,6 +4,7 @@
 package host
 
 import (
+	"encoding/binary"
 	"errors"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -19,33 +20,30 @@ var ErrVerify = errors.New("verify_signature answered what cannot be read")
 // times faster than Go's own ECDSA in the guest. good is true only for the one answer that means
 // so.
 func VerifySignature(v jose.Verification) (good bool, err error) {
-	result, err := proxywasm.CallForeignFunction("verify_signature",
-		arguments(v.Hash, string(v.Key), string(v.Signature), v.Text))
+	m := appendField(message[:0], 1, v.Hash)
+	m = append(appendLength(m, 2, len(v.Key)), v.Key...)
+	m = append(appendLength(m, 3, len(v.Signature)), v.Signature...)
+	message = appendField(m, 4, v.Text)
+	result, err := proxywasm.CallForeignFunction("verify_signature", message)
 	if err != nil {
 		return false, err
 	}
 	return readVerifyResult(result)
 }
 
-// arguments encodes a protobuf message whose fields 1, 2, 3 … are each of wire type 2 (bytes), as
-// those of Envoy's foreign functions are: for verify_signature
+// message is the memory of the last verify_signature's arguments. The proxy has copied them when it returns.
+var message []byte
+
+// appendField appends a field of wire type 2 (bytes), as all of the messages of Envoy's foreign
+// functions are: for verify_signature
 // (envoy.source.extensions.common.wasm.VerifySignatureArguments) hash_function, public_key,
 // signature, text.
-func arguments(fields ...string) []byte {
-	size := 0
-	for _, f := range fields {
-		size += len(f) + 6
-	}
-	b := make([]byte, 0, size)
-	for i, f := range fields {
-		b = append(b, byte(i+1)<<3|2)
-		n := uint64(len(f))
-		for ; n >= 0x80; n >>= 7 {
-			b = append(b, byte(n)|0x80)
-		}
-		b = append(append(b, byte(n)), f...)
-	}
-	return b
+func appendField(b []byte, number byte, value string) []byte {
+	return append(appendLength(b, number, len(value)), value...)
+}
+
+func appendLength(b []byte, number byte, size int) []byte {
+	return binary.AppendUvarint(append(b, number<<3|2), uint64(size))
 }
 
 // readVerifyResult reads VerifySignatureResult: result = 1 (bool), error = 2 (string). Proto3

@@ -21,19 +21,32 @@ type Dates struct {
 	HasExp, HasNbf, HasIat bool
 }
 
-// ReadDates reads the dates of a token (RFC 7519 §4.1). ok is false where one of them is no date.
+// Registered are the registered claims (RFC 7519 §4.1) that are looked at of every token. What a
+// token does not have has no Raw.
+type Registered struct{ Issuer, Audience, Expires, NotBefore, IssuedAt gjson.Result }
+
+var registered = []string{"iss", "aud", "exp", "nbf", "iat"}
+
+// ReadRegistered finds them.
+func ReadRegistered(claims gjson.Result) Registered {
+	var v [5]gjson.Result
+	strictjson.Pick(claims, registered, v[:])
+	return Registered{v[0], v[1], v[2], v[3], v[4]}
+}
+
+// Dates reads the dates. ok is false where one of them is no date.
 //
 //go:noinline
-func ReadDates(claims gjson.Result) (d Dates, ok bool) {
+func (r *Registered) Dates() (d Dates, ok bool) {
 	ok = true
 	for _, date := range [...]struct {
-		name  string
+		claim *gjson.Result
 		least float64
 		value *int64
 		found *bool
-	}{{"exp", 1, &d.Exp, &d.HasExp}, {"nbf", 0, &d.Nbf, &d.HasNbf}, {"iat", 0, &d.Iat, &d.HasIat}} {
+	}{{&r.Expires, 1, &d.Exp, &d.HasExp}, {&r.NotBefore, 0, &d.Nbf, &d.HasNbf}, {&r.IssuedAt, 0, &d.Iat, &d.HasIat}} {
 		var isDate bool
-		*date.value, *date.found, isDate = NumericDate(claims, date.name, date.least)
+		*date.value, *date.found, isDate = NumericDate(*date.claim, date.least)
 		ok = ok && isDate
 	}
 	return d, ok
@@ -53,19 +66,19 @@ func (d *Dates) LongerThan(limit int64) bool { return !d.HasIat || !d.HasExp || 
 // The last second of the year 9999: later dates are mistakes, and microseconds up to it fit an int64.
 const maxDate = 253402300799
 
-// NumericDate reads a NumericDate (RFC 7519 §2) of at least least seconds, in microseconds since
-// the epoch. ok is false where the claim is there but is no date.
+// NumericDate reads a claim that is a NumericDate (RFC 7519 §2) of at least least seconds, in
+// microseconds since the epoch. found is false where the token does not have it, ok where it has
+// and it is no date.
 //
 //go:noinline
-func NumericDate(claims gjson.Result, name string, least float64) (date int64, found, ok bool) {
-	v, found := strictjson.Member(claims, name)
-	if !found {
+func NumericDate(claim gjson.Result, least float64) (date int64, found, ok bool) {
+	if claim.Raw == "" {
 		return 0, false, true
 	}
-	if v.Type != gjson.Number || !(v.Num >= least && v.Num <= maxDate) {
+	if claim.Type != gjson.Number || !(claim.Num >= least && claim.Num <= maxDate) {
 		return 0, true, false
 	}
-	return int64(math.Floor(v.Num * 1e6)), true, true
+	return int64(math.Floor(claim.Num * 1e6)), true, true
 }
 
 // ReadAudiences reads for whom things ("tokens") may be made: the members audiences or anyAudience,
@@ -90,9 +103,9 @@ func ReadAudiences(o *conf.Object, things string) []string {
 // anything but strings in it is no aud (RFC 7519 §4.1.3), whatever else it has.
 //
 //go:noinline
-func ForAudience(claims gjson.Result, audiences []string) bool {
-	aud, ok := strictjson.Member(claims, "aud")
-	return ok && !HasItem(aud, isNoText) && HasItem(aud, func(a gjson.Result) bool {
+func (r *Registered) ForAudience(audiences []string) bool {
+	aud := r.Audience
+	return aud.Raw != "" && !HasItem(aud, isNoText) && HasItem(aud, func(a gjson.Result) bool {
 		for _, own := range audiences {
 			if own == a.Str {
 				return true

@@ -29,7 +29,8 @@ func (d *Decision) Explain() (e decide.Explanation) {
 		}
 	}
 	for _, x := range d.Differences() {
-		e.Checks = append(e.Checks, decide.Check{What: "stamp", Said: x.Part + ": expected " + x.Expected + ", found " + x.Found})
+		e.Checks = append(e.Checks,
+			decide.Check{What: "stamp", Said: x.Part + ": expected " + x.Expected + ", found " + x.Found})
 	}
 	return e
 }

@@ -29,7 +29,8 @@ func (d *Decision) readJWS() *verdict.Code {
 	if err != nil {
 		return StampMalformed
 	}
-	iss := strictjson.Text(token.Payload, "iss")
+	claims := jwt.ReadRegistered(token.Payload)
+	iss := claims.Issuer.Str // empty for what is no string
 	var t *trust
 	for _, candidate := range d.policy.verifier.trust {
 		if candidate.issuer == iss {
@@ -47,7 +48,7 @@ func (d *Decision) readJWS() *verdict.Code {
 		return StampAlgorithm
 	}
 	d.stamped.trust, d.stamped.claims, d.stamped.encoded = t, token.Payload, token.EncodedPayload()
-	if refused := d.checkClaims(); refused != nil {
+	if refused := d.checkClaims(&claims); refused != nil {
 		return refused
 	}
 	set, refused := d.keysOf(t)
@@ -81,13 +82,13 @@ func (d *Decision) findJWS() (text string, refused *verdict.Code) {
 }
 
 // checkClaims holds the claims of a stamp against its trust and against the request.
-func (d *Decision) checkClaims() *verdict.Code {
+func (d *Decision) checkClaims(claims *jwt.Registered) *verdict.Code {
 	s := &d.stamped
-	t, claims := s.trust, s.claims
-	if len(t.audiences) > 0 && !jwt.ForAudience(claims, t.audiences) {
+	t := s.trust
+	if len(t.audiences) > 0 && !claims.ForAudience(t.audiences) {
 		return StampAudience
 	}
-	dates, ok := jwt.ReadDates(claims)
+	dates, ok := claims.Dates()
 	if !ok || !dates.HasExp || !dates.HasIat && !t.idp {
 		return StampMalformed
 	}
@@ -98,12 +99,14 @@ func (d *Decision) checkClaims() *verdict.Code {
 		s.demand = demand{0, off}
 		return nil
 	}
-	id := strictjson.Text(claims, "jti")
+	var said [len(claimNames) + 1]gjson.Result
+	strictjson.Pick(s.claims, boundNames, said[:])
+	id := said[len(claimNames)].Str
 	if id == "" || len(id) > 256 {
 		return StampMalformed
 	}
 	s.remember(t.issuer, id, dates.Iat, dates.Exp, t.skew.Microseconds())
-	return d.compare(claims)
+	return d.compare(said[:])
 }
 
 // check reports why a stamp with these dates may not be used now; nil where it may.
@@ -120,35 +123,38 @@ func (t *trust) check(dates *jwt.Dates, d *Decision) *verdict.Code {
 	return nil
 }
 
-// compare holds what a stamp binds against the request. What it binds beyond the demand counts,
-// too: it was made for this very request or it was not.
-func (d *Decision) compare(claims gjson.Result) *verdict.Code {
-	for part := method; part <= query; part <<= 1 {
-		name, want := "", ""
+// boundNames are the claims that say what a stamp is for, and its id.
+var boundNames = append(claimNames[:], "jti")
+
+// compare holds what a stamp binds, the values of claimNames, against the request. What it binds
+// beyond the demand counts, too: it was made for this very request or it was not.
+func (d *Decision) compare(values []gjson.Result) *verdict.Code {
+	for i, part := 0, method; part <= query; i, part = i+1, part<<1 {
+		want := ""
 		switch part {
 		case method:
-			name, want = "htm", d.target.method
+			want = d.target.method
 		case authority:
-			name, want = "hth", match.Authority(d.target.authority)
+			want = match.Authority(d.target.authority)
 		case path:
-			name, want = "htp", d.target.path
+			want = d.target.path
 		case query:
-			name, want = "qsh", hashOf(d.target.query)
+			want = hashOf(d.target.query)
 		}
-		v, found := strictjson.Member(claims, name)
+		v := &values[i]
 		said := v.Str
 		if part == authority {
 			said = match.Authority(said) // another signer may have bound it as it was sent
 		}
-		switch {
+		switch found := v.Raw != ""; {
 		case !found && d.stamped.demand.bind&part != 0:
 			return StampUnbound
 		case found && (v.Type != gjson.String || said != want):
 			d.differs |= part
 		}
 	}
-	hash, found := strictjson.Member(claims, "bdh")
-	switch {
+	hash := &values[len(claimNames)-1]
+	switch found := hash.Raw != ""; {
 	case !found && d.stamped.demand.bind&body != 0, found && d.streaming():
 		return StampUnbound
 	case found && (hash.Type != gjson.String || len(hash.Str) != len(emptyHash)):

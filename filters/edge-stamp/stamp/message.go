@@ -15,7 +15,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/sfv"
-	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -230,11 +229,11 @@ func (d *Decision) readClaims(in *httpsig.Input) *verdict.Code {
 	if err != nil {
 		return StampMalformed
 	}
-	t := d.stamped.trust
+	t, registered := d.stamped.trust, jwt.ReadRegistered(claims)
 	switch {
-	case strictjson.Text(claims, "iss") != t.issuer:
+	case registered.Issuer.Str != t.issuer:
 		return StampIssuer
-	case len(t.audiences) > 0 && !jwt.ForAudience(claims, t.audiences):
+	case len(t.audiences) > 0 && !registered.ForAudience(t.audiences):
 		return StampAudience
 	}
 	d.stamped.claims, d.stamped.encoded = claims, text

@@ -435,8 +435,9 @@ func TestAnswersOutOfTurn(t *testing.T) {
 		"PeerRead": func(d *Decision) { d.peerRead("", nil) }, "BodyRead": func(d *Decision) { d.BodyRead("") },
 		"ReplayChecked": func(d *Decision) { d.replayChecked(replay.Fresh, nil) },
 		"Answered":      func(d *Decision) { _ = d.Answered(ratelimit.Response{}, nil) },
-		"IdentityRead":  func(d *Decision) { d.identityRead("", nil) }, "Signed": func(d *Decision) { d.signatureMade(nil, nil) },
-		"BodyTooBig": func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() },
+		"IdentityRead":  func(d *Decision) { d.identityRead("", nil) },
+		"Signed":        func(d *Decision) { d.signatureMade(nil, nil) },
+		"BodyTooBig":    func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() },
 		"BodyUnheld": func(d *Decision) { d.BodyUnheld() },
 	} {
 		d := &Decision{}
@@ -560,7 +561,8 @@ func TestUnknownKid(t *testing.T) {
 		if p.Decide(d, toDecide(headers, true, now)); d.KeysWanted() != p.Remotes()[0] || d.Verdict().Admits() {
 			t.Errorf("%s: keys that are too old are not asked for: %s", profile, d.Verdict().Code.Name)
 		}
-		if p.DecideAfterWait(d, toDecide(headers, true, now)); d.KeysWanted() != nil || d.Verdict().Code != verdict.KeysUnavailable {
+		if p.DecideAfterWait(d, toDecide(headers, true, now)); d.KeysWanted() != nil ||
+			d.Verdict().Code != verdict.KeysUnavailable {
 			t.Errorf("%s: keys that are too old: %s", profile, d.Verdict().Code.Name)
 		}
 	}

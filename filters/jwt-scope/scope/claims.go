@@ -37,8 +37,10 @@ func (s *scopes) fit(has []string) bool {
 // not for each request with it.
 func readTokenScopes(claims gjson.Result, names []string) []string {
 	var all []string
-	for _, name := range names {
-		v, _ := strictjson.Member(claims, name)
+	var room [4]gjson.Result
+	values := append(room[:0], make([]gjson.Result, len(names))...)
+	strictjson.Pick(claims, names, values)
+	for _, v := range values {
 		switch {
 		case v.Type == gjson.String:
 			all = append(all, strings.Split(v.Str, " ")...)

@@ -173,7 +173,8 @@ func (d *Decision) checkProof() *verdict.Code {
 	if err != nil || !key.Fits(alg) || jose.Thumbprint(jwk) != d.verified.confirmation.thumbprint {
 		return TokenUnbound
 	}
-	iat, _, ok := jwt.NumericDate(t.Payload, "iat", 0) // none is one of 1970
+	issued, _ := strictjson.Member(t.Payload, "iat")
+	iat, _, ok := jwt.NumericDate(issued, 0) // none is one of 1970
 	skew, now := d.verified.provider.skew.Microseconds(), d.now.UnixMicro()
 	last := iat + d.policy.proofAge.Microseconds() + skew // the proof is good before this
 	d.proofID = strictjson.Text(t.Payload, "jti")

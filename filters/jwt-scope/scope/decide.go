@@ -15,7 +15,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/match"
-	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -159,7 +158,8 @@ func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 		d.why = err.Error()
 		return TokenMalformed
 	}
-	provider := p.issuer(t.Payload)
+	claims := jwt.ReadRegistered(t.Payload)
+	provider := p.issuer(&claims)
 	if provider == nil || provider.trusted() || !provider.takes(r, &d.credential) {
 		return TokenIssuer
 	}
@@ -170,7 +170,7 @@ func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 	if len(provider.types) > 0 && !contains(provider.types, jwt.MediaType(t.Type)) {
 		return TokenType
 	}
-	validity, refused := provider.checkClaims(t.Payload, now)
+	validity, refused := provider.checkClaims(&claims, now)
 	if refused != nil {
 		return refused
 	}
@@ -224,11 +224,12 @@ func (p *Policy) readTrusted(d *Decision, r *rule, now time.Time) *verdict.Code 
 	if err != nil {
 		return PayloadMalformed
 	}
-	provider := p.issuer(payload)
+	claims := jwt.ReadRegistered(payload)
+	provider := p.issuer(&claims)
 	if provider == nil || !provider.trusted() || !r.accepts(provider) {
 		return TokenIssuer
 	}
-	validity, refused := provider.checkClaims(payload, now)
+	validity, refused := provider.checkClaims(&claims, now)
 	if refused != nil {
 		return refused
 	}
@@ -249,8 +250,8 @@ func (r *rule) trusts(name string) bool {
 }
 
 // checkClaims holds the registered claims (RFC 7519 §4.1) against the provider.
-func (p *provider) checkClaims(claims gjson.Result, now time.Time) (jwt.Dates, *verdict.Code) {
-	if len(p.audiences) > 0 && !jwt.ForAudience(claims, p.audiences) {
+func (p *provider) checkClaims(claims *jwt.Registered, now time.Time) (jwt.Dates, *verdict.Code) {
+	if len(p.audiences) > 0 && !claims.ForAudience(p.audiences) {
 		return jwt.Dates{}, TokenAudience
 	}
 	v, ok := p.readValidity(claims)
@@ -383,13 +384,12 @@ func (d *Decision) end(refused *verdict.Code) {
 func (d *Decision) Verdict() *verdict.Verdict { return &d.verdict }
 
 // issuer is the provider that the claims' iss selects.
-func (p *Policy) issuer(claims gjson.Result) *provider {
-	iss, ok := strictjson.Member(claims, "iss")
-	if !ok || iss.Type != gjson.String {
+func (p *Policy) issuer(claims *jwt.Registered) *provider {
+	if claims.Issuer.Type != gjson.String {
 		return nil
 	}
 	for _, provider := range p.providers {
-		if provider.issuer == iss.Str {
+		if provider.issuer == claims.Issuer.Str {
 			return provider
 		}
 	}

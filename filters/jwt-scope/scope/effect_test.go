@@ -365,3 +365,23 @@ func BenchmarkKnownToken(b *testing.B) {
 		p.Decide(d, asked(headers, now))
 	}
 }
+
+// A token that is not known yet, but for its signature, which the proxy checks.
+func BenchmarkNewToken(b *testing.B) {
+	p := parse(b, with(testConfig, `"cache": {"entries": 0}`))
+	w := &decide.World{Verify: func(ours.Verification) (bool, error) { return true, nil }}
+	for name, token := range map[string]string{"ES256": es256(b, good()),
+		"RS256": sign(b, jose.RS256, rsaKey, "rsa", good())} {
+		b.Run(name, func(b *testing.B) {
+			headers := request("GET", "/orders/7", bearerHeader(token))
+			var d Decision
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Decide(&d, asked(headers, now))
+				if d.Run(w); !d.Verdict().Admits() {
+					b.Fatal(d.Verdict().Code.Name)
+				}
+			}
+		})
+	}
+}

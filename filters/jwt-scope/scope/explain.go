@@ -111,10 +111,11 @@ func (e *explainer) token(r *rule) {
 		kid = "kid " + strconv.Quote(t.KeyID)
 	}
 	e.pass("form", "alg "+t.Alg+", "+kid+", typ "+strconv.Quote(t.Type))
-	provider := p.issuer(t.Payload)
-	switch iss, _ := strictjson.Member(t.Payload, "iss"); {
+	claims := jwt.ReadRegistered(t.Payload)
+	provider := p.issuer(&claims)
+	switch {
 	case provider == nil:
-		e.fail("issuer", TokenIssuer, "iss "+orMissing(iss)+"; the providers are "+p.issuers())
+		e.fail("issuer", TokenIssuer, "iss "+orMissing(claims.Issuer)+"; the providers are "+p.issuers())
 		return
 	case provider.trusted() || !provider.takes(r, &found):
 		e.fail("issuer", TokenIssuer, "provider "+provider.name+" is not accepted by the rule, or not from "+
@@ -182,10 +183,10 @@ func (e *explainer) trusted(r *rule) {
 		return
 	}
 	e.pass("payload", "there")
-	provider := d.policy.issuer(payload)
+	registered := jwt.ReadRegistered(payload)
+	provider := d.policy.issuer(&registered)
 	if provider == nil || !provider.trusted() || !r.accepts(provider) {
-		iss, _ := strictjson.Member(payload, "iss")
-		e.fail("issuer", TokenIssuer, "iss "+orMissing(iss)+
+		e.fail("issuer", TokenIssuer, "iss "+orMissing(registered.Issuer)+
 			"; the rule accepts those of the providers with a trustedPayload among "+d.policy.issuers())
 		return
 	}
@@ -197,17 +198,18 @@ func (e *explainer) trusted(r *rule) {
 
 // claims tells of those that the provider looks at.
 func (e *explainer) claims(p *provider, t *jose.JWS, malformed *verdict.Code) (passes bool) {
-	aud, _ := strictjson.Member(t.Payload, "aud")
+	claims := jwt.ReadRegistered(t.Payload)
+	aud := claims.Audience
 	switch {
 	case len(p.audiences) == 0:
 		e.pass("audience", "any")
-	case !jwt.ForAudience(t.Payload, p.audiences):
+	case !claims.ForAudience(p.audiences):
 		e.fail("audience", TokenAudience, "aud "+orMissing(aud)+"; wanted is one of "+strings.Join(p.audiences, ", "))
 		return false
 	default:
 		e.pass("audience", aud.Raw)
 	}
-	dates, ok := p.readValidity(t.Payload)
+	dates, ok := p.readValidity(&claims)
 	if !ok {
 		e.fail("times", malformed, p.datesFault(t.Payload))
 		return false
@@ -228,7 +230,7 @@ func (p *provider) datesFault(claims gjson.Result) string {
 		least float64
 	}{{"exp", 1}, {"nbf", 0}, {"iat", 0}} {
 		v, _ := strictjson.Member(claims, date.name)
-		if _, found, ok := jwt.NumericDate(claims, date.name, date.least); found && !ok {
+		if _, found, ok := jwt.NumericDate(v, date.least); found && !ok {
 			return date.name + " is " + v.Raw + "; wanted are seconds since 1970, as a number"
 		}
 	}

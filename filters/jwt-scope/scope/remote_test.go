@@ -46,7 +46,8 @@ func TestRemoteKeys(t *testing.T) {
 		if p.Decide(&d, asked(headers, now)); d.KeysWanted() != remote || d.Verdict().Admits() {
 			t.Errorf("%s: it does not wait: %s", c.name, d.Verdict().Reason().Name)
 		}
-		if p.DecideAfterWait(&d, asked(headers, now)); d.KeysWanted() != nil || d.Step() != decide.Done || d.Verdict().Reason() != c.want {
+		if p.DecideAfterWait(&d, asked(headers, now)); d.KeysWanted() != nil || d.Step() != decide.Done ||
+			d.Verdict().Reason() != c.want {
 			t.Errorf("%s, after the wait: %s, want %s", c.name, d.Verdict().Reason().Name, c.want.Name)
 		}
 	}

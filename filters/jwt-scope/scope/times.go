@@ -6,16 +6,14 @@ package scope
 import (
 	"time"
 
-	"github.com/tidwall/gjson"
-
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
 // readValidity reads the dates of a token. ok is false where one of them is no date, or where exp
 // is missing and required.
-func (p *provider) readValidity(claims gjson.Result) (d jwt.Dates, ok bool) {
-	d, ok = jwt.ReadDates(claims)
+func (p *provider) readValidity(r *jwt.Registered) (d jwt.Dates, ok bool) {
+	d, ok = r.Dates()
 	return d, ok && (d.HasExp || !p.requireExpiry)
 }
 

@@ -295,7 +295,8 @@ func TestStepsOutOfOrder(t *testing.T) {
 		var d, zero Decision
 		p.policy.Decide(&d, p.asked(headers))
 		wrong(&d)
-		if d.Step() != decide.Done || d.Verdict().Code != verdict.Internal || d.take([]byte{1}) != nil || len(d.Headers(nil)) != 0 {
+		if d.Step() != decide.Done || d.Verdict().Code != verdict.Internal || d.take([]byte{1}) != nil ||
+			len(d.Headers(nil)) != 0 {
 			t.Errorf("%s: step %d, %s", name, d.Step(), d.Verdict().Code.Name)
 		}
 		wrong(&zero)

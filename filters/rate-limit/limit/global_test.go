@@ -424,7 +424,8 @@ func TestWaiting(t *testing.T) {
 	p := newGlobal(t, globalConfig("", named("l", five, ""), named("a", five, `"scope":"global"`)), "a")
 	var d Decision
 	p.policy.Decide(&d, p.asked([][2]string{{":method", "GET"}, {":path", "/"}}))
-	if d.Run(p.world(&d)) != decide.AskService || len(d.Headers(nil)) != 0 || d.Verdict().Admits() || counts(&d) != "- error internal" {
+	if d.Run(p.world(&d)) != decide.AskService || len(d.Headers(nil)) != 0 || d.Verdict().Admits() ||
+		counts(&d) != "- error internal" {
 		t.Errorf("%d %q %s", d.Step(), d.Headers(nil), counts(&d))
 	}
 }

@@ -110,7 +110,8 @@ func (p *proxy) world(d *Decision) *decide.World {
 		}
 	}
 	return &decide.World{
-		Identity: told(&p.identity, &p.identityErr), Source: told(&p.source, &p.sourceErr), PeerURI: told(&p.peer, &p.peerErr),
+		Identity: told(&p.identity, &p.identityErr), Source: told(&p.source, &p.sourceErr), PeerURI: told(&p.peer,
+			&p.peerErr),
 		Swap: func(bucket int, change func([]byte) []byte) error {
 			p.step(d)
 			return p.swap(bucket, change)

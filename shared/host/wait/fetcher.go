@@ -242,7 +242,8 @@ func quoted(text string) string {
 // Utility::prepareLocalReply): without a server or a date, as nothing answers that has passed an
 // upstream connection.
 func (f *KeyFetcher) refusal(status string, headers [][2]string, answer httpcall.Answer) string {
-	if strings.HasPrefix(status, "5") && forward.Header(headers, "server") == "" && forward.Header(headers, "date") == "" &&
+	if strings.HasPrefix(status, "5") && forward.Header(headers, "server") == "" &&
+		forward.Header(headers, "date") == "" &&
 		forward.Header(headers, "x-envoy-upstream-service-time") == "" {
 		const most = 400
 		if body, err := proxywasm.GetHttpCallResponseBody(0, min(answer.Body, most)); err == nil {
