@@ -12,9 +12,12 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
 // Request is what is decided.
@@ -76,8 +79,8 @@ type World struct {
 	// Sign makes one, with a key that the decision has.
 	Sign func(jose.Signing) (signature []byte, err error)
 
-	// Identity are the claims that an earlier filter has verified, as a JSON object; empty: none has.
-	Identity func() (string, error)
+	// Identity are the claims that an earlier filter has verified, as ParseIdentity gives them.
+	Identity func() (gjson.Result, error)
 
 	// Source is from whom the proxy has the connection, as Envoy's source.address: "192.0.2.1:4711".
 	// Empty: it does not say.
@@ -95,6 +98,24 @@ type World struct {
 	// content, as often as another worker was faster, and what it returned last is what stays; nil:
 	// nothing has changed. ErrBusy: others have always been faster.
 	Swap func(bucket int, change func(old []byte) (next []byte)) error
+}
+
+// identityLimits are those of the claims that an earlier filter has verified: what jwt-scope lets
+// through at most.
+var identityLimits = strictjson.Limits{Depth: 64, Members: 1 << 12, Number: 32}
+
+// ParseIdentity reads claims that an earlier filter has verified, a JSON object; without Raw: none
+// has. An error means that whoever wrote the text is no filter of ours.
+//
+//go:noinline
+func ParseIdentity(text string) (claims gjson.Result, err error) {
+	if text == "" {
+		return claims, nil
+	}
+	if claims, err = strictjson.Parse(text, identityLimits); err == nil && !claims.IsObject() {
+		err = strictjson.ErrSyntax
+	}
+	return claims, err
 }
 
 // ErrBusy is described at World.Swap.

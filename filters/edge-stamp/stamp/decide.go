@@ -27,9 +27,6 @@ import (
 // is over them, and the mesh takes none.
 var limits = jose.Limits{TokenBytes: 16 << 10, JSON: strictjson.Limits{Depth: 16, Members: 1024, Number: 32}}
 
-// identityLimits are those of the claims that an earlier filter has verified: what jwt-scope lets through at most.
-var identityLimits = strictjson.Limits{Depth: 64, Members: 1 << 12, Number: 32}
-
 // Policy is a configuration made ready for requests. It belongs to one goroutine, as everything in
 // a VM does; what belongs to one request is in a Decision.
 type Policy struct {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
@@ -176,9 +177,12 @@ func (x *proxy) world(d *Decision) *decide.World {
 			x.step(d)
 			return x.peer, x.fail("peer")
 		},
-		Identity: func() (string, error) {
+		Identity: func() (gjson.Result, error) {
 			x.step(d)
-			return x.identity, x.fail("identity")
+			if err := x.fail("identity"); err != nil {
+				return gjson.Result{}, err
+			}
+			return decide.ParseIdentity(x.identity)
 		},
 		Admit: func(id replay.ID, expires, at time.Time) (replay.Result, error) {
 			x.step(d)

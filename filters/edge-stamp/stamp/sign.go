@@ -43,29 +43,22 @@ func (d *Decision) sign() *verdict.Code {
 	return d.bindBody()
 }
 
-// identityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none
-// has. An error means that nobody knows.
-func (d *Decision) identityRead(identity string, err error) {
+// identityRead tells the claims that an earlier filter has verified. An error means that nobody knows.
+func (d *Decision) identityRead(claims gjson.Result, err error) {
 	if d.taken(decide.ReadIdentity, err) {
-		d.end(d.copyClaims(identity))
+		d.end(d.copyClaims(claims))
 	}
 }
 
-func (d *Decision) copyClaims(identity string) *verdict.Code {
-	if identity != "" {
-		claims, err := strictjson.Parse(identity, identityLimits)
-		if err != nil || !claims.IsObject() {
-			return verdict.Internal // whoever wrote that is no filter of ours
+func (d *Decision) copyClaims(claims gjson.Result) *verdict.Code {
+	var b []byte
+	for _, name := range d.policy.signer.copyClaims {
+		if v, ok := strictjson.Member(claims, name); ok && v.Type != gjson.Null {
+			b = append(gjson.AppendJSONString(append(b, ','), name), ':')
+			b = append(b, v.Raw...)
 		}
-		var b []byte
-		for _, name := range d.policy.signer.copyClaims {
-			if v, ok := strictjson.Member(claims, name); ok && v.Type != gjson.Null {
-				b = append(gjson.AppendJSONString(append(b, ','), name), ':')
-				b = append(b, v.Raw...)
-			}
-		}
-		d.signing.copied = string(b)
 	}
+	d.signing.copied = string(b)
 	return d.bindBody()
 }
 

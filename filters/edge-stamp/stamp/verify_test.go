@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
@@ -435,7 +436,7 @@ func TestAnswersOutOfTurn(t *testing.T) {
 		"PeerRead": func(d *Decision) { d.peerRead("", nil) }, "BodyRead": func(d *Decision) { d.BodyRead("") },
 		"ReplayChecked": func(d *Decision) { d.replayChecked(replay.Fresh, nil) },
 		"Answered":      func(d *Decision) { _ = d.Answered(ratelimit.Response{}, nil) },
-		"IdentityRead":  func(d *Decision) { d.identityRead("", nil) },
+		"IdentityRead":  func(d *Decision) { d.identityRead(gjson.Result{}, nil) },
 		"Signed":        func(d *Decision) { d.signatureMade(nil, nil) },
 		"BodyTooBig":    func(d *Decision) { d.BodyTooBig() }, "BodyLate": func(d *Decision) { d.BodyLate() },
 		"BodyUnheld": func(d *Decision) { d.BodyUnheld() },

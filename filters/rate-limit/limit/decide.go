@@ -12,7 +12,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/match"
-	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -196,7 +195,7 @@ func (d *Decision) takeNext() {
 		d.want(len(d.list) - 1)
 		return
 	}
-	if shadow {
+	if shadow || d.policy.plain {
 		d.enter(end)
 	} else {
 		d.enter(askService)
@@ -253,19 +252,14 @@ func (d *Decision) say(i int, code *verdict.Code) {
 	}
 }
 
-// identityRead tells the claims that an earlier filter has verified, as a JSON object; empty: none
-// has. An error means that nobody knows.
-func (d *Decision) identityRead(identity string, err error) {
+// identityRead tells the claims that an earlier filter has verified. An error means that nobody knows.
+func (d *Decision) identityRead(claims gjson.Result, err error) {
 	if !d.told(decide.ReadIdentity) {
 		return
 	}
 	d.have |= needIdentity
-	if err == nil && identity != "" {
-		if d.claims, err = strictjson.Parse(identity, identityLimits); err == nil && !d.claims.IsObject() {
-			err = strictjson.ErrSyntax // whoever wrote that is no filter of ours
-		}
-	}
-	if err != nil {
+	if d.claims = claims; err != nil {
+		d.claims = gjson.Result{}
 		d.failed |= needIdentity
 	}
 	d.run()

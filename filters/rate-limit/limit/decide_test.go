@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/sfv"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -287,7 +289,7 @@ func TestStepsOutOfOrder(t *testing.T) {
 	headers := [][2]string{{":method", "GET"}, {":path", "/"}}
 	for name, wrong := range map[string]func(*Decision){
 		"written without Take": func(d *Decision) { d.taken(nil) },
-		"identity":             func(d *Decision) { d.identityRead("{}", nil) },
+		"identity":             func(d *Decision) { d.identityRead(gjson.Result{}, nil) },
 		"source":               func(d *Decision) { d.sourceRead("1.2.3.4:5", nil) },
 		"peer":                 func(d *Decision) { d.peerRead("x", nil) },
 		"answered":             func(d *Decision) { _ = d.Answered(answerOK(), nil, noon) },

@@ -19,9 +19,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
-// identityLimits are those of the claims that an earlier filter has verified: what jwt-scope lets through at most.
-var identityLimits = strictjson.Limits{Depth: 64, Members: 1 << 12, Number: 32}
-
 // subject is what a key is made of. All but the request is asked for only when a limit that fits needs it.
 type subject struct {
 	headers [][2]string

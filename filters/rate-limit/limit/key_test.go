@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -27,7 +27,7 @@ func keyOf(t testing.TB, parts, identity, source, peer string, headers ...[2]str
 	}
 	if identity != "" {
 		var err error
-		if s.claims, err = strictjson.Parse(identity, identityLimits); err != nil {
+		if s.claims, err = decide.ParseIdentity(identity); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -249,7 +249,7 @@ func TestTiers(t *testing.T) {
 		`{"a":{"plan":["tin",["gold"],{"gold":"gold"}]}}`: 5, `{"a":{"plan":[]}}`: 5, `{"a":{"plan":{"gold":true}}}`: 5,
 		`{"a":{"plan":2.0}}`: 20, `{"a":{"plan":0.2e1}}`: 20,
 		`{"plan":"gold"}`: 5, `{"a":{"plan":""}}`: 5, `{}`: 5} {
-		claims, err := strictjson.Parse(identity, identityLimits)
+		claims, err := decide.ParseIdentity(identity)
 		if got := p.limits[0].tierOf(claims).requests; err != nil || got != want {
 			t.Errorf("%s: %d, want %d", identity, got, want)
 		}

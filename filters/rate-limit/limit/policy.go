@@ -20,6 +20,7 @@ type Policy struct {
 	config
 	index  *match.Index
 	needs  []needs // by limit
+	plain  bool    // all limits are local, and none is in shadow mode
 	seed   gcra.Seed
 	seeded bool
 	text   []byte // of a tag
@@ -38,7 +39,9 @@ func Parse(text string) (*Policy, error) {
 	}
 	p := &Policy{config: *c}
 	var conditions [][]match.Condition
+	p.plain = true
 	for i := range c.limits {
+		p.plain = p.plain && !c.limits[i].global && !c.limits[i].shadow
 		conditions = append(conditions, c.limits[i].conditions)
 		p.needs = append(p.needs, c.limits[i].needs())
 	}

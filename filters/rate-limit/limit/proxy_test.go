@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
@@ -110,7 +112,14 @@ func (p *proxy) world(d *Decision) *decide.World {
 		}
 	}
 	return &decide.World{
-		Identity: told(&p.identity, &p.identityErr), Source: told(&p.source, &p.sourceErr), PeerURI: told(&p.peer,
+		Identity: func() (gjson.Result, error) {
+			p.step(d)
+			if p.identityErr != nil {
+				return gjson.Result{}, p.identityErr
+			}
+			return decide.ParseIdentity(p.identity)
+		},
+		Source: told(&p.source, &p.sourceErr), PeerURI: told(&p.peer,
 			&p.peerErr),
 		Swap: func(bucket int, change func([]byte) []byte) error {
 			p.step(d)

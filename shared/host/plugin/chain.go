@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
@@ -276,12 +277,17 @@ func (p *property) get(path string) (string, error) {
 }
 
 // Identity are the claims that have been verified before, by a step of this plugin or by another
-// filter, as JSON; empty: none. The text is valid until the callback ends.
-func (h *Host) Identity() (string, error) {
-	if text := h.chain.current.identity; text != "" {
-		return text, nil
+// filter (decide.World). They are valid until the callback ends.
+func (h *Host) Identity() (gjson.Result, error) {
+	f := &h.chain.current
+	if f.identity != "" {
+		return gjson.Result{Type: gjson.JSON, Raw: f.identity}, nil // read strictly by the step that verified it
 	}
-	return h.chain.current.published.get(host.IdentityPath)
+	text, err := f.published.get(host.IdentityPath)
+	if err != nil {
+		return gjson.Result{}, err
+	}
+	return decide.ParseIdentity(text)
 }
 
 // Pass has the current request go on: with an effect (nil: none) to the next step, or upstream.
