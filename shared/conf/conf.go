@@ -64,23 +64,29 @@ const Repeated = "is in the list already: once is enough"
 type Reader struct {
 	faults   Faults
 	warnings []Fault
-	names    map[string]bool // given so far, by list and name: "rules[read-orders"
+	names    map[given]bool
+	room     []value // for values to come: they are many, and made one by one they cost more than reading them
+}
+
+// given is a name that an object of a list has.
+type given struct {
+	list *value
+	name string
 }
 
 // Read checks text and returns its root object. Where text is no JSON object the object is empty
 // and the reader has the fault.
 func Read(text string) (*Reader, *Object) {
-	r := &Reader{names: map[string]bool{}}
+	r := &Reader{names: map[given]bool{}}
 	if strings.TrimSpace(text) == "" {
 		r.Fault("", "the configuration is empty")
-		return r, &Object{Node: Node{r: r, v: &gjson.Result{}}}
+		return r, &Object{Node: Node{r: r, v: &value{}}}
 	}
 	if err := strictjson.Scan(text, limits); err != nil {
 		r.Fault("", err.Err.Error()+" at "+position(text, err.Offset))
-		return r, &Object{Node: Node{r: r, v: &gjson.Result{}}}
+		return r, &Object{Node: Node{r: r, v: &value{}}}
 	}
-	root := gjson.Parse(text)
-	return r, Node{r: r, v: &root}.Object()
+	return r, Node{r, r.value(value{Result: gjson.Parse(text)})}.Object()
 }
 
 // position tells an offset the way editors do.
@@ -111,21 +117,53 @@ func (r *Reader) Err() error {
 	return r.faults
 }
 
-// Node is one value of the configuration with its path. It is passed by value, so it is small.
-type Node struct {
-	r    *Reader
-	path string
-	v    *gjson.Result
+// value is one of the configuration, and where it stands.
+type value struct {
+	gjson.Result
+	in    *value // the object or list; nil: it is the root
+	name  string // of a member
+	index int    // of an item
+	item  bool
 }
 
-// Path of the value, as in a Fault.
-func (n Node) Path() string { return n.path }
+// value finds room for one.
+//
+//go:noinline
+func (r *Reader) value(v value) *value {
+	if len(r.room) == 0 {
+		r.room = make([]value, 64)
+	}
+	next := &r.room[0]
+	r.room = r.room[1:]
+	*next = v
+	return next
+}
+
+// Node is one value of the configuration. It is passed by value, so it is small.
+type Node struct {
+	r *Reader
+	v *value
+}
+
+// Path of the value, as in a Fault. It is put together when it is asked for: of most values it is not.
+func (n Node) Path() string { return n.v.path() }
+
+//go:noinline
+func (v *value) path() string {
+	switch {
+	case v == nil || v.in == nil:
+		return ""
+	case v.item:
+		return v.in.path() + "[" + strconv.Itoa(v.index) + "]"
+	}
+	return join(v.in.path(), v.name)
+}
 
 // Raw is the value's JSON text.
 func (n Node) Raw() string { return n.v.Raw }
 
 // Value is the JSON value itself, for lists of mixed scalars.
-func (n Node) Value() gjson.Result { return *n.v }
+func (n Node) Value() gjson.Result { return n.v.Result }
 
 // IsObject reports whether the value is an object, without a fault where it is not.
 //
@@ -138,15 +176,15 @@ func (n Node) IsString() bool { return n.v.Type == gjson.String }
 // Fault notes one at this value.
 //
 //go:noinline
-func (n Node) Fault(problem string) { n.r.Fault(n.path, problem) }
+func (n Node) Fault(problem string) { n.r.Fault(n.Path(), problem) }
 
 // Warn notes a warning at this value.
 //
 //go:noinline
-func (n Node) Warn(problem string) { n.r.Warn(n.path, problem) }
+func (n Node) Warn(problem string) { n.r.Warn(n.Path(), problem) }
 
 //go:noinline
-func (n Node) want(what string) { n.Fault("want " + what + ", got " + kind(n.v)) }
+func (n Node) want(what string) { n.Fault("want " + what + ", got " + kind(&n.v.Result)) }
 
 func kind(v *gjson.Result) string {
 	switch {
@@ -168,7 +206,7 @@ func kind(v *gjson.Result) string {
 //
 //go:noinline
 func (n Node) Text() string {
-	observe(Want{Path: n.path, Kind: Text})
+	observe(n, Want{Kind: Text})
 	switch {
 	case n.v.Type != gjson.String:
 		n.want("a string")
@@ -182,7 +220,7 @@ func (n Node) Text() string {
 //
 //go:noinline
 func (n Node) Bool() bool {
-	observe(Want{Path: n.path, Kind: Bool})
+	observe(n, Want{Kind: Bool})
 	if !n.v.IsBool() {
 		n.want("true or false")
 	}
@@ -193,7 +231,7 @@ func (n Node) Bool() bool {
 //
 //go:noinline
 func (n Node) Int(low, high int) int {
-	observe(Want{Path: n.path, Kind: Int, Low: low, High: high})
+	observe(n, Want{Kind: Int, Low: low, High: high})
 	f := n.v.Num
 	switch {
 	case n.v.Type != gjson.Number:
@@ -212,7 +250,7 @@ func (n Node) Int(low, high int) int {
 //
 //go:noinline
 func (n Node) Duration(low, high time.Duration) time.Duration {
-	observe(Want{Path: n.path, Kind: Duration})
+	observe(n, Want{Kind: Duration})
 	if n.v.Type != gjson.String {
 		n.want(`a duration such as "30s", "5m" or "250ms"`)
 		return low
@@ -245,7 +283,7 @@ func Spell(d time.Duration) string {
 //
 //go:noinline
 func (n Node) Enum(words ...string) string {
-	observe(Want{Path: n.path, Kind: Enum, Words: words})
+	observe(n, Want{Kind: Enum, Words: words})
 	if n.v.Type != gjson.String {
 		n.want(either(words))
 		return words[0]
@@ -275,7 +313,7 @@ func either(words []string) string {
 //
 //go:noinline
 func (n Node) List() []Node {
-	observe(Want{Path: n.path, Kind: List})
+	observe(n, Want{Kind: List})
 	items := n.ListOrEmpty()
 	if n.v.IsArray() && len(items) == 0 {
 		n.Fault("the list is empty: name at least one, or leave the key out")
@@ -287,14 +325,14 @@ func (n Node) List() []Node {
 //
 //go:noinline
 func (n Node) ListOrEmpty() []Node {
-	observe(Want{Path: n.path, Kind: ListOrEmpty})
+	observe(n, Want{Kind: ListOrEmpty})
 	if !n.v.IsArray() {
 		n.want("a list")
 		return nil
 	}
 	var items []Node
 	n.v.ForEach(func(_, v gjson.Result) bool {
-		items = append(items, Node{n.r, n.path + "[" + strconv.Itoa(len(items)) + "]", &v})
+		items = append(items, Node{n.r, n.r.value(value{Result: v, in: n.v, index: len(items), item: true})})
 		return true
 	})
 	return items
@@ -320,14 +358,14 @@ func (n Node) Texts() []string {
 //
 //go:noinline
 func (n Node) Object() *Object {
-	o := &Object{Node: n}
-	observe(Want{Path: n.path, Kind: Members})
+	o := &Object{Node: n, members: make([]member, 0, 8), known: make([]string, 0, 8)}
+	observe(n, Want{Kind: Members})
 	if !n.v.IsObject() {
 		n.want("an object")
 		return o
 	}
 	n.v.ForEach(func(k, v gjson.Result) bool {
-		m := member{name: k.Str, node: Node{n.r, join(n.path, k.Str), &v}}
+		m := member{name: k.Str, node: Node{n.r, n.r.value(value{Result: v, in: n.v, name: k.Str})}}
 		for i := range o.members {
 			if o.members[i].name == m.name {
 				m.node.Fault("stands here twice")
@@ -362,9 +400,9 @@ func (o *Object) Name() string {
 	if !ok {
 		return ""
 	}
-	observe(Want{Path: n.path, Kind: Text, Pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"})
+	observe(n, Want{Kind: Text, Pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"})
 	name := n.Text()
-	unique := o.path[:strings.LastIndexByte(o.path, '[')+1] + name
+	unique := given{o.v.in, name}
 	switch {
 	case name == "":
 	case !isName(name):
@@ -402,7 +440,7 @@ type member struct {
 //
 //go:noinline
 func (o *Object) At(name string) (Node, bool) {
-	observe(Want{Path: o.path, Kind: Member, Name: name})
+	observe(o.Node, Want{Kind: Member, Name: name})
 	o.known = append(o.known, name)
 	for i := range o.members {
 		if o.members[i].name == name {
@@ -417,10 +455,10 @@ func (o *Object) At(name string) (Node, bool) {
 //
 //go:noinline
 func (o *Object) Need(name string) (Node, bool) {
-	observe(Want{Path: o.path, Kind: Required, Name: name})
+	observe(o.Node, Want{Kind: Required, Name: name})
 	n, ok := o.At(name)
 	if !ok && o.v.IsObject() {
-		o.r.Fault(join(o.path, name), "is required")
+		o.r.Fault(join(o.Path(), name), "is required")
 	}
 	return n, ok
 }
@@ -438,19 +476,19 @@ func (o *Object) Has(name string) bool {
 // FaultAt notes a fault at the member called name, whether it is there or not.
 //
 //go:noinline
-func (o *Object) FaultAt(name, problem string) { o.r.Fault(join(o.path, name), problem) }
+func (o *Object) FaultAt(name, problem string) { o.r.Fault(join(o.Path(), name), problem) }
 
 // WarnAt notes a warning at the member called name, whether it is there or not.
 //
 //go:noinline
-func (o *Object) WarnAt(name, problem string) { o.r.Warn(join(o.path, name), problem) }
+func (o *Object) WarnAt(name, problem string) { o.r.Warn(join(o.Path(), name), problem) }
 
 // Names returns the members' names in the order of the text, counting them all as asked for: for
 // objects whose names the user chooses.
 //
 //go:noinline
 func (o *Object) Names() []string {
-	observe(Want{Path: o.path, Kind: Names})
+	observe(o.Node, Want{Kind: Names})
 	names := make([]string, len(o.members))
 	for i := range o.members {
 		o.members[i].seen = true

@@ -22,8 +22,9 @@ func Observe(f func(Want), read func()) {
 	read()
 }
 
-func observe(w Want) {
+func observe(n Node, w Want) {
 	if listener.f != nil {
+		w.Path = n.Path()
 		listener.f(w)
 	}
 }

@@ -4,4 +4,4 @@
 package conf
 
 // In the filters nobody listens, and the compiler leaves all of it out.
-func observe(Want) {}
+func observe(Node, Want) {}
