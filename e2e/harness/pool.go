@@ -38,6 +38,9 @@ func Main(m *testing.M) {
 		os.Exit(1)
 	}
 	pool.dir = dir
+	if AsStep() {
+		bootstrap.Rewrite = stepOf
+	}
 	code := m.Run()
 	for _, p := range pool.idle {
 		p.Stop()

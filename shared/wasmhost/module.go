@@ -50,6 +50,9 @@ type Module struct {
 	exports map[string]bool
 	pages   uint32
 	code    int
+
+	// Configure, where it is set, changes every configuration before a plugin gets it.
+	Configure func(config string) string
 }
 
 // cache holds machine code for as long as the process lives, and on disk beyond it where a user

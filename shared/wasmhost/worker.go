@@ -52,6 +52,11 @@ type pluginContext struct {
 // Worker starts a VM with one plugin for each configuration. The error of one that is refused has
 // what was logged meanwhile.
 func (p *Proxy) Worker(configurations ...string) (*Worker, error) {
+	if p.module.Configure != nil {
+		for i := range configurations {
+			configurations[i] = p.module.Configure(configurations[i])
+		}
+	}
 	w := &Worker{proxy: p, configs: configurations}
 	return w, w.start()
 }

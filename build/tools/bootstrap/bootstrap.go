@@ -95,8 +95,14 @@ type Wasm struct {
 	StopIteration bool
 }
 
+// Rewrite, where it is set, changes every plugin before it is configured: for tests that run the same with other modules.
+var Rewrite func(Wasm) Wasm
+
 // Filter is the filter's configuration.
 func (w Wasm) Filter() M {
+	if Rewrite != nil {
+		w = Rewrite(w)
+	}
 	vm := M{"runtime": "envoy.wasm.runtime.v8", "vm_id": w.Name, "code": M{"local": M{"filename": w.Module}}}
 	if len(w.Env)+len(w.HostEnv) > 0 {
 		vm["environment_variables"] = M{"key_values": w.Env, "host_env_keys": w.HostEnv}

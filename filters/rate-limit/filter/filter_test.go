@@ -27,10 +27,7 @@ type world struct {
 
 func start(t *testing.T, o wasmhost.Options) *world {
 	t.Helper()
-	module, err := wasmhost.LoadFile(harness.Module(t, "rate-limit"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	module := harness.Load(t, "rate-limit")
 	w := &world{t: t, clock: time.Unix(1_800_000_000, 0),
 		props: map[string]string{"plugin_name": "limits", "source.address": "192.0.2.1:4711"}}
 	o.Clock, o.Properties = func() time.Time { return w.clock }, w.props
@@ -147,6 +144,7 @@ func TestLocal(t *testing.T) {
 
 // R4 R15: buckets are made at start, and neither another VM nor another configuration makes them anew.
 func TestTableOutlives(t *testing.T) {
+	harness.Alone(t, "neighbours have tables of their own")
 	w := start(t, wasmhost.Options{})
 	five := config(`,"table":{"entries":64}`, perAddress)
 	worker := w.worker(five)
@@ -180,6 +178,7 @@ func TestTableOutlives(t *testing.T) {
 
 // R9: nobody can compute which keys share a bucket: each proxy has a seed of its own.
 func TestSeeds(t *testing.T) {
+	harness.Alone(t, "neighbours have tables of their own")
 	seen := map[string]bool{}
 	for range 4 {
 		w := start(t, wasmhost.Options{})
@@ -479,6 +478,7 @@ func TestLateAnswers(t *testing.T) {
 // R20: how often a request crosses between proxy and filter is its price; a limit of this proxy
 // costs two more, whatever the other limits are.
 func TestCrossings(t *testing.T) {
+	harness.Alone(t, "neighbours have crossings of their own; those of chains are counted in filters/tollgate/chain")
 	w := start(t, wasmhost.Options{})
 	worker := w.worker(config(`,"headers":"none"`, `,"rate":{"requests":1000,"per":"1s"}`),
 		config("", perAddress+`,"rate":{"requests":1000,"per":"1s"}`), config(`,"headers":"none"`,
@@ -537,6 +537,7 @@ func TestNonsenseInSharedData(t *testing.T) {
 }
 
 func TestConfiguration(t *testing.T) {
+	harness.Alone(t, "in a chain faults are told from its top: filters/tollgate/chain")
 	w := start(t, wasmhost.Options{})
 	for text, want := range map[string]string{"": "the configuration is empty",
 		`{"limits":[]}`: "limits: the list is empty", config("", `,"scope":"global"`): "global: is required"} {

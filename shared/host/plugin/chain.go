@@ -70,7 +70,7 @@ func (c *chain) configure(text string) bool {
 // start makes all steps, and tells what is wrong with any of them.
 func (c *chain) start(plan Plan) error {
 	c.parts, c.after = plan.Parts, plan.PublishAfter
-	c.steps, c.memory = make([]Step, len(c.parts)), make([]host.Memory, 0, len(c.parts))
+	c.steps, c.memory = make([]Step, len(c.parts)), nil
 	var faults conf.Faults
 	for i := range c.parts {
 		p := &c.parts[i]
@@ -85,17 +85,33 @@ func (c *chain) start(plan Plan) error {
 		if err != nil {
 			return err
 		}
-		memory, err := host.NewMemory(p.Filter.Name)
-		if err != nil {
-			return err
-		}
-		c.memory = append(c.memory, memory)
 	}
 	if len(faults) > 0 {
 		return faults
 	}
+	if err := c.tellMemory(); err != nil {
+		return err
+	}
 	if c.pace.Unset() { // a step looks at the clock now and then
 		return c.pace.Set(wait.Idle)
+	}
+	return nil
+}
+
+// tellMemory has the gauge of each filter written once, however often the filter stands in the chain.
+func (c *chain) tellMemory() error {
+	told := map[string]bool{}
+	for i := range c.parts {
+		name := c.parts[i].Filter.Name
+		if told[name] {
+			continue
+		}
+		told[name] = true
+		memory, err := host.NewMemory(name)
+		if err != nil {
+			return err
+		}
+		c.memory = append(c.memory, memory)
 	}
 	return nil
 }
