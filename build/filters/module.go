@@ -17,6 +17,9 @@ const (
 	ModuleCode = 3_200_000
 )
 
+// Modules are what is compiled, packed and described: each filter's, and the one with all of them.
+func Modules() []string { return append(Names(), Module) }
+
 // ParseModule reads a configuration of that module, one filter's or a chain's, with the readers of all filters in it.
 func ParseModule(config string, env Env) error {
 	c, err := chain.Parse(config, Names()...)

@@ -22,20 +22,20 @@ import (
 
 func buildCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "build [FILTER…]",
-		Short: "Compile filters, and print their sizes and digests",
-		Long: `Compile the filters, all of them or those that are named, in a checkout of Tollgate. The same sources and the same Go give the same bytes, wherever that is.
+		Use:   "build [MODULE…]",
+		Short: "Compile modules, and print their sizes and digests",
+		Long: `Compile the modules, all of them or those that are named, in a checkout of Tollgate: one for each filter, and ` + filters.Module + ` with all filters. The same sources and the same Go give the same bytes, wherever that is.
 
 Each line of the result is the path of a module, its bytes, and its SHA-256.`,
-		Example:   "  tollgate build\n  tollgate build jwt-scope",
-		ValidArgs: filters.Names(),
-		Args:      areFilters,
+		Example:   "  tollgate build\n  tollgate build tollgate\n  tollgate build jwt-scope",
+		ValidArgs: filters.Modules(),
+		Args:      areModules,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				args = filters.Names()
+				args = filters.Modules()
 			}
-			for _, filter := range args {
-				path, err := compile(c.Context(), filter, c.ErrOrStderr())
+			for _, name := range args {
+				path, err := compile(c.Context(), name, c.ErrOrStderr())
 				if err != nil {
 					return err
 				}
@@ -50,23 +50,25 @@ Each line of the result is the path of a module, its bytes, and its SHA-256.`,
 	}
 }
 
-func areFilters(_ *cobra.Command, args []string) error {
-	for _, filter := range args {
-		if !slices.Contains(filters.Names(), filter) {
-			return usage{fmt.Errorf("there is no filter %q: there are %s", filter, strings.Join(filters.Names(), ", "))}
+// areModules wants names of filters, or of the module with all of them.
+func areModules(_ *cobra.Command, args []string) error {
+	for _, module := range args {
+		if !slices.Contains(filters.Modules(), module) {
+			return usage{fmt.Errorf("there is no filter %q: there are %s, and %s with all of them", module,
+				strings.Join(filters.Names(), ", "), filters.Module)}
 		}
 	}
 	return nil
 }
 
-// compile compiles a filter, where that is not done yet, by the Makefile's recipe: there is one for
+// compile compiles a module, where that is not done yet, by the Makefile's recipe: there is one for
 // all ways to a module.
-func compile(ctx context.Context, filter string, progress io.Writer) (path string, err error) {
+func compile(ctx context.Context, module string, progress io.Writer) (path string, err error) {
 	root, err := envoybin.Root()
 	if err != nil {
-		return "", fmt.Errorf("filters are compiled in a checkout of Tollgate: %w", err)
+		return "", fmt.Errorf("modules are compiled in a checkout of Tollgate: %w", err)
 	}
-	path = filepath.Join("build", "out", filter+".wasm")
+	path = filepath.Join("build", "out", module+".wasm")
 	command := exec.CommandContext(ctx, "make", "--no-print-directory", path)
 	command.Dir, command.Stdout, command.Stderr = root, progress, progress
 	if err := command.Run(); err != nil {

@@ -36,7 +36,7 @@ import (
 )
 
 func imageCommand() *cobra.Command {
-	return group("image", "Pack filters as OCI images, and push them", imageBuildCommand(), imagePushCommand())
+	return group("image", "Pack modules as OCI images, and push them", imageBuildCommand(), imagePushCommand())
 }
 
 // packing is what an image is made of.
@@ -52,7 +52,7 @@ func (p *packing) flags(c *cobra.Command) {
 	f.StringVar(&p.form, "form", string(image.OCI),
 		"oci: one tar.gz layer with plugin.wasm; artifact: two layers; docker: a Docker v2s2 manifest. Istio takes "+
 			"all of them")
-	f.StringVar(&p.module, "module", "", "a compiled module to pack (default: the filter is compiled)")
+	f.StringVar(&p.module, "module", "", "a compiled module to pack (default: it is compiled)")
 	f.StringVar(&p.info.Version, "version", "", "of the release, for the annotations")
 	f.StringVar(&p.info.Revision, "revision", "",
 		"of the source (default: the checkout's commit, where nothing is changed)")
@@ -73,7 +73,7 @@ func (p *packing) pack(ctx context.Context, filter string, progress io.Writer) (
 	}
 	root, err := envoybin.Root()
 	if err != nil && p.module == "" {
-		return nil, fmt.Errorf("filters are compiled in a checkout of Tollgate: %w; elsewhere, name a compiled one "+
+		return nil, fmt.Errorf("modules are compiled in a checkout of Tollgate: %w; elsewhere, name a compiled one "+
 			"by --module", err)
 	}
 	p.info.Name, p.info.Licences = filter, "Apache-2.0"
@@ -91,7 +91,7 @@ func (p *packing) pack(ctx context.Context, filter string, progress io.Writer) (
 	if err != nil {
 		return nil, err
 	}
-	if err := isFilter(module, filter); err != nil {
+	if err := isModule(module, filter); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	result := &packed{}
@@ -131,14 +131,14 @@ func (p *packing) pack(ctx context.Context, filter string, progress io.Writer) (
 	return result, nil
 }
 
-// isFilter refuses a module under the name of another filter.
-func isFilter(module []byte, filter string) error {
-	names, err := image.Filters(module)
+// isModule refuses a module under the name of another: a filter's is not the one with all, nor the other way round.
+func isModule(module []byte, filter string) error {
+	names, err := image.Names(module)
 	switch {
 	case err != nil:
 		return err
 	case len(names) == 0:
-		return errors.New("does not say which filter it is: it is none of Tollgate's, or older than those that do")
+		return errors.New("does not say which module it is: it is none of Tollgate's, or older than those that do")
 	case !slices.Contains(names, filter):
 		return fmt.Errorf("is %s, and not %s", strings.Join(names, " and "), filter)
 	}
@@ -183,7 +183,7 @@ func (p *packing) origin(ctx context.Context, root string) error {
 	return nil
 }
 
-// dependenciesOf lists the Go modules that are compiled into a filter.
+// dependenciesOf lists the Go modules that are compiled into a Wasm module.
 func dependenciesOf(ctx context.Context, root, filter string) ([]image.Dependency, error) {
 	command := exec.CommandContext(ctx, "go", "list", "-deps", "-f",
 		`{{with .Module}}{{if not .Main}}{"Path":"{{.Path}}","Version":"{{if not .Replace}}{{.Version}}{{end}}","Sum":"{{if not .Replace}}{{.Sum}}{{end}}"}{{end}}{{end}}`, "./filters/"+filter)
@@ -213,16 +213,16 @@ func imageBuildCommand() *cobra.Command {
 	var p packing
 	var output string
 	c := &cobra.Command{
-		Use:   "build FILTER",
+		Use:   "build MODULE",
 		Short: "Write an image to a folder or an archive, for registries that cannot be reached from here",
-		Long: `Write a filter's image, with its bill of materials and its provenance as referrers, as an OCI image layout: a folder, or, where the name ends in .tar, an archive of it.
+		Long: `Write the image of a filter's module, or of ` + filters.Module + `, which has all filters, with its bill of materials and its provenance as referrers, as an OCI image layout: a folder, or, where the name ends in .tar, an archive of it.
 Its index has the image alone, so that other tools need not be told which to take; referrers.json lists the referrers, whose blobs are there, too. --module packs a module that has been compiled elsewhere, without a checkout.
 
 The result is the digest of the manifest: what to pin, in oci://…@sha256:… or in a WasmPlugin's spec.sha256, which for oci:// means the manifest and not the module.
 The same source gives the same digest.`,
 		Example: "  tollgate image build jwt-scope --output jwt-scope.tar\n  skopeo copy oci-archive:jwt-scope.tar " +
 			"docker://registry.example.com/tollgate/jwt-scope:v1.2.0",
-		Args: cobra.MatchAll(exactly(1), areFilters), ValidArgs: filters.Names(),
+		Args: cobra.MatchAll(exactly(1), areModules), ValidArgs: filters.Modules(),
 		RunE: func(c *cobra.Command, args []string) error {
 			if output == "" {
 				return usage{errors.New("--output is required: a folder, or a name that ends in .tar")}
@@ -336,14 +336,15 @@ func archive(folder, output string) (err error) {
 func imagePushCommand() *cobra.Command {
 	var p packing
 	c := &cobra.Command{
-		Use:   "push FILTER IMAGE",
+		Use:   "push MODULE IMAGE",
 		Short: "Push an image to a registry",
-		Long: `Push a filter's image, with its bill of materials and its provenance as referrers. Credentials are those of docker login.
+		Long: `Push the image of a filter's module, or of ` + filters.Module + `, which has all filters, with its bill of materials and its provenance as referrers. Credentials are those of docker login.
 
 The result is what to write into a WasmPlugin's url.`,
-		Example: "  tollgate image push jwt-scope registry.example.com/tollgate/jwt-scope:v1.2.0 --version v1.2.0",
+		Example: "  tollgate image push jwt-scope registry.example.com/tollgate/jwt-scope:v1.2.0 --version v1.2.0\n" +
+			"  tollgate image push tollgate registry.example.com/tollgate/tollgate:v1.2.0 --version v1.2.0",
 		Args: cobra.MatchAll(exactly(2),
-			func(c *cobra.Command, args []string) error { return areFilters(c, args[:1]) }), ValidArgs: filters.Names(),
+			func(c *cobra.Command, args []string) error { return areModules(c, args[:1]) }), ValidArgs: filters.Modules(),
 		RunE: func(c *cobra.Command, args []string) error {
 			ref, err := name.ParseReference(strings.TrimPrefix(args[1], "oci://"))
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
@@ -166,7 +167,7 @@ func TestImageOfAnother(t *testing.T) {
 	}
 	if _, progress := tollgate(t, exitFound, "image", "build", "jwt-scope", "-o", filepath.Join(dir, "a.tar"),
 		"--module", write(t, "empty.wasm", "\x00asm\x01\x00\x00\x00")); !strings.Contains(progress,
-		"does not say which filter it is") {
+		"does not say which module it is") {
 		t.Errorf("%s", progress)
 	}
 	if _, progress := tollgate(t, exitFound, "image", "build", "jwt-scope", "-o", filepath.Join(dir, "a.tar"),
@@ -196,6 +197,44 @@ func TestImageOfAnother(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(folder, "blobs", strings.Replace(m.Digest, ":", "/", 1))); err != nil ||
 			m.ArtifactType == "" {
 			t.Errorf("%+v: %v", m, err)
+		}
+	}
+}
+
+// The module with all filters is packed as a filter's is, with what it is made of, and goes into no image of a filter.
+func TestImageOfAllFilters(t *testing.T) {
+	dir := t.TempDir()
+	all, one := harness.Module(t, filters.Module), harness.Module(t, "jwt-scope")
+	for module, as := range map[string]string{all: "jwt-scope", one: filters.Module} {
+		is := strings.TrimSuffix(filepath.Base(module), ".wasm")
+		if _, progress := tollgate(t, exitFound, "image", "build", as, "-o", filepath.Join(dir, "a.tar"), "--module",
+			module); !strings.Contains(progress, "is "+is+", and not "+as) {
+			t.Errorf("%s as %s: %s", is, as, progress)
+		}
+	}
+	folder := filepath.Join(dir, "layout")
+	tollgate(t, 0, "image", "build", filters.Module, "-o", folder)
+	blobs, err := filepath.Glob(filepath.Join(folder, "blobs", "sha256", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said string
+	for _, blob := range blobs {
+		b, err := os.ReadFile(blob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if json.Valid(b) {
+			said += string(b) + "\n"
+		}
+	}
+	for what, want := range map[string]string{
+		"its title": `"org.opencontainers.image.title":"tollgate"`, "what it is made of": `"spdxVersion":"SPDX-2.3"`,
+		"what compiles it":        `"command":["make","build/out/tollgate.wasm"]`,
+		"what the filters import": "pkg:golang/github.com/tidwall/gjson@",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %s: %s", what, want)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func schemaCommand() *cobra.Command {
 
 A file with a bare configuration names its schema in its first line: # yaml-language-server: $schema=jwt-scope.schema.json`,
 		Example:   "  tollgate schema jwt-scope > jwt-scope.schema.json",
-		Args:      cobra.MatchAll(exactly(1), areFilters),
+		Args:      cobra.MatchAll(exactly(1), areModules),
 		ValidArgs: filters.Names(),
 		RunE: func(c *cobra.Command, args []string) error {
 			text, err := schema.Of(args[0])

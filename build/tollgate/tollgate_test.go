@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/spf13/cobra"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/image"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
@@ -69,9 +70,19 @@ func TestHelp(t *testing.T) {
 }
 
 func TestBuild(t *testing.T) {
-	if out, _ := tollgate(t, 0, "build", "rate-limit"); !strings.HasPrefix(out, harness.Module(t, "rate-limit")+"\t") ||
-		!strings.Contains(out, "\tsha256:") {
-		t.Errorf("%s", out)
+	for args, want := range map[string][]string{"build": filters.Modules(), "build rate-limit": {"rate-limit"},
+		"build tollgate": {"tollgate"}} {
+		out, _ := tollgate(t, 0, strings.Fields(args)...)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if len(lines) != len(want) {
+			t.Errorf("%s: %s", args, out)
+			continue
+		}
+		for i, module := range want {
+			if !strings.HasPrefix(lines[i], harness.Module(t, module)+"\t") || !strings.Contains(lines[i], "\tsha256:") {
+				t.Errorf("%s: %s", args, lines[i])
+			}
+		}
 	}
 }
 

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// mark is what the name of a function begins with by which a module says which filter it is.
+// mark is what the name of a function begins with by which a module says which it is: a filter's, or the one with all.
 const mark = "tollgate_filter_"
 
 // errModule is what is wrong with a module that ends within a section.
 var errModule = errors.New("the WebAssembly module is not whole")
 
-// Filters are those that a module says it is, by what it exports.
-func Filters(module []byte) (names []string, err error) {
+// Names are what a module says it is, by what it exports: a filter, or the module with all of them.
+func Names(module []byte) (names []string, err error) {
 	rest, ok := bytes.CutPrefix(module, []byte(magic))
 	if !ok {
 		return nil, errNoModule
