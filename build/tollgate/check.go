@@ -26,7 +26,7 @@ func checkCommand() *cobra.Command {
 		Use:   "check FILE…",
 		Short: "Find what is wrong with configurations before they are applied",
 		Long: `Look at WasmPlugins, TrafficExtensions, EnvoyExtensionPolicies, EnvoyFilters, Envoy's bootstraps and bare filter configurations, in YAML or JSON; - is standard input, and of a folder all .yaml, .yml and .json below it
-are looked at. The filters' own readers look at what is theirs, and every fault is reported at once, with file, line and path. So is what Istio accepts and then ignores, and what does not fit together between the files: give all
+are looked at. The filters' own readers look at what is theirs, in a chain at each step, and every fault is reported at once, with file, line and path. So is what Istio accepts and then ignores, and what does not fit together between the files: give all
 that belong together. Plugins of others, and other resources, are passed over and counted.
 
 Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line is none.`,
@@ -38,8 +38,8 @@ Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line
 			if err := to.check(); err != nil {
 				return err
 			}
-			if checker.Filter != "" && !slices.Contains(filters.Names(), checker.Filter) {
-				return usage{fmt.Errorf("--filter %q: want one of %s", checker.Filter, strings.Join(filters.Names(), ", "))}
+			if checker.Filter != "" && !slices.Contains(filters.Modules(), checker.Filter) {
+				return usage{fmt.Errorf("--filter %q: want one of %s", checker.Filter, strings.Join(filters.Modules(), ", "))}
 			}
 			for i, kind := range checker.Assume {
 				if checker.Assume[i] = strings.ToLower(kind); checker.Assume[i] != "requestauthentication" {
@@ -58,7 +58,7 @@ Exit codes: 0, no errors (there may be warnings); 1, errors; 2, the command line
 	}
 	to.flags(c, "text", "json", "sarif")
 	f := c.Flags()
-	f.StringVar(&checker.Filter, "filter", "", "whose bare configurations are: "+strings.Join(filters.Names(), ", ")+
+	f.StringVar(&checker.Filter, "filter", "", "whose bare configurations are: "+strings.Join(filters.Modules(), ", ")+
 		" (default: their filter says so, or their keys)")
 	f.StringSliceVar(&checker.Assume, "assume", nil,
 		"what other files bring: requestauthentication, whose payload trustedPayload believes")

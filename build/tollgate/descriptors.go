@@ -17,8 +17,8 @@ import (
 func descriptorsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "descriptors FILE",
-		Short: "Write the rate-limit service's configuration for a rate-limit filter's",
-		Long: `Write what envoyproxy/ratelimit has to be configured with for the limits of scope: global of a rate-limit configuration, in JSON or YAML, by itself or in a WasmPlugin or TrafficExtension; - is standard input.
+		Short: "Write the rate-limit service's configuration for a rate-limit filter's, or a chain's",
+		Long: `Write what envoyproxy/ratelimit has to be configured with for the limits of scope: global of a rate-limit configuration, or of all such steps of a chain, in JSON or YAML, by itself or in a WasmPlugin or TrafficExtension; - is standard input.
 
 The service counts in windows of a second, a minute, an hour or a day: what is configured otherwise is listed with its path, and with what to say instead.`,
 		Example: "  tollgate descriptors limits.json > ratelimit/config/tollgate.yaml",

@@ -211,7 +211,10 @@ func phaseOf(spec *yaml.Node) int {
 // mayPrecede reports whether a request may meet a before b. Of one phase and priority, the plugin
 // that has been created first is the first (pilot/pkg/model/push_context.go: sortByPriority).
 func mayPrecede(a, b place) bool {
-	if a.plugin == nil || b.plugin == nil {
+	switch {
+	case a.chain == b.chain && a.order == b.order: // of one plugin
+		return a.at < b.at
+	case a.plugin == nil || b.plugin == nil:
 		return a.order < b.order
 	}
 	if pa, pb := phaseOf(a.plugin), phaseOf(b.plugin); pa != pb {
@@ -247,19 +250,13 @@ func (c *Checker) chains() {
 			strippers = append(strippers, l)
 		}
 	}
+	c.unverified(links)
 	for _, f := range links {
 		for _, first := range strippers {
 			if f.needed == nil || first.node == f.node {
 				continue
 			}
-			how := apart
-			switch {
-			case first.plugin != nil && f.plugin != nil:
-				how = c.meet(first.reach, f.reach)
-			case first.chain != 0 && first.chain == f.chain:
-				how = always
-			}
-			if how != apart && mayPrecede(first.place, f.place) {
+			if how := c.meetLinks(first, f); how != apart && mayPrecede(first.place, f.place) {
 				c.stripped(first, f, how)
 			}
 		}
@@ -267,6 +264,93 @@ func (c *Checker) chains() {
 			c.blinds(f)
 		}
 	}
+}
+
+// verifies reports whether a filter brings verified claims to those behind it.
+func (f configured) verifies() bool {
+	return f.filter == "jwt-scope" ||
+		f.filter == "edge-stamp" && yamlnode.Text(yamlnode.Member(f.node, "role")) == "verify"
+}
+
+// claims is where a filter decides by verified claims, or writes them, with its path; nil: it does neither.
+func (f configured) claims() (n *yaml.Node, path string) {
+	switch f.filter {
+	case "rate-limit":
+		for i, limit := range yamlnode.Items(yamlnode.Member(f.node, "limits")) {
+			if hasClaim(limit) {
+				return limit, "limits[" + strconv.Itoa(i) + "]"
+			}
+		}
+	case "edge-stamp":
+		if n := yamlnode.Member(f.node, "copyClaims"); n != nil && len(n.Content) > 0 {
+			return n, "copyClaims"
+		}
+	}
+	return nil, ""
+}
+
+// hasClaim looks for a claim in a limit, wherever it stands: in the key, the tiers, the conditions or the rate.
+func hasClaim(n *yaml.Node) bool {
+	if n.Kind == yaml.MappingNode && (yamlnode.Member(n, "claim") != nil || yamlnode.Member(n, "claims") != nil) {
+		return true
+	}
+	return slices.ContainsFunc(n.Content, hasClaim)
+}
+
+// unverified looks for filters that go by claims which only a filter behind them verifies, and, in chains, for those
+// that go by claims which nobody verifies.
+func (c *Checker) unverified(links []link) {
+	var verifiers []link
+	for _, l := range links {
+		if l.verifies() {
+			verifiers = append(verifiers, l)
+		}
+	}
+	for _, f := range links {
+		n, path := f.claims()
+		if n == nil || c.faulty[f.chain] { // what verifies may be what could not be read
+			continue
+		}
+		before, behind, how := false, link{}, apart
+		for _, v := range verifiers {
+			meets := c.meetLinks(v, f)
+			if meets == apart {
+				continue
+			}
+			if mayPrecede(v.place, f.place) {
+				before = true
+				break
+			}
+			if meets > how {
+				behind, how = v, meets
+			}
+		}
+		at := strings.TrimPrefix(f.prefix+"."+path, ".")
+		switch {
+		case before || how == apart && f.step == "":
+		case how == apart:
+			c.report(f.place, n, Warning, at, "goes by verified claims, and no step before it verifies any: unless a "+
+				"plugin before this one does, they are missing; put jwt-scope, or edge-stamp with role: verify, before it")
+		default:
+			severity := Error
+			if how == perhaps {
+				severity = Warning
+			}
+			c.report(f.place, n, severity, at, "goes by verified claims, and "+behind.called(behind.filter)+
+				", which verifies them, comes behind it: they are missing here; put "+behind.called(behind.filter)+" before it")
+		}
+	}
+}
+
+// meetLinks is whether two filters sit in one proxy.
+func (c *Checker) meetLinks(a, b link) meeting {
+	switch {
+	case a.chain == b.chain:
+		return always
+	case a.plugin != nil && b.plugin != nil:
+		return c.meet(a.reach, b.reach)
+	}
+	return apart
 }
 
 // stripped tells of what first takes away and f needs.
@@ -287,14 +371,27 @@ func (c *Checker) stripped(first, f link, how meeting) {
 		if f.filter == "rate-limit" {
 			severity, consequence = Warning, "that part of the key is then missing"
 		}
-		c.report(f.place, orElse(f.plugin, f.node), severity, f.prefix, "decides by the "+string(one)+", which "+
+		at, mend := orElse(f.plugin, f.node), "and give the others a higher priority"
+		if f.step != "" {
+			at = f.node
+		}
+		if first.chain == f.chain {
+			mend = "and put the others before it"
+		}
+		c.report(f.place, at, severity, f.prefix, "decides by the "+string(one)+", which "+
 			first.place.called(first.filter)+" before it takes away ("+what+")"+when+": "+consequence+
-			"; let the last one strip it, and give the others a higher priority")
+			"; let the last one strip it, "+mend)
 		return
 	}
 }
 
 func (p place) called(filter string) string {
+	if name := p.step; name != "" {
+		if p.step = ""; p.resource == "" {
+			return "the step " + name
+		}
+		return "the step " + name + " of " + p.called(filter)
+	}
 	switch {
 	case p.resource != "":
 		return p.resource

@@ -80,7 +80,8 @@ type Checker struct {
 	found    []Found
 	looked   int
 	passed   int
-	chain    int // the last number of a list of filters
+	chain    int          // the last number of a list of filters
+	faulty   map[int]bool // by that number: a filter of the list could not be read
 	copies   []copies
 }
 
@@ -110,6 +111,8 @@ type place struct {
 	plugin                    *yaml.Node // the spec of a WasmPlugin or TrafficExtension
 	chain, order              int        // of a list of filters, and the place in it
 	outer                     []string   // what Envoy's filter is called
+	step                      string     // of a plugin's chain; empty: it is the whole plugin
+	at                        int        // the place of that step
 	merges                    bool       // it is a patch that does
 	static                    *yaml.Node // the clusters of a bootstrap that discovers none; nil: others may come
 }
@@ -302,9 +305,9 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	}
 	file, uri := yamlnode.Text(field(config, "vm_config", "code", "local", "filename")),
 		yamlnode.Text(field(config, "vm_config", "code", "remote", "http_uri", "uri"))
-	filter := ours(n, file, uri, yamlnode.Text(field(config, "name")), yamlnode.Text(field(config, "root_id")))
+	filter := ours(n, []string{file, uri}, yamlnode.Text(field(config, "name")), yamlnode.Text(field(config, "root_id")))
 	if filter == "" && file == "" && uri == "" { // a patch that merges into a filter may name it only
-		filter = ours(n, p.outer...)
+		filter = ours(n, nil, p.outer...)
 	}
 	if filter == "" && value == nil {
 		return false // another's
@@ -328,8 +331,9 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 	if filter == "" {
 		return false
 	}
+	steps := stepsOf(filter, n)
 	if open != "" {
-		c.failOpen(p, config, filter, "failure_policy")
+		c.failOpen(p, config, filter, steps, "failure_policy")
 	} else if len(policies) == 0 && !p.merges {
 		c.report(p, config, Warning, "failure_policy",
 			"is not set: after a trap every request of that worker is answered 503 until Envoy is restarted; set FAIL_RELOAD")
@@ -345,7 +349,8 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 		c.report(p, orElse(value, config), Error, p.prefix, err.Error())
 		return true
 	}
-	if body := boundBody(filter, n); body != nil && !isTrue(field(config, "allow_on_headers_stop_iteration")) {
+	c.carried(p, n, p.prefix, file, uri)
+	if body := boundBody(steps); body != nil && !isTrue(field(config, "allow_on_headers_stop_iteration")) {
 		c.report(p, config, Error, "allow_on_headers_stop_iteration",
 			"want true: the configuration binds the body, of which Envoy otherwise shows the filter nothing, and "+
 				"every request would run into bodyTimeout")
@@ -367,30 +372,56 @@ func isFailOpen(n *yaml.Node) bool {
 	return err == nil && quoted == 3 || strings.EqualFold(yamlnode.Text(n), "FAIL_OPEN")
 }
 
-func (c *Checker) failOpen(p place, n *yaml.Node, filter, path string) {
-	if filter == "rate-limit" {
-		c.report(p, n, Warning, path, "is FAIL_OPEN: while the filter cannot run, nothing is limited")
+func (c *Checker) failOpen(p place, n *yaml.Node, module string, steps []step, path string) {
+	severity, names := openly(module, steps)
+	if severity == Warning {
+		c.report(p, n, severity, path, "is FAIL_OPEN: while the filter cannot run, nothing is limited")
 		return
 	}
-	c.report(p, n, Error, path, "is FAIL_OPEN: while "+filter+
+	c.report(p, n, severity, path, "is FAIL_OPEN: while "+names+
 		" cannot run, for want of its image or after a trap, every request goes on unchecked")
 }
 
-// configuration has the filter read what is for it.
-func (c *Checker) configuration(p place, filter string, n *yaml.Node) {
+// configuration has a module read what is for it: one filter, or each step of a chain what is its own.
+func (c *Checker) configuration(p place, module string, n *yaml.Node) {
 	json, err := ToJSON(n)
 	if err != nil {
 		c.report(p, n, Error, p.prefix, err.Error())
 		return
 	}
-	c.found = append(c.found, Found{Filter: filter, Resource: p.called(filter), JSON: string(json)})
+	c.found = append(c.found, Found{Filter: module, Resource: p.called(module), JSON: string(json)})
+	if module == filters.Module {
+		c.module(p, string(json), n)
+	}
+	if p.chain == 0 { // of its own: steps stand one behind the other wherever the plugin is
+		c.chain++
+		p.chain = c.chain
+	}
+	for i, s := range stepsOf(module, n) {
+		c.step(p.within(i, s), s.filter, s.node)
+	}
+}
+
+// step has a filter read what is for it.
+func (c *Checker) step(p place, filter string, n *yaml.Node) {
+	json, err := ToJSON(n)
+	if err != nil {
+		c.report(p, n, Error, p.prefix, err.Error())
+		return
+	}
 	f, err := filters.Named(filter)
 	if err != nil {
 		c.report(p, n, Error, p.prefix, "there is no filter "+filter)
 		return
 	}
 	// Keys are in an environment that is not here: any one does that the configuration could mean.
-	policy, err := f.Parse(string(json), standIns(n))
+	policy, err := f.Parse(string(json), standIns(filter, n))
+	if err != nil {
+		if c.faulty == nil {
+			c.faulty = map[int]bool{}
+		}
+		c.faulty[p.chain] = true
+	}
 	var faults conf.Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {

@@ -68,7 +68,9 @@ func (c *Checker) manager(p place, n *yaml.Node) {
 			yamlnode.Member(f, "typed_config", "value", "config")} {
 			if value := yamlnode.Member(config, "configuration", "value"); value != nil {
 				if text, err := inner(value); err == nil {
-					signs = signs || yamlnode.Text(yamlnode.Member(text, "role")) == "sign"
+					for _, s := range stepsOf(FilterOf(text), text) {
+						signs = signs || yamlnode.Text(yamlnode.Member(s.node, "role")) == "sign"
+					}
 				}
 			}
 		}

@@ -26,8 +26,10 @@ func (c *Checker) extensionPolicy(p place, n *yaml.Node) {
 	var filters []string
 	for i, wasm := range yamlnode.Items(list) {
 		p.order = i
-		if filter := c.extension(p, wasm, fmt.Sprintf("spec.wasm[%d]", i)); filter != "" {
-			filters = append(filters, filter)
+		for _, filter := range c.extension(p, wasm, fmt.Sprintf("spec.wasm[%d]", i)) {
+			if !slices.Contains(filters, filter) {
+				filters = append(filters, filter)
+			}
 		}
 	}
 	if len(yamlnode.Items(list)) == 0 {
@@ -36,17 +38,22 @@ func (c *Checker) extensionPolicy(p place, n *yaml.Node) {
 	c.policies = append(c.policies, extensionPolicy{place: p, node: n, filters: filters, attached: Attachments(n)})
 }
 
-// extension returns the filter that it is; empty: another vendor's.
-func (c *Checker) extension(p place, wasm *yaml.Node, path string) (filter string) {
+// extension returns the filters that it runs; none: it is another vendor's.
+func (c *Checker) extension(p place, wasm *yaml.Node, path string) (names []string) {
 	code, config := yamlnode.Member(wasm, "code"), yamlnode.Member(wasm, "config")
 	kind, source := "image", yamlnode.Member(code, "image")
 	if source == nil && yamlnode.Member(code, "http") != nil {
 		kind, source = "http", yamlnode.Member(code, "http")
 	}
-	filter = ours(config, yamlnode.Text(yamlnode.Member(source, "url")), yamlnode.Text(yamlnode.Member(wasm, "name")))
-	if filter == "" {
+	images := []string{yamlnode.Text(yamlnode.Member(source, "url"))}
+	module := ours(config, images, yamlnode.Text(yamlnode.Member(wasm, "name")))
+	if module == "" {
 		c.passed++ // another's
-		return ""
+		return nil
+	}
+	steps := stepsOf(module, config)
+	for _, s := range steps {
+		names = append(names, s.filter)
 	}
 	c.looked++
 	at := path + ".code." + kind
@@ -61,35 +68,38 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) (filter strin
 	c.placeholder(p, url, at+".url")
 	c.placeholder(p, sum, at+".sha256")
 	if open := yamlnode.Member(wasm, "failOpen"); isTrue(open) {
-		if filter == "rate-limit" {
-			c.report(p, open, Warning, path+".failOpen", "is true: while the filter cannot run, nothing is limited")
+		if severity, of := openly(module, steps); severity == Warning {
+			c.report(p, open, severity, path+".failOpen", "is true: while the filter cannot run, nothing is limited")
 		} else {
-			c.report(p, open, Error, path+".failOpen", "is true: while "+filter+
+			c.report(p, open, severity, path+".failOpen", "is true: while "+of+
 				" cannot run, for want of its image, with a mistake in its configuration or after a trap, every "+
 				"request goes on unchecked")
 		}
 	}
 	if config == nil {
 		c.report(p, wasm, Error, path+".config", "is required: without a configuration the filter does not start")
-		return filter
+		return names
 	}
-	if filter == "edge-stamp" {
-		given := yamlnode.Texts(yamlnode.Member(wasm, "env", "hostKeys"))
-		for _, k := range keyEntries(config) {
+	c.carried(p, config, path+".config", images...)
+	given := yamlnode.Texts(yamlnode.Member(wasm, "env", "hostKeys"))
+	for _, s := range steps {
+		for _, k := range keyEntries(s) {
 			if name := yamlnode.Member(k, "env"); yamlnode.Text(name) != "" && !slices.Contains(given, yamlnode.Text(name)) {
 				c.report(p, name, Error, path+".env.hostKeys", "has no "+yamlnode.Text(name)+
 					", which a key is read from: add it, and set it in the proxy's pod")
 			}
 		}
 	}
-	for _, provider := range yamlnode.Items(yamlnode.Member(config, "providers")) {
-		if payload := yamlnode.Member(provider, "trustedPayload"); payload != nil {
-			c.report(p, payload, Warning, path+".config", "trustedPayload believes the header "+
-				yamlnode.Text(yamlnode.Member(payload, "header"))+
-				", which clients can send: nothing of Envoy Gateway's overwrites it")
+	for _, s := range steps {
+		for _, provider := range yamlnode.Items(yamlnode.Member(s.node, "providers")) {
+			if payload := yamlnode.Member(provider, "trustedPayload"); payload != nil {
+				c.report(p, payload, Warning, path+".config"+s.path, "trustedPayload believes the header "+
+					yamlnode.Text(yamlnode.Member(payload, "header"))+
+					", which clients can send: nothing of Envoy Gateway's overwrites it")
+			}
 		}
 	}
 	p.prefix, p.root = path+".config", config
-	c.configuration(p, filter, config)
-	return filter
+	c.configuration(p, module, config)
+	return names
 }

@@ -33,39 +33,42 @@ func (c *Checker) plugin(p place, kind string, n *yaml.Node) {
 		return
 	}
 	config := yamlnode.Member(spec, "pluginConfig")
-	filter := ours(config, yamlnode.Text(yamlnode.Member(spec, "url")),
-		yamlnode.Text(yamlnode.Member(spec, "pluginName")), yamlnode.Text(yamlnode.Member(n, "metadata", "name")))
-	if filter == "" {
+	url := yamlnode.Text(yamlnode.Member(spec, "url"))
+	module := ours(config, []string{url}, yamlnode.Text(yamlnode.Member(spec, "pluginName")),
+		yamlnode.Text(yamlnode.Member(n, "metadata", "name")))
+	if module == "" {
 		c.passed++ // another's
 		return
 	}
 	c.looked++
+	steps := stepsOf(module, config)
 	p.plugin = outer
 	c.url(p, spec, path+".url")
 	switch strategy := yamlnode.Member(spec, "failStrategy"); yamlnode.Text(strategy) {
 	case "FAIL_OPEN":
-		c.failOpen(p, strategy, filter, path+".failStrategy")
+		c.failOpen(p, strategy, module, steps, path+".failStrategy")
 	case "FAIL_RELOAD":
 	default:
 		c.report(p, orElse(strategy, spec), Warning, path+".failStrategy",
 			"want FAIL_RELOAD: otherwise, after a trap, every request of that worker is answered 503 until the proxy "+
 				"is restarted")
 	}
-	c.phase(p, outer, "spec.phase", filter, config)
+	c.phase(p, outer, "spec.phase", steps)
 	c.listeners(p, n)
 	if config == nil {
 		c.report(p, spec, Error, path+".pluginConfig",
 			"is required: without a configuration the filter does not start, and every request is answered 403 or 503")
 		return
 	}
-	c.environment(p, spec, path, filter, config)
-	if n := boundBody(filter, config); n != nil {
+	c.carried(p, config, path+".pluginConfig", url)
+	c.environment(p, spec, path, steps)
+	if n := boundBody(steps); n != nil {
 		c.report(p, n, Error, path+".pluginConfig",
 			"binds the body, for which Istio has no field (Envoy's allow_on_headers_stop_iteration): every request "+
 				"would run into bodyTimeout; use an EnvoyFilter, as in WasmPlugin/istio/bound-bodies")
 	}
 	p.prefix, p.root = path+".pluginConfig", config
-	c.configuration(p, filter, config)
+	c.configuration(p, module, config)
 }
 
 func orElse(n, other *yaml.Node) *yaml.Node {
@@ -156,13 +159,16 @@ func (c *Checker) listeners(p place, n *yaml.Node) {
 var digest256 = regexp.MustCompile("^[0-9a-f]{64}$")
 
 // boundBody is where a configuration of edge-stamp asks for the body to be bound.
-func boundBody(filter string, config *yaml.Node) *yaml.Node {
-	if filter != "edge-stamp" {
-		return nil
-	}
-	lists := []*yaml.Node{yamlnode.Member(config, "bind"), yamlnode.Member(config, "require", "bind")}
-	for _, r := range yamlnode.Items(yamlnode.Member(config, "rules")) {
-		lists = append(lists, yamlnode.Member(r, "bind"), yamlnode.Member(r, "require", "bind"))
+func boundBody(steps []step) *yaml.Node {
+	var lists []*yaml.Node
+	for _, s := range steps {
+		if s.filter != "edge-stamp" {
+			continue
+		}
+		lists = append(lists, yamlnode.Member(s.node, "bind"), yamlnode.Member(s.node, "require", "bind"))
+		for _, r := range yamlnode.Items(yamlnode.Member(s.node, "rules")) {
+			lists = append(lists, yamlnode.Member(r, "bind"), yamlnode.Member(r, "require", "bind"))
+		}
 	}
 	for _, list := range lists {
 		for _, part := range yamlnode.Items(list) {
@@ -175,18 +181,20 @@ func boundBody(filter string, config *yaml.Node) *yaml.Node {
 }
 
 // phase holds a plugin's place in the chain against what it needs of the others.
-func (c *Checker) phase(p place, spec *yaml.Node, path, filter string, config *yaml.Node) {
+func (c *Checker) phase(p place, spec *yaml.Node, path string, steps []step) {
 	n := yamlnode.Member(spec, "phase")
 	trusted := false
-	for _, provider := range yamlnode.Items(yamlnode.Member(config, "providers")) {
-		trusted = trusted || yamlnode.Member(provider, "trustedPayload") != nil
+	for _, s := range steps {
+		for _, provider := range yamlnode.Items(yamlnode.Member(s.node, "providers")) {
+			trusted = trusted || s.filter == "jwt-scope" && yamlnode.Member(provider, "trustedPayload") != nil
+		}
 	}
 	switch phase := yamlnode.Text(n); {
 	case phase == "":
 		c.report(p, orElse(n, spec), Warning, path,
 			"is not set: the filter then stands right before the router, behind Istio's own authorization; say "+
 				"AUTHN, AUTHZ or STATS")
-	case filter == "jwt-scope" && trusted && phase == "AUTHN":
+	case trusted && phase == "AUTHN":
 		c.report(p, n, Error, path,
 			"is AUTHN: the payload that trustedPayload believes is set by RequestAuthentication, which comes after "+
 				"that phase; want AUTHZ")
@@ -194,15 +202,16 @@ func (c *Checker) phase(p place, spec *yaml.Node, path, filter string, config *y
 }
 
 // environment sees to the variables that the configuration reads.
-func (c *Checker) environment(p place, spec *yaml.Node, path, filter string, config *yaml.Node) {
-	if filter != "edge-stamp" {
-		return
-	}
+func (c *Checker) environment(p place, spec *yaml.Node, path string, steps []step) {
 	given := map[string]*yaml.Node{}
 	for _, e := range yamlnode.Items(yamlnode.Member(spec, "vmConfig", "env")) {
 		given[yamlnode.Text(yamlnode.Member(e, "name"))] = e
 	}
-	for _, k := range keyEntries(config) {
+	var keys []*yaml.Node
+	for _, s := range steps {
+		keys = append(keys, keyEntries(s)...)
+	}
+	for _, k := range keys {
 		name := yamlnode.Text(yamlnode.Member(k, "env"))
 		if name == "" {
 			continue
@@ -220,9 +229,12 @@ func (c *Checker) environment(p place, spec *yaml.Node, path, filter string, con
 }
 
 // keyEntries are all that edge-stamp's configuration says of keys of its own.
-func keyEntries(config *yaml.Node) (list []*yaml.Node) {
-	list = yamlnode.Items(yamlnode.Member(config, "keys"))
-	for _, t := range yamlnode.Items(yamlnode.Member(config, "trust")) {
+func keyEntries(s step) (list []*yaml.Node) {
+	if s.filter != "edge-stamp" {
+		return nil
+	}
+	list = yamlnode.Items(yamlnode.Member(s.node, "keys"))
+	for _, t := range yamlnode.Items(yamlnode.Member(s.node, "trust")) {
 		list = append(slices.Clone(list), yamlnode.Items(yamlnode.Member(t, "keys"))...)
 	}
 	return list
@@ -230,9 +242,9 @@ func keyEntries(config *yaml.Node) (list []*yaml.Node) {
 
 // standIns is an environment with a key for each variable, of the algorithm and the kid that the
 // configuration wants of it.
-func standIns(config *yaml.Node) func(string) (string, bool) {
+func standIns(filter string, config *yaml.Node) func(string) (string, bool) {
 	values := map[string]string{}
-	for _, k := range keyEntries(config) {
+	for _, k := range keyEntries(step{filter: filter, node: config}) {
 		name, alg := yamlnode.Text(yamlnode.Member(k, "env")),
 			jose.SignatureAlgorithm(yamlnode.Text(yamlnode.Member(k, "alg")))
 		if name != "" && slices.Contains(mint.Algorithms, alg) && values[name] == "" {

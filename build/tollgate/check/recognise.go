@@ -14,8 +14,11 @@ import (
 )
 
 // FilterOf tells whose configuration it is: its filter says so, or else its keys do, those of one
-// kind more than those of another; empty: nobody's.
+// kind more than those of another; empty: nobody's. A chain is the module's that carries all filters.
 func FilterOf(n *yaml.Node) string {
+	if isChain(n) {
+		return filters.Module
+	}
 	if named := yamlnode.Text(yamlnode.Member(n, "filter")); slices.Contains(filters.Names(), named) {
 		return named
 	}
@@ -45,11 +48,19 @@ func known(filter filters.Filter, n *yaml.Node) (count int) {
 	return count
 }
 
-// ours finds which filter a plugin is, by its names (of image or file, of the plugin, of the
+// ours finds whose module a plugin has, by its image or file, its other names (of the plugin, of the
 // resource) and its configuration; empty: another vendor's.
-func ours(config *yaml.Node, names ...string) string {
+func ours(config *yaml.Node, images []string, names ...string) string {
+	names = slices.Concat(images, names)
+	if isChain(config) || yamlnode.Member(config, "chain") != nil && slices.ContainsFunc(names, ofProject) {
+		return filters.Module
+	}
 	if named := yamlnode.Text(yamlnode.Member(config, "filter")); slices.Contains(filters.Names(), named) {
 		return named
+	}
+	if slices.ContainsFunc(images, func(image string) bool { return last(image) == filters.Module }) ||
+		config == nil && slices.ContainsFunc(names, func(name string) bool { return last(name) == filters.Module }) {
+		return filters.Module // which requires filter or chain
 	}
 	byKeys := FilterOf(config)
 	// A name says it, unless the configuration has nothing of that filter.
@@ -72,6 +83,11 @@ func ours(config *yaml.Node, names ...string) string {
 		return byKeys
 	}
 	return ""
+}
+
+// ofProject reports whether a name is that of one of our modules, or has it in it.
+func ofProject(name string) bool {
+	return slices.ContainsFunc(filters.Modules(), func(module string) bool { return strings.Contains(name, module) })
 }
 
 // last is the name in an image's URL or a file's path: without registry, folder, tag, digest and .wasm.

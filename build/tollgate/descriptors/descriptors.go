@@ -8,17 +8,23 @@ package descriptors
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 
+	"github.com/tidwall/gjson"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
+	"github.com/tollgate-wasm/tollgate/filters/tollgate/chain"
+	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
-// Write turns the filter's configuration, JSON or YAML, into the service's YAML. The error is
-// conf.Faults where the filter would refuse the configuration, or the service cannot count what it
-// says.
+// Write turns the filter's configuration, JSON or YAML, into the service's YAML, or a chain that
+// has the filter, with the limits of all its steps. The error is conf.Faults where the filter would
+// refuse the configuration, or the service cannot count what it says.
 func Write(config []byte) ([]byte, error) {
 	// JSON is read by Parse alone: it knows the line of a fault
 	if !bytes.HasPrefix(bytes.TrimSpace(config), []byte("{")) {
@@ -26,6 +32,13 @@ func Write(config []byte) ([]byte, error) {
 		if config, err = yaml.YAMLToJSONStrict(config); err != nil {
 			return nil, err
 		}
+	}
+	if !gjson.ValidBytes(config) { // the reader says where
+		_, err := limit.Parse(string(config))
+		return nil, err
+	}
+	if _, ok := strictjson.Member(gjson.ParseBytes(config), "chain"); ok {
+		return ofChain(string(config))
 	}
 	p, err := limit.Parse(string(config))
 	if err != nil {
@@ -36,6 +49,71 @@ func Write(config []byte) ([]byte, error) {
 		return nil, err
 	}
 	return write(p.Global().Domain, rates), nil
+}
+
+// ofChain writes the limits of all steps. The service knows a limit by the domain and its name, not
+// by the step: two of one name would be one to it.
+func ofChain(config string) ([]byte, error) {
+	c, err := chain.Parse(config, filters.Names()...)
+	if err != nil {
+		return nil, err
+	}
+	var faults conf.Faults
+	add := func(s chain.Step, err error) {
+		var list conf.Faults
+		if !errors.As(err, &list) {
+			list = conf.Faults{{Problem: err.Error()}}
+		}
+		for _, f := range list {
+			faults = append(faults, conf.Fault{Path: s.Path + f.Path, Problem: f.Problem})
+		}
+	}
+	var rates []limit.ServiceRate
+	var first chain.Step // that has such limits
+	domain, limits, of := "", 0, map[string]chain.Step{}
+	for _, s := range c.Steps {
+		if s.Filter != "rate-limit" {
+			continue
+		}
+		limits++
+		p, err := limit.Parse(s.Config)
+		if err != nil {
+			add(s, err)
+			continue
+		}
+		if p.Global() == nil {
+			continue // it counts by itself
+		}
+		list, err := p.ServiceRates()
+		if err != nil {
+			add(s, err)
+			continue
+		}
+		if domain == "" {
+			domain, first = p.Global().Domain, s
+		} else if other := p.Global().Domain; other != domain {
+			add(s, conf.Faults{{Path: "global.domain", Problem: "is " + other + ", and that of the step " + first.Name + " is " +
+				domain + ": the service wants a file for each domain; give both one domain"}})
+		}
+		for _, r := range list {
+			if other, ok := of[r.Limit]; ok && other.Name != s.Name {
+				add(s, conf.Faults{{Path: "limits", Problem: "has " + r.Limit + ", as the step " + other.Name +
+					" has: the service would count both as one; give one of them another name"}})
+				break
+			}
+			of[r.Limit] = s
+		}
+		rates = append(rates, list...)
+	}
+	switch {
+	case len(faults) > 0:
+		return nil, faults
+	case limits == 0:
+		return nil, conf.Faults{{Path: "chain", Problem: "no step is rate-limit, so there is nothing for the service to know"}}
+	case domain == "":
+		return nil, conf.Faults{{Path: "chain", Problem: "no limit has scope: global, so there is nothing for the service to know"}}
+	}
+	return write(domain, rates), nil
 }
 
 // write writes the service's YAML. Text stands in quotes: a limit may be called null, and a tier
