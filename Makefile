@@ -55,7 +55,7 @@ bin: tools-go ## Compile the command to build/out/tollgate
 
 .PHONY: schemas
 schemas: tools-go ## Write the JSON Schemas of the configurations (filters/*/schema.json)
-	@for f in $(FILTERS); do go run ./build/tollgate schema $$f > filters/$$f/schema.json.new && mv filters/$$f/schema.json.new filters/$$f/schema.json; done
+	@for f in $(FILTERS) tollgate; do go run ./build/tollgate schema $$f > filters/$$f/schema.json.new && mv filters/$$f/schema.json.new filters/$$f/schema.json; done
 
 .PHONY: demo
 demo: build ## Run jwt-scope in a real Envoy and print requests to try (CHECK=1 tries them itself)

@@ -27,6 +27,7 @@ func descriptions(filter string) (map[string]string, error) {
 
 // sections are the keys that the pages have no row for: what has others in it, and names.
 var sections = map[string]string{
+	"chain":        "Filters with their configurations, in the order in which a request meets them.",
 	"providers":    "Issuers whose tokens are taken. Required.",
 	"rules":        "In order: the first whose match fits decides. Required.",
 	"rules[].name": "Used in metrics, logs and by tollgate explain. Required.",

@@ -26,9 +26,12 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
-// Parse reads a configuration with the filter's own reader. Variables that keys are read from have
-// keys of the algorithms that the samples name.
+// Parse reads a configuration with the filter's own reader, or with those of the module that has
+// all. Variables that keys are read from have keys of the algorithms that the samples name.
 func Parse(filter, text string) error {
+	if filter == filters.Module {
+		return filters.ParseModule(text, environment)
+	}
 	f, err := filters.Named(filter)
 	if err == nil {
 		_, err = f.Parse(text, environment)
@@ -46,8 +49,25 @@ func environment(name string) (string, bool) {
 	return "", false
 }
 
-// Of returns the JSON Schema (draft 7, which every editor knows) of a filter's configuration.
-func Of(filter string) ([]byte, error) {
+// Of returns the JSON Schema (draft 7, which every editor knows) of the configuration of a filter,
+// or of the module that has all.
+func Of(module string) ([]byte, error) {
+	of := bodyOf
+	if module == filters.Module {
+		of = func(string) (object, error) { return ofModule() }
+	}
+	body, err := of(module)
+	if err != nil {
+		return nil, err
+	}
+	head := object{{"$schema", "http://json-schema.org/draft-07/schema#"},
+		{"title", "Configuration of Tollgate's " + module}}
+	text, err := json.MarshalIndent(append(head, body...), "", "  ")
+	return append(text, '\n'), err
+}
+
+// bodyOf is the schema of a filter's configuration, without its head.
+func bodyOf(filter string) (object, error) {
 	root := &value{}
 	documents, err := Samples(filter)
 	if err != nil {
@@ -66,14 +86,15 @@ func Of(filter string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the samples of %s: %w", filter, err)
 	}
-	head := object{{"$schema", "http://json-schema.org/draft-07/schema#"},
-		{"title", "Configuration of Tollgate's " + filter}}
-	text, err := json.MarshalIndent(append(head, body...), "", "  ")
-	return append(text, '\n'), err
+	return body, nil
 }
 
-// Samples are a filter's, in JSON. Together they have every key.
+// Samples are a filter's, in JSON. Together they have every key. Those of the module that has all
+// have every key of its own.
 func Samples(filter string) (documents []string, err error) {
+	if filter == filters.Module {
+		return samplesOfModule()
+	}
 	f, err := filters.Named(filter)
 	if err != nil {
 		return nil, err

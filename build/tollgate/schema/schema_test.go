@@ -36,7 +36,7 @@ func TestCommitted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, filter := range filters.Names() {
+	for _, filter := range filters.Modules() {
 		text, err := os.ReadFile(filepath.Join(root, "filters", filter, "schema.json"))
 		if err != nil {
 			t.Error(err)
@@ -65,7 +65,7 @@ func TestFilter(t *testing.T) {
 
 // Editors show what a key is for: every key says it, or what it belongs to does.
 func TestDescriptions(t *testing.T) {
-	for _, filter := range filters.Names() {
+	for _, filter := range filters.Modules() {
 		var document any
 		if err := json.Unmarshal(generated(t, filter), &document); err != nil {
 			t.Fatal(err)
@@ -89,8 +89,12 @@ func TestDescriptions(t *testing.T) {
 					}
 					visit(p, path+"."+name)
 				}
-				for _, below := range []string{"items", "anyOf", "additionalProperties"} {
+				for _, below := range []string{"items", "anyOf", "additionalProperties", "then", "else"} {
 					visit(n[below], path)
+				}
+				definitions, _ := n["definitions"].(map[string]any)
+				for name, d := range definitions {
+					visit(d, path+"<"+name+">")
 				}
 			}
 		}
@@ -122,7 +126,7 @@ func compile(t *testing.T, filter string) *jsonschema.Schema {
 // so that no editor finds fault with what is right. And the schema refuses most of what is wrong,
 // or it would be of no use.
 func TestAgainstReaders(t *testing.T) {
-	for _, filter := range filters.Names() {
+	for _, filter := range filters.Modules() {
 		t.Run(filter, func(t *testing.T) {
 			schema := compile(t, filter)
 			documents, err := Samples(filter)
@@ -167,10 +171,63 @@ func TestAgainstReaders(t *testing.T) {
 	}
 }
 
+// Each sample of a filter is good for the module by itself and as a step, and what people mistype in
+// a chain is refused.
+func TestModule(t *testing.T) {
+	schema := compile(t, filters.Module)
+	try := func(what, text string, good bool) {
+		t.Helper()
+		var document any
+		if err := json.Unmarshal([]byte(text), &document); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		byReader, bySchema := Parse(filters.Module, text), schema.Validate(document)
+		if (byReader == nil) != good || (bySchema == nil) != good {
+			t.Errorf("%s: the reader says %v, the schema %v", what, byReader, bySchema)
+		}
+	}
+	step := func(name, filter, config string) string {
+		return `{"name": "` + name + `", "filter": "` + filter + `", "config": ` + config + `}`
+	}
+	for _, f := range filters.All {
+		documents, err := Samples(f.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, text := range documents {
+			what := fmt.Sprintf("sample %d of %s", i+1, f.Name)
+			rest := strings.TrimPrefix(text, "{")
+			if !strings.Contains(text, `"filter":"`+f.Name+`"`) {
+				rest = `"filter":"` + f.Name + `",` + rest
+			}
+			try(what, "{"+rest, true)
+			try(what+" as a step", `{"chain": [`+step("a", f.Name, text)+`], "publishIdentity": false}`, true)
+		}
+		good := f.Smallest
+		for what, text := range map[string]string{
+			"no filter":                          good,
+			"an unknown filter":                  `{"filter": "jwt-scopes",` + good[1:],
+			"another filter":                     `{"filter": "` + filters.All[(slices.Index(filters.Names(), f.Name)+1)%len(filters.All)].Name + `",` + good[1:],
+			"a chain besides":                    `{"filter": "` + f.Name + `", "chain": [` + step("a", f.Name, good) + `]}`,
+			"an empty chain":                     `{"chain": []}`,
+			"a step without a name":              `{"chain": [{"filter": "` + f.Name + `", "config": ` + good + `}]}`,
+			"a name of two words":                `{"chain": [` + step("a b", f.Name, good) + `]}`,
+			"a step of an unknown filter":        `{"chain": [` + step("a", "jwtscope", good) + `]}`,
+			"a step without a configuration":     `{"chain": [{"name": "a", "filter": "` + f.Name + `"}]}`,
+			"a step with a mistyped key":         `{"chain": [` + step("a", f.Name, `{"nope": 1,`+good[1:]) + `]}`,
+			"a step with a key beside config":    `{"chain": [` + step("a", f.Name, good+`, "mode": "shadow"`) + `]}`,
+			"a step with an empty configuration": `{"chain": [` + step("a", f.Name, `{}`) + `]}`,
+			"publishIdentity for one filter":     `{"publishIdentity": true, "filter": "` + f.Name + `",` + good[1:],
+		} {
+			try(f.Name+": "+what, text, false)
+		}
+	}
+}
+
 // A member that nobody knows is refused wherever it stands, by the reader and by the schema: no
 // mistyped key goes unseen. In JWK Sets it is not, as RFC 7517 has it.
 func TestUnknownKeys(t *testing.T) {
-	for _, filter := range filters.Names() {
+	for _, filter := range filters.Modules() {
 		schema := compile(t, filter)
 		documents, err := Samples(filter)
 		if err != nil {
