@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/migrate"
 )
@@ -18,6 +20,7 @@ import (
 type migration struct {
 	result
 	url, root       string
+	module          string
 	bare, extension bool
 }
 
@@ -38,6 +41,12 @@ Exit codes: 0, everything was carried over (warnings tell of small differences);
 			if err := m.check(); err != nil {
 				return err
 			}
+			if !slices.Contains([]string{"jwt-scope", filters.Module}, m.module) {
+				return usage{fmt.Errorf("--module %q: want jwt-scope or %s", m.module, filters.Module)}
+			}
+			if m.url == "" {
+				m.url = "oci://ghcr.io/tollgate-wasm/" + m.module + ":0.1.0"
+			}
 			if m.bare && m.extension {
 				return usage{fmt.Errorf("--bare and --extension: a configuration by itself is in no resource")}
 			}
@@ -46,8 +55,11 @@ Exit codes: 0, everything was carried over (warnings tell of small differences);
 	}
 	f := c.Flags()
 	m.flags(c, "yaml", "json")
-	f.StringVar(&m.url, "url", "oci://ghcr.io/tollgate-wasm/jwt-scope:0.1.0",
-		"the image of jwt-scope; pin it by digest, as tollgate image push prints it")
+	f.StringVar(&m.module, "module", "jwt-scope",
+		"which module runs the configurations: jwt-scope, or "+filters.Module+", whose configurations say filter: jwt-scope")
+	f.StringVar(&m.url, "url", "",
+		"the module's image (default: oci://ghcr.io/tollgate-wasm/<module>:0.1.0); pin it by digest, as tollgate image "+
+			"push prints it")
 	f.StringVar(&m.root, "root-namespace", "istio-system", "whose policies are for all namespaces")
 	f.BoolVar(&m.bare, "bare", false, "the configurations alone")
 	f.BoolVar(&m.extension, "extension", false, "TrafficExtensions (Istio 1.30) instead of WasmPlugins")
@@ -55,7 +67,7 @@ Exit codes: 0, everything was carried over (warnings tell of small differences);
 }
 
 func (m *migration) run(c *cobra.Command, files []string) error {
-	migrator := &migrate.Migrator{RootNamespace: m.root}
+	migrator := &migrate.Migrator{RootNamespace: m.root, Module: m.module}
 	for _, name := range files {
 		text, err := content(c, name)
 		if err != nil {

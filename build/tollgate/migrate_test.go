@@ -69,6 +69,25 @@ func TestMigrate(t *testing.T) {
 		strings.Contains(out, "kind:") {
 		t.Error(out)
 	}
+	// For the module with all filters, the configuration says whose it is, wherever it stands.
+	out, _ = tollgate(t, 0, "migrate", "--module", "tollgate", whole)
+	if !strings.Contains(out, "url: oci://ghcr.io/tollgate-wasm/tollgate:0.1.0") ||
+		!strings.Contains(out, "pluginConfig:\n    filter: jwt-scope\n    providers:") {
+		t.Error(out)
+	}
+	if err := os.WriteFile(made, []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tollgate(t, 0, "check", made)
+	if out, _ := tollgate(t, 0, "migrate", "--module", "tollgate", "--bare", whole); !strings.Contains(out,
+		"\nfilter: jwt-scope\nproviders:") {
+		t.Error(out)
+	}
+	if out, _ := tollgate(t, 0, "migrate", "--module", "tollgate", "--format", "json", "--url", "oci://r.example/t",
+		whole); !strings.Contains(out, `"filter": "jwt-scope"`) || !strings.Contains(out, "oci://r.example/t") {
+		t.Error(out)
+	}
+
 	if out, _ := tollgate(t, 0, "migrate", "--root-namespace", "mesh", "--bare", whole); !strings.Contains(out,
 		"\nproviders:") {
 		t.Error(out)
@@ -106,7 +125,8 @@ func TestMigrate(t *testing.T) {
 		t.Error(progress)
 	}
 	tollgate(t, exitFound, "migrate", filepath.Join(dir, "absent.yaml"))
-	for _, line := range []string{"migrate", "migrate --output text x", "migrate --bare --extension x"} {
+	for _, line := range []string{"migrate", "migrate --output text x", "migrate --bare --extension x",
+		"migrate --module rate-limit x"} {
 		tollgate(t, exitUsage, strings.Fields(line)...)
 	}
 }

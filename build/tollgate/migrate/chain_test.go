@@ -11,10 +11,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/migrate/policytest"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
+	tollgate "github.com/tollgate-wasm/tollgate/filters/tollgate/chain"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
@@ -82,13 +86,35 @@ func chain(t *testing.T, w policytest.Workload, list []Configuration, order []in
 	}
 	slices.SortStableFunc(own, func(a, b Configuration) int { return b.priority - a.priority })
 	for _, c := range own {
-		p, err := scope.Parse(c.JSON)
-		if err != nil {
-			t.Fatal(err)
+		for _, step := range steps(t, c.JSON) {
+			p, err := scope.Parse(step)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain = append(chain, p)
 		}
-		chain = append(chain, p)
 	}
 	return chain
+}
+
+// steps are what the plugin decides by, one behind the other: of a configuration for the module with
+// all filters, as that takes it apart.
+func steps(t *testing.T, config string) (list []string) {
+	t.Helper()
+	if !gjson.Get(config, "filter").Exists() && !gjson.Get(config, "chain").Exists() {
+		return []string{config}
+	}
+	c, err := tollgate.Parse(config, filters.Names()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range c.Steps {
+		if s.Filter != "jwt-scope" {
+			t.Fatalf("%s is made of Istio's policies", s.Filter)
+		}
+		list = append(list, s.Config)
+	}
+	return list
 }
 
 // passes sends a request through a chain: each sees the headers as the one before has left them.
@@ -131,8 +157,12 @@ func TestChains(t *testing.T) {
 		m.Add("p.yaml", []byte(text))
 		result := m.Result()
 		written += len(result.Configurations)
+		ofModule := &Migrator{Module: filters.Module}
+		ofModule.Add("p.yaml", []byte(text))
+		inModule := ofModule.Result()
 		for _, w := range policytest.Workloads {
-			c := chain(t, w, result.Configurations, r.Perm(len(result.Configurations)))
+			created := r.Perm(len(result.Configurations))
+			c, other := chain(t, w, result.Configurations, created), chain(t, w, inModule.Configurations, created)
 			if len(c) == 0 {
 				continue // the policies stay
 			}
@@ -150,7 +180,11 @@ func TestChains(t *testing.T) {
 				requests++
 				bare := s.ask
 				bare.issuer, bare.claims = 0, nil
-				if !s.passes(t, c) || !policytest.Admits(staying, bare.public()) {
+				passes := s.passes(t, c)
+				if s.passes(t, other) != passes {
+					t.Fatalf("seed %d: %+v: jwt-scope's plugins say %t to %+v, and the module's another", seed, w, passes, s.ask)
+				}
+				if !passes || !policytest.Admits(staying, bare.public()) {
 					continue
 				}
 				admitted++

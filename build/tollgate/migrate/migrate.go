@@ -20,6 +20,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/filters/yamlnode"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
@@ -30,6 +31,10 @@ import (
 type Migrator struct {
 	// RootNamespace is Istio's, whose resources are for all namespaces; empty: istio-system.
 	RootNamespace string
+
+	// Module is whose image runs the configurations: jwt-scope's, or that of the module with all
+	// filters, whose configurations say that they are jwt-scope's; empty: jwt-scope.
+	Module string
 
 	findings        []check.Finding
 	found           map[check.Finding]bool
@@ -51,7 +56,7 @@ type Result struct {
 // Configuration is that of one selection of workloads.
 type Configuration struct {
 	From []string // the resources that it was made of: "AuthorizationPolicy shop/orders"
-	JSON string   // the configuration of jwt-scope
+	JSON string   // the configuration of jwt-scope, as the module reads it
 
 	selection selection
 	targets   []*target // of several that have the same
@@ -208,12 +213,34 @@ func (m *Migrator) Result() Result {
 		if m.failed {
 			break
 		}
+		if m.Module == filters.Module {
+			m.carried(c)
+		}
 		result.Configurations = append(result.Configurations, *c)
 	}
 	slices.SortStableFunc(m.findings,
 		func(a, b check.Finding) int { return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line) })
 	result.Findings = m.findings
 	return result
+}
+
+// carried has a configuration say whose it is, for the module that carries all filters.
+//
+// It is never a chain: what is for one selection of workloads is one configuration of jwt-scope, and
+// of the several that a workload may have, each is for other workloads as well, which a chain for
+// these would not take from it.
+func (m *Migrator) carried(c *Configuration) {
+	whose := mapping(entryOf("filter", "jwt-scope"))
+	whose.Content = append(whose.Content, c.node.Content...)
+	c.node = whose
+	json, err := check.ToJSON(c.node)
+	if err == nil {
+		c.JSON = string(json)
+		err = filters.ParseModule(c.JSON, func(string) (string, bool) { return "", false })
+	}
+	if err != nil { // jwt-scope has taken the same without that line
+		panic(err)
+	}
 }
 
 // gateway makes the configuration of a SecurityPolicy.
