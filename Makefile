@@ -65,7 +65,7 @@ demo: build ## Run jwt-scope in a real Envoy and print requests to try (CHECK=1 
 export COMPOSE_PROFILES ?= $(PROFILES)
 
 .PHONY: up
-up: build ## Start the local loop in Docker: edge, mesh, service, rate-limit service, Prometheus (PROFILES=idp,dashboards,traces,registry)
+up: tools-go build/out/tollgate.wasm ## Start the local loop in Docker: edge, mesh, service, rate-limit service, Prometheus (PROFILES=idp,dashboards,traces,registry)
 	@go run ./build/loop up
 
 .PHONY: down
@@ -89,7 +89,7 @@ pictures: tools-go ## Draw the report of the running local loop into envoy/pictu
 	@go run ./build/loop report -png envoy/pictures
 
 .PHONY: watch
-watch: build ## Bring changed rules and filters to the running local loop
+watch: tools-go build/out/tollgate.wasm ## Bring changed rules and filters to the running local loop
 	@go run ./build/loop watch
 
 SCOPE ?= orders:read orders:write

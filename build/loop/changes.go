@@ -131,8 +131,8 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 	for n := 1; n <= 3 && slowest > liveLimit; n++ {
 		changed := fmt.Sprintf("Changed-%d", n)
 		before := map[string]string{}
-		for _, f := range mounts.Filters {
-			if before[f.String()], err = l.mounts.Version(f); err != nil {
+		for _, p := range mounts.Plugins {
+			if before[p.String()], err = l.mounts.Version(p); err != nil {
 				return err
 			}
 		}
@@ -142,12 +142,9 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 			return err
 		}
 		slowest = 0
-		for _, f := range mounts.Filters {
-			if f.Name != "jwt-scope" {
-				continue
-			}
-			name := f.String()
-			published, took, err := l.exchanged(ctx, f, before[name])
+		for _, p := range mounts.Plugins {
+			name := p.String()
+			published, took, err := l.exchanged(ctx, p, before[name])
 			if err != nil {
 				return err
 			}
@@ -158,6 +155,7 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 			}
 			slowest = max(slowest, best[name])
 		}
+		step("a changed source decided in both proxies %.1f s after it was written", time.Since(began).Seconds())
 		if a, err := l.get(ctx, "/orders/7"); err != nil ||
 			!strings.HasPrefix(a.header.Get("WWW-Authenticate"), changed+" ") {
 			return fmt.Errorf("the changed source does not decide: %s %q, %w", a, a.header.Get("WWW-Authenticate"), err)
@@ -169,18 +167,18 @@ func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watc
 	return nil
 }
 
-// exchanged waits until a filter is published in another version than before, and then until its proxy has that.
-func (l *loop) exchanged(ctx context.Context, f mounts.Filter, before string) (published time.Time, took time.Duration,
+// exchanged waits until a plugin is published in another version than before, and then until its proxy has that.
+func (l *loop) exchanged(ctx context.Context, p mounts.Plugin, before string) (published time.Time, took time.Duration,
 	err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute) // of which the compiler may take most
 	defer cancel()
-	if err := l.await(ctx, "the new module of "+f.String()+" is published", func() bool {
-		v, err := l.mounts.Version(f)
+	if err := l.await(ctx, "the new module of "+p.String()+" is published", func() bool {
+		v, err := l.mounts.Version(p)
 		return err == nil && v != before
 	}); err != nil {
 		return published, 0, err
 	}
 	published = time.Now()
-	err = l.live(ctx, f)
+	err = l.live(ctx, p)
 	return published, time.Since(published), err
 }

@@ -208,7 +208,7 @@ func TestReadable(t *testing.T) {
 }
 
 // Envoy takes both bootstraps. Their filters it takes in every other test, and here the published
-// ones must be what the bootstraps discover; validating would compile five modules.
+// ones must be what the bootstraps discover; validating would compile the module four times.
 func TestEnvoyValidates(t *testing.T) {
 	dir, _ := prepared(t)
 	binary, _, err := envoybin.Find(envoybin.Default, os.Stderr)
@@ -250,9 +250,9 @@ func TestEnvoyValidates(t *testing.T) {
 			}
 			discovered[m[1]] = true
 		}
-		for _, filter := range mounts.Filters {
-			if filter.Proxy == proxy && !discovered[filter.Name] {
-				t.Errorf("%s discovers %v, and not %s", proxy, discovered, filter.Name)
+		for _, plugin := range mounts.Plugins {
+			if plugin.Proxy == proxy && !discovered[plugin.Name] {
+				t.Errorf("%s discovers %v, and not %s", proxy, discovered, plugin.Name)
 			}
 		}
 	}

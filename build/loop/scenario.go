@@ -251,16 +251,16 @@ func (l *loop) traced(ctx context.Context) error {
 	return nil
 }
 
-// pushed puts an image of a filter into the registry, and looks for it there.
+// pushed puts the module's image into the registry, and looks for it there.
 func (l *loop) pushed(ctx context.Context) error {
-	repository := l.ports.address("REGISTRY_PORT") + "/tollgate/jwt-scope"
-	push := exec.CommandContext(ctx, "go", "run", "./build/tollgate", "image", "push", "jwt-scope", repository+":test",
-		"--module", "build/out/jwt-scope.wasm", "--created", "2026-01-01T00:00:00Z")
+	repository := l.ports.address("REGISTRY_PORT") + "/tollgate/tollgate"
+	push := exec.CommandContext(ctx, "go", "run", "./build/tollgate", "image", "push", "tollgate", repository+":test",
+		"--module", "build/out/tollgate.wasm", "--created", "2026-01-01T00:00:00Z")
 	push.Dir, push.Env = l.root, l.compose.env
 	if out, err := push.CombinedOutput(); err != nil {
 		return fmt.Errorf("tollgate image push: %w\n%s", err, out)
 	}
-	a, err := client{}.send(ctx, "GET", "http://"+l.ports.address("REGISTRY_PORT")+"/v2/tollgate/jwt-scope/tags/list")
+	a, err := client{}.send(ctx, "GET", "http://"+l.ports.address("REGISTRY_PORT")+"/v2/tollgate/tollgate/tags/list")
 	if err != nil || a.status != 200 || !strings.Contains(a.body, `"test"`) {
 		return fmt.Errorf("the registry's tags: %s %s, %w", a, a.body, err)
 	}

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +42,7 @@ func stateOf(file string) state {
 	return state{info.Size(), info.ModTime()}
 }
 
-// watch publishes what changes, and compiles filters whose sources change, until the context ends.
+// watch publishes what changes, and compiles the module when its sources change, until the context ends.
 // A mistake is told, and everything goes on as it was.
 func (l *loop) watch(ctx context.Context, w io.Writer) error {
 	for _, name := range []string{"EDGE_ADMIN_PORT", "MESH_ADMIN_PORT"} {
@@ -71,14 +70,17 @@ func (l *loop) watch(ctx context.Context, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if modules := outdated(sources, now); modules != nil {
+		changed := time.Now()
+		if !same(now, sources) {
 			sources = now
-			l.compile(ctx, w, modules)
+			l.compile(ctx, w, filters.Module)
 		}
 		if files := statesOf(l.mounts.Inputs()); !same(files, inputs) {
 			inputs = files
 			if err := l.publish(ctx, w); err != nil {
 				fmt.Fprintf(w, "%s  nothing is changed: %v\n", clock(), err)
+			} else if ctx.Err() == nil {
+				fmt.Fprintf(w, "%s  all is live %.1f s after the change was seen\n", clock(), time.Since(changed).Seconds())
 			}
 		}
 	}
@@ -108,27 +110,27 @@ func same(a, b map[string]state) bool {
 
 // publish hands changes to the proxies, one after another, and tells when each has its own.
 func (l *loop) publish(ctx context.Context, w io.Writer) error {
-	return l.mounts.Publish(func(f mounts.Filter) {
+	return l.mounts.Publish(func(p mounts.Plugin) {
 		began := time.Now()
 		limited, cancel := context.WithTimeout(ctx, liveTimeout)
 		defer cancel()
-		switch err := l.live(limited, f); {
+		switch err := l.live(limited, p); {
 		case ctx.Err() != nil:
 		case err != nil:
-			fmt.Fprintf(w, "%s  %s: %v; look at make logs\n", clock(), f, err)
+			fmt.Fprintf(w, "%s  %s: %v; look at make logs\n", clock(), p, err)
 		default:
-			fmt.Fprintf(w, "%s  %s is live after %.1f s\n", clock(), f, time.Since(began).Seconds())
+			fmt.Fprintf(w, "%s  %s is live after %.1f s\n", clock(), p, time.Since(began).Seconds())
 		}
 	})
 }
 
-// live waits until a proxy has a filter as it was published last.
-func (l *loop) live(ctx context.Context, f mounts.Filter) error {
-	version, err := l.mounts.Version(f)
+// live waits until a proxy has a plugin as it was published last.
+func (l *loop) live(ctx context.Context, p mounts.Plugin) error {
+	version, err := l.mounts.Version(p)
 	if err != nil {
 		return err
 	}
-	address := "http://" + l.ports.address(strings.ToUpper(f.Proxy)+"_ADMIN_PORT") + "/config_dump?resource=ecds_filters"
+	address := "http://" + l.ports.address(strings.ToUpper(p.Proxy)+"_ADMIN_PORT") + "/config_dump?resource=ecds_filters"
 	problem := ""
 	err = l.await(ctx, "the proxy has the new version", func() bool {
 		a, err := client{}.send(ctx, "GET", address)
@@ -151,7 +153,7 @@ func (l *loop) live(ctx context.Context, f mounts.Filter) error {
 		}
 		problem = "it has another"
 		for _, c := range dump.Configs {
-			if c.Filter.Name == f.Name && c.Version == version {
+			if c.Filter.Name == p.Name && c.Version == version {
 				return true
 			}
 		}
@@ -194,41 +196,15 @@ func (l *loop) sources() (map[string]state, error) {
 	return m, nil
 }
 
-// outdated are the modules to compile after a change from before to now: a filter's own folder is
-// only its own, everything else is everybody's.
-func outdated(before, now map[string]state) (modules []string) {
-	all := slices.Sorted(slices.Values(filters.Names()))
-	for _, m := range []map[string]state{before, now} {
-		for file := range m {
-			if before[file] == now[file] {
-				continue
-			}
-			parts := strings.Split(filepath.ToSlash(file), "/")
-			if parts[0] != "filters" || !slices.Contains(all, parts[1]) {
-				return all
-			}
-			if !slices.Contains(modules, parts[1]) {
-				modules = append(modules, parts[1])
-			}
-		}
-	}
-	slices.Sort(modules)
-	return modules
-}
-
-// compile has make build modules. What the compiler says of a mistake is printed.
-func (l *loop) compile(ctx context.Context, w io.Writer, modules []string) {
-	args := []string{"--no-print-directory"}
-	for _, m := range modules {
-		args = append(args, "build/out/"+m+".wasm")
-	}
+// compile has make build a module. What the compiler says of a mistake is printed.
+func (l *loop) compile(ctx context.Context, w io.Writer, module string) {
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, "make", args...)
+	cmd := exec.CommandContext(ctx, "make", "--no-print-directory", "build/out/"+module+".wasm")
 	cmd.Dir = l.root
 	cmd.Stdout, cmd.Stderr = w, w
 	if err := cmd.Run(); err != nil {
 		fmt.Fprintf(w, "%s  not compiled (%v): the proxies keep what they have\n", clock(), err)
 		return
 	}
-	fmt.Fprintf(w, "%s  %s compiled in %.1f s\n", clock(), strings.Join(modules, ", "), time.Since(began).Seconds())
+	fmt.Fprintf(w, "%s  %s compiled in %.1f s\n", clock(), module, time.Since(began).Seconds())
 }

@@ -4,55 +4,18 @@
 package main
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/checkout"
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
 )
-
-func TestOutdated(t *testing.T) {
-	all := slices.Sorted(slices.Values(filters.Names()))
-	for _, c := range []struct {
-		what    string
-		changed []string
-		want    []string
-	}{
-		{"nothing", nil, nil},
-		{"a filter's own source", []string{"filters/jwt-scope/scope/decide.go"}, []string{"jwt-scope"}},
-		{"two filters' sources", []string{"filters/rate-limit/main.go", "filters/edge-stamp/main.go"},
-			[]string{"edge-stamp", "rate-limit"}},
-		{"a source of all", []string{"shared/jose/jws.go"}, all},
-		{"the dependencies", []string{"go.mod"}, all},
-	} {
-		before := map[string]state{"filters/jwt-scope/scope/decide.go": {1, time.Unix(1, 0)},
-			"filters/rate-limit/main.go": {1, time.Unix(1, 0)},
-			"filters/edge-stamp/main.go": {1, time.Unix(1, 0)}, "shared/jose/jws.go": {1, time.Unix(1, 0)},
-			"go.mod": {1, time.Unix(1, 0)}}
-		edited, removed := map[string]state{}, map[string]state{}
-		for f, s := range before {
-			edited[f], removed[f] = s, s
-		}
-		for _, f := range c.changed {
-			edited[f] = state{2, time.Unix(2, 0)}
-			delete(removed, f)
-		}
-		if got := outdated(before, edited); !slices.Equal(got, c.want) {
-			t.Errorf("%s edited: %q, want %q", c.what, got, c.want)
-		}
-		if got := outdated(removed, before); !slices.Equal(got, c.want) {
-			t.Errorf("%s added: %q, want %q", c.what, got, c.want)
-		}
-	}
-}
 
 // The sources are all that the modules are made of: what the Makefile names, and no test.
 func TestSources(t *testing.T) {
@@ -98,7 +61,7 @@ func TestStampOf(t *testing.T) {
 // What does not compile is told, and watching goes on.
 func TestCompileTellsMistakes(t *testing.T) {
 	var log strings.Builder
-	(&loop{root: checkout.Root(t)}).compile(t.Context(), &log, []string{"none"})
+	(&loop{root: checkout.Root(t)}).compile(t.Context(), &log, "none")
 	if !strings.Contains(log.String(), "not compiled") || !strings.Contains(log.String(), "filters/none") {
 		t.Errorf("it says\n%s", log.String())
 	}

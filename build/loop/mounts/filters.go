@@ -20,51 +20,72 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/descriptors"
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 )
 
-// Filter is one filter of one proxy. Its configuration is envoy/<Proxy>/<Name>.yaml, its module build/out/<Name>.wasm.
-type Filter struct {
+// Plugin is the module with all filters, as one proxy discovers it: with one filter, or with a chain
+// of several. Each has its configuration in a file of its own, envoy/<Proxy>/<Filter>.yaml, so that
+// it can be changed, checked and explained by itself.
+type Plugin struct {
 	Proxy, Name string
-	Task        string // what it is there for, in a few words for the report
+	Steps       []Step
+	Aside       bool // not on the way of requests
 	hostEnv     []string
 }
 
-// Filters are all of them, in the order in which a request meets them (envoy/edge/envoy.yaml,
-// envoy/mesh/envoy.yaml; a test holds them against these).
-var Filters = []Filter{
-	{Proxy: "edge", Name: "jwt-scope", Task: "who may come in"},
-	{Proxy: "edge", Name: "rate-limit", Task: "how often"},
-	{Proxy: "edge", Name: "edge-stamp", Task: "signs the request", hostEnv: []string{"EDGE_STAMP_KEY"}},
-	{Proxy: "mesh", Name: "edge-stamp", Task: "signed, once?"},
-	{Proxy: "mesh", Name: "jwt-scope", Task: "service’s rules"},
+// Step is a filter of a plugin: its name, which is that of the step in a chain and of the file, too.
+type Step struct {
+	Filter string
+	Task   string // what it is there for, in a few words for the report
 }
 
-// Chain are the names of a proxy's filters.
-func Chain(proxy string) (names []string) {
-	for _, f := range Filters {
-		if f.Proxy == proxy {
-			names = append(names, f.Name)
+var signs = Step{"edge-stamp", "signs the request"}
+
+// Plugins are all of them, in the order in which a request meets them (envoy/edge/envoy.yaml,
+// envoy/mesh/envoy.yaml; a test holds them against these). Those of one proxy share a VM.
+//
+// The mesh has two: jwt-scope believes the payload that edge-stamp has verified and written
+// (trustedPayload), which steps of one chain may not.
+var Plugins = []Plugin{
+	{Proxy: "edge", Name: filters.Module, hostEnv: []string{"EDGE_STAMP_KEY"},
+		Steps: []Step{{"jwt-scope", "who may come in"}, {"rate-limit", "how often"}, signs}},
+	// publishes the keys, for the mesh
+	{Proxy: "edge", Name: "edge-stamp", Steps: []Step{signs}, Aside: true, hostEnv: []string{"EDGE_STAMP_KEY"}},
+	{Proxy: "mesh", Name: "edge-stamp", Steps: []Step{{"edge-stamp", "signed, once?"}}},
+	{Proxy: "mesh", Name: "jwt-scope", Steps: []Step{{"jwt-scope", "service’s rules"}}},
+}
+
+// Way are the plugins of a proxy that a request meets.
+func Way(proxy string) (list []Plugin) {
+	for _, p := range Plugins {
+		if p.Proxy == proxy && !p.Aside {
+			list = append(list, p)
 		}
 	}
-	return names
+	return list
 }
 
-// Config is the file with the filter's configuration, from the folder envoy.
-func (f Filter) Config() string { return filepath.Join(f.Proxy, f.Name+".yaml") }
+// Configs are the files with the configurations of the steps, from the folder envoy.
+func (p Plugin) Configs() (files []string) {
+	for _, s := range p.Steps {
+		files = append(files, filepath.Join(p.Proxy, s.Filter+".yaml"))
+	}
+	return files
+}
 
 // published is the file that Envoy reads.
-func (f Filter) published() string { return f.Proxy + "/filters/" + f.Name + ".json" }
+func (p Plugin) published() string { return p.Proxy + "/filters/" + p.Name + ".json" }
 
-func (f Filter) String() string { return f.Name + " of " + f.Proxy }
+func (p Plugin) String() string { return p.Name + " of " + p.Proxy }
 
 // Folder is where it all lies.
 type Folder struct {
 	root    string // of the project
 	dir     string
-	Configs string // where the filters' configurations are, <Proxy>/<Name>.yaml
+	Configs string // where the filters' configurations are, <Proxy>/<Filter>.yaml
 	Modules string // where the compiled modules are, <Name>.wasm
 }
 
@@ -76,18 +97,30 @@ func New(root, dir string) *Folder {
 
 // Inputs are the files that Publish reads.
 func (f *Folder) Inputs() (files []string) {
-	for _, filter := range Filters {
-		files = append(files, f.config(filter), f.compiled(filter.Name))
+	for _, config := range configs() {
+		files = append(files, f.config(config))
+	}
+	return append(files, f.compiled())
+}
+
+// configs are the files of all plugins, each once.
+func configs() (files []string) {
+	for _, p := range Plugins {
+		for _, config := range p.Configs() {
+			if !slices.Contains(files, config) {
+				files = append(files, config)
+			}
+		}
 	}
 	return files
 }
 
-func (f *Folder) config(filter Filter) string   { return filepath.Join(f.Configs, filter.Config()) }
-func (f *Folder) compiled(module string) string { return filepath.Join(f.Modules, module+".wasm") }
+func (f *Folder) config(name string) string { return filepath.Join(f.Configs, name) }
+func (f *Folder) compiled() string          { return filepath.Join(f.Modules, filters.Module+".wasm") }
 
-// Version is that under which a filter has been published, and which Envoy tells when it has it.
-func (f *Folder) Version(filter Filter) (string, error) {
-	text, err := os.ReadFile(f.path(filter.published()))
+// Version is that under which a plugin has been published, and which Envoy tells when it has it.
+func (f *Folder) Version(p Plugin) (string, error) {
+	text, err := os.ReadFile(f.path(p.published()))
 	if err != nil {
 		return "", err
 	}
@@ -114,7 +147,7 @@ func (f *Folder) Prepare() error {
 	if err := f.probe(); err != nil {
 		return err
 	}
-	return f.Publish(func(Filter) {})
+	return f.Publish(func(Plugin) {})
 }
 
 // probe compiles the health check, for the containers' system. Docker's machine has the processor of this one.
@@ -136,46 +169,49 @@ func (f *Folder) probe() error {
 // proxies keep what they have.
 var ErrConfig = errors.New("the configuration is refused")
 
-// Publish writes the filters' configurations, as far as they or their modules have changed, one
+// Publish writes the plugins' configurations, as far as they or the module have changed, one
 // after another, and calls published after each: whoever waits there until the proxy has it leaves
 // all of the machine to that one. Each is complete before a proxy sees it: the module lies there
 // under the name of its content, and the file is renamed into its place. Where any configuration
 // has a fault, nothing is written.
-func (f *Folder) Publish(published func(Filter)) (err error) {
-	var limits []byte
-	configs := make([][]byte, len(Filters))
+func (f *Folder) Publish(published func(Plugin)) (err error) {
+	texts := map[string][]byte{}
 	checker := &check.Checker{}
-	for i, filter := range Filters {
-		if configs[i], err = os.ReadFile(f.config(filter)); err != nil {
+	for _, config := range configs() {
+		if texts[config], err = os.ReadFile(f.config(config)); err != nil {
 			return err
 		}
-		checker.File(filepath.Join("envoy", filter.Config()), configs[i])
-		if filter.Name == "rate-limit" {
-			limits = configs[i]
+		checker.File(filepath.Join("envoy", config), texts[config])
+	}
+	if err := refused(checker); err != nil {
+		return err
+	}
+	var limits []byte
+	wholes := make([][]byte, len(Plugins))
+	chains := &check.Checker{} // what the steps are to each other
+	for i, p := range Plugins {
+		if wholes[i], err = p.configuration(texts); err != nil {
+			return err
+		}
+		chains.File("the chain "+p.String(), wholes[i])
+		if slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Filter == "rate-limit" }) {
+			limits = wholes[i]
 		}
 	}
-	var faults []error
-	for _, finding := range checker.Findings() {
-		if finding.Severity == check.Error {
-			faults = append(faults, errors.New(finding.String()))
-		}
-	}
-	if faults != nil {
-		return fmt.Errorf("%w:\n%w", ErrConfig, errors.Join(faults...))
+	if err := refused(chains); err != nil {
+		return err
 	}
 	service, err := descriptors.Write(limits)
 	if err != nil {
 		return fmt.Errorf("%w: for the rate-limit service:\n%w", ErrConfig, err)
 	}
-	var modules []string
-	resources := make([][]byte, len(Filters))
-	for i, filter := range Filters {
-		module, err := f.module(filter.Name)
-		if err != nil {
-			return err
-		}
-		modules = append(modules, module)
-		if resources[i], err = discovered(filter, module, configs[i]); err != nil {
+	module, err := f.module()
+	if err != nil {
+		return err
+	}
+	resources := make([][]byte, len(Plugins))
+	for i, p := range Plugins {
+		if resources[i], err = discovered(p, module, wholes[i]); err != nil {
 			return err
 		}
 	}
@@ -183,28 +219,68 @@ func (f *Folder) Publish(published func(Filter)) (err error) {
 	if _, err := f.update("ratelimit/tollgate.yaml", service); err != nil {
 		return err
 	}
-	for i, filter := range Filters {
-		wrote, err := f.update(filter.published(), resources[i])
+	for i, p := range Plugins {
+		wrote, err := f.update(p.published(), resources[i])
 		if err != nil {
 			return err
 		}
 		if wrote {
-			published(filter)
+			published(p)
 		}
 	}
-	return f.prune(modules)
+	return f.prune(module)
 }
 
-// discovered is a filter as Envoy discovers it (ECDS). Its version is what it is made of.
-func discovered(filter Filter, module string, config []byte) ([]byte, error) {
-	text, err := yaml.YAMLToJSONStrict(config)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filter.Config(), err)
+// refused are the errors among findings.
+func refused(checker *check.Checker) error {
+	var faults []error
+	for _, finding := range checker.Findings() {
+		if finding.Severity == check.Error {
+			faults = append(faults, errors.New(finding.String()))
+		}
 	}
-	wasm := bootstrap.Wasm{Name: filter.Name, Module: "/etc/tollgate/modules/" + module, Configuration: string(text),
-		HostEnv: filter.hostEnv}
+	if faults == nil {
+		return nil
+	}
+	return fmt.Errorf("%w:\n%w", ErrConfig, errors.Join(faults...))
+}
+
+// configuration is a plugin's, in JSON, of what its files say: a chain, or the one filter's, which says whose it is.
+func (p Plugin) configuration(texts map[string][]byte) ([]byte, error) {
+	type step struct {
+		Name   string          `json:"name"`
+		Filter string          `json:"filter"`
+		Config json.RawMessage `json:"config"`
+	}
+	var chain []step
+	for i, config := range p.Configs() {
+		text, err := yaml.YAMLToJSONStrict(texts[config])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", config, err)
+		}
+		chain = append(chain, step{p.Steps[i].Filter, p.Steps[i].Filter, text})
+	}
+	if len(chain) > 1 {
+		return json.Marshal(bootstrap.M{"chain": chain})
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(chain[0].Config, &members); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Configs()[0], err)
+	}
+	whose, err := json.Marshal(chain[0].Filter)
+	if err != nil {
+		return nil, err
+	}
+	members["filter"] = whose
+	return json.Marshal(members)
+}
+
+// discovered is a plugin as Envoy discovers it (ECDS). Its version is what it is made of.
+func discovered(p Plugin, module string, config []byte) ([]byte, error) {
+	wasm := bootstrap.Wasm{Name: p.Name, VM: filters.Module, Module: "/etc/tollgate/modules/" + module,
+		Configuration: string(config), HostEnv: p.hostEnv}
 	resource := bootstrap.M{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-		"name": filter.Name, "typed_config": wasm.Filter()["typed_config"]}
+		"name": p.Name, "typed_config": wasm.Filter()["typed_config"]}
 	version, err := json.Marshal(resource)
 	if err != nil {
 		return nil, err
@@ -212,17 +288,17 @@ func discovered(filter Filter, module string, config []byte) ([]byte, error) {
 	return json.MarshalIndent(bootstrap.M{"version_info": short(version), "resources": []bootstrap.M{resource}}, "", " ")
 }
 
-// module puts a compiled module where the proxies see it, under a name that tells its content: a
+// module puts the compiled module where the proxies see it, under a name that tells its content: a
 // file that is overwritten changes no configuration, and so nothing would load it.
-func (f *Folder) module(name string) (string, error) {
-	b, err := os.ReadFile(f.compiled(name))
+func (f *Folder) module() (string, error) {
+	b, err := os.ReadFile(f.compiled())
 	if err != nil {
 		return "", fmt.Errorf("%w; run: make build", err)
 	}
 	if !bytes.HasPrefix(b, []byte("\x00asm")) {
-		return "", fmt.Errorf("%s is no module; run: make build", f.compiled(name))
+		return "", fmt.Errorf("%s is no module; run: make build", f.compiled())
 	}
-	file := name + "-" + short(b) + ".wasm"
+	file := filters.Module + "-" + short(b) + ".wasm"
 	_, err = f.update("modules/"+file, b)
 	return file, err
 }
@@ -234,7 +310,7 @@ func short(b []byte) string {
 
 // prune removes modules that no configuration names any more, but for the youngest of them: a proxy
 // may be just about to load it.
-func (f *Folder) prune(used []string) error {
+func (f *Folder) prune(used string) error {
 	entries, err := os.ReadDir(f.path("modules"))
 	if err != nil {
 		return err
@@ -245,7 +321,7 @@ func (f *Folder) prune(used []string) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(used, e.Name()) {
+		if e.Name() != used {
 			old = append(old, info)
 		}
 	}

@@ -73,7 +73,7 @@ func TestPermissions(t *testing.T) {
 	f := prepare(t)
 	for name, want := range map[string]fs.FileMode{".": 0o700, "tokens.jwk": 0o600, "stamps.jwk": 0o600,
 		"edge.env": 0o600, "keycloak.env": 0o600, "grafana.env": 0o600, "ca/root-key.pem": 0o600, "ca/edge/ca-key.pem": 0o600,
-		"edge": 0o755, "edge/tls/key.pem": 0o644, "edge/filters/jwt-scope.json": 0o644, "bin/healthcheck": 0o755} {
+		"edge": 0o755, "edge/tls/key.pem": 0o644, "edge/filters/tollgate.json": 0o644, "bin/healthcheck": 0o755} {
 		if info, err := os.Stat(f.path(name)); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v, want %s", name, info, err, want)
 		}
@@ -111,8 +111,8 @@ func TestCertificates(t *testing.T) {
 func TestConfigurations(t *testing.T) {
 	f := prepare(t)
 	checker := &check.Checker{}
-	for _, filter := range Filters {
-		checker.File(filter.Config(), read(t, f.config(filter)))
+	for _, config := range configs() {
+		checker.File(config, read(t, f.config(config)))
 	}
 	for _, finding := range checker.Findings() {
 		t.Error(finding)
@@ -135,35 +135,36 @@ func changeable(t *testing.T) *Folder {
 	t.Helper()
 	f := New(checkout.Root(t), filepath.Join(t.TempDir(), "compose"))
 	dir := t.TempDir()
-	for _, filter := range Filters {
-		for to, from := range map[string]string{filepath.Join(dir, filter.Config()): f.config(filter),
-			filepath.Join(dir, filter.Name+".wasm"): f.compiled(filter.Name)} {
-			text := read(t, from)
-			if filepath.Ext(to) == ".wasm" {
-				text = text[:1000] // nobody runs it
-			}
-			if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, text, 0o644)); err != nil {
-				t.Fatal(err)
-			}
+	from := map[string]string{filepath.Join(dir, "tollgate.wasm"): f.compiled()}
+	for _, config := range configs() {
+		from[filepath.Join(dir, config)] = f.config(config)
+	}
+	for to, from := range from {
+		text := read(t, from)
+		if filepath.Ext(to) == ".wasm" {
+			text = text[:1000] // nobody runs it
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, text, 0o644)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	f.Configs, f.Modules = dir, dir
 	if err := os.Mkdir(f.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := published(f); err != nil || len(changed) != len(Filters) {
+	if changed, err := published(f); err != nil || len(changed) != len(Plugins) {
 		t.Fatalf("at first: %v, %v", changed, err)
 	}
 	return f
 }
 
-// published are the filters that Publish tells of; each must be there by then.
+// published are the plugins that Publish tells of; each must be there by then.
 func published(f *Folder) (names []string, err error) {
-	err = f.Publish(func(filter Filter) {
-		if _, err := f.Version(filter); err != nil {
+	err = f.Publish(func(p Plugin) {
+		if _, err := f.Version(p); err != nil {
 			names = append(names, err.Error())
 		}
-		names = append(names, filter.String())
+		names = append(names, p.String())
 	})
 	return names, err
 }
@@ -190,18 +191,22 @@ func TestPublishTellsWhatHasChanged(t *testing.T) {
 	}
 	publish()
 	change(t, filepath.Join(f.Configs, "edge/jwt-scope.yaml"), "orders:admin", "orders:boss")
-	publish("jwt-scope of edge")
+	publish("tollgate of edge")
+	change(t, filepath.Join(f.Configs, "mesh/jwt-scope.yaml"), "orders:admin", "orders:boss")
+	publish("jwt-scope of mesh")
+	change(t, filepath.Join(f.Configs, "edge/edge-stamp.yaml"), "ttl: 30s", "ttl: 31s")
+	publish("tollgate of edge", "edge-stamp of edge")
 	change(t, filepath.Join(f.Configs, "edge/rate-limit.yaml"), "requests: 5,", "requests: 7,")
-	publish("rate-limit of edge")
+	publish("tollgate of edge")
 	if text := string(read(t, f.path("ratelimit/tollgate.yaml"))); !strings.Contains(text, "requests_per_unit: 7}") {
 		t.Errorf("the service has\n%s", text)
 	}
 	for range 3 {
-		change(t, filepath.Join(f.Modules, "jwt-scope.wasm"), "\x00asm", "\x00asm\x01")
-		publish("jwt-scope of edge", "jwt-scope of mesh")
+		change(t, filepath.Join(f.Modules, "tollgate.wasm"), "\x00asm", "\x00asm\x01")
+		publish("tollgate of edge", "edge-stamp of edge", "edge-stamp of mesh", "jwt-scope of mesh")
 	}
-	// Three modules, and the last one that is not used any more.
-	if files, err := os.ReadDir(f.path("modules")); err != nil || len(files) != 4 {
+	// The module, and the last one that is not used any more.
+	if files, err := os.ReadDir(f.path("modules")); err != nil || len(files) != 2 {
 		t.Errorf("modules: %v, %v", files, err)
 	}
 	publish()
@@ -209,7 +214,7 @@ func TestPublishTellsWhatHasChanged(t *testing.T) {
 
 func TestPublishRefusesMistakes(t *testing.T) {
 	f := changeable(t)
-	before := string(read(t, f.path("edge/filters/jwt-scope.json")))
+	before := string(read(t, f.path("edge/filters/tollgate.json")))
 	for _, c := range []struct{ what, file, from, to, want string }{
 		{"a misspelt key", "edge/jwt-scope.yaml", "scopes: {any:", "scopes: {nay:", "envoy/edge/jwt-scope.yaml:"},
 		{"not YAML", "mesh/edge-stamp.yaml", "role: verify", "role: [verify", "envoy/mesh/edge-stamp.yaml"},
@@ -229,14 +234,28 @@ func TestPublishRefusesMistakes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// What is good by itself, and is not that step's.
+	file := filepath.Join(f.Configs, "edge/jwt-scope.yaml")
+	good := read(t, file)
+	if err := os.WriteFile(file, read(t, filepath.Join(f.Configs, "edge/rate-limit.yaml")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := published(f); !errors.Is(err, ErrConfig) || changed != nil ||
+		!strings.Contains(err.Error(), "the chain tollgate of edge:1:") ||
+		!strings.Contains(err.Error(), "chain[0].config.providers: is required") {
+		t.Errorf("another filter's configuration: %v, %v", changed, err)
+	}
+	if err := os.WriteFile(file, good, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	// A module that the compiler is just writing.
-	if err := os.WriteFile(filepath.Join(f.Modules, "jwt-scope.wasm"), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(f.Modules, "tollgate.wasm"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := published(f); err == nil || !strings.Contains(err.Error(), "is no module") {
 		t.Errorf("an empty module: %v", err)
 	}
-	if after := string(read(t, f.path("edge/filters/jwt-scope.json"))); after != before {
+	if after := string(read(t, f.path("edge/filters/tollgate.json"))); after != before {
 		t.Errorf("after mistakes the proxy is given\n%s", after)
 	}
 }

@@ -17,13 +17,20 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/loop/mounts"
 )
 
-// The filters of both proxies in their order. A stopwatch stands before the first, between two, and
-// behind the last. The edge has two before the first: what they tell apart is what one of them
-// takes.
+// The plugins of both proxies in their order, one filter or a chain each. A stopwatch stands before
+// the first, between two, and behind the last. The edge has two before the first: what they tell
+// apart is what one of them takes.
 var (
-	Edge = mounts.Chain("edge")
-	Mesh = mounts.Chain("mesh")
+	Edge = namesOf("edge")
+	Mesh = namesOf("mesh")
 )
+
+func namesOf(proxy string) (names []string) {
+	for _, p := range mounts.Way(proxy) {
+		names = append(names, p.Name)
+	}
+	return names
+}
 
 // Hop is the way from the edge's last filter to the mesh's first, and back; Upstream is all that is
 // behind the mesh's last.

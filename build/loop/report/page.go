@@ -16,10 +16,10 @@ import (
 // style has a colour for each thing, in light and in dark. On paper it is always light.
 const style = `
 :root { color-scheme: light dark; --page:#fff; --soft:#f5f6f8; --line:#dfe3e8; --ink:#17202b; --muted:#56616f;
- --jwt-scope:#2f66c9; --rate-limit:#8250c4; --edge-stamp:#0c8080; --hop:#a8b1bd; --upstream:#6a7686; --outside:#d9dee5; --watch:#eceff3;
+ --jwt-scope:#2f66c9; --rate-limit:#8250c4; --edge-stamp:#0c8080; --tollgate:#a04a7a; --hop:#a8b1bd; --upstream:#6a7686; --outside:#d9dee5; --watch:#eceff3;
  --allowed:#2e8555; --would_deny:#b97900; --denied:#c93f38; --error:#5b3fa6; --own:#eef1f5; }
 @media screen and (prefers-color-scheme: dark) { :root { --page:#10151c; --soft:#181f28; --line:#2d3743; --ink:#e8ecf1; --muted:#a0abb9;
- --jwt-scope:#6c9bf0; --rate-limit:#b08ae6; --edge-stamp:#35b5b0; --hop:#66717f; --upstream:#8e99a8; --outside:#3a4451; --watch:#2a323d;
+ --jwt-scope:#6c9bf0; --rate-limit:#b08ae6; --edge-stamp:#35b5b0; --tollgate:#d98ab5; --hop:#66717f; --upstream:#8e99a8; --outside:#3a4451; --watch:#2a323d;
  --allowed:#4fb37e; --would_deny:#e0a63a; --denied:#ef6f66; --error:#a48be8; --own:#1d2530; } }
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 36px 40px 28px; max-width: 1200px; background: var(--page); color: var(--ink); font: 14px/1.5 Inter, system-ui, -apple-system, "Segoe UI", "Liberation Sans", Arial, sans-serif; font-variant-numeric: tabular-nums }
@@ -63,7 +63,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 20px; margi
 `
 
 // classes are those with a colour, each the name of a variable in style.
-var classes = append(filters.Names(), "hop", "upstream", "outside", "watch", "allowed", "would_deny", "denied", "error")
+var classes = append(filters.Modules(), "hop", "upstream", "outside", "watch", "allowed", "would_deny", "denied",
+	"error")
 
 func styles() string {
 	var b strings.Builder

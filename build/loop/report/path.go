@@ -15,17 +15,17 @@ import (
 
 const pageWidth = 1120 // of every drawing
 
-// task says in a few words what a station does.
-func task(p Place) string {
-	for _, f := range mounts.Filters {
-		if f.Proxy == p.Proxy && f.Name == p.Name {
-			return f.Task
+// steps are the filters of a station with what each is there for.
+func steps(p Place) []mounts.Step {
+	for _, plugin := range mounts.Way(p.Proxy) {
+		if plugin.Name == p.Name {
+			return plugin.Steps
 		}
 	}
-	return ""
+	return nil
 }
 
-// class is the colour of a place: a filter has the same one in both proxies.
+// class is the colour of a place: a filter has the same one in both proxies, and a chain one of its own.
 func class(p Place) string {
 	switch p {
 	case Hop:
@@ -61,16 +61,24 @@ func chain(p Path) string {
 		d.text("small middle", x+w/2, top+92, small)
 	}
 	proxy := func(x float64, name string, filters []string) float64 {
-		w := float64(len(filters)*(card+gap) + gap)
+		cards := 0
+		for _, f := range filters {
+			cards += len(steps(Place{name, f}))
+		}
+		w := float64(cards*(card+gap) + gap)
 		d.rect("proxy", x, 0, w, top+tall+14, 12)
 		d.text("proxy-name", x+gap+2, 23, name)
-		for i, f := range filters {
-			s := at[Place{name, f}]
-			left := x + gap + float64(i*(card+gap))
-			d.rect("card", left, top, card, tall, 8)
-			d.rect("fill "+class(Place{name, f}), left, top, card, 5, 2.5)
-			d.text("name", left+12, top+28, f)
-			d.fitted("small", left+12, top+45, card-14, 12, task(Place{name, f}))
+		left := x + gap
+		for _, f := range filters {
+			s, list := at[Place{name, f}], steps(Place{name, f})
+			wide := float64(len(list)*(card+gap) - gap) // a chain is one card with all its filters
+			d.rect("card", left, top, wide, tall, 8)
+			for i, step := range list {
+				column := left + float64(i*(card+gap))
+				d.rect("fill "+step.Filter, column, top, card, 5, 2.5)
+				d.text("name", column+12, top+28, step.Filter)
+				d.fitted("small", column+12, top+45, card-14, 12, step.Task)
+			}
 			if s.There.N > 0 {
 				d.text("big", left+12, top+78, "+"+duration(s.There.P50))
 				d.text("small", left+12, top+97, "99 %: "+duration(s.There.P99))
@@ -78,6 +86,7 @@ func chain(p Path) string {
 			} else {
 				d.text("big muted", left+12, top+78, "—")
 			}
+			left += wide + gap
 		}
 		return x + w
 	}

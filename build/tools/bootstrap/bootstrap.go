@@ -86,7 +86,8 @@ func Filter(name, typeName string, fields M) M {
 // Wasm is a filter made of a compiled module. The VM is made anew after a trap (FAIL_RELOAD), and
 // until then its requests are answered 503.
 type Wasm struct {
-	Name          string // of the filter, its plugin and its VM
+	Name          string // of the filter and its plugin
+	VM            string // vm_id: plugins of one module that have the same share a VM; empty: the name
 	Module        string // path of the .wasm file
 	Configuration string // the plugin's; none where empty
 	Env           map[string]string
@@ -103,7 +104,11 @@ func (w Wasm) Filter() M {
 	if Rewrite != nil {
 		w = Rewrite(w)
 	}
-	vm := M{"runtime": "envoy.wasm.runtime.v8", "vm_id": w.Name, "code": M{"local": M{"filename": w.Module}}}
+	id := w.VM
+	if id == "" {
+		id = w.Name
+	}
+	vm := M{"runtime": "envoy.wasm.runtime.v8", "vm_id": id, "code": M{"local": M{"filename": w.Module}}}
 	if len(w.Env)+len(w.HostEnv) > 0 {
 		vm["environment_variables"] = M{"key_values": w.Env, "host_env_keys": w.HostEnv}
 	}
