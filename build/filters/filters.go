@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 )
@@ -38,9 +39,9 @@ type Filter struct {
 	// read, or of keys that would have to be fetched.
 	Decide func(config string, r *decide.Request, o *Outside) (*Decided, error)
 
-	// Credential gives a request a credential with claims that the filter then takes for genuine, by a
-	// key of its own that it puts into the configuration. nil: the filter looks for none.
-	Credential func(config string, headers [][2]string, claims string) (string, [][2]string, error)
+	// Credential makes a header with claims that the filter takes for genuine, signed by a key that it
+	// puts into the configuration. nil: the filter looks for none.
+	Credential func(config, claims string, key *mint.Key) (changed string, header [2]string, err error)
 
 	// Rule is what the filter calls what it looks for that fits a request: "rule", "limit".
 	Rule string

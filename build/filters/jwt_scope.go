@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 
 	"go.yaml.in/yaml/v3"
@@ -46,42 +44,41 @@ var jwtScope = Filter{
 //go:embed samples/jwt-scope.yaml
 var jwtScopeSamples string
 
-// credential puts a key of its own into the configuration that signs the claims, or writes them where
-// the provider trusts them.
-func credential(config string, headers [][2]string, claims string) (string, [][2]string, error) {
+// credential puts the key into the configuration, or writes the claims where the provider trusts them.
+func credential(config, claims string, signer *mint.Key) (changed string, header [2]string, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(config), &members); err != nil {
-		return "", nil, err
+		return "", header, err
 	}
 	var providers []map[string]any
 	if err := json.Unmarshal(members["providers"], &providers); err != nil {
-		return "", nil, fmt.Errorf("providers: %w", err)
+		return "", header, fmt.Errorf("providers: %w", err)
 	}
 	var c map[string]any
 	if err := json.Unmarshal([]byte(claims), &c); err != nil {
-		return "", nil, err
+		return "", header, err
 	}
 	i := slices.IndexFunc(providers, func(p map[string]any) bool { return p["issuer"] == c["iss"] })
 	if i < 0 {
-		return "", nil, fmt.Errorf("no provider has the issuer %v", c["iss"])
+		return "", header, fmt.Errorf("no provider has the issuer %v", c["iss"])
 	}
 	p := providers[i]
 	if trusted, _ := p["trustedPayload"].(map[string]any); trusted != nil {
 		name, _ := trusted["header"].(string)
-		headers = append(headers, [2]string{strings.ToLower(name), base64.RawURLEncoding.EncodeToString([]byte(claims))})
+		header = [2]string{strings.ToLower(name), base64.RawURLEncoding.EncodeToString([]byte(claims))}
 	} else {
-		signer, typ := mint.New("explain", jose.ES256), "JWT"
+		typ := "JWT"
 		if types, _ := p["types"].([]any); len(types) > 0 {
 			typ, _ = types[0].(string)
 		}
 		p["jwks"], p["algorithms"] = map[string]any{"inline": mint.Set(signer)}, []string{"ES256"}
-		headers = append(headers, [2]string{"authorization", "Bearer " + signer.Typed(typ, json.RawMessage(claims))})
+		header = [2]string{"authorization", "Bearer " + signer.Typed(typ, json.RawMessage(claims))}
 	}
 	list, err := json.Marshal(providers)
 	if err != nil {
-		return "", nil, err
+		return "", header, err
 	}
 	members["providers"] = list
 	text, err := json.Marshal(members)
-	return string(text), headers, err
+	return string(text), header, err
 }

@@ -15,8 +15,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/filters/tollgate/chain"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
@@ -196,41 +199,41 @@ func (e *explanation) surroundings(headers [][2]string, at time.Time) (*decide.R
 
 // explain decides by one filter, or by the steps of a chain.
 func (e *explanation) explain(out *report, found check.Found, r *decide.Request, o *filters.Outside) error {
-	if found.Filter != filters.Module {
-		out.Filter = found.Filter
-		_, err := e.step(out, found.Filter, found.JSON, r, o)
+	steps := []chain.Step{{Filter: found.Filter, Config: found.JSON}}
+	if found.Filter == filters.Module {
+		c, err := chain.Parse(found.JSON, filters.Names()...)
+		if err == nil {
+			err = filters.ParseModule(found.JSON, o.Env)
+		}
+		if err != nil {
+			return err
+		}
+		steps = c.Steps
+	}
+	if err := e.credential(steps, r, o); err != nil {
 		return err
 	}
-	c, err := chain.Parse(found.JSON, filters.Names()...)
-	if err != nil {
-		return err
-	}
-	if c.Steps[0].Path == "" {
-		out.Filter = c.Steps[0].Filter
-		_, err := e.step(out, c.Steps[0].Filter, c.Steps[0].Config, r, o)
+	if steps[0].Path == "" { // one filter, with this module or its own
+		out.Filter = steps[0].Filter
+		_, err := e.step(out, steps[0], r, o)
 		return err
 	}
 	out.Filter = filters.Module
-	for _, s := range c.Steps {
-		if f, err := filters.Named(s.Filter); err == nil && f.Credential != nil {
-			o.Identity = "" // the claims come with the request, and count once they are verified
-		}
-	}
-	if err := filters.ParseModule(found.JSON, o.Env); err != nil {
-		return err
-	}
-	for _, s := range c.Steps {
+	var owed [][2]string // to the answer, by the steps so far
+	for _, s := range steps {
 		one := &report{all: e.all, Filter: s.Filter, Name: s.Name, Steps: []step{}}
 		out.Chain = append(out.Chain, one)
-		d, err := e.step(one, s.Filter, s.Config, r, o)
+		d, err := e.step(one, s, r, o)
 		if err != nil {
 			if !errors.Is(err, errRefused) {
 				return fmt.Errorf("step %s: %w", s.Name, err)
 			}
-			out.Verdict, out.Answer = one.Verdict, one.Answer
+			out.verdictOf(one)
+			out.Answer = &clientGot{one.Answer.Status, append(one.Answer.Headers, owed...), one.Answer.Body}
 			return err
 		}
-		out.Verdict = one.Verdict
+		out.verdictOf(one)
+		owed = append(d.Headers, owed...) // answers pass the steps in the opposite order
 		r = &decide.Request{Headers: d.Effect.Apply(r.Headers), Empty: r.Empty, Now: r.Now}
 		if d.Effect.Identity != "" {
 			o.Identity = d.Effect.Identity
@@ -239,19 +242,51 @@ func (e *explanation) explain(out *report, found check.Found, r *decide.Request,
 	return nil
 }
 
-// step decides by one filter, and notes what came of it. A credential that it makes stays in the request.
-func (e *explanation) step(out *report, filter, config string, r *decide.Request,
+// credential has the request come with the claims of --claims, where a step looks for a credential:
+// then they count once they are verified, and else as verified before.
+func (e *explanation) credential(steps []chain.Step, r *decide.Request, o *filters.Outside) (err error) {
+	if e.claims == "" {
+		return nil
+	}
+	key, made := mint.New("explain", jose.ES256), false
+	for i := range steps {
+		f, named := filters.Named(steps[i].Filter)
+		if named != nil || f.Credential == nil {
+			continue
+		}
+		o.Identity = ""
+		changed, header, fails := f.Credential(steps[i].Config, e.claimsText, key)
+		if fails != nil {
+			err = fmt.Errorf("%s: %w", e.claims, fails)
+			continue
+		}
+		steps[i].Config = changed
+		if !slices.ContainsFunc(r.Headers, func(h [2]string) bool { return h[0] == header[0] && made }) {
+			r.Headers = append(r.Headers, header)
+		}
+		made = true
+	}
+	if made {
+		return nil
+	}
+	return err
+}
+
+// verdictOf has a step's verdict stand for the whole chain's, so far.
+func (r *report) verdictOf(step *report) {
+	v := *step.Verdict
+	v.By = step.Name + ": " + v.By
+	r.Verdict = &v
+}
+
+// step decides by one filter, and notes what came of it.
+func (e *explanation) step(out *report, s chain.Step, r *decide.Request,
 	o *filters.Outside) (*filters.Decided, error) {
-	f, err := filters.Named(filter)
+	f, err := filters.Named(s.Filter)
 	if err != nil {
 		return nil, err
 	}
-	if f.Credential != nil && e.claims != "" {
-		if config, r.Headers, err = f.Credential(config, r.Headers, e.claimsText); err != nil {
-			return nil, fmt.Errorf("%s: %w", e.claims, err)
-		}
-	}
-	d, err := f.Decide(config, r, o)
+	d, err := f.Decide(s.Config, r, o)
 	if err != nil {
 		return nil, err
 	}
