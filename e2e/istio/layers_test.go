@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
@@ -183,6 +184,51 @@ const signing = `{"role": "sign", "issuer": "https://edge.example.com", "audienc
 func verifying(key *mint.Key, peer string) string {
 	return fmt.Sprintf(`{"role": "verify", "trust": [{"name": "edge", "issuer": "https://edge.example.com", "audiences": ["mesh.internal"], "algorithms": ["ES256"], "jwks": {"inline": %s}}],
       "rules": [{"name": "everything", "access": "stamped", "peers": [%q]}], "forward": {"stamp": "strip"}}`, mint.Set(key), peer)
+}
+
+// One plugin with a chain at the gateway, and one at the sidecar behind RequestAuthentication, where
+// WasmPlugin/tollgate/mesh has it: a step believes the claims that Istio has verified, whatever stands
+// before it in the chain.
+func TestChains(t *testing.T) {
+	key := mint.New("edge-1", jose.ES256)
+	s := newShop(t, "EDGE_STAMP_KEY="+key.PrivateJWK())
+	module := push(t, s.registry, filters.Module)
+	step := func(name, filter, config string) string {
+		return fmt.Sprintf(`{"name": %q, "filter": %q, "config": %s}`, name, filter, config)
+	}
+	s.Apply("authentication", authentication("shop", "orders"))
+	const limits = `{"limits": [{"name": "per-address", "key": [{"sourceAddress": {}}], "rate": {"requests": 1000000, "per": "1s"}}]}`
+	s.Apply("gateway-chain", plugin("chain", "edge", "gateway", module.Pinned(), `{"chain": [`+
+		step("addresses", "rate-limit", limits)+", "+step("sign", "edge-stamp", signing)+"]}",
+		"phase: AUTHN", "vmConfig: {env: [{name: EDGE_STAMP_KEY, valueFrom: HOST}]}"))
+	s.Apply("mesh-chain", plugin("chain", "shop", "orders", module.Pinned(), `{"chain": [`+
+		step("stamps", "edge-stamp", verifying(key, "spiffe://cluster.local/ns/edge/sa/gateway"))+", "+
+		step("baseline", "jwt-scope", trusting())+"]}", "phase: AUTHZ", "match: [{mode: SERVER}]"))
+	s.until("the sidecar decides", isStatus(401), "GET", "/orders/7")
+	s.until("both do", isStatus(200), "GET", "/orders/7", bearer(idp.Token(claims())))
+	s.decides("by chains")
+	if a := s.ask("GET", "/orders/7", bearer(idp.Token(claims()))); a.headers.Get("Ratelimit-Policy") == "" {
+		t.Errorf("the first step's header is not in the answer: %v", a.headers)
+	}
+	forged := [2]string{"x-jwt-payload", base64.RawURLEncoding.EncodeToString([]byte(`{"iss": "` + issuer +
+		`", "aud": "orders-api", "scope": "orders:read", "exp": 4000000000}`))}
+	if a := s.ask("GET", "/orders/7", forged); !a.is(401) {
+		t.Errorf("claims of one's own are answered %d %s", a.status, a.body)
+	}
+
+	s.Delete("gateway-chain")
+	stampless := func(a answer) bool { return a.status == 401 && strings.Contains(a.body, "stamp_rejected") }
+	s.until("the gateway no longer signs", stampless, "GET", "/orders/7", bearer(idp.Token(claims())))
+	s.up.Take()
+	if a := s.ask("GET", "/orders/7"); !stampless(a) {
+		t.Errorf("the second step answers first: %d %s", a.status, a.body)
+	}
+	if a := s.ask("GET", "/orders/7", bearer(forger.Token(claims()))); !a.is(401) || stampless(a) {
+		t.Errorf("a forged token is not RequestAuthentication's, before the chain: %d %s", a.status, a.body)
+	}
+	if passed := s.up.Take(); len(passed) > 0 {
+		t.Errorf("%d requests without a stamp got through", len(passed))
+	}
 }
 
 // Three plugins of three owners on one workload, and one at the gateway: the platform's for the

@@ -10,12 +10,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/image"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
@@ -50,11 +53,50 @@ func section(t *testing.T, root string) (values string, commands []string) {
 // of the rate-limit service and of the service itself; and what starts TLS with the outside starts
 // none.
 func TestReadme(t *testing.T) {
+	values, commands := section(t, root(t))
+	walk{values, commands, 1, 6}.run(t)
+}
+
+// The same with module: separate, for which each filter is pushed as the README has the one module pushed.
+func TestReadmeSeparate(t *testing.T) {
+	values, commands := section(t, root(t))
+	values += "module: separate\n"
+	const one = "tollgate image push tollgate registry.example.com/tollgate/tollgate:"
+	before, sum, ok := strings.Cut(values, "    tollgate: ")
+	at := slices.IndexFunc(commands, func(line string) bool { return strings.HasPrefix(line, one) })
+	if !ok || at < 0 {
+		t.Fatalf("the README does not push the one module, and pin it: %q, %s", commands, values)
+	}
+	version := strings.TrimPrefix(commands[at], one)
+	commands = slices.Delete(commands, at, at+1)
+	sum, rest, _ := strings.Cut(sum, "\n")
+	for _, filter := range filters.Names() {
+		before += "    " + filter + ": " + sum + "\n"
+		line := "tollgate image push " + filter + " registry.example.com/tollgate/" + filter + ":" + version
+		commands = slices.Insert(commands, at, line)
+	}
+	walk{before + rest, commands, 3, 6}.run(t)
+}
+
+func root(t *testing.T) string {
+	t.Helper()
 	root, err := envoybin.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	values, commands := section(t, root)
+	return root
+}
+
+// walk is what a reader does, and how many plugins the gateway and the workload then have.
+type walk struct {
+	values            string
+	commands          []string
+	gateway, workload int
+}
+
+func (w walk) run(t *testing.T) {
+	root := root(t)
+	values, commands := w.values, w.commands
 	registry := mesh.StartRegistry(t)
 	here := func(text string) string { return strings.ReplaceAll(text, "registry.example.com", registry.Host) }
 	tollgate := filepath.Join(t.TempDir(), "tollgate")
@@ -76,29 +118,26 @@ func TestReadme(t *testing.T) {
 	l := lab{t: t, up: up, registry: registry, port: ports[public]}
 	l.Mesh = mesh.Start(t, mesh.Options{Resources: map[string]string{"lab": surroundings(ip, ports, up.Port())}})
 
-	const chart = "WasmPlugin"
+	chart := func(values string) string {
+		text, err := resources.Chart(filepath.Join(root, "WasmPlugin"), "istio-system", here(values))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// istiod fetches these keys itself.
+		return strings.ReplaceAll(text, "https://idp.example.com/realms/shop/protocol/", keySets.URL+"/")
+	}
 	applied := 0
 	for _, line := range commands {
 		words := strings.Fields(line)
 		switch {
 		case strings.HasPrefix(line, "tollgate image push "):
-			push := exec.Command(tollgate, strings.Fields(here(line))[1:]...)
-			push.Args = append(push.Args, "--module", harness.Module(t, words[3]))
-			push.Dir = root
-			out, err := push.Output()
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			_, digest, ok := strings.Cut(strings.TrimSpace(string(out)), "@sha256:")
-			if !ok || !strings.Contains(values, words[3]+`: "`) {
-				t.Fatalf("%s prints %q; the values are\n%s", line, out, values)
+			digest := pushed(t, registry, tollgate, root, here(line))
+			if !strings.Contains(values, words[3]+`: "`) {
+				t.Fatalf("%s: the values have no digest of it:\n%s", line, values)
 			}
 			values = strings.Replace(values, words[3]+`: "`+strings.Repeat("0", 64), words[3]+`: "`+digest, 1)
 		case strings.HasPrefix(line, "helm "):
-			text, err := resources.Chart(filepath.Join(root, chart), "istio-system", here(values))
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
+			text := chart(values)
 			if words[1] == "template" {
 				var c check.Checker
 				c.File("-", []byte(text))
@@ -107,8 +146,7 @@ func TestReadme(t *testing.T) {
 				}
 				continue
 			}
-			// istiod fetches these keys itself.
-			l.Apply("chart", strings.ReplaceAll(text, "https://idp.example.com/realms/shop/protocol/", keySets.URL+"/"))
+			l.Apply("chart", text)
 			applied++
 		case strings.HasPrefix(line, "kubectl apply -k "):
 			text, err := resources.Kustomize(filepath.Join(root, words[3]))
@@ -146,7 +184,7 @@ func TestReadme(t *testing.T) {
 		return l.ask(method, path, append(headers, [2]string{"Host", host})...)
 	}
 	mesh.Eventually(t, "all plugins are there",
-		func() bool { return len(l.proxy.Plugins()) == 3 && len(orders.Plugins()) == 6 })
+		func() bool { return len(l.proxy.Plugins()) == w.gateway && len(orders.Plugins()) == w.workload })
 	mesh.Eventually(t, "a good request passes all of them", func() bool { return ask(l, "GET", path, token()).is(200) })
 	up.Take()
 	for _, c := range []struct {
@@ -198,6 +236,28 @@ func TestReadme(t *testing.T) {
 	if limited == 0 {
 		t.Error("400 requests of one address, one after the other, and none was refused")
 	}
+}
+
+// pushed runs a line with tollgate image push, and returns the digest that it prints.
+func pushed(t *testing.T, registry *mesh.Registry, tollgate, root, line string) string {
+	t.Helper()
+	words := strings.Fields(line)
+	push := exec.Command(tollgate, words[1:]...)
+	push.Args = append(push.Args, "--module", harness.Module(t, words[3]))
+	push.Dir = root
+	var said strings.Builder
+	push.Stderr = &said
+	out, err := push.Output()
+	if err != nil && words[3] == filters.Module && strings.Contains(said.String(), "there is no filter") {
+		// A command that packs single filters only. What it would push is made with the same package.
+		_, tag, _ := strings.Cut(words[4], "/tollgate:")
+		return registry.Push(t, words[3], tag, image.OCI, module(t, words[3])).Digest
+	}
+	_, digest, ok := strings.Cut(strings.TrimSpace(string(out)), "@sha256:")
+	if err != nil || !ok {
+		t.Fatalf("%s: %v, %q\n%s", line, err, out, said.String())
+	}
+	return digest
 }
 
 // surroundings are the services and gateways of this machine: the edge, a gateway of somebody else,

@@ -39,7 +39,7 @@ func put(t *testing.T, authority *harness.Authority, text string) string {
 		}
 		replacements = append(replacements, "/etc/envoy/"+name, path)
 	}
-	for _, filter := range filters.Names() {
+	for _, filter := range append(filters.Names(), filters.Module) {
 		replacements = append(replacements, "/etc/envoy/"+filter+".wasm", harness.Module(t, filter))
 	}
 	for _, host := range []string{"idp.example.com", "edge.example.com", "orders.internal", "ratelimit.internal"} {
@@ -192,9 +192,10 @@ func TestPluginLabels(t *testing.T) {
 	}
 }
 
+// tollgate are the filters' own metrics.
 func tollgate(stats string) (lines string) {
 	for line := range strings.Lines(stats) {
-		if strings.Contains(line, "tollgate") {
+		if strings.Contains(line, "tollgate_") {
 			lines += line
 		}
 	}

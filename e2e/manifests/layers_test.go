@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
@@ -25,17 +26,23 @@ import (
 
 // plugins are the filters that istiod makes of these places (istio/istio,
 // pilot/pkg/model/extensions.go): the name is that of namespace and resource, and no plugin has a
-// vm_id, so that all share their data.
-func plugins(t *testing.T, list ...string) (filters []bootstrap.M) {
+// vm_id, so that all share their data. With one, they are of the module that carries all filters, as
+// WasmPlugin/one-module makes them.
+func plugins(t *testing.T, one bool, list ...string) (made []bootstrap.M) {
 	t.Helper()
 	for _, place := range list {
 		o := load(t, filepath.Join(place, "wasmplugin.yaml"))
+		module := filepath.Dir(place)
+		if one && module != filters.Module {
+			member(o, "spec", "pluginConfig").(object)["filter"] = module
+			module = filters.Module
+		}
 		config, err := json.Marshal(member(o, "spec", "pluginConfig"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		name := member(o, "metadata", "namespace").(string) + "." + member(o, "metadata", "name").(string)
-		wasm := bootstrap.Wasm{Name: name, Module: harness.Module(t, filepath.Dir(place)), Configuration: string(config)}
+		wasm := bootstrap.Wasm{Name: name, Module: harness.Module(t, module), Configuration: string(config)}
 		if env, ok := member(o, "spec", "vmConfig", "env").([]any); ok {
 			wasm.HostEnv = []string{env[0].(object)["name"].(string)}
 		}
@@ -43,9 +50,9 @@ func plugins(t *testing.T, list ...string) (filters []bootstrap.M) {
 		plugin := f["typed_config"].(bootstrap.M)["config"].(bootstrap.M)
 		plugin["root_id"] = member(o, "spec", "pluginName")
 		delete(plugin["vm_config"].(bootstrap.M), "vm_id")
-		filters = append(filters, f)
+		made = append(made, f)
 	}
-	return filters
+	return made
 }
 
 // authentication is Envoy's filter for istio/authentication.
@@ -73,8 +80,47 @@ func authentication(t *testing.T, keys json.RawMessage) bootstrap.M {
 
 // A request passes the gateway and the layers of three teams on one workload, with the
 // configurations of the files and in the order of TestChains; and each layer refuses what it is
-// there to refuse.
+// there to refuse. So it is with single modules, with the one module, and with a chain in the mesh.
 func TestLayers(t *testing.T) {
+	single := []string{"rate-limit/gateway", "jwt-scope/gateway", "edge-stamp/gateway"}
+	for name, l := range map[string]layers{
+		"separate": {false, single, []string{"edge-stamp/mesh"}, []string{"jwt-scope/mesh"}, 3, 3},
+		"tollgate": {true, []string{"tollgate/gateway"}, []string{"edge-stamp/mesh"}, []string{"jwt-scope/mesh"}, 1, 1},
+		// At the edge, edge-stamp has an environment, and so a VM of its own.
+		"tollgate, chain in the mesh only": {true, single, nil, []string{"tollgate/mesh"}, 2, 1},
+	} {
+		t.Run(name, func(t *testing.T) { l.run(t) })
+	}
+}
+
+// layers are how the platform's plugins are applied.
+type layers struct {
+	one              bool // all plugins are of the one module
+	edge             []string
+	before, behind   []string // in the mesh, of Istio's RequestAuthentication
+	edgeVMs, meshVMs uint64   // for each thread, and for the module as it was compiled
+}
+
+// share holds how many VMs a proxy has: plugins of one module, with one environment, share them.
+func share(t *testing.T, e *harness.Envoy, want uint64) {
+	t.Helper()
+	const threads = 3 // a worker, the main thread, and the VM that others are copies of
+	var got string
+	for range 50 {
+		text, err := e.Admin("/stats?filter=wasm.envoy.wasm.runtime.v8.active")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, got, _ = strings.Cut(strings.TrimSpace(text), ": ")
+		if got == strconv.FormatUint(threads*want, 10) {
+			return
+		}
+		time.Sleep(100 * time.Millisecond) // those that tried a configuration are about to go
+	}
+	t.Errorf("there are %s VMs, want %d for each of %d", got, want, threads)
+}
+
+func (l layers) run(t *testing.T) {
 	idp, edgeKey := mint.New("idp", jose.ES256), mint.New("edge-2026-11", jose.ES256)
 	t.Setenv("EDGE_STAMP_KEY", edgeKey.PrivateJWK())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -99,10 +145,10 @@ func TestLayers(t *testing.T) {
 		bootstrap.Cluster("outbound|80||edge.example.com", port, false)}
 
 	upstream := harness.StartUpstream(t)
-	chain := plugins(t, "edge-stamp/mesh")
-	chain = append(chain, authentication(t, mint.Set(idp)))
-	chain = append(chain, plugins(t, "jwt-scope/mesh", "jwt-scope/namespace", "jwt-scope/workload",
-		"rate-limit/namespace", "rate-limit/workload")...)
+	chain := append(plugins(t, l.one, l.before...), authentication(t, mint.Set(idp)))
+	chain = append(chain, plugins(t, l.one, l.behind...)...)
+	chain = append(chain, plugins(t, l.one, "jwt-scope/namespace", "jwt-scope/workload", "rate-limit/namespace",
+		"rate-limit/workload")...)
 	mesh := harness.Start(t, harness.Config{Version: envoybin.Default, Filters: chain, Upstream: upstream.Port(),
 		Clusters: clusters})
 	_, meshPort, _ := strings.Cut(mesh.Main(), ":")
@@ -111,8 +157,10 @@ func TestLayers(t *testing.T) {
 	}
 	edge := harness.Start(t,
 		harness.Config{Version: envoybin.Default,
-			Filters: plugins(t, "rate-limit/gateway", "jwt-scope/gateway", "edge-stamp/gateway"), Upstream: port,
-			Clusters: clusters})
+			Filters: plugins(t, l.one, l.edge...), Upstream: port, Clusters: clusters})
+
+	share(t, edge, l.edgeVMs)
+	share(t, mesh, l.meshVMs)
 
 	token := func(scope, tenant string) string {
 		claims := map[string]any{"iss": "https://idp.example.com/realms/shop", "aud": "shop", "sub": "ann",

@@ -18,10 +18,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
@@ -64,10 +66,18 @@ func member(o object, path ...string) any {
 	return v
 }
 
-// Every filter has its places, and every place its files.
-func TestPlaces(t *testing.T) {
+// modules are the places of each module: of the filters', and of the one with all of them.
+func modules() map[string][]string {
+	all := map[string][]string{filters.Module: filters.ModulePlaces}
 	for _, f := range filters.All {
-		filter, want := f.Name, f.Places
+		all[f.Name] = f.Places
+	}
+	return all
+}
+
+// Every module has its places, and every place its files.
+func TestPlaces(t *testing.T) {
+	for filter, want := range modules() {
 		entries, err := os.ReadDir(filepath.Join(folder(t), filter))
 		if err != nil {
 			t.Fatal(err)
@@ -97,8 +107,7 @@ func TestPlaces(t *testing.T) {
 // A TrafficExtension is the WasmPlugin beside it, in its other form (istio/istio,
 // pilot/pkg/config/kube/extensions/translate.go).
 func TestPairs(t *testing.T) {
-	for _, f := range filters.All {
-		filter, list := f.Name, f.Places
+	for filter, list := range modules() {
 		for _, place := range list {
 			want := load(t, filepath.Join(filter, place, "wasmplugin.yaml"))
 			spec, outer := want["spec"].(object), object{}
@@ -124,8 +133,7 @@ func TestImages(t *testing.T) {
 	if member(values, "image", "tag") != chart["appVersion"] {
 		t.Errorf("values.yaml has the tag %v, Chart.yaml %v", member(values, "image", "tag"), chart["appVersion"])
 	}
-	for _, f := range filters.All {
-		filter, list := f.Name, f.Places
+	for filter, list := range modules() {
 		url := fmt.Sprintf("oci://%s/%s:%s", member(values, "image", "registry"), filter, member(values, "image", "tag"))
 		sum := member(values, "image", "sha256", filter)
 		if member(images, "data", filter+".url") != url || member(images, "data", filter+".sha256") != sum {
@@ -140,8 +148,125 @@ func TestImages(t *testing.T) {
 				t.Errorf("values.yaml has not the place %s/%s", filter, place)
 			}
 		}
+		if one := read(t, "one-module/kustomization.yaml"); filter == filters.Module && !strings.Contains(one, `"`+url+`"`) {
+			t.Errorf("one-module has another image than values.yaml")
+		}
 	}
 }
+
+// A chain has the single plugins of its place as steps: all of them, by their names, with their configurations, in the
+// order in which Istio runs them, and with their environment. It stands where the first of them does, but never before
+// what a step relies on.
+func TestSteps(t *testing.T) {
+	for _, place := range filters.ModulePlaces {
+		path := filepath.Join(filters.Module, place)
+		plugin := load(t, filepath.Join(path, "wasmplugin.yaml"))
+		var singles []string
+		for _, f := range filters.All {
+			if slices.Contains(f.Places, place) {
+				singles = append(singles, filepath.Join(f.Name, place))
+			}
+		}
+		var names []string
+		trusts, first := false, len(phases)
+		steps, _ := member(plugin, "spec", "pluginConfig", "chain").([]any)
+		for _, s := range steps {
+			step := s.(object)
+			single := load(t, filepath.Join(fmt.Sprint(step["filter"]), place, "wasmplugin.yaml"))
+			names = append(names, fmt.Sprint(member(plugin, "metadata", "labels", "team"), " ", step["name"]))
+			if step["name"] != member(single, "metadata", "name") {
+				t.Errorf("%s: the step %v is the plugin %v", path, step["name"], member(single, "metadata", "name"))
+			}
+			if !reflect.DeepEqual(step["config"], member(single, "spec", "pluginConfig")) {
+				t.Errorf("%s: the step %v has another configuration than the plugin:\n%v\n%v", path, step["name"], step["config"],
+					member(single, "spec", "pluginConfig"))
+			}
+			for _, at := range [][]string{{"metadata", "namespace"}, {"metadata", "labels", "team"}, {"spec", "failStrategy"}} {
+				if !reflect.DeepEqual(member(single, at...), member(plugin, at...)) {
+					t.Errorf("%s: %s differs from that of %v", path, strings.Join(at, "."), step["name"])
+				}
+			}
+			if env := member(single, "spec", "vmConfig"); env != nil &&
+				!reflect.DeepEqual(env, member(plugin, "spec", "vmConfig")) {
+				t.Errorf("%s has not the environment of %v", path, step["name"])
+			}
+			first = min(first, slices.Index(phases, fmt.Sprint(member(single, "spec", "phase"))))
+			trusts = trusts || strings.Contains(fmt.Sprint(step["config"]), "trustedPayload")
+		}
+		if want := chain(t, singles...); !slices.Equal(names, want) {
+			t.Errorf("%s has the steps %q, and requests meet the plugins in the order %q", path, names, want)
+		}
+		if trusts {
+			first = slices.Index(phases, "AUTHZ") // behind RequestAuthentication, and not behind AuthorizationPolicies
+		}
+		if got := member(plugin, "spec", "phase"); got != phases[first] {
+			t.Errorf("%s is in the phase %v, want %s", path, got, phases[first])
+		}
+	}
+}
+
+// Each chain, wherever it stands, is read by the readers of its filters.
+func TestChainsAreRead(t *testing.T) {
+	edge := mint.New("edge-2026-11", jose.ES256).PrivateJWK()
+	key := func(name string) (string, bool) { return edge, name == "EDGE_STAMP_KEY" }
+	found := map[string]int{}
+	for kind, files := range sets(t) {
+		for _, file := range files {
+			for _, config := range chains(t, file) {
+				found[kind]++
+				if err := filters.ParseModule(config, key); err != nil {
+					t.Errorf("%s: %v", file, err)
+				}
+			}
+		}
+	}
+	want := map[string]int{"envoy": 2, "envoy-gateway": 1, "wasmplugin" + chained: len(filters.ModulePlaces),
+		"trafficextension" + chained: len(filters.ModulePlaces)}
+	if !maps.Equal(found, want) {
+		t.Errorf("chains are found in %v, want %v", found, want)
+	}
+}
+
+// chains are the configurations with a chain in a file, as JSON.
+func chains(t *testing.T, file string) (configs []string) {
+	t.Helper()
+	var look func(v any)
+	look = func(v any) {
+		switch v := v.(type) {
+		case object:
+			if _, ok := v["chain"]; ok {
+				text, err := json.Marshal(v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				configs = append(configs, string(text))
+				return
+			}
+			for _, child := range v {
+				look(child)
+			}
+		case []any:
+			for _, child := range v {
+				look(child)
+			}
+		case string: // of a bootstrap
+			if inner := (object{}); json.Unmarshal([]byte(v), &inner) == nil {
+				look(inner)
+			}
+		}
+	}
+	for _, document := range strings.Split("\n"+read(t, file), "\n---\n") {
+		var o object
+		if err := yaml.Unmarshal([]byte(document), &o); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		look(o)
+	}
+	return configs
+}
+
+// chained is what the names of the sets end in that have chains.
+const chained = ", chains"
 
 // sets are files that belong together.
 func sets(t *testing.T) map[string][]string {
@@ -165,15 +290,22 @@ func sets(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string][]string{"envoy": envoy, "envoy-gateway": envoyGateway, "wasmplugin": slices.Clone(istio),
-		"trafficextension": slices.Clone(istio)}
-	for _, f := range filters.All {
-		filter, list := f.Name, f.Places
-		for _, place := range list {
-			for _, kind := range []string{"wasmplugin", "trafficextension"} {
-				found[kind] = append(found[kind], filepath.Join(filter, place, kind+".yaml"))
+	found := map[string][]string{"envoy": envoy, "envoy-gateway": envoyGateway}
+	for _, kind := range []string{"wasmplugin", "trafficextension"} {
+		add := func(set, filter string, places ...string) {
+			if found[set] == nil {
+				found[set] = slices.Clone(istio)
+			}
+			for _, place := range places {
+				found[set] = append(found[set], filepath.Join(filter, place, kind+".yaml"))
 			}
 		}
+		for _, f := range filters.All {
+			add(kind, f.Name, f.Places...)
+		}
+		add(kind+chained, filters.Module, filters.ModulePlaces...)
+		add(kind+chained, "jwt-scope", "namespace", "workload")
+		add(kind+chained, "rate-limit", "namespace", "workload")
 	}
 	return found
 }
@@ -187,6 +319,9 @@ func TestCheck(t *testing.T) {
 			text := read(t, f)
 			c.File(f, []byte(text))
 			placeholders += strings.Count(text, `sha256: "`+strings.Repeat("0", 64)+`"`)
+			if !ChecksChains() && name != "envoy" {
+				placeholders -= len(chains(t, f))
+			}
 		}
 		found, alternatives := 0, 0
 		for _, f := range c.Findings() {
@@ -208,14 +343,18 @@ func TestCheck(t *testing.T) {
 		if found != placeholders {
 			t.Errorf("%s: %d placeholders are found of %d", name, found, placeholders)
 		}
-		if alternatives == 0 && name != "envoy" {
+		alone := name == "envoy" || strings.HasSuffix(name, chained) || name == "envoy-gateway" && !ChecksChains()
+		if alternatives == 0 && !alone {
 			t.Errorf("%s: it is not told that two of them exclude each other", name)
 		}
-		if name != "envoy" && found < 4 || len(files) < 2 {
+		if name != "envoy" && found < 1 || len(files) < 2 {
 			t.Errorf("%s: %d files with %d placeholders: the test tests nothing", name, len(files), found)
 		}
 	}
 }
+
+// phases in the order in which a request meets them.
+var phases = []string{"AUTHN", "AUTHZ", "STATS"}
 
 // chain is in which order requests meet the plugins of these places: by phase, and within it by
 // priority, the highest first (istio/istio, pilot/pkg/model/push_context.go, sortByPriority). Who
@@ -230,7 +369,7 @@ func chain(t *testing.T, list ...string) []string {
 	var chain []position
 	for _, place := range list {
 		o := load(t, filepath.Join(place, "wasmplugin.yaml"))
-		phase := slices.Index([]string{"AUTHN", "AUTHZ", "STATS"}, fmt.Sprint(member(o, "spec", "phase")))
+		phase := slices.Index(phases, fmt.Sprint(member(o, "spec", "phase")))
 		priority, ok := member(o, "spec", "priority").(float64)
 		if phase < 0 || !ok {
 			t.Errorf("%s has not both phase and priority", place)
@@ -345,7 +484,10 @@ func TestEnvoyGateway(t *testing.T) {
 			t.Errorf("%s: spec has %v", file, spec)
 		}
 		for _, wasm := range member(o, "spec", "wasm").([]any) {
-			sampled[member(wasm.(object), "name").(string)] = true
+			steps, _ := member(wasm.(object), "config", "chain").([]any)
+			for _, step := range steps {
+				sampled[member(step.(object), "filter").(string)] = true
+			}
 			for path, members := range extension {
 				at, _ := member(wasm.(object), strings.FieldsFunc(path, func(r rune) bool { return r == '.' })...).(object)
 				for name := range at {

@@ -60,7 +60,7 @@ func TestReadme(t *testing.T) {
 			t.Errorf("%s renders nothing", m[1])
 		}
 	}
-	if overlays != 1 || values != 1 || sets != 2 {
+	if overlays != 1 || values != 2 || sets != 3 {
 		t.Errorf("%d overlays, %d values and %d settings: the test tests less than there is", overlays, values, sets)
 	}
 }

@@ -5,6 +5,7 @@ package resources
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
+	"github.com/tollgate-wasm/tollgate/e2e/manifests"
 )
 
 // apiServer validates as the API server does with the CRDs of Istio and of the Gateway API: schema,
@@ -118,6 +120,9 @@ func accepted(t *testing.T, where, text string) (n int) {
 	return n
 }
 
+// everywhere is what the sets are called that have every place at once.
+const everywhere = "everywhere"
+
 // advised holds a set that belongs together against tollgate check. Placeholders are what it is to
 // find, and nothing else.
 func advised(t *testing.T, where, text string, wantPlaceholders bool) {
@@ -129,14 +134,16 @@ func advised(t *testing.T, where, text string, wantPlaceholders bool) {
 		switch {
 		case f.Severity == check.Warning && strings.HasPrefix(f.Problem, "is a placeholder"):
 			placeholders++
-		case strings.HasPrefix(f.Problem, "decides by the header x-edge-stamp") &&
-			strings.Contains(f.Resource, "edge-stamp") && len(places(t)) == strings.Count(text, "\nkind: "+where+"\n"):
-			// Every place at once: the plugins for a namespace, a workload and a waypoint are alternatives, and say so.
+		case strings.HasPrefix(f.Problem, "decides by the header x-edge-stamp") && strings.HasPrefix(where, everywhere):
+			// The plugins for a namespace, a workload and a waypoint are alternatives, and say so.
 		default:
 			t.Error(f)
 		}
 	}
 	plugins := strings.Count(text, "\nkind: WasmPlugin\n") + strings.Count(text, "\nkind: TrafficExtension\n")
+	if !manifests.ChecksChains() {
+		plugins -= strings.Count(text, "app.kubernetes.io/component: chain\n")
+	}
 	if wantPlaceholders && placeholders != plugins || !wantPlaceholders && placeholders > 0 {
 		t.Errorf("%s: %d placeholders in %d plugins", where, placeholders, plugins)
 	}
@@ -220,12 +227,16 @@ func TestKustomizations(t *testing.T) {
 		if accepted(t, path, text) == 0 && !strings.HasPrefix(path, "istio/") {
 			t.Errorf("%s: nothing is rendered", path)
 		}
-		if strings.HasPrefix(path, "overlays/") || path == "base" || path == "base/platform" || path == "base/ambient" {
+		switch path {
+		case "base/application", "base/microservice": // what they believe is the platform's
+			continue
+		}
+		if strings.HasPrefix(path, "overlays/") || strings.HasPrefix(path, "base") {
 			whole++
 			advised(t, path, text, true)
 		}
 	}
-	if whole < 8 {
+	if whole < 10 {
 		t.Errorf("only %d sets", whole)
 	}
 }
@@ -242,7 +253,8 @@ func TestIstioctl(t *testing.T) {
 		}
 		return ""
 	}
-	for _, overlay := range []string{"production", "staging", "trafficextension", "ambient", "classic"} {
+	for _, overlay := range []string{"production", "staging", "trafficextension", "ambient", "classic",
+		"separate"} {
 		file := filepath.Join(dir, overlay+".yaml")
 		if err := os.WriteFile(file, []byte(kustomized(t, "overlays/"+overlay)), 0o644); err != nil {
 			t.Fatal(err)
@@ -268,7 +280,7 @@ func TestIstioctl(t *testing.T) {
 // What has no CRD is read as Kubernetes reads it, without a field that it does not know; and the
 // pod of either gateway gets the key that the plugin reads from its environment.
 func TestGatewayPods(t *testing.T) {
-	plugin, err := os.ReadFile(filepath.Join(folder, "edge-stamp/gateway/wasmplugin.yaml"))
+	plugin, err := os.ReadFile(filepath.Join(folder, "tollgate/gateway/wasmplugin.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,15 +308,18 @@ func TestGatewayPods(t *testing.T) {
 	}
 }
 
-// sum stands for the digest of a filter's image.
-func sum(filter string) string {
-	return strings.Repeat(strconv.Itoa(slices.Index(filters.Names(), filter)+1), 64)
+// modules have an image each.
+func modules() []string { return append(filters.Names(), filters.Module) }
+
+// sum stands for the digest of a module's image.
+func sum(module string) string {
+	return strings.Repeat(strconv.Itoa(slices.Index(modules(), module)+1), 64)
 }
 
 // pinned are values with images of one's own.
 func pinned() string {
 	text := "\nimage:\n  registry: 127.0.0.1:5000/filters\n  tag: \"7\"\n  pullSecret: registry\n  sha256:\n"
-	for _, filter := range filters.Names() {
+	for _, filter := range modules() {
 		text += "    " + filter + ": \"" + sum(filter) + "\"\n"
 	}
 	return text
@@ -331,6 +346,7 @@ func TestChartIsKustomization(t *testing.T) {
 		"overlays/trafficextension": "kind: TrafficExtension",
 		"overlays/ambient":          "kind: TrafficExtension" + ambient,
 		"overlays/classic":          "classicGateway: {enabled: true}",
+		"overlays/separate":         "module: separate",
 	} {
 		t.Run(overlay, func(t *testing.T) {
 			text := charted(t, values)
@@ -346,7 +362,7 @@ func TestChartIsKustomization(t *testing.T) {
 			for name := range got {
 				t.Errorf("only the chart renders %s", name)
 			}
-			if len(want) < 8 {
+			if len(want) < 6 {
 				t.Errorf("only %d resources", len(want))
 			}
 		})
@@ -399,7 +415,7 @@ func TestImages(t *testing.T) {
 	}
 	own := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: tollgate-images\n  annotations: " +
 		"{config.kubernetes.io/local-config: \"true\"}\ndata:\n"
-	for _, filter := range filters.Names() {
+	for _, filter := range modules() {
 		own += "  " + filter + ".url: oci://127.0.0.1:5000/filters/" + filter + ":7\n  " + filter + ".sha256: \"" +
 			sum(filter) + "\"\n"
 	}
@@ -407,9 +423,10 @@ func TestImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for overlay, kind := range map[string]string{"production": "WasmPlugin", "staging": "WasmPlugin",
-		"classic": "WasmPlugin", "trafficextension": "TrafficExtension", "ambient": "TrafficExtension"} {
+		"classic": "WasmPlugin", "separate": "WasmPlugin", "trafficextension": "TrafficExtension",
+		"ambient": "TrafficExtension"} {
 		text := kustomizedIn(t, filepath.Join(copied, "overlays", overlay))
-		if ownImages(t, text, kind, nil) < 6 {
+		if ownImages(t, text, kind, nil) < 4 {
 			t.Errorf("%s renders\n%s", overlay, text)
 		}
 		advised(t, overlay, text, false)
@@ -422,19 +439,29 @@ func TestChartValues(t *testing.T) {
 	for _, o := range places(t) {
 		everything += "  " + o + ": {enabled: true}\n"
 	}
-	for _, kind := range []string{"WasmPlugin", "TrafficExtension"} {
-		text := charted(t, "kind: "+kind+"\nnamespaces: {istio-system: root, istio-ingress: edge, shop: apps}\n"+
-			pinned()+everything)
-		accepted(t, kind, text)
-		advised(t, kind, text, false)
-		for _, o := range objects(t, text) {
-			if namespace := o["metadata"].(map[string]any)["namespace"]; namespace != "root" && namespace != "edge" &&
-				namespace != "apps" {
-				t.Errorf("%s keeps its namespace", o.name())
+	// Chains stand for these: all of the gateway, and edge-stamp in the mesh.
+	chained := []string{"rate-limit/gateway", "jwt-scope/gateway", "edge-stamp/gateway", "edge-stamp/mesh"}
+	for module, want := range map[string]int{"tollgate": len(places(t)) - len(chained),
+		"separate": len(places(t)) - len(filters.ModulePlaces)} {
+		for _, kind := range []string{"WasmPlugin", "TrafficExtension"} {
+			where := everywhere + ", " + kind + ", " + module
+			text := charted(t, "kind: "+kind+"\nmodule: "+module+
+				"\nnamespaces: {istio-system: root, istio-ingress: edge, shop: apps}\n"+pinned()+everything)
+			accepted(t, where, text)
+			advised(t, where, text, false)
+			for _, o := range objects(t, text) {
+				if namespace := o["metadata"].(map[string]any)["namespace"]; namespace != "root" && namespace != "edge" &&
+					namespace != "apps" {
+					t.Errorf("%s: %s keeps its namespace", where, o.name())
+				}
 			}
-		}
-		if n := ownImages(t, text, kind, "registry"); n != len(places(t)) {
-			t.Errorf("%d plugins for %d places", n, len(places(t)))
+			if n := ownImages(t, text, kind, "registry"); n != want {
+				t.Errorf("%s: %d plugins, want %d", where, n, want)
+			}
+			ofModule := map[string]int{"tollgate": want}[module]
+			if one := strings.Count(text, "app.kubernetes.io/name: tollgate\n"); one != ofModule {
+				t.Errorf("%s: %d plugins of the one module", where, one)
+			}
 		}
 	}
 
@@ -443,15 +470,20 @@ func TestChartValues(t *testing.T) {
 		"{app: carts}}}, pluginConfig: {limits: [{name: a, rate: {requests: 5, per: 1s}}]}}}")
 	spec := byName(t, text)["WasmPlugin shop/rate-limit-orders"]["spec"].(map[string]any)
 	if spec["priority"] != 7.0 || spec["selector"].(map[string]any)["matchLabels"].(map[string]any)["app"] != "carts" ||
-		len(spec["pluginConfig"].(map[string]any)) != 1 || spec["phase"] != "STATS" {
+		len(spec["pluginConfig"].(map[string]any)) != 2 || spec["phase"] != "STATS" {
 		t.Errorf("the place is rendered as %v", spec)
 	}
 	if text := charted(t, "authentication: false"); strings.Contains(text, "RequestAuthentication") {
 		t.Error("authentication: false leaves the RequestAuthentication")
 	}
 	for name, values := range map[string]string{
-		"an unknown key":          "images: {}",
-		"an unknown mode":         "mode: off",
+		"an unknown key":         "images: {}",
+		"an unknown mode":        "mode: off",
+		"an unknown module":      "module: one",
+		"a place's own of those": "places: {jwt-scope/mesh: {enabled: true, module: one}}",
+		"a spec for a step":      "places: {jwt-scope/gateway: {enabled: true, spec: {priority: 7}}}",
+		"a chain without a step": "places: {tollgate/gateway: {enabled: true, pluginConfig: {chain: [" +
+			"{name: a, filter: jwt-scope, config: {}}]}}}",
 		"a digest with a prefix":  "image: {sha256: {jwt-scope: 'sha256:" + strings.Repeat("1", 64) + "'}}",
 		"a scheme in a registry":  "image: {registry: oci://ghcr.io}",
 		"a place that is none":    "places: {rate-limit/mesh: {enabled: true}}",
@@ -459,6 +491,125 @@ func TestChartValues(t *testing.T) {
 	} {
 		if text, err := chartWith(t, values); err == nil {
 			t.Errorf("%s: the chart takes it:\n%s", name, text)
+		}
+	}
+}
+
+// chainOf are the filters of a chain in their order, with their configurations.
+func chainOf(o object) (filters []string, configs []map[string]any) {
+	spec, _ := o["spec"].(map[string]any)
+	if wasm, ok := spec["wasm"].(map[string]any); ok {
+		spec = wasm
+	}
+	config, _ := spec["pluginConfig"].(map[string]any)
+	steps, _ := config["chain"].([]any)
+	for _, s := range steps {
+		step := s.(map[string]any)
+		filters = append(filters, step["filter"].(string))
+		configs = append(configs, step["config"].(map[string]any))
+	}
+	return filters, configs
+}
+
+// The values for a filter are those of its step where it is one.
+func TestChartChains(t *testing.T) {
+	for _, c := range []struct {
+		name, values string
+		chain        string // of the gateway
+		apart        string // images of other plugins there
+	}{
+		{"as shipped", "", "rate-limit jwt-scope edge-stamp", ""},
+		{"a step less", "rate-limit/gateway: {enabled: false}", "jwt-scope edge-stamp", ""},
+		{"none", "rate-limit/gateway: {enabled: false}, jwt-scope/gateway: {enabled: false}, " +
+			"edge-stamp/gateway: {enabled: false}", "", ""},
+		{"a step as a module of its own", "edge-stamp/gateway: {enabled: true, module: separate, spec: {priority: 7}}",
+			"rate-limit jwt-scope", "edge-stamp"},
+		{"no chain", "tollgate/gateway: {enabled: false}", "", "tollgate tollgate tollgate"},
+		{"a chain of one's own", "tollgate/gateway: {enabled: true, pluginConfig: {chain: [" +
+			"{name: a, filter: rate-limit, config: {}}, {name: b, filter: jwt-scope, config: {}}, " +
+			"{name: c, filter: rate-limit, config: {}}, {name: d, filter: edge-stamp, config: {}}]}}",
+			"rate-limit jwt-scope rate-limit edge-stamp", ""},
+	} {
+		var chain, apart []string
+		for _, o := range objects(t, charted(t, "mode: shadow\nplaces: {"+c.values+"}")) {
+			m := o["metadata"].(map[string]any)
+			if m["namespace"] != "istio-ingress" {
+				continue
+			}
+			filters, configs := chainOf(o)
+			if chain = append(chain, filters...); len(filters) == 0 {
+				apart = append(apart, m["labels"].(map[string]any)["app.kubernetes.io/name"].(string))
+			}
+			for _, config := range configs {
+				if config["mode"] != "shadow" {
+					t.Errorf("%s: a step enforces", c.name)
+				}
+			}
+		}
+		if strings.Join(chain, " ") != c.chain || strings.Join(apart, " ") != c.apart {
+			t.Errorf("%s: the chain is %q, and apart are %q", c.name, chain, apart)
+		}
+	}
+
+	own := byName(t, charted(t, "places: {rate-limit/gateway: {enabled: true, pluginConfig: {limits: [{name: a}]}}}"))
+	if _, configs := chainOf(own["WasmPlugin istio-ingress/tollgate-gateway"]); fmt.Sprint(configs[0]["limits"]) !=
+		"[map[name:a]]" {
+		t.Errorf("a step's own configuration is %v", configs[0])
+	}
+	// A namespace's chain is no step of anything.
+	own = byName(t, charted(t, "places: {jwt-scope/namespace: {enabled: true, pluginConfig: {chain: [{name: a, "+
+		"filter: jwt-scope, config: {}}, {name: b, filter: rate-limit, config: {}}]}}}"))
+	o := own["WasmPlugin shop/jwt-scope-shop"]
+	if filters, _ := chainOf(o); !slices.Equal(filters, []string{"jwt-scope", "rate-limit"}) ||
+		strings.Contains(printed(o), "\n    filter:") {
+		t.Errorf("a namespace's own chain is rendered as\n%s", printed(o))
+	}
+	// Pods without the label keep the baseline where those with it have a chain.
+	own = byName(t, charted(t, "places: {tollgate/mesh: {enabled: true}}"))
+	if own["WasmPlugin istio-system/tollgate-mesh"] == nil || own["WasmPlugin istio-system/jwt-scope-mesh"] == nil ||
+		own["WasmPlugin istio-system/edge-stamp-mesh"] != nil {
+		t.Errorf("with a chain in the mesh there are %v", slices.Sorted(maps.Keys(own)))
+	}
+}
+
+// In shadow mode, every filter is, in chains as well, before and behind the change to TrafficExtensions.
+func TestShadow(t *testing.T) {
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(folder)); err != nil {
+		t.Fatal(err)
+	}
+	for _, components := range []string{"shadow", "shadow, ../../trafficextension", "trafficextension, ../../shadow"} {
+		own := filepath.Join(copied, "overlays", "own")
+		if err := os.MkdirAll(own, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(own, "kustomization.yaml"),
+			[]byte("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../../base, "+
+				"../../tollgate/mesh]\ncomponents: [../../"+components+"]\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		plugins := 0
+		for _, o := range objects(t, kustomizedIn(t, own)) {
+			if o.kind() != "WasmPlugin" && o.kind() != "TrafficExtension" {
+				continue
+			}
+			plugins++
+			_, configs := chainOf(o)
+			if configs == nil {
+				spec := o["spec"].(map[string]any)
+				if wasm, ok := spec["wasm"].(map[string]any); ok {
+					spec = wasm
+				}
+				configs = append(configs, spec["pluginConfig"].(map[string]any))
+			}
+			for i, config := range configs {
+				if config["mode"] != "shadow" {
+					t.Errorf("%s: %s enforces in its configuration %d", components, o.name(), i)
+				}
+			}
+		}
+		if plugins < 8 {
+			t.Errorf("%s: %d plugins", components, plugins)
 		}
 	}
 }
