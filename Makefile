@@ -105,6 +105,11 @@ test-compose: build ## Run the local loop, try it, change it while it runs: in D
 test: build ## Test everything that needs no container: natively, compiled in wazero, in real Envoy 1.40.0 and 1.36.4
 	go test -count=1 -timeout 30m $(TESTFLAGS) ./...
 
+STEPS := ./filters/*/filter ./e2e/jwt-scope ./e2e/edge-stamp ./e2e/edge-stamp-global ./e2e/rate-limit ./e2e/rate-limit-global
+.PHONY: test-steps
+test-steps: build ## Run the filters' tests with each filter as a step of a chain in tollgate.wasm, between two others
+	TOLLGATE_AS=step TOLLGATE_ENVOY=$(or $(TOLLGATE_ENVOY),1.40.0) go test -count=1 -timeout 30m $(TESTFLAGS) $(STEPS)
+
 .PHONY: test-matrix
 test-matrix: build ## Run the real-Envoy tests in every claimed version of Envoy
 	TOLLGATE_ENVOY=all go test -count=1 -timeout 60m ./e2e/...

@@ -43,7 +43,8 @@ func (o *Outside) World() *decide.World {
 	buckets := map[int][]byte{}
 	return &decide.World{
 		Verify: josetest.Verify, Sign: josetest.Sign,
-		Identity: func() (gjson.Result, error) { return decide.ParseIdentity(o.Identity) }, Source: tell(o.Source), PeerURI: tell(o.PeerURI), PeerDigest: tell(o.PeerDigest),
+		Identity: func() (gjson.Result, error) { return decide.ParseIdentity(o.Identity) }, Source: tell(o.Source),
+		PeerURI: tell(o.PeerURI), PeerDigest: tell(o.PeerDigest),
 		Admit: func(replay.ID, time.Time, time.Time) (replay.Result, error) { return replay.Fresh, nil },
 		Swap: func(bucket int, change func([]byte) []byte) error {
 			if buckets[bucket] == nil {

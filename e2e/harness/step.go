@@ -13,7 +13,6 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
-	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
 // AsStep reports whether filters run as steps of chains: with TOLLGATE_AS=step in the environment,
@@ -29,31 +28,15 @@ func Alone(t testing.TB, why string) {
 	}
 }
 
-// Load is the module of a filter for an emulated host, the one that ships.
-func Load(t testing.TB, filter string) *wasmhost.Module {
-	t.Helper()
-	name := filter
-	if AsStep() {
-		name = filters.Module
-	}
-	module, err := wasmhost.LoadFile(Module(t, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if AsStep() {
-		module.Configure = func(config string) string { return between(filter, "step", config) }
-	}
-	return module
-}
-
-// between is the configuration of a chain with a filter in its middle. The neighbours look at every
+// Between is the configuration of a chain with a filter in its middle. The neighbours look at every
 // request, and have no limit that fits.
-func between(filter, name, config string) string {
+func Between(filter, name, config string) string {
 	neighbour := func(name string) string {
 		return `{"name":"` + name + `","filter":"rate-limit","config":{"headers":"none","limits":[{"name":"` + name +
 			`","match":[{"hosts":["` + name + `.invalid"]}],"rate":{"requests":1,"per":"1h"}}]}}`
 	}
-	return `{"chain":[` + neighbour("before") + `,{"name":"` + name + `","filter":"` + filter + `","config":` + config + `},` +
+	return `{"chain":[` + neighbour("before") + `,{"name":"` + name + `","filter":"` + filter + `","config":` + config +
+		`},` +
 		neighbour("behind") + `]}`
 }
 
@@ -63,7 +46,7 @@ func stepOf(w bootstrap.Wasm) bootstrap.Wasm {
 	filter := strings.TrimSuffix(file, ".wasm")
 	if slices.Contains(filters.Names(), filter) && json.Valid([]byte(w.Configuration)) {
 		w.Module = filepath.Join(folder, filters.Module+".wasm")
-		w.Configuration = between(filter, "step", w.Configuration)
+		w.Configuration = Between(filter, "step", w.Configuration)
 	}
 	return w
 }

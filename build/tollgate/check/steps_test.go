@@ -97,7 +97,8 @@ func TestChains(t *testing.T) {
 			"0:11:{orders]}: error: " + at + "chain[1].config.rules[0].match[0].paths[0]: a path starts with a slash"},
 		{"faults of the chain beside those of its steps", []string{all(reload,
 			"{name: a, filter: rate-limits, config: {}}", "{filter: rate-limit}", badStep) + "---\n"},
-			"0:10:{filter: rate}: error: " + at + "chain[0].filter: want jwt-scope, edge-stamp or rate-limit; did you mean rate-limit?\n" +
+			"0:10:{filter: rate}: error: " + at +
+				"chain[0].filter: want jwt-scope, edge-stamp or rate-limit; did you mean rate-limit?\n" +
 				"0:11:7: error: " + at + "chain[1].name: is required\n0:11:7: error: " + at + "chain[1].config: is required\n" +
 				"0:12:{orders]}: error: " + at + "chain[2].config.rules[0].match[0].paths[0]: a path starts with a slash"},
 		{"a warning of a step", []string{chainOf(countStep, strings.Replace(usersStep, "claim: [sub]", "header: x-key", 1))},
@@ -108,7 +109,8 @@ func TestChains(t *testing.T) {
 			"0:9:5: error: " + at + "filter: is required, or chain"},
 		{"a filter that there is not", []string{wasmPlugin("tollgate", "AUTHN", reload, "filter: jwt-scopes\n"+scopes)},
 			"0:9:5: error: " + at + "filter: want jwt-scope"},
-		{"a filter that there is not, and nothing else", []string{wasmPlugin("tollgate", "AUTHN", reload, "filter: jwt-scopes")},
+		{"a filter that there is not, and nothing else",
+			[]string{wasmPlugin("tollgate", "AUTHN", reload, "filter: jwt-scopes")},
 			"0:9:5: error: " + at + "filter: want jwt-scope, edge-stamp or rate-limit; did you mean jwt-scope?"},
 		{"a chain on a filter's image", []string{wasmPlugin("jwt-scope", "AUTHN", reload, chainOf(whoStep))},
 			"0:10:5: error: WasmPlugin shop/jwt-scope: spec.pluginConfig.chain: is for tollgate, which carries all " +
@@ -118,13 +120,15 @@ func TestChains(t *testing.T) {
 			"0:9:13: error: WasmPlugin shop/jwt-scope: spec.pluginConfig.filter: is rate-limit, and the image is that of " +
 				"jwt-scope, which refuses it: use the image rate-limit or tollgate"},
 		{"a chain under another name", []string{strings.ReplaceAll(all(reload, badStep), "tollgate", "gateway")},
-			"0:10:{orders]}: error: WasmPlugin shop/gateway: spec.pluginConfig.chain[0].config.rules[0].match[0].paths[0]: a path"},
+			"0:10:{orders]}: error: WasmPlugin shop/gateway: " +
+				"spec.pluginConfig.chain[0].config.rules[0].match[0].paths[0]: a path"},
 		{"another vendor's chain", []string{strings.ReplaceAll(wasmPlugin("tollgate", "AUTHN", reload,
 			"chain: [{name: a, plugin: b}]"), "tollgate", "gateway")}, ""},
 		{"a TrafficExtension", []string{"kind: TrafficExtension\nmetadata: {name: a}\nspec:\n  wasm:\n    url: " +
 			"oci://r/tollgate@sha256:" + digest + "\n    failStrategy: FAIL_RELOAD\n    pluginConfig: {chain: [" + badStep +
 			"]}\n  phase: AUTHN\n  match: [{mode: SERVER}]\n"},
-			"0:7:{orders]}: error: TrafficExtension a: spec.wasm.pluginConfig.chain[0].config.rules[0].match[0].paths[0]: a path"},
+			"0:7:{orders]}: error: TrafficExtension a: " +
+				"spec.wasm.pluginConfig.chain[0].config.rules[0].match[0].paths[0]: a path"},
 		{"an EnvoyExtensionPolicy", []string{policy("tollgate", chainOf(badStep, signStep), "failOpen: true")},
 			"0:9:15: error: EnvoyExtensionPolicy shop/tollgate: spec.wasm[0].failOpen: is true: while jwt-scope and " +
 				"edge-stamp cannot run\n" +
@@ -174,7 +178,8 @@ func TestChains(t *testing.T) {
 			"0:11:{KEY}: error: WasmPlugin shop/tollgate: spec.vmConfig.env: has no KEY"},
 		{"a step that takes the token of the next away", []string{all(reload, stripStep,
 			strings.Replace(whoStep, "{name: who", "{name: again", 1))},
-			"0:11:{{providers}: error: " + at + "chain[1].config: decides by the header authorization, which the step strips of " +
+			"0:11:{{providers}: error: " + at +
+				"chain[1].config: decides by the header authorization, which the step strips of " +
 				"WasmPlugin shop/tollgate before it takes away (forward.token: strip): a request then looks as if it had none, " +
 				"and what lets such requests pass lets all pass; let the last one strip it, and put the others before it"},
 		{"a step that takes the token away as the last", []string{all(reload, whoStep, stripStep)}, ""},
@@ -193,12 +198,14 @@ func TestChains(t *testing.T) {
 			"0:6:10: error: WasmPlugin shop/tollgate: spec.phase: is AUTHN: the payload"},
 		{"a payload that an earlier step writes", []string{chainOf(strings.Replace(whoStep, "rules:",
 			"forward: {payloadHeader: x-payload}, rules:", 1), believes)},
-			"0:3:{header: x-payload}: error: chain[1].config.providers[0].trustedPayload.header: is written by the earlier step who"},
+			"0:3:{header: x-payload}: error: chain[1].config.providers[0].trustedPayload.header: is written by the " +
+				"earlier step who"},
 		{"a mesh that takes no stamp of the edge", []string{chainOf(whoStep, signStep),
 			chainOf(strings.Replace(verifyStep, "[mesh]", "[other]", 1))},
 			"1:2:{[other]}: error: chain[0].config: trust: audiences has not mesh, for which 0 signs: every stamp is refused"},
 		{"a limit by claims before who verifies them", []string{all(reload, usersStep, whoStep)},
-			"0:10:{{name: a,}: error: " + at + "chain[0].config.limits[0]: goes by verified claims, and the step who of WasmPlugin " +
+			"0:10:{{name: a,}: error: " + at +
+				"chain[0].config.limits[0]: goes by verified claims, and the step who of WasmPlugin " +
 				"shop/tollgate, which verifies them, comes behind it: they are missing here; put the step who of WasmPlugin " +
 				"shop/tollgate before it"},
 		{"a tier by claims before who verifies them", []string{chainOf(strings.Replace(countStep, "}]}}",

@@ -109,9 +109,11 @@ func ofChain(config string) ([]byte, error) {
 	case len(faults) > 0:
 		return nil, faults
 	case limits == 0:
-		return nil, conf.Faults{{Path: "chain", Problem: "no step is rate-limit, so there is nothing for the service to know"}}
+		return nil, conf.Faults{
+			{Path: "chain", Problem: "no step is rate-limit, so there is nothing for the service to know"}}
 	case domain == "":
-		return nil, conf.Faults{{Path: "chain", Problem: "no limit has scope: global, so there is nothing for the service to know"}}
+		return nil, conf.Faults{
+			{Path: "chain", Problem: "no limit has scope: global, so there is nothing for the service to know"}}
 	}
 	return write(domain, rates), nil
 }

@@ -92,7 +92,8 @@ func limited(domains []string, limits ...string) string {
 
 // Of a chain, the limits of all steps are in one file, in their order.
 func TestChain(t *testing.T) {
-	const a, b = `{"name":"a","scope":"global","rate":{"requests":5,"per":"1m"}}`, `{"name":"b","scope":"global","rate":{"requests":6,"per":"1h"}}`
+	const a, b = `{"name":"a","scope":"global","rate":{"requests":5,"per":"1m"}}`,
+		`{"name":"b","scope":"global","rate":{"requests":6,"per":"1h"}}`
 	const local = `{"name":"a","rate":{"requests":1,"per":"7s"}}`
 	out, err := Write([]byte(limited([]string{"d", "", "d"}, a, local, b)))
 	want := `domain: "d"
@@ -112,14 +113,16 @@ descriptors:
 		t.Errorf("%v\n%s", err, out)
 	}
 	for text, want := range map[string]string{
-		limited([]string{"d", "e"}, a, b):                                   "chain[2].config.global.domain: is e, and that of the step step-0 is d",
-		limited([]string{"d", "d"}, a, strings.Replace(b, `"b"`, `"a"`, 1)): "chain[2].config.limits: has a, as the step step-0 has",
-		limited([]string{"d"}, strings.Replace(a, "1m", "7s", 1)):           "chain[1].config.limits[0].rate.per: is 7s",
-		limited([]string{"d"}, "{}"):                                        "chain[1].config.limits[0].name: is required",
-		limited([]string{""}, local):                                        "chain: no limit has scope: global",
-		limited(nil):                                                        "chain: no step is rate-limit",
-		`{"chain":[{"name":"a"}]}`:                                          "chain[0].filter: is required",
-		"chain: [{name: a, filter: x}]":                                     "chain[0].filter: want jwt-scope",
+		limited([]string{"d", "e"}, a, b): "chain[2].config.global.domain: is e, " +
+			"and that of the step step-0 is d",
+		limited([]string{"d", "d"}, a, strings.Replace(b, `"b"`, `"a"`, 1)): "chain[2].config.limits: has a, as the " +
+			"step step-0 has",
+		limited([]string{"d"}, strings.Replace(a, "1m", "7s", 1)): "chain[1].config.limits[0].rate.per: is 7s",
+		limited([]string{"d"}, "{}"):                              "chain[1].config.limits[0].name: is required",
+		limited([]string{""}, local):                              "chain: no limit has scope: global",
+		limited(nil):                                              "chain: no step is rate-limit",
+		`{"chain":[{"name":"a"}]}`:                                "chain[0].filter: is required",
+		"chain: [{name: a, filter: x}]":                           "chain[0].filter: want jwt-scope",
 	} {
 		if out, err := Write([]byte(text)); err == nil || out != nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)

@@ -205,9 +205,10 @@ func TestModule(t *testing.T) {
 		}
 		good := f.Smallest
 		for what, text := range map[string]string{
-			"no filter":                          good,
-			"an unknown filter":                  `{"filter": "jwt-scopes",` + good[1:],
-			"another filter":                     `{"filter": "` + filters.All[(slices.Index(filters.Names(), f.Name)+1)%len(filters.All)].Name + `",` + good[1:],
+			"no filter":         good,
+			"an unknown filter": `{"filter": "jwt-scopes",` + good[1:],
+			"another filter": `{"filter": "` +
+				filters.All[(slices.Index(filters.Names(), f.Name)+1)%len(filters.All)].Name + `",` + good[1:],
 			"a chain besides":                    `{"filter": "` + f.Name + `", "chain": [` + step("a", f.Name, good) + `]}`,
 			"an empty chain":                     `{"chain": []}`,
 			"a step without a name":              `{"chain": [{"filter": "` + f.Name + `", "config": ` + good + `}]}`,

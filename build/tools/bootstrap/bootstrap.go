@@ -96,7 +96,8 @@ type Wasm struct {
 	StopIteration bool
 }
 
-// Rewrite, where it is set, changes every plugin before it is configured: for tests that run the same with other modules.
+// Rewrite, where it is set, changes every plugin before it is configured: for tests that run the
+// same with other modules.
 var Rewrite func(Wasm) Wasm
 
 // Filter is the filter's configuration.

@@ -25,7 +25,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/e2e/istio/mesh"
-	"github.com/tollgate-wasm/tollgate/e2e/manifests"
 )
 
 // apiServer validates as the API server does with the CRDs of Istio and of the Gateway API: schema,
@@ -141,9 +140,6 @@ func advised(t *testing.T, where, text string, wantPlaceholders bool) {
 		}
 	}
 	plugins := strings.Count(text, "\nkind: WasmPlugin\n") + strings.Count(text, "\nkind: TrafficExtension\n")
-	if !manifests.ChecksChains() {
-		plugins -= strings.Count(text, "app.kubernetes.io/component: chain\n")
-	}
 	if wantPlaceholders && placeholders != plugins || !wantPlaceholders && placeholders > 0 {
 		t.Errorf("%s: %d placeholders in %d plugins", where, placeholders, plugins)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
+	"github.com/tollgate-wasm/tollgate/e2e/harness/emulated"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
@@ -32,7 +33,7 @@ type world struct {
 
 func start(t *testing.T, o wasmhost.Options) *world {
 	t.Helper()
-	module := harness.Load(t, "edge-stamp")
+	module := emulated.Load(t, "edge-stamp")
 	w := &world{t: t, clock: time.Unix(1_800_000_000, 0)}
 	o.Clock = func() time.Time { return w.clock }
 	o.Env = map[string]string{"EDGE": edge.PrivateJWK(), "RSA": rsaKey.PrivateJWK(), "ED": ed.PrivateJWK(), "HALF": half()}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
+	"github.com/tollgate-wasm/tollgate/e2e/harness/emulated"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
@@ -36,7 +37,7 @@ func claims(exp int64) map[string]any {
 // load gives the module that ships, in a proxy whose clock stands at now.
 func load(t *testing.T, o wasmhost.Options) *wasmhost.Proxy {
 	t.Helper()
-	module := harness.Load(t, "jwt-scope")
+	module := emulated.Load(t, "jwt-scope")
 	if o.Clock == nil {
 		o.Clock = func() time.Time { return now }
 	}

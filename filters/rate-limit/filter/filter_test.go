@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
+	"github.com/tollgate-wasm/tollgate/e2e/harness/emulated"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
@@ -27,7 +28,7 @@ type world struct {
 
 func start(t *testing.T, o wasmhost.Options) *world {
 	t.Helper()
-	module := harness.Load(t, "rate-limit")
+	module := emulated.Load(t, "rate-limit")
 	w := &world{t: t, clock: time.Unix(1_800_000_000, 0),
 		props: map[string]string{"plugin_name": "limits", "source.address": "192.0.2.1:4711"}}
 	o.Clock, o.Properties = func() time.Time { return w.clock }, w.props
