@@ -19,7 +19,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
@@ -42,7 +42,7 @@ func (o *Outside) World() *decide.World {
 	tell := func(text string) func() (string, error) { return func() (string, error) { return text, nil } }
 	buckets := map[int][]byte{}
 	return &decide.World{
-		Verify: josetest.Verify, Sign: josetest.Sign,
+		Verify: proxycrypto.Verify, Sign: proxycrypto.Sign,
 		Identity: func() (gjson.Result, error) { return decide.ParseIdentity(o.Identity) }, Source: tell(o.Source),
 		PeerURI: tell(o.PeerURI), PeerDigest: tell(o.PeerDigest),
 		Admit: func(replay.ID, time.Time, time.Time) (replay.Result, error) { return replay.Fresh, nil },

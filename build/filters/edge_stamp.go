@@ -33,6 +33,7 @@ var edgeStamp = Filter{
 	},
 	Smallest: `{"role": "verify", "trust": [{"name": "smallest", "issuer": "https://smallest.example", "audiences": ["smallest"], ` +
 		`"algorithms": ["ES256"], "jwks": {"inline": ` + key + `}}], "rules": [{"name": "smallest"}]}`,
+	Codes:   stamp.Codes,
 	Samples: edgeStampSamples,
 	Places:  []string{"gateway", "mesh", "namespace", "waypoint", "workload"}, // at the gateway it signs
 	Code:    2_800_000,

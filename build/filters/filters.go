@@ -18,6 +18,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
 // All are the filters, in the order in which they are listed for people, and asked whose a configuration is.
@@ -45,6 +46,9 @@ type Filter struct {
 
 	// Rule is what the filter calls what it looks for that fits a request: "rule", "limit".
 	Rule string
+
+	// Codes are the filter's own, beside verdict.Common.
+	Codes verdict.Codes
 
 	// Keys are those at the top of a configuration, as the reader knows them.
 	Keys []string
@@ -81,6 +85,15 @@ type Env func(name string) (value string, ok bool)
 type Policy interface {
 	// Warnings are what the reader takes, and is probably not meant.
 	Warnings() []conf.Fault
+}
+
+// Codes are those of all filters.
+func Codes() verdict.Codes {
+	all := slices.Clone(verdict.Common)
+	for _, f := range All {
+		all = append(all, f.Codes...)
+	}
+	return all
 }
 
 // Names are those of all filters.

@@ -36,6 +36,7 @@ var jwtScope = Filter{
 	},
 	Smallest: `{"providers": [{"name": "smallest", "issuer": "https://smallest.example", "audiences": ["smallest"], ` +
 		`"jwks": {"inline": ` + key + `}}], "rules": [{"name": "smallest"}]}`,
+	Codes:   scope.Codes,
 	Samples: jwtScopeSamples,
 	Places:  []string{"gateway", "mesh", "namespace", "waypoint", "workload"},
 	Code:    2_400_000,

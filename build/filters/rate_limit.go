@@ -30,6 +30,7 @@ var rateLimit = Filter{
 		})
 	},
 	Smallest:    `{"limits": [{"name": "smallest", "rate": {"requests": 1, "per": "1h"}}]}`,
+	Codes:       limit.Codes,
 	Samples:     rateLimitSamples,
 	Places:      []string{"gateway", "namespace", "waypoint", "workload"}, // no one key fits a whole mesh
 	Code:        2_300_000,

@@ -14,7 +14,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/checkout"
 	"github.com/tollgate-wasm/tollgate/filters/edge-stamp/stamp"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 )
 
 // The sources are all that the modules are made of: what the Makefile names, and no test.
@@ -51,7 +51,7 @@ func TestStampOf(t *testing.T) {
 		headers := [][2]string{{":method", "GET"}, {":authority", "127.0.0.1:10443"}, {":path", "/orders/7" + query},
 			{":scheme", "https"}, {"x-edge-stamp", stampOf(key, "GET", "127.0.0.1:10443", "/orders/7", "", now)}}
 		p.Decide(d, &decide.Request{Headers: headers, Empty: true, Now: now})
-		d.Run(&decide.World{Verify: josetest.Verify})
+		d.Run(&decide.World{Verify: proxycrypto.Verify})
 		if got := d.Verdict().Admits(); got != want {
 			t.Errorf("query %q: allowed %v, want %v", query, got, want)
 		}

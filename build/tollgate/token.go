@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	ours "github.com/tollgate-wasm/tollgate/shared/jose"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 )
 
 func tokenCommand() *cobra.Command {
@@ -102,7 +102,7 @@ func mintToken(key *ours.PrivateKey, typ string, claims any) (string, error) {
 
 func sign(key *ours.PrivateKey, text string) ([]byte, error) {
 	if key.ByProxy() {
-		signature, err := josetest.Sign(key.Signing(text))
+		signature, err := proxycrypto.Sign(key.Signing(text))
 		if err != nil {
 			return nil, err
 		}

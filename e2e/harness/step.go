@@ -29,10 +29,10 @@ func Alone(t testing.TB, why string) {
 }
 
 // Between is the configuration of a chain with a filter in its middle. The neighbours look at every
-// request, and have no limit that fits.
+// request, have no limit that fits, and let pass, in shadow mode, what they cannot read.
 func Between(filter, name, config string) string {
 	neighbour := func(name string) string {
-		return `{"name":"` + name + `","filter":"rate-limit","config":{"headers":"none","limits":[{"name":"` + name +
+		return `{"name":"` + name + `","filter":"rate-limit","config":{"mode":"shadow","headers":"none","limits":[{"name":"` + name +
 			`","match":[{"hosts":["` + name + `.invalid"]}],"rate":{"requests":1,"per":"1h"}}]}}`
 	}
 	return `{"chain":[` + neighbour("before") + `,{"name":"` + name + `","filter":"` + filter + `","config":` + config +

@@ -6,8 +6,6 @@ package observe_test
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,7 +33,7 @@ type metricsOf struct {
 func metrics(t *testing.T) metricsOf {
 	t.Helper()
 	m := metricsOf{names: map[string]bool{},
-		labels: map[string]map[string]bool{"outcome": {}, "code": codes(t), "filter": {}}}
+		labels: map[string]map[string]bool{"outcome": {}, "code": codes(), "filter": {}}}
 	// the last two are the rate-limit service's
 	for _, o := range []verdict.Outcome{verdict.Allowed, verdict.Denied, verdict.WouldDeny, verdict.Error, "answered",
 		"failed"} {
@@ -87,23 +85,26 @@ func proxyWith(filter string) string {
 	return "edge"
 }
 
-var newCode = regexp.MustCompile(`\bNew(?:Code|Hidden|Undecided)\("([a-z_]+)"`)
-
-// codes are those that the filters' code makes.
-func codes(t *testing.T) map[string]bool {
-	t.Helper()
-	found := made(t, newCode)
-	if len(found) < 30 {
-		t.Fatalf("the code has %d codes: they are made in another way than this test reads", len(found))
+// codes are those that the filters have.
+func codes() map[string]bool {
+	found := map[string]bool{}
+	for _, c := range filters.Codes() {
+		found[c.Name] = true
 	}
 	return found
 }
 
 // The logs of the local loop call the same codes errors as the filters' counters do.
 func TestLoggedOutcomes(t *testing.T) {
-	undecided := slices.Sorted(maps.Keys(made(t, regexp.MustCompile(`\bNewUndecided\("([a-z_]+)"`))))
+	var undecided []string
+	for _, c := range filters.Codes() {
+		if c.IsUndecided() {
+			undecided = append(undecided, c.Name)
+		}
+	}
+	slices.Sort(undecided)
 	if len(undecided) < 4 {
-		t.Fatalf("the code has the undecided codes %q", undecided)
+		t.Fatalf("the undecided codes are %q", undecided)
 	}
 	want := "in ['" + strings.Join(undecided, "', '") + "'] ? 'error'"
 	for _, proxy := range []string{"edge", "mesh"} {
@@ -112,27 +113,6 @@ func TestLoggedOutcomes(t *testing.T) {
 			t.Errorf("envoy/%s/envoy.yaml: the outcome of the access log is not %s, %v", proxy, want, err)
 		}
 	}
-}
-
-// made are the names that a pattern finds in the filters' code.
-func made(t *testing.T, pattern *regexp.Regexp) map[string]bool {
-	t.Helper()
-	found := map[string]bool{}
-	for _, dir := range []string{"filters", "shared"} {
-		if err := filepath.WalkDir(filepath.Join(checkout.Root(t), dir), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			text, err := os.ReadFile(path)
-			for _, m := range pattern.FindAllSubmatch(text, -1) {
-				found[string(m[1])] = true
-			}
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return found
 }
 
 type tags []struct {
@@ -200,7 +180,7 @@ func TestLabels(t *testing.T) {
 	list := statsTags(t)
 	for name, want := range map[string]string{
 		"wasmcustom." + verdict.Metric("jwt_scope", "read-orders", verdict.WouldDeny,
-			verdict.NewCode("token_expired",
+			new(verdict.Codes).New("token_expired",
 				401)): `tollgate_jwt_scope map[code:token_expired outcome:would_deny rule:read-orders]`,
 		"wasmcustom." + verdict.Metric("rate_limit", verdict.NoRuleName, verdict.Allowed,
 			verdict.OK): `tollgate_rate_limit map[code:ok outcome:allowed rule:-]`,

@@ -26,7 +26,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	tollgate "github.com/tollgate-wasm/tollgate/shared/jose"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
@@ -191,7 +191,7 @@ func native(t *testing.T, config string, all []token) []string {
 	for i, c := range all {
 		var d scope.Decision
 		policy.Decide(&d, &decide.Request{Headers: request(c.text), Now: time.Now()})
-		d.Run(&decide.World{Verify: josetest.Verify})
+		d.Run(&decide.World{Verify: proxycrypto.Verify})
 		code := d.Verdict().Code
 		if (code == verdict.OK) != c.valid || code == verdict.Internal {
 			t.Errorf("%s: natively %s, want accepted %v", c.name, code.Name, c.valid)

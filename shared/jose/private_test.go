@@ -35,7 +35,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/e2e/vectors"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 )
 
 const kid = `edge "2026"`
@@ -128,7 +128,7 @@ func signed(t testing.TB, k *jose.PrivateKey, text string) [][]byte {
 	t.Helper()
 	var signatures [][]byte
 	if s := k.Signing(text); s.Key != nil {
-		made, err := josetest.Sign(s)
+		made, err := proxycrypto.Sign(s)
 		if err != nil {
 			t.Fatalf("the proxy cannot sign: %v", err)
 		}
@@ -165,7 +165,7 @@ func verifiedBy(t testing.TB, key *jose.Key, a jose.Algorithm, text string, sign
 	if err != nil {
 		return false
 	}
-	good, err := josetest.Verify(v)
+	good, err := proxycrypto.Verify(v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1064,7 +1064,7 @@ func BenchmarkSign(b *testing.B) {
 		b.Run(alg, func(b *testing.B) {
 			b.ReportAllocs()
 			if k.ByProxy() {
-				made := must(josetest.Sign(k.Signing(text)))
+				made := must(proxycrypto.Sign(k.Signing(text)))
 				for b.Loop() {
 					_ = k.Signing(text)
 					_ = must(k.Finish(made))

@@ -10,7 +10,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/e2e/vectors/wycheproof"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
@@ -46,7 +46,7 @@ func verifiesBy(t *testing.T, jws *jose.JWS, alg string, jwk gjson.Result) bool 
 	if err != nil {
 		return false
 	}
-	good, err := josetest.Verify(v)
+	good, err := proxycrypto.Verify(v)
 	if err != nil {
 		t.Errorf("a key that was read cannot be used: %v", err)
 	}

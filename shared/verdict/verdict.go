@@ -20,36 +20,47 @@ type Code struct {
 	body      []byte
 }
 
-// Codes that every filter has; each filter's own stand in its errors.go.
-var (
-	OK            = NewCode("ok", 200)
-	NoRule        = NewCode("no_rule", 403)
-	PathAmbiguous = NewCode("path_ambiguous", 400)
+// Codes are those of a filter, in the order in which they were made: whoever has to know all of them asks the list.
+type Codes []*Code
 
-	Internal        = NewUndecided("internal", 500)
-	KeysUnavailable = NewUndecided("keys_unavailable", 503)
+// Common are those that every filter may have; each filter's own stand in its errors.go.
+var Common Codes
+
+// The codes of Common.
+var (
+	OK            = Common.New("ok", 200)
+	NoRule        = Common.New("no_rule", 403)
+	PathAmbiguous = Common.New("path_ambiguous", 400)
+
+	Internal        = Common.Undecided("internal", 500)
+	KeysUnavailable = Common.Undecided("keys_unavailable", 503)
 )
 
-// NewCode makes a code whose answer is a refusal with the given status.
-func NewCode(name string, status int) *Code { return NewHidden(name, name, status) }
+// New makes a code whose answer is a refusal with the given status.
+func (l *Codes) New(name string, status int) *Code { return l.Hidden(name, name, status) }
 
-// NewHidden is NewCode for a reason that a client is not told: its answer has the code shown. Codes
-// that are shown as the same are answered with the same bytes.
-func NewHidden(name, shown string, status int) *Code {
-	return &Code{
+// Hidden is New for a reason that a client is not told: its answer has the code shown. Codes that
+// are shown as the same are answered with the same bytes.
+func (l *Codes) Hidden(name, shown string, status int) *Code {
+	c := &Code{
 		Name: name, Status: status, shown: shown, grpc: grpcStatus(status),
 		body: []byte(`{"type":"about:blank","title":"` + reason(status) + `","status":` + digits(status) + `,"code":"` +
 			shown + `"}`),
 	}
+	*l = append(*l, c)
+	return c
 }
 
-// NewUndecided makes a code for a filter that could not come to a decision: it counts as an error,
-// and is no pass either.
-func NewUndecided(name string, status int) *Code {
-	c := NewCode(name, status)
+// Undecided makes a code for a filter that could not come to a decision: it counts as an error, and
+// is no pass either.
+func (l *Codes) Undecided(name string, status int) *Code {
+	c := l.New(name, status)
 	c.undecided = true
 	return c
 }
+
+// IsUndecided reports whether it is one of Undecided.
+func (c *Code) IsUndecided() bool { return c.undecided }
 
 // Outcome is what becomes of the request.
 type Outcome string

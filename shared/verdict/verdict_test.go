@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var limited = NewCode("rate_limited", 429)
+var limited = new(Codes).New("rate_limited", 429)
 
 func TestVerdict(t *testing.T) {
 	for _, c := range []struct {
@@ -62,7 +62,7 @@ func TestAnswer(t *testing.T) {
 		}
 	}
 	for status, want := range map[int]int32{400: 3, 401: 16, 403: 7, 413: 3, 429: 8, 500: 13, 503: 14} {
-		if a := NewCode("x", status).Answer("application/grpc"); a.GRPCStatus != want {
+		if a := new(Codes).New("x", status).Answer("application/grpc"); a.GRPCStatus != want {
 			t.Errorf("P18 %d: grpc-status %d, want %d", status, a.GRPCStatus, want)
 		}
 	}
@@ -71,7 +71,7 @@ func TestAnswer(t *testing.T) {
 func TestBodyIsProblemJSON(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 413, 429, 500, 503} {
 		var got map[string]any
-		if err := json.Unmarshal(NewCode("x", status).Answer("").Body, &got); err != nil {
+		if err := json.Unmarshal(new(Codes).New("x", status).Answer("").Body, &got); err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": float64(status),

@@ -7,7 +7,7 @@ import (
 	"encoding/binary"
 
 	"github.com/tollgate-wasm/tollgate/shared/jose"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 )
 
 // foreign are Envoy's foreign functions (source/extensions/common/wasm/foreign.cc), with Go's
@@ -46,7 +46,7 @@ func verifySignature(argument []byte) ([]byte, Status) {
 	if !ok {
 		return nil, BadArgument
 	}
-	good, err := josetest.Verify(jose.Verification{Hash: string(f[1]), Key: f[2], Signature: f[3], Text: string(f[4])})
+	good, err := proxycrypto.Verify(jose.Verification{Hash: string(f[1]), Key: f[2], Signature: f[3], Text: string(f[4])})
 	switch {
 	case good:
 		return []byte{1 << 3, 1}, OK
@@ -62,7 +62,7 @@ func sign(argument []byte) ([]byte, Status) {
 	if !ok {
 		return nil, BadArgument
 	}
-	signature, err := josetest.Sign(jose.Signing{Hash: string(f[1]), Key: f[2], Text: string(f[3])})
+	signature, err := proxycrypto.Sign(jose.Signing{Hash: string(f[1]), Key: f[2], Text: string(f[3])})
 	if err != nil {
 		return field(3, []byte(err.Error())), OK
 	}

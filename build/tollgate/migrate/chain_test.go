@@ -21,7 +21,7 @@ import (
 	tollgate "github.com/tollgate-wasm/tollgate/filters/tollgate/chain"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 )
 
 // sent is a request with tokens in two places.
@@ -130,7 +130,7 @@ func (s sent) passes(t *testing.T, chain []*scope.Policy) bool {
 	for _, p := range chain {
 		d := &scope.Decision{}
 		p.Decide(d, &decide.Request{Headers: headers, Now: now})
-		d.Run(&decide.World{Verify: josetest.Verify})
+		d.Run(&decide.World{Verify: proxycrypto.Verify})
 		if !d.Verdict().Admits() {
 			return false
 		}

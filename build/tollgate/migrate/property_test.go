@@ -19,7 +19,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 )
 
 var keys = []*mint.Key{mint.New("one", jose.ES256), mint.New("two", jose.ES256)}
@@ -63,7 +63,7 @@ func admits(t testing.TB, p *scope.Policy, a ask) bool {
 	}
 	d := &scope.Decision{}
 	p.Decide(d, &decide.Request{Headers: headers, Now: now})
-	if step := d.Run(&decide.World{Verify: josetest.Verify}); step != decide.Done && step != decide.FetchKeys {
+	if step := d.Run(&decide.World{Verify: proxycrypto.Verify}); step != decide.Done && step != decide.FetchKeys {
 		t.Fatalf("the decision waits for step %d", step)
 	}
 	return d.Verdict().Admits()

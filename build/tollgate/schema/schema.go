@@ -219,7 +219,7 @@ type pair struct {
 }
 
 func (o object) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
+	b := bytes.NewBufferString("{")
 	for i, p := range o {
 		name, err := json.Marshal(p.name)
 		if err != nil {
@@ -229,10 +229,10 @@ func (o object) MarshalJSON() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&b, "%c%s:%s", ",{"[min(1, 1-min(i, 1))], name, text)
-	}
-	if len(o) == 0 {
-		b.WriteByte('{')
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(b, "%s:%s", name, text)
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil

@@ -15,7 +15,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/shared/httpsig"
 	ourjose "github.com/tollgate-wasm/tollgate/shared/jose"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -44,7 +44,7 @@ func signText(t testing.TB, k *mint.Key, text string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signature, err := josetest.Sign(key.Signing(text))
+	signature, err := proxycrypto.Sign(key.Signing(text))
 	if err == nil {
 		signature, err = key.Finish(signature)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	ours "github.com/tollgate-wasm/tollgate/shared/jose"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
 )
@@ -92,6 +92,7 @@ type proxy struct {
 	peer     string
 	body     string // "": the request has none
 	late     bool
+	crowded  bool // too many requests wait already
 	big      bool
 	seen     map[replay.ID]time.Time
 	full     bool
@@ -130,6 +131,8 @@ func (x *proxy) decide(p *Policy, headers [][2]string) *Decision {
 			switch {
 			case x.big:
 				d.BodyTooBig()
+			case x.crowded:
+				d.BodyUnheld()
 			case x.late:
 				d.BodyLate()
 			default:
@@ -163,11 +166,11 @@ func (x *proxy) world(d *Decision) *decide.World {
 			if x.broken == "signature" {
 				return true, errBroken
 			}
-			return josetest.Verify(v)
+			return proxycrypto.Verify(v)
 		},
 		Sign: func(s ours.Signing) ([]byte, error) {
 			x.step(d)
-			signature, err := josetest.Sign(s)
+			signature, err := proxycrypto.Sign(s)
 			if x.broken == "sign" {
 				err = errBroken
 			}

@@ -328,6 +328,7 @@ func TestBody(t *testing.T) {
 			BodyTooLarge},
 		{"longer", bound("hello"), proxy{body: "hello", big: true}, nil, BodyTooLarge},
 		{"too slow", bound("hello"), proxy{body: "hello", late: true}, nil, BodyTimeout},
+		{"one too many", bound("hello"), proxy{body: "hello", crowded: true}, nil, Overloaded},
 		{"an upgrade", bound("hello"), proxy{body: "hello"}, [][2]string{{"upgrade", "websocket"}}, StampUnbound},
 		{"an upgrade in HTTP/2", bound("hello"), proxy{body: "hello"}, [][2]string{{":protocol", "websocket"}}, StampUnbound},
 		{"gRPC", bound("hello"), proxy{body: "hello"}, [][2]string{{"content-type", "Application/gRPC+proto"}}, StampUnbound},

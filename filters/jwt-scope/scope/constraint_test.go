@@ -23,7 +23,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/vectors"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -38,7 +38,7 @@ type sender struct {
 func (s *sender) judge(p *Policy, at time.Time, headers ...[2]string) verdict.Verdict {
 	var d Decision
 	p.Decide(&d, asked(headers, at))
-	d.Run(&decide.World{Verify: josetest.Verify, Admit: s.admit,
+	d.Run(&decide.World{Verify: proxycrypto.Verify, Admit: s.admit,
 		PeerDigest: func() (string, error) { return s.digest, nil }})
 	return *d.Verdict()
 }
@@ -340,7 +340,7 @@ func TestUnboundIsNobodyInShadow(t *testing.T) {
 			var d Decision
 			p.Decide(&d, asked(request("GET", "/any", bearerHeader(token)), now))
 			peer := ""
-			d.Run(&decide.World{Verify: josetest.Verify, PeerDigest: func() (string, error) {
+			d.Run(&decide.World{Verify: proxycrypto.Verify, PeerDigest: func() (string, error) {
 				peer = "read"
 				return digest, nil
 			}})
@@ -472,7 +472,7 @@ func TestDPoPExample(t *testing.T) {
 		t.Fatalf("%v, step %d", code, d.Step())
 	}
 	signature := d.trial.Verification()
-	if good, err := josetest.Verify(signature); !good || err != nil {
+	if good, err := proxycrypto.Verify(signature); !good || err != nil {
 		t.Errorf("the signature: %v, %v", good, err)
 	}
 	if d.proofID != "e1j3V_bKic8-LAEB" {

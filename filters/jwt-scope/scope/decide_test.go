@@ -14,7 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/shared/decide"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -28,7 +28,7 @@ func parse(t testing.TB, config string) *Policy {
 }
 
 // goWorld checks signatures by Go's crypto, and does nothing else.
-var goWorld = &decide.World{Verify: josetest.Verify}
+var goWorld = &decide.World{Verify: proxycrypto.Verify}
 
 func asked(headers [][2]string, at time.Time) *decide.Request {
 	return &decide.Request{Headers: headers, Now: at}

@@ -17,7 +17,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	ours "github.com/tollgate-wasm/tollgate/shared/jose"
-	"github.com/tollgate-wasm/tollgate/shared/jose/josetest"
+	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -253,7 +253,7 @@ func TestCache(t *testing.T) {
 		p.Decide(&d, asked(request("GET", "/any", bearerHeader(token)), now.Add(time.Duration(seconds)*time.Second)))
 		d.Run(&decide.World{Verify: func(v ours.Verification) (bool, error) {
 			verifications++
-			return josetest.Verify(v)
+			return proxycrypto.Verify(v)
 		}})
 		return d.Verdict().Code
 	}

@@ -5,30 +5,33 @@ package scope
 
 import "github.com/tollgate-wasm/tollgate/shared/verdict"
 
+// Codes are all of this filter's own.
+var Codes verdict.Codes
+
 // The reasons for which a request is refused, beside those that every filter has (verdict.NoRule,
 // PathAmbiguous, KeysUnavailable, Internal).
 var (
-	TokenMissing    = verdict.NewCode("token_missing", 401)     // access is required and there is no credential
-	TokenAmbiguous  = verdict.NewCode("token_ambiguous", 400)   // more than one credential
-	TokenMalformed  = verdict.NewCode("token_malformed", 401)   // not a compact JWS that reads in one way only
-	TokenAlgorithm  = verdict.NewCode("token_algorithm", 401)   // not allowed for the issuer, or not the key's
-	TokenKeyUnknown = verdict.NewCode("token_key_unknown", 401) // no key of the issuer fits
-	TokenSignature  = verdict.NewCode("token_signature", 401)   // no key verifies it
+	TokenMissing    = Codes.New("token_missing", 401)     // access is required and there is no credential
+	TokenAmbiguous  = Codes.New("token_ambiguous", 400)   // more than one credential
+	TokenMalformed  = Codes.New("token_malformed", 401)   // not a compact JWS that reads in one way only
+	TokenAlgorithm  = Codes.New("token_algorithm", 401)   // not allowed for the issuer, or not the key's
+	TokenKeyUnknown = Codes.New("token_key_unknown", 401) // no key of the issuer fits
+	TokenSignature  = Codes.New("token_signature", 401)   // no key verifies it
 	// no provider has this iss, or the rule does not accept it
-	TokenIssuer      = verdict.NewCode("token_issuer", 401)
-	TokenAudience    = verdict.NewCode("token_audience", 401)      // made for somebody else
-	TokenType        = verdict.NewCode("token_type", 401)          // typ is not one of types
-	TokenExpired     = verdict.NewCode("token_expired", 401)       // now ≥ exp + skew
-	TokenNotYetValid = verdict.NewCode("token_not_yet_valid", 401) // now < nbf − skew, or iat > now + skew
-	TokenLifetime    = verdict.NewCode("token_lifetime", 401)      // exp − iat is over maxLifetime
+	TokenIssuer      = Codes.New("token_issuer", 401)
+	TokenAudience    = Codes.New("token_audience", 401)      // made for somebody else
+	TokenType        = Codes.New("token_type", 401)          // typ is not one of types
+	TokenExpired     = Codes.New("token_expired", 401)       // now ≥ exp + skew
+	TokenNotYetValid = Codes.New("token_not_yet_valid", 401) // now < nbf − skew, or iat > now + skew
+	TokenLifetime    = Codes.New("token_lifetime", 401)      // exp − iat is over maxLifetime
 	// the sender does not prove to be the one that the token's cnf names
-	TokenUnbound = verdict.NewCode("token_unbound", 401)
+	TokenUnbound = Codes.New("token_unbound", 401)
 	// access is required and the trusted header is not there
-	PayloadMissing = verdict.NewCode("payload_missing", 401)
+	PayloadMissing = Codes.New("payload_missing", 401)
 	// the trusted header is no base64url JSON, or stands there twice
-	PayloadMalformed  = verdict.NewCode("payload_malformed", 400)
-	InsufficientScope = verdict.NewCode("insufficient_scope", 403) // the rule asks for other scopes
-	ClaimMismatch     = verdict.NewCode("claim_mismatch", 403)     // the rule asks for other claims
+	PayloadMalformed  = Codes.New("payload_malformed", 400)
+	InsufficientScope = Codes.New("insufficient_scope", 403) // the rule asks for other scopes
+	ClaimMismatch     = Codes.New("claim_mismatch", 403)     // the rule asks for other claims
 )
 
 // bearerError is the error of RFC 6750 §3.1 that goes with a code; empty where the challenge has none.

@@ -9,13 +9,16 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
+// Codes are all of this filter's own.
+var Codes verdict.Codes
+
 // The reasons for which a request is refused, beside those that every filter has (verdict.PathAmbiguous, Internal).
 var (
-	RateLimited = verdict.NewCode("rate_limited", 429) // over a limit, or its bucket could not be had
+	RateLimited = Codes.New("rate_limited", 429) // over a limit, or its bucket could not be had
 	// onMissingKey: deny, and a part of the key is not there or cannot be read
-	KeyMissing = verdict.NewCode("key_missing", 403)
+	KeyMissing = Codes.New("key_missing", 403)
 	// the rate-limit service does not tell, and onError is deny
-	LimiterUnavailable = verdict.NewUndecided("limiter_unavailable", 503)
+	LimiterUnavailable = Codes.Undecided("limiter_unavailable", 503)
 )
 
 // Why the rate-limit service does not tell whether a request is within a limit.

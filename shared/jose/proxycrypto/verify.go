@@ -1,11 +1,11 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package josetest checks and makes signatures with Go's crypto where tests run without a proxy. It
+// Package proxycrypto checks and makes signatures with Go's crypto where there is no proxy to do it. It
 // takes what Envoy's verify_signature and sign take and answers as they do
 // (source/extensions/common/wasm/foreign.cc, source/common/crypto/utility_impl.cc); the tests in
 // real Envoy prove that the two agree.
-package josetest
+package proxycrypto
 
 import (
 	"crypto"
