@@ -54,6 +54,7 @@ func TestKeysStaySecret(t *testing.T) {
 
 // A configuration with many mistakes is refused with all of them, in one go.
 func TestRefusedWithEveryFault(t *testing.T) {
+	harness.Alone(t, "in a chain faults are told from its top: filters/tollgate/chain")
 	const config = `{"role":"verify","mode":"off","trust":[{"name":"Edge","issuer":"","audiences":[],"algorithms":["ES257"],"jwks":{},"maxTtl":"1h","clockskew":"5s"}],
 	 "require":{"bind":["path","path","host"],"replay":"twice"},"replay":{"entries":0},"rules":[{"name":"a","access":"private","peers":["edge"]},{"name":"a","sign":true}],"forward":{"stamp":"drop"}}`
 	harness.Each(t, func(t *testing.T, version string) {

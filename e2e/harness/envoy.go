@@ -181,7 +181,7 @@ func (e *Envoy) Tollgate() map[string]uint64 {
 	}
 	ours := map[string]uint64{}
 	for name, value := range counters {
-		if _, name, ok := strings.Cut(name, "wasmcustom.tollgate."); ok && value > 0 {
+		if _, name, ok := strings.Cut(name, "wasmcustom.tollgate."); ok && value > 0 && !ofNeighbour(name) {
 			ours[name] += value
 		}
 	}

@@ -28,16 +28,54 @@ func Alone(t testing.TB, why string) {
 	}
 }
 
-// Between is the configuration of a chain with a filter in its middle. The neighbours look at every
-// request, have no limit that fits, and let pass, in shadow mode, what they cannot read.
-func Between(filter, name, config string) string {
-	neighbour := func(name string) string {
-		return `{"name":"` + name + `","filter":"rate-limit","config":{"mode":"shadow","headers":"none","limits":[{"name":"` + name +
-			`","match":[{"hosts":["` + name + `.invalid"]}],"rate":{"requests":1,"per":"1h"}}]}}`
+// neighbours are what stands beside a filter: a filter's smallest configuration with other keys. It
+// looks at every request, has nothing to say to any, and lets pass, in shadow mode, what it cannot
+// read.
+var neighbours = map[string]string{
+	"rate-limit": `{"mode":"shadow","headers":"none","limits":[{"name":"neighbour",` +
+		`"match":[{"hosts":["neighbour.invalid"]}],"rate":{"requests":1,"per":"1h"}}]}`,
+	"edge-stamp": `{"mode":"shadow","default":"allow","forward":{"stamp":"keep"},"header":"x-neighbour",` +
+		`"rules":[{"name":"neighbour","match":[{"hosts":["neighbour.invalid"]}]}]}`,
+}
+
+// configured is the configuration of a neighbour.
+func configured(neighbour string) string {
+	f, err := filters.Named(neighbour)
+	config := map[string]json.RawMessage{}
+	for _, text := range []string{f.Smallest, neighbours[f.Name]} {
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &config)
+		}
 	}
-	return `{"chain":[` + neighbour("before") + `,{"name":"` + name + `","filter":"` + filter + `","config":` + config +
-		`},` +
-		neighbour("behind") + `]}`
+	text, failed := json.Marshal(config)
+	if err != nil || failed != nil {
+		panic("the neighbour of steps is none") // a mistake in this file
+	}
+	return string(text)
+}
+
+// neighbour is the filter that stands beside another: one that the tests of this package are not about.
+func neighbour(filter string) string {
+	if filter == "edge-stamp" || strings.HasPrefix(filepath.Base(os.Args[0]), "edge-stamp") {
+		return "rate-limit"
+	}
+	return "edge-stamp"
+}
+
+// ofNeighbour reports whether a counter, without "tollgate.", is a neighbour's.
+func ofNeighbour(counter string) bool {
+	f, err := filters.Named(neighbour(""))
+	return AsStep() && err == nil && strings.HasPrefix(counter, f.Metric()+".")
+}
+
+// Between is the configuration of a chain with a filter in its middle.
+func Between(filter, name, config string) string {
+	other := neighbour(filter)
+	beside := func(name string) string {
+		return `{"name":"` + name + `","filter":"` + other + `","config":` + configured(other) + `}`
+	}
+	return `{"chain":[` + beside("before") + `,{"name":"` + name + `","filter":"` + filter + `","config":` + config + `},` +
+		beside("behind") + `]}`
 }
 
 // stepOf makes the filter of a plugin a step.

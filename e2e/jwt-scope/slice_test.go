@@ -212,6 +212,7 @@ func TestHTTP2AndGRPC(t *testing.T) {
 
 // A wrong configuration does not start, and the log names every fault with its path.
 func TestRefusedConfiguration(t *testing.T) {
+	harness.Alone(t, "in a chain faults are told from its top: filters/tollgate/chain")
 	harness.Each(t, func(t *testing.T, version string) {
 		for name, c := range map[string]struct {
 			config string

@@ -157,13 +157,13 @@ func (s *state) conclude(stream uint32, d *stamp.Decision, headers [][2]string) 
 	}
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
 		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {
-		return types.ActionPause
+		return s.host.Answered()
 	}
 	if status, answer, body, ok := d.Publishes(); ok {
 		if err := proxywasm.SendHttpResponse(uint32(status), answer, []byte(body), -1); err != nil {
 			panic(err)
 		}
-		return types.ActionPause
+		return s.host.Answered()
 	}
 	d.Effect(&s.effect)
 	if d.Unreadable() {

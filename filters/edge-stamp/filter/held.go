@@ -119,7 +119,7 @@ const chunk = 64 << 10
 // the request waiting, and it may come here yet.
 func (s *state) body(stream uint32, size int, end, early bool) types.Action {
 	h := s.held[stream]
-	if h == nil && early {
+	if h == nil && early && s.policy.MayBindBody() {
 		h = s.hold(stream)
 	}
 	if h == nil {

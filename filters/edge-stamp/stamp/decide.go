@@ -100,6 +100,17 @@ func (p *Policy) Global() *Global {
 	return p.verifier.global
 }
 
+// MayBindBody reports whether there can be a request whose body is looked at: a verifier looks at
+// what a stamp binds, whether the rule demands that or not.
+func (p *Policy) MayBindBody() bool {
+	for i := range p.rules {
+		if p.verifier != nil || p.rules[i].bind&body != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // BodyBytes is the most that a bound body may have, and BodyTimeout how long it may take to come.
 func (p *Policy) BodyBytes() int             { return p.bodyBytes }
 func (p *Policy) BodyTimeout() time.Duration { return p.bodyTimeout }

@@ -93,7 +93,7 @@ func (s *state) finish(stream uint32) types.Action {
 	v := d.Verdict()
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
 		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, s.host.Request().Headers) {
-		return types.ActionPause
+		return s.host.Answered()
 	}
 	d.Effect(&s.effect)
 	return s.host.Pass(&s.effect)

@@ -105,7 +105,7 @@ func (s *state) conclude(stream uint32, d *limit.Decision, headers [][2]string) 
 	v := &s.verdicts[0]
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
 		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers, refusalHeaders(d)...) {
-		return types.ActionPause
+		return s.host.Answered()
 	}
 	if d.HasHeaders() {
 		owed := response.Owe(stream)

@@ -42,6 +42,7 @@ type chain struct {
 type flow struct {
 	stream   uint32
 	at       int            // the step that has it
+	answered bool           // by that step
 	request  decide.Request // as it is now, until the callback ends; without headers: they have to be read
 	identity string         // that a step has verified, as JSON; empty: none
 
@@ -170,7 +171,7 @@ func (c *chain) keep() {
 		c.flows[c.current.stream] = f
 	}
 	// What else is known of it lies in the proxy's memory.
-	*f = flow{stream: c.current.stream, at: c.current.at, request: decide.Request{Empty: c.current.request.Empty},
+	*f = flow{stream: c.current.stream, at: c.current.at, answered: c.current.answered, request: decide.Request{Empty: c.current.request.Empty},
 		identity: strings.Clone(c.current.identity)}
 }
 
@@ -197,7 +198,7 @@ func (c *chain) goOn(f *flow, do func() types.Action) types.Action {
 // body tells the step that has the request waiting of its body, and those behind it, which may want it later.
 func (c *chain) body(stream uint32, size int, end bool) types.Action {
 	f := c.flows[stream]
-	if f == nil {
+	if f == nil || f.answered {
 		return types.ActionPause
 	}
 	c.clock = time.Time{}
@@ -304,6 +305,12 @@ func (h *Host) Identity() (gjson.Result, error) {
 		return gjson.Result{}, err
 	}
 	return decide.ParseIdentity(text)
+}
+
+// Answered says that the step has answered the current request: no step looks at what still comes of it.
+func (h *Host) Answered() types.Action {
+	h.chain.current.answered = true
+	return types.ActionPause
 }
 
 // Pass has the current request go on: with an effect (nil: none) to the next step, or upstream.

@@ -28,8 +28,9 @@ type Step struct {
 	// Configure reads the configuration, and makes ready what it asks for. An error, a line for each fault, refuses it.
 	Configure func(text string) error
 
-	// Request decides a request (Host.Request). It returns what Host.Pass returns, or
-	// types.ActionPause where it has answered the request, or takes it up again later (Host.Resume).
+	// Request decides a request (Host.Request). It returns what Host.Pass returns, or Host.Answered
+	// where it has answered the request, or types.ActionPause where it takes it up again later
+	// (Host.Resume).
 	Request func(stream uint32) types.Action
 
 	// Body tells of the body of a request that this step has waiting: how many bytes of it the proxy holds by now (-1: as
