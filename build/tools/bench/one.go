@@ -4,8 +4,10 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"path/filepath"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -30,16 +32,51 @@ func oneRows(out string) (list []row) {
 	}
 	users, addresses := limit(bootstrap.M{"claim": []string{"iss"}}), limit(bootstrap.M{"sourceAddress": bootstrap.M{}})
 	good, bad := request(key, "orders:read"), request(key, "profile")
+	edge := mint.New("edge", jose.ES256)
+	stamps := step{"edge-stamp", bootstrap.M{"role": "verify", "trust": []bootstrap.M{{"name": "edge",
+		"issuer": "https://edge", "audiences": []string{"mesh"}, "jwks": bootstrap.M{"inline": mint.Set(edge)}}},
+		"replay": bootstrap.M{"entries": 1 << 20}, "rules": []bootstrap.M{{"name": "all"}}}}
+	trusted := step{"jwt-scope", bootstrap.M{
+		"providers": []bootstrap.M{{"name": "idp", "issuer": issuer, "audiences": []string{audience},
+			"trustedPayload": bootstrap.M{"header": "x-payload"}}},
+		"rules": []bootstrap.M{
+			{"name": "all", "require": bootstrap.M{"scopes": bootstrap.M{"any": []string{"orders:read"}}}}},
+	}}
+	// A stamp does once, so the mesh's filters stand behind one that signs, and what they cost is what they add to that.
+	sign := bootstrap.Wasm{Name: "one-sign", Module: filepath.Join(out, "edge-stamp.wasm"),
+		Configuration: marshal(bootstrap.M{
+			"role": "sign", "issuer": "https://edge", "audience": "mesh", "rules": []bootstrap.M{{"name": "all", "sign": true}},
+			"keys": []bootstrap.M{{"kid": "edge", "alg": "ES256", "env": "KEY"}}}),
+		Env: map[string]string{"KEY": edge.PrivatePEM()}}
+	carried := func(scope string) string {
+		claims := marshal(bootstrap.M{"iss": issuer, "aud": audience, "scope": scope,
+			"exp": time.Now().Add(24 * time.Hour).Unix()})
+		return get("X-Payload: " + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "\r\n")
+	}
+	const signed = "what signs, before the mesh: tollgate"
+	list = append(list, row{name: signed, filters: []bootstrap.M{sign.Filter()}, request: carried("orders:read")})
 	for _, c := range []struct {
 		name  string
 		steps []step
+		mesh  bool
 	}{
-		{"jwt-scope, rate-limit", []step{who, users}}, {"rate-limit, jwt-scope, rate-limit",
-			[]step{addresses, who, users}}, {"jwt-scope alone", []step{who}},
+		{"jwt-scope, rate-limit", []step{who, users}, false},
+		{"rate-limit, jwt-scope, rate-limit", []step{addresses, who, users}, false},
+		{"edge-stamp, jwt-scope, rate-limit", []step{stamps, trusted, users}, true},
+		{"jwt-scope alone", []step{who}, false}, {"rate-limit alone", []step{addresses}, false},
 	} {
 		apart := row{name: c.name + ": apart", request: good, refused: bad}
 		whole := row{name: c.name + ": tollgate", request: good, refused: bad, versus: apart.name}
+		if len(c.steps) == 1 && c.steps[0].filter == "rate-limit" { // which refuses nobody here
+			apart.refused, whole.refused = "", ""
+		}
 		var parts []bootstrap.M
+		if c.mesh {
+			for _, r := range []*row{&apart, &whole} {
+				r.request, r.refused, r.beyond = carried("orders:read"), carried("profile"), signed
+				r.filters = []bootstrap.M{sign.Filter()}
+			}
+		}
 		for i, s := range c.steps {
 			name := string(rune('a' + i))
 			apart.filters = append(apart.filters,
@@ -47,8 +84,8 @@ func oneRows(out string) (list []row) {
 					Configuration: marshal(s.config)}.Filter())
 			parts = append(parts, bootstrap.M{"name": name, "filter": s.filter, "config": s.config})
 		}
-		whole.filters = []bootstrap.M{bootstrap.Wasm{Name: whole.name, Module: filepath.Join(out, "tollgate.wasm"),
-			Configuration: marshal(bootstrap.M{"chain": parts})}.Filter()}
+		whole.filters = append(whole.filters, bootstrap.Wasm{Name: whole.name, Module: filepath.Join(out, "tollgate.wasm"),
+			Configuration: marshal(bootstrap.M{"chain": parts})}.Filter())
 		list = append(list, apart, whole)
 	}
 	return list
