@@ -5,6 +5,7 @@ package mounts
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io/fs"
@@ -13,10 +14,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/loop/backends"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/descriptors"
 	"github.com/tollgate-wasm/tollgate/e2e/checkout"
+	"github.com/tollgate-wasm/tollgate/filters/tollgate/chain"
 )
 
 func prepare(t *testing.T) *Folder {
@@ -210,6 +213,59 @@ func TestPublishTellsWhatHasChanged(t *testing.T) {
 		t.Errorf("modules: %v, %v", files, err)
 	}
 	publish()
+}
+
+// Each plugin is the module with its filters: a chain in their order, or one that says whose it is.
+// Those of a proxy share a VM, so that Envoy makes machine code once. Whatever they are made of is
+// watched.
+func TestPlugins(t *testing.T) {
+	f := changeable(t)
+	vms := map[string]string{}
+	for _, p := range Plugins {
+		var resource struct {
+			Resources []struct {
+				Name        string
+				TypedConfig struct {
+					Config struct {
+						Name          string
+						Configuration struct{ Value string }
+						VM            struct {
+							ID   string          `json:"vm_id"`
+							Code json.RawMessage `json:"code"`
+						} `json:"vm_config"`
+					}
+				} `json:"typed_config"`
+			}
+		}
+		if err := json.Unmarshal(read(t, f.path(p.published())), &resource); err != nil || len(resource.Resources) != 1 {
+			t.Fatalf("%s: %v, %+v", p, err, resource)
+		}
+		config := resource.Resources[0].TypedConfig.Config
+		if config.Name != p.Name || resource.Resources[0].Name != p.Name {
+			t.Errorf("%s is called %s and %s", p, resource.Resources[0].Name, config.Name)
+		}
+		vm := config.VM.ID + " " + string(config.VM.Code)
+		if first, ok := vms[p.Proxy]; ok && first != vm {
+			t.Errorf("%s has the VM %s, and another plugin of the proxy %s", p, vm, first)
+		}
+		vms[p.Proxy] = vm
+		read, err := chain.Parse(config.Configuration.Value, filters.Names()...)
+		if err != nil || len(read.Steps) != len(p.Steps) {
+			t.Errorf("%s: %v, %d steps", p, err, len(read.Steps))
+			continue
+		}
+		for i, s := range p.Steps {
+			if read.Steps[i].Filter != s.Filter {
+				t.Errorf("%s: step %d is %s", p, i, read.Steps[i].Filter)
+			}
+		}
+	}
+	inputs := strings.Join(f.Inputs(), " ")
+	for _, want := range append(configs(), "tollgate.wasm") {
+		if !strings.Contains(inputs, want) {
+			t.Errorf("%s is not watched", want)
+		}
+	}
 }
 
 func TestPublishRefusesMistakes(t *testing.T) {
