@@ -145,16 +145,34 @@ func (r *Report) paths(b *strings.Builder) {
 		note = fmt.Sprintf(" %s more are left out: the machine’s clock was set meanwhile.", count(float64(dropped)))
 	}
 	fmt.Fprintf(b, "<p>%s requests, one after the other. A typical request is the mean of the fifth around the "+
-		"median, so that its parts add up. Stopwatches between the filters note the time; one takes %s itself on the "+
-		"way there and %s on the way back, as two with nothing between them tell. That is taken off the filters’ "+
+		"median, so that its parts add up. Stopwatches between the plugins note the time; one takes %s itself on the "+
+		"way there and %s on the way back, as two with nothing between them tell. That is taken off the plugins’ "+
 		"times and shown by itself. Red: where a refused request ends.%s</p>\n",
 		count(float64(sent)), duration(r.Watch.There.P50), duration(r.Watch.Back.P50), note)
-	b.WriteString(`<div class="legend">` + dot("jwt-scope", "jwt-scope") +
-		dot("rate-limit", "rate-limit, asking its service") + dot("edge-stamp", "edge-stamp") +
-		dot("hop", "between the proxies") + dot("upstream", "upstream") + dot("outside", "client and connection") +
-		dot("watch", "the stopwatches") + "</div>\n")
+	b.WriteString(`<div class="legend">`)
+	told := map[string]bool{}
+	for _, p := range Places() {
+		if c := class(p); p.Proxy != "" && !told[c] {
+			told[c] = true
+			b.WriteString(dot(c, legend(p)))
+		}
+	}
+	b.WriteString(dot("hop", "between the proxies") + dot("upstream", "upstream") +
+		dot("outside", "client and connection") + dot("watch", "the stopwatches") + "</div>\n")
 	b.WriteString(bars(r.Paths))
 	b.WriteString(`<div class="scroll">` + table(r.Paths) + `</div></section>` + "\n")
+}
+
+// legend is what a plugin is called beside its colour: a chain by its filters.
+func legend(p Place) string {
+	var names []string
+	for _, s := range steps(p) {
+		names = append(names, s.Filter)
+	}
+	if len(names) == 1 {
+		return names[0]
+	}
+	return "the chain of the " + p.Proxy + ": " + strings.Join(names, ", ")
 }
 
 func (r *Report) decided(b *strings.Builder) {

@@ -286,6 +286,7 @@ func TestHTML(t *testing.T) {
 		want []string
 	}{
 		"whole": {whole(), []string{">+500 µs<", ">5.05 ms<", ">token_missing<", ">would: stamp_missing<", "reports",
+			`<i class="dot tollgate"></i>the chain of the edge: jwt-scope, rate-limit, edge-stamp<`,
 			"15 January 2027", "Envoy 1.40.0", "this report&#39;s requests"}},
 		"empty":   {&Report{}, []string{"No request was measured", "No limit has been counted yet", ">nothing yet<"}},
 		"nan":     {nan, []string{">?<"}},
