@@ -42,11 +42,16 @@ build/out/%.wasm: $(SOURCES) Makefile
 wasm-env: # What Go compiles the modules with, for a test
 	@$(WASM_ENV) go env GOOS GOARCH GOWASM GOEXPERIMENT GOFIPS140 GOFLAGS GOWORK CGO_ENABLED GO111MODULE GOPROXY
 
-# The compiler inlines what this profile of a known token's request shows to be hot. To be made anew when that path has changed much.
+# The compiler inlines what these profiles of allowed requests show to be hot; tollgate.wasm has both. edge-stamp has none: it gains
+# nothing by it. To be made anew when those paths have changed much.
+profiled = go test -trimpath -run '^$$' -bench '$(3)' -benchtime 5s -cpuprofile build/out/cpu.pprof -o build/out/profiled.test ./filters/$(1)/$(2) && \
+	go tool pprof -proto -focus '$(2)|match|gcra|jwt|strictjson' -output filters/$(1)/default.pgo build/out/cpu.pprof
 .PHONY: profile
-profile: tools-go ## Profile jwt-scope's hot path for the compiler (filters/jwt-scope/default.pgo)
-	go test -trimpath -run '^$$' -bench Known -benchtime 10s -cpuprofile build/out/cpu.pprof -o build/out/scope.test ./filters/jwt-scope/scope
-	go tool pprof -proto -focus 'scope|match' -output filters/jwt-scope/default.pgo build/out/cpu.pprof
+profile: tools-go ## Profile the filters' hot paths for the compiler (filters/*/default.pgo)
+	@mkdir -p build/out
+	$(call profiled,jwt-scope,scope,Known)
+	$(call profiled,rate-limit,limit,Decide/(one_limit|four))
+	go tool pprof -proto -output filters/tollgate/default.pgo filters/jwt-scope/default.pgo filters/rate-limit/default.pgo
 
 .PHONY: bin
 bin: tools-go ## Compile the command to build/out/tollgate

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -74,8 +75,15 @@ func Between(filter, name, config string) string {
 	beside := func(name string) string {
 		return `{"name":"` + name + `","filter":"` + other + `","config":` + configured(other) + `}`
 	}
-	return `{"chain":[` + beside("before") + `,{"name":"` + name + `","filter":"` + filter + `","config":` + config + `},` +
+	return `{"chain":[` + beside("before") + `,{"name":"` + name + `","filter":"` + filter + `","config":` + config +
+		`},` +
 		beside("behind") + `]}`
+}
+
+var stepName = regexp.MustCompile("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+
+func isStepName(name string) bool {
+	return name != "before" && name != "behind" && stepName.MatchString(name)
 }
 
 // stepOf makes the filter of a plugin a step.
@@ -84,7 +92,11 @@ func stepOf(w bootstrap.Wasm) bootstrap.Wasm {
 	filter := strings.TrimSuffix(file, ".wasm")
 	if slices.Contains(filters.Names(), filter) && json.Valid([]byte(w.Configuration)) {
 		w.Module = filepath.Join(folder, filters.Module+".wasm")
-		w.Configuration = Between(filter, "step", w.Configuration)
+		name := "step"
+		if isStepName(w.Name) { // so that what is kept by the filter's name stays where it is
+			name = w.Name
+		}
+		w.Configuration = Between(filter, name, w.Configuration)
 	}
 	return w
 }

@@ -78,11 +78,12 @@ func Parse(set gjson.Result, symmetric bool) (*Set, []Fault) {
 			return false
 		}
 		k, err := jose.ParsePublished(jwk)
+		again := repeated(jwk)
 		switch {
 		case !symmetric && isSecret(jwk):
 			err = ErrSymmetric
-		case repeated(jwk) != nil:
-			err = repeated(jwk)
+		case again != nil:
+			err = again
 		case err == nil:
 			err = s.admits(k)
 		}
@@ -163,30 +164,21 @@ func (s *Set) Named(kid string, a jose.Algorithm) error {
 //go:noinline
 func (s *Set) Candidates(token *jose.JWS, a jose.Algorithm, dst []*jose.Key) (_ []*jose.Key, guessed bool, err error) {
 	start := len(dst)
-	named := false
+	err = s.Named(token.KeyID, a)
+	guessed = err == ErrUnknown
 	for _, k := range s.keys {
-		if token.KeyID == "" || k.ID != token.KeyID {
-			continue
+		wanted := k.ID == token.KeyID
+		if guessed {
+			wanted = (!token.HasKID || k.ID == "") && len(dst)-start < MaxTries
 		}
-		named = true
-		if k.Fits(a) {
+		if wanted && k.Fits(a) {
 			dst = append(dst, k)
 		}
 	}
-	if !named {
-		for _, k := range s.keys {
-			if (!token.HasKID || k.ID == "") && k.Fits(a) && len(dst)-start < MaxTries {
-				dst = append(dst, k)
-			}
-		}
+	if guessed && len(dst) > start {
+		err = nil
 	}
-	switch {
-	case len(dst) > start:
-		return dst, !named, nil
-	case named:
-		return dst, false, ErrAlgorithm
-	}
-	return dst, true, ErrUnknown
+	return dst, guessed, err
 }
 
 // Describe tells of each key what it is called and for, for people.

@@ -97,7 +97,8 @@ func (c *Chain) trusts(r *conf.Reader, config conf.Node) {
 		for _, s := range c.Steps {
 			if header != "" && writes(s.Config, header) {
 				r.Fault(config.Path()+".providers["+strconv.Itoa(i)+"].trustedPayload.header",
-					"is written by the earlier step "+s.Name+": its claims reach this step by themselves")
+					"is written by the earlier step "+s.Name+": a chain's claims reach limits and "+
+						"copyClaims by themselves, and no trustedPayload; let this filter be a plugin of its own")
 			}
 		}
 		return providers.IsArray()

@@ -17,7 +17,8 @@ import (
 // (make bench), with a token that is known, here are all of them.
 func TestCrossings(t *testing.T) {
 	limit := func(name, key string) string {
-		return `{"name":"` + name + `","filter":"rate-limit","config":{"headers":"none","limits":[{"name":"` + name + `","key":[` +
+		return `{"name":"` + name + `","filter":"rate-limit","config":{"headers":"none","limits":[{"name":"` + name +
+			`","key":[` +
 			key + `],"rate":{"requests":1000,"per":"1s"}}]}}`
 	}
 	byAddress, byClaim := limit("addresses", `{"sourceAddress":{}}`), limit("users", `{"claim":["sub"]}`)
@@ -30,7 +31,8 @@ func TestCrossings(t *testing.T) {
 	// Each stream's own: its beginning, its headers with room for them, the time, the callback for
 	// its response, which this module has whoever is owed something, and its end.
 	always := map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1, "proxy_on_memory_allocate": 1,
-		"proxy_get_header_map_pairs": 1, "proxy_get_current_time_nanoseconds": 1, "proxy_on_response_headers": 1, "proxy_on_delete": 1}
+		"proxy_get_header_map_pairs": 1, "proxy_get_current_time_nanoseconds": 1, "proxy_on_response_headers": 1,
+		"proxy_on_delete": 1}
 	verifies := map[string]int{"proxy_increment_metric": 1}
 	publishes := map[string]int{"proxy_set_property": 1}
 	takes := map[string]int{"proxy_increment_metric": 1, "proxy_get_shared_data": 1, "proxy_set_shared_data": 1,

@@ -171,7 +171,8 @@ func (c *chain) keep() {
 		c.flows[c.current.stream] = f
 	}
 	// What else is known of it lies in the proxy's memory.
-	*f = flow{stream: c.current.stream, at: c.current.at, answered: c.current.answered, request: decide.Request{Empty: c.current.request.Empty},
+	*f = flow{stream: c.current.stream, at: c.current.at, answered: c.current.answered,
+		request:  decide.Request{Empty: c.current.request.Empty},
 		identity: strings.Clone(c.current.identity)}
 }
 

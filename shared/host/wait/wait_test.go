@@ -14,7 +14,8 @@ import (
 func TestRoom(t *testing.T) {
 	memory := []byte("namevalue")
 	text := string(memory)
-	headers := [][2]string{{"x-a", "1"}, {"x-empty", ""}, {"", "no name"}, {"x-long", strings.Repeat("v", 300)}, {"x-a", text}}
+	headers := [][2]string{{"x-a", "1"}, {"x-empty", ""}, {"", "no name"}, {"x-long", strings.Repeat("v", 300)},
+		{"x-a", text}}
 	var r Room
 	copies, ok := r.Enter(headers)
 	if !ok || !reflect.DeepEqual(copies, headers) || r.held != 1 {
