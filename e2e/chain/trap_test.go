@@ -27,7 +27,7 @@ func TestTrap(t *testing.T) {
 				"key": []M{{"header": "x-key"}}, "rate": M{"requests": 5, "per": "1h"}}}}},
 			{"name": "who", "filter": "jwt-scope", "config": M{
 				"providers": []M{{"name": "idp", "issuer": "https://idp", "audiences": []string{"api"},
-					"jwks": M{"remote": M{"cluster": "idp", "authority": "idp", "path": "/keys", "timeout": "10s"}}}},
+					"jwks": M{"remote": M{"cluster": "idp", "authority": "idp.example", "path": "/keys", "timeout": "10s"}}}},
 				"rules": []M{{"name": "all"}}}},
 		}})
 		if err != nil {
@@ -35,21 +35,26 @@ func TestTrap(t *testing.T) {
 		}
 		filter := bootstrap.Wasm{Name: "tollgate", Module: faulty, Configuration: string(config)}.Filter()
 		envoy := harness.Start(t, harness.Config{Version: version, Concurrency: 1,
-			Listeners: []M{bootstrap.Listener("main", 0, []M{filter}, bootstrap.To("upstream"), nil)},
-			Clusters:  []M{bootstrap.Cluster("upstream", up.Port(), false), bootstrap.Cluster("idp", issuer.Port, false)}})
+			Listeners: []M{bootstrap.Listener("main", 0, []M{filter}, bootstrap.To("upstream"),
+				M{"stream_idle_timeout": "3s"})},
+			Clusters: []M{bootstrap.Cluster("upstream", up.Port(), false), bootstrap.Cluster("idp", issuer.Port, false)}})
 		token := [2]string{"authorization", "Bearer " + idp.Token(M{"iss": "https://idp", "aud": "api", "sub": "ann",
 			"exp": time.Now().Unix() + 300})}
 		key := [2]string{"x-key", "ann"}
 		waits := make(chan *harness.Message, 1)
 		client := harness.NewClient1(t, envoy.Main())
 		go func() { waits <- client.Do(harness.Request("GET", "/a/x", token, key)) }()
-		if err := envoy.Await(func() bool { return issuer.Fetches.Load() > 0 }, 10*time.Second); err != nil {
-			t.Fatal("nobody asks for the keys")
+		if err := envoy.Await(func() bool {
+			return envoy.Tollgate()["rate_limit.rule.five.outcome.allowed.code.ok"] == 1
+		}, 10*time.Second); err != nil {
+			t.Fatalf("the request does not come to the second step: %v", err)
 		}
-		if m := harness.HTTP1(t, envoy.Main(), harness.Request("GET", "/a/x", [2]string{"x-trap", "now"})); m.Status() != 503 {
+		if m := harness.HTTP1(t, envoy.Main(),
+			harness.Request("GET", "/a/x", [2]string{"x-trap", "now"})); m.Status() != 503 {
 			t.Errorf("the request that traps: %s", m.Start)
 		}
-		if m := <-waits; m.Status() != 503 {
+		// Envoy leaves a stream alone whose VM is gone, until it has been idle for too long.
+		if m := <-waits; m.Status() != 503 && m.Status() != 504 && m.Status() != 408 {
 			t.Errorf("the request that waited: %s %s", m.Start, m.Body)
 		}
 		release()
