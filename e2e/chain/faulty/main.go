@@ -27,11 +27,12 @@ type vm struct{ types.VMContext }
 func (v *vm) NewPluginContext(id uint32) types.PluginContext {
 	p := v.VMContext.NewPluginContext(id)
 	chain := direct.Of(id)
-	direct.Handle(id, direct.Handler{Body: chain.Body, End: chain.End, Request: func(stream uint32, end bool) types.Action {
-		if _, err := proxywasm.GetHttpRequestHeader("x-trap"); err == nil {
-			panic("as asked for")
-		}
-		return chain.Request(stream, end)
-	}})
+	direct.Handle(id, direct.Handler{Body: chain.Body, End: chain.End,
+		Request: func(stream uint32, end bool) types.Action {
+			if _, err := proxywasm.GetHttpRequestHeader("x-trap"); err == nil {
+				panic("as asked for")
+			}
+			return chain.Request(stream, end)
+		}})
 	return p
 }
