@@ -279,6 +279,48 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A fault while a request is taken up again answers it: nothing that comes later lets it go on.
+func TestFaultAfterWait(t *testing.T) {
+	module, err := wasmhost.LoadFile(harness.Module(t, "tollgate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failing := ""
+	clock := time.Unix(1_800_000_000, 0)
+	p := wasmhost.NewProxy(module, wasmhost.Options{Clock: func() time.Time { return clock }, Clusters: []string{"idp"},
+		Env:        map[string]string{"EDGE": edge.PrivateJWK()},
+		Properties: map[string]string{"plugin_name": "t", "source.address": "192.0.2.1:4711"},
+		Fault: func(call string) wasmhost.Status {
+			if call == failing {
+				return wasmhost.InternalFailure
+			}
+			return wasmhost.OK
+		}})
+	bound := strings.Replace(sign, `"copyClaims"`, `"bind":["method","body"],"copyClaims"`, 1)
+	worker, err := p.Worker(chained(who(remote), bound))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := idp.Token(map[string]any{"iss": "https://idp", "aud": "api", "sub": "ann", "exp": clock.Unix() + 60})
+	s := worker.Request(get([2]string{"authorization", "Bearer " + token}), false)
+	clock = clock.Add(20 * time.Millisecond)
+	worker.Tick()
+	p.Calls()[0].Answer([][2]string{{":status", "200"}}, []byte(mint.Set(idp)), nil)
+	failing = "proxy_get_header_map_pairs"
+	clock = clock.Add(20 * time.Millisecond)
+	worker.Tick()
+	failing = ""
+	if got := s.Outcome(); got != "internal" {
+		t.Errorf("the request that cannot be read when its keys are there: %s", got)
+	}
+	s.Body("all of it", true)
+	clock = clock.Add(time.Second)
+	worker.Tick()
+	if s.Action != wasmhost.Pause || s.Outcome() != "internal" {
+		t.Errorf("then its body comes: action %d, %s", s.Action, s.Outcome())
+	}
+}
+
 // Configurations of one filter, and what is wrong with any.
 func TestConfigurations(t *testing.T) {
 	var step struct{ Config map[string]any }

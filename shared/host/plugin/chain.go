@@ -179,8 +179,8 @@ func (c *chain) keep() {
 // resume takes a request up again where a step left it: do goes on with it.
 func (c *chain) resume(stream uint32, step int, do func() types.Action) {
 	f := c.flows[stream]
-	if f == nil {
-		return // it has ended
+	if f == nil || f.answered {
+		return // it has ended, or is about to
 	}
 	if !c.ticking {
 		c.clock = time.Time{}
@@ -191,6 +191,7 @@ func (c *chain) resume(stream uint32, step int, do func() types.Action) {
 
 func (c *chain) goOn(f *flow, do func() types.Action) types.Action {
 	c.current = *f
+	f.answered = true // if do does not come back: a fault is answered, and nobody goes on with the request
 	action := do()
 	c.keep()
 	return action
