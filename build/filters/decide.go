@@ -83,6 +83,16 @@ type Decided struct {
 	Effect  forward.Effect
 	Headers [][2]string // of the answer
 	Asked   []string    // what the rate-limit service would be asked for
+
+	// Answer is what the filter answers a request with that it admits, instead of letting it go on; nil: it goes on.
+	Answer *Answer
+}
+
+// Answer is one of the filter's own.
+type Answer struct {
+	Status  int
+	Headers [][2]string
+	Body    string
 }
 
 // errNoProxy is what the rate-limit service answers here.
@@ -151,6 +161,9 @@ func decideStamps(config string, r *decide.Request, o *Outside) (*Decided, error
 	}
 	v := d.Verdict()
 	out := &Decided{Rule: p.RuleName(v.Rule), Verdict: *v, Why: d.Explain()}
+	if status, headers, body, ok := d.Publishes(); ok && v.Admits() {
+		out.Answer = &Answer{status, headers, body}
+	}
 	d.Effect(&out.Effect)
 	return out, nil
 }

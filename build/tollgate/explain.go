@@ -74,7 +74,7 @@ Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2
 	e.result.flags(c, "text", "json")
 	f := c.Flags()
 	f.StringVar(&e.config, "config", "", "a filter's configuration, or what it stands in; - is standard input")
-	f.StringVar(&e.filter, "filter", "", "whose configuration it is: "+strings.Join(filters.Names(), ", ")+
+	f.StringVar(&e.filter, "filter", "", "whose configuration it is: "+strings.Join(filters.Modules(), ", ")+
 		" (default: its filter says so, or its keys)")
 	f.StringVar(&e.resource, "resource", "", "which of several, such as 'WasmPlugin shop/orders'")
 	f.BoolVar(&e.all, "all", false, "print every rule that does not fit")
@@ -93,8 +93,8 @@ func (e *explanation) read(c *cobra.Command) (check.Found, error) {
 	switch {
 	case e.config == "":
 		return none, usage{errors.New("--config is required: a filter's configuration")}
-	case e.filter != "" && !slices.Contains(filters.Names(), e.filter):
-		return none, usage{fmt.Errorf("--filter %q: want one of %s", e.filter, strings.Join(filters.Names(), ", "))}
+	case e.filter != "" && !slices.Contains(filters.Modules(), e.filter):
+		return none, usage{fmt.Errorf("--filter %q: want one of %s", e.filter, strings.Join(filters.Modules(), ", "))}
 	case e.token != "" && e.tokenFile != "":
 		return none, usage{errors.New("--token and --token-file: there is one token")}
 	case e.config == "-" && e.tokenFile == "-":
@@ -233,6 +233,10 @@ func (e *explanation) explain(out *report, found check.Found, r *decide.Request,
 			return err
 		}
 		out.verdictOf(one)
+		if one.Answer != nil { // it has what was asked for: nobody behind it sees the request
+			out.Answer = &clientGot{one.Answer.Status, append(one.Answer.Headers, owed...), one.Answer.Body}
+			return nil
+		}
 		owed = append(d.Headers, owed...) // answers pass the steps in the opposite order
 		r = &decide.Request{Headers: d.Effect.Apply(r.Headers), Empty: r.Empty, Now: r.Now}
 		if d.Effect.Identity != "" {
@@ -299,6 +303,9 @@ func (e *explanation) step(out *report, s chain.Step, r *decide.Request,
 	}
 	for _, h := range d.Headers {
 		out.line("header", h[0]+": "+h[1])
+	}
+	if d.Answer != nil {
+		out.Answer = &clientGot{d.Answer.Status, d.Answer.Headers, d.Answer.Body}
 	}
 	return d, out.verdict(d.Rule, &d.Verdict, forward.Header(r.Headers, "content-type"), d.Headers...)
 }

@@ -7,6 +7,10 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 )
 
 const chained = `
@@ -71,5 +75,41 @@ func TestExplainChain(t *testing.T) {
 	_, progress := tollgate(t, exitFound, "explain", "--config", wrong, "-r", "GET https://api/a")
 	if !strings.Contains(progress, "chain[0].config.limits[0].rate.requests: must be from 1") {
 		t.Errorf("%s", progress)
+	}
+}
+
+// Whoever asks for the edge's keys gets them, and nobody behind it sees the request.
+func TestExplainPublished(t *testing.T) {
+	key := mint.New("edge", jose.ES256)
+	config, err := json.Marshal(map[string]any{"chain": []map[string]any{
+		{"name": "edge", "filter": "edge-stamp", "config": map[string]any{"role": "sign", "issuer": "https://edge",
+			"audience": "mesh", "publish": "/keys", "keys": []map[string]any{{"kid": "edge", "alg": "ES256",
+				"pem": key.PrivatePEM()}}, "rules": []map[string]any{{"name": "all", "sign": true}}}},
+		{"name": "who", "filter": "jwt-scope", "config": map[string]any{"rules": []map[string]any{{"name": "all"}},
+			"providers": []map[string]any{{"name": "idp", "issuer": "https://idp", "audiences": []string{"api"},
+				"jwks": map[string]any{"inline": mint.Set(key)}}}}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := tollgate(t, 0, "explain", "--config", write(t, "edge.json", string(config)), "-r", "GET https://api/keys")
+	if !strings.Contains(out, `"kid":"edge"`) || strings.Contains(out, "step who") || !strings.Contains(out, "200") {
+		t.Errorf("%s", out)
+	}
+	tollgate(t, exitFound, "explain", "--config", write(t, "edge.json", string(config)), "-r", "GET https://api/other")
+}
+
+// What is wrong with a chain that stands by itself is told with its place, however much of it is wrong.
+func TestCheckBareChains(t *testing.T) {
+	for text, want := range map[string]string{
+		"chain: []\n":                        ":1:1: error: chain: the list is empty",
+		"chain: {}\n":                        ":1:1: error: chain: want a list",
+		"filter: rate-limit\n" + chained[1:]: ":1:1: error: filter: unknown key",
+		"chain:\n- {name: a, filters: rate-limit, config: {}}\n": "error: chain[0].filters: unknown key",
+	} {
+		out, _ := tollgate(t, exitFound, "check", write(t, "chain.yaml", text))
+		if !strings.Contains(out, want) {
+			t.Errorf("%s\ngot %s\nwant %s", text, out, want)
+		}
 	}
 }

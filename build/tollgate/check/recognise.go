@@ -16,7 +16,7 @@ import (
 // FilterOf tells whose configuration it is: its filter says so, or else its keys do, those of one
 // kind more than those of another; empty: nobody's. A chain is the module's that carries all filters.
 func FilterOf(n *yaml.Node) string {
-	if isChain(n) {
+	if isChain(n) || onlyChain(n) {
 		return filters.Module
 	}
 	if named := yamlnode.Text(yamlnode.Member(n, "filter")); slices.Contains(filters.Names(), named) {

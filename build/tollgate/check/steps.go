@@ -68,7 +68,8 @@ func (c *Checker) module(p place, json string, n *yaml.Node) {
 	var faults conf.Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {
-			if f.Path == "filter" && yamlnode.Member(n, "filter") != nil && len(stepsOf(filters.Module, n)) > 0 {
+			alone := yamlnode.Member(n, "chain") == nil
+			if f.Path == "filter" && alone && yamlnode.Member(n, "filter") != nil && len(stepsOf(filters.Module, n)) > 0 {
 				continue // the filter whose keys these are says so as well
 			}
 			c.report(p, at(n, f.Path), Error, strings.TrimPrefix(p.prefix+"."+f.Path, "."), f.Problem)
@@ -123,6 +124,20 @@ func isChain(config *yaml.Node) bool {
 		return slices.Contains(filters.Names(), yamlnode.Text(filter)) || filter != nil &&
 			yamlnode.Member(item, "name") != nil && yamlnode.Member(item, "config") != nil
 	})
+}
+
+// onlyChain reports whether a configuration has a chain and nothing that the module does not know: whatever is wrong
+// in it, it is meant for the module.
+func onlyChain(config *yaml.Node) bool {
+	if yamlnode.Member(config, "chain") == nil {
+		return false
+	}
+	for i := 0; i+1 < len(config.Content); i += 2 {
+		if !slices.Contains([]string{"chain", "publishIdentity", "filter"}, config.Content[i].Value) {
+			return false
+		}
+	}
+	return true
 }
 
 // unchecked are the filters among steps without which a request goes on that should not; what only counts is none.

@@ -13,6 +13,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
@@ -93,7 +94,7 @@ func (c *Chain) trusts(r *conf.Reader, config conf.Node) {
 	providers.ForEach(func(_, provider gjson.Result) bool {
 		i++
 		payload, _ := strictjson.Member(provider, "trustedPayload")
-		header := strings.ToLower(strictjson.Text(payload, "header"))
+		header := forward.Fold(strings.ToLower(strictjson.Text(payload, "header")))
 		for _, s := range c.Steps {
 			if header != "" && writes(s.Config, header) {
 				r.Fault(config.Path()+".providers["+strconv.Itoa(i)+"].trustedPayload.header",
@@ -105,12 +106,20 @@ func (c *Chain) trusts(r *conf.Reader, config conf.Node) {
 	})
 }
 
-// writes reports whether a filter's configuration has it write a header.
+// writes reports whether a filter's configuration has it write a header, in any spelling that servers
+// confuse with it. header is as forward.Fold gives it.
 func writes(config, header string) (found bool) {
-	forward, _ := strictjson.Member(gjson.Parse(config), "forward")
-	is := func(n gjson.Result, member string) bool { return strings.EqualFold(strictjson.Text(n, member), header) }
-	found = is(forward, "payloadHeader")
-	claims, _ := strictjson.Member(forward, "claimHeaders")
+	root := gjson.Parse(config)
+	claimed, _ := strictjson.Member(root, "forward")
+	is := func(n gjson.Result, member string) bool {
+		return forward.Fold(strings.ToLower(strictjson.Text(n, member))) == header
+	}
+	found = is(claimed, "payloadHeader")
+	if strictjson.Text(root, "role") == "sign" {
+		_, named := strictjson.Member(root, "header")
+		found = found || is(root, "header") || !named && header == forward.Fold("x-edge-stamp")
+	}
+	claims, _ := strictjson.Member(claimed, "claimHeaders")
 	claims.ForEach(func(_, claim gjson.Result) bool {
 		found = found || is(claim, "header")
 		return claims.IsArray()

@@ -67,6 +67,13 @@ func TestParseFaults(t *testing.T) {
 			"chain[1].config.providers[1].trustedPayload.header: is written by the earlier step who"},
 		{"a claim's header that an earlier step writes", list(verify, trusting("x-sub")),
 			"chain[1].config.providers[1].trustedPayload.header: is written by the earlier step who"},
+		{"in another spelling", list(verify, trusting("X_Payload")),
+			"chain[1].config.providers[1].trustedPayload.header: is written by the earlier step who"},
+		{"the header of an earlier step's stamps", list(`{"name":"edge","filter":"edge-stamp","config":{"role":"sign"}}`,
+			trusting("x-edge-stamp")), "chain[1].config.providers[1].trustedPayload.header: is written by the " +
+			"earlier step edge"},
+		{"by a name of one's own", list(`{"name":"edge","filter":"edge-stamp","config":{"role":"sign","header":"X-Mine"}}`,
+			trusting("x-mine")), "chain[1].config.providers[1].trustedPayload.header: is written by the earlier step edge"},
 		{"a header that a later step writes", list(trusting("x-payload"), verify), ""},
 	} {
 		got := ""

@@ -321,6 +321,44 @@ func TestFaultAfterWait(t *testing.T) {
 	}
 }
 
+// A fault of a later step is that step's filter's, also after an earlier one has waited.
+func TestFaultOfLaterStep(t *testing.T) {
+	module, err := wasmhost.LoadFile(harness.Module(t, "tollgate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads, clock := -1, time.Unix(1_800_000_000, 0)
+	p := wasmhost.NewProxy(module, wasmhost.Options{Clock: func() time.Time { return clock }, Clusters: []string{"idp"},
+		Properties: map[string]string{"plugin_name": "t", "source.address": "192.0.2.1:4711"},
+		Fault: func(call string) wasmhost.Status {
+			if call == "proxy_get_header_map_pairs" && reads >= 0 {
+				if reads++; reads == 2 { // the first step's is the first; it removes the token
+					return wasmhost.InternalFailure
+				}
+			}
+			return wasmhost.OK
+		}})
+	worker, err := p.Worker(chained(who(remote), addresses))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := idp.Token(map[string]any{"iss": "https://idp", "aud": "api", "sub": "ann", "exp": clock.Unix() + 60})
+	s := worker.Request(get([2]string{"authorization", "Bearer " + token}), true)
+	clock = clock.Add(20 * time.Millisecond)
+	worker.Tick()
+	p.Calls()[0].Answer([][2]string{{":status", "200"}}, []byte(mint.Set(idp)), nil)
+	reads = 0
+	clock = clock.Add(20 * time.Millisecond)
+	worker.Tick()
+	if s.Reply == nil {
+		t.Fatal("it waits on")
+	}
+	if n := p.Counters()["tollgate.rate_limit.rule.-.outcome.error.code.internal"]; n != 1 ||
+		s.Outcome() != "internal" {
+		t.Errorf("%s, and the counters are %v", s.Outcome(), p.Counters())
+	}
+}
+
 // Configurations of one filter, and what is wrong with any.
 func TestConfigurations(t *testing.T) {
 	var step struct{ Config map[string]any }

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 	"github.com/tidwall/gjson"
 
@@ -128,6 +129,11 @@ func (c *chain) tick() {
 	defer func() { c.ticking = false }()
 	turn, next := wait.NewTurn(now), uint32(wait.Idle)
 	for i := range c.steps {
+		if i > 0 { // a step before may have left a stream's context, in which no call must be made
+			if err := proxywasm.SetEffectiveContext(c.id); err != nil {
+				panic(err)
+			}
+		}
 		next = min(next, c.step(i).Tick(now, &turn))
 	}
 	if err := c.pace.Set(next); err != nil {
@@ -179,14 +185,14 @@ func (c *chain) keep() {
 // resume takes a request up again where a step left it: do goes on with it.
 func (c *chain) resume(stream uint32, step int, do func() types.Action) {
 	f := c.flows[stream]
-	if f == nil || f.answered {
-		return // it has ended, or is about to
+	if f == nil || f.answered || f.at != step {
+		return // it has ended, or is about to, or has gone on by itself
 	}
 	if !c.ticking {
 		c.clock = time.Time{}
 	}
 	c.step(step)
-	wait.Resume(running, stream, func() types.Action { return c.goOn(f, do) })
+	wait.Resume(faulty, stream, func() types.Action { return c.goOn(f, do) })
 }
 
 func (c *chain) goOn(f *flow, do func() types.Action) types.Action {

@@ -74,7 +74,7 @@ func Register(f Filter) types.VMContext {
 // before it is known whose they are.
 func RegisterPlan(name string, plan func(text string) (Plan, error)) types.VMContext {
 	running = name
-	guest.OnFault(host.RefuseFaults(func() string { return running }))
+	guest.OnFault(host.RefuseFaults(faulty))
 	v := &vm{make: func(id uint32) *context {
 		c := &chain{id: id, name: name, plan: plan, flows: map[uint32]*flow{}}
 		direct.Handle(id, direct.Handler{Request: c.request, Body: c.body, End: c.end})
@@ -84,8 +84,11 @@ func RegisterPlan(name string, plan func(text string) (Plan, error)) types.VMCon
 	return v
 }
 
-// running is the filter that a fault is of: the one that has been called last.
+// running is the filter that has been called last.
 var running string
+
+// faulty is the filter that a fault is of.
+func faulty() string { return running }
 
 // vm is functions only, as context is.
 type vm struct {

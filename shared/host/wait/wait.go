@@ -151,17 +151,17 @@ func sizeOf(headers [][2]string) (size int) {
 }
 
 // Resume takes a stream up again that waits: do goes on with it, and where it returns
-// types.ActionContinue the request does, too. A panic of do refuses the request. Nothing is done
-// for a stream that has ended.
+// types.ActionContinue the request does, too. A panic of do refuses the request, as a fault of
+// filter: the one that is running then. Nothing is done for a stream that has ended.
 //
 //go:noinline
-func Resume(filter string, stream uint32, do func() types.Action) {
+func Resume(filter func() string, stream uint32, do func() types.Action) {
 	if proxywasm.SetEffectiveContext(stream) != nil {
 		return
 	}
 	defer func() {
 		if fault := recover(); fault != nil {
-			host.RefuseFault(filter, fault)
+			host.RefuseFault(filter(), fault)
 		}
 	}()
 	if do() == types.ActionContinue {
