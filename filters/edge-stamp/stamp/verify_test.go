@@ -569,3 +569,32 @@ func TestUnknownKid(t *testing.T) {
 		}
 	}
 }
+
+// A step that nobody does is a refusal, and ends the decision.
+func TestNobodyDoesIt(t *testing.T) {
+	stamped := withStamp(edge.Typed(stampTyp, claims()))
+	for _, c := range []struct {
+		name, config string
+		headers      [][2]string
+		without      func(*decide.World)
+	}{
+		{"a signature", meshConfig(""), stamped, func(w *decide.World) { w.Verify = nil }},
+		{"what must not come twice", meshConfig(""), stamped, func(w *decide.World) { w.Admit = nil }},
+		{"a certificate", meshConfig(`"rules":[{"name":"all","peers":["spiffe://edge/gateway"]}]`), stamped,
+			func(w *decide.World) { w.PeerURI = nil }},
+		{"claims", edgeConfig(`"copyClaims":["sub"]`), request("GET", asked), func(w *decide.World) { w.Identity = nil }},
+		{"a stamp", edgeConfig(`"keys":[{"kid":"rsa-1","alg":"RS256","env":"RSA"}]`), request("GET", asked),
+			func(w *decide.World) { w.Sign = nil }},
+	} {
+		p, d := parse(t, c.config), &Decision{}
+		if key := p.Signer(); key != nil && key.Algorithm().ByProxy() {
+			p.SignByProxy()
+		}
+		p.Decide(d, toDecide(c.headers, true, now))
+		w := (&proxy{peer: "spiffe://edge/gateway"}).world(d)
+		c.without(w)
+		if step := d.Run(w); step != decide.Done || d.Verdict().Code != verdict.Internal || len(d.set) != 0 {
+			t.Errorf("%s: step %d, %s", c.name, step, d.Verdict().Reason().Name)
+		}
+	}
+}

@@ -479,3 +479,26 @@ func TestDPoPExample(t *testing.T) {
 		t.Errorf("jti is %q", d.proofID)
 	}
 }
+
+// A step that nobody does is a refusal, and ends the decision.
+func TestNobodyDoesIt(t *testing.T) {
+	p := constrained(t, "whenPresent")
+	bound := es256(t, good(claims{"cnf": claims{"jkt": thumbprint(t, &otherKey.PublicKey)}}))
+	proved := proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(bound))
+	for _, c := range []struct {
+		name    string
+		headers [][2]string
+		world   *decide.World
+	}{
+		{"a signature", request("GET", "/any", bearerHeader(es256(t, good()))), &decide.World{}},
+		{"a certificate", request("GET", "/any", bearerHeader(es256(t, good(claims{"cnf": claims{"x5t#S256": hash("c")}})))),
+			goWorld},
+		{"what must not come twice", dpopRequest("GET", "/any", "DPoP", bound, proved), goWorld},
+	} {
+		var d Decision
+		p.Decide(&d, asked(c.headers, now))
+		if step := d.Run(c.world); step != decide.Done || d.Verdict().Code != verdict.Internal || d.Verdict().Admits() {
+			t.Errorf("%s: step %d, %s", c.name, step, d.Verdict().Reason().Name)
+		}
+	}
+}

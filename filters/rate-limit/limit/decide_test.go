@@ -533,3 +533,25 @@ func TestHeadersOfManyLimits(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+// A step that nobody does is a refusal, and ends the decision.
+func TestNobodyDoesIt(t *testing.T) {
+	for _, c := range []struct {
+		name, key string
+		without   func(*decide.World)
+	}{
+		{"a bucket", `{"header":"x-a"}`, func(w *decide.World) { w.Swap = nil }},
+		{"the source", `{"sourceAddress":{}}`, func(w *decide.World) { w.Source = nil }},
+		{"claims", `{"claim":["sub"]}`, func(w *decide.World) { w.Identity = nil }},
+		{"a certificate", `{"peer":true}`, func(w *decide.World) { w.PeerURI = nil }},
+	} {
+		p := newProxy(t, limitsConfig(named("a", five, `"key":[`+c.key+`]`)))
+		var d Decision
+		p.policy.Decide(&d, p.asked([][2]string{{":method", "GET"}, {":authority", "a"}, {":path", "/"}, {"x-a", "1"}}))
+		w := p.world(&d)
+		c.without(w)
+		if step := d.Run(w); step != decide.Done || d.Verdict().Code != verdict.Internal || d.Verdict().Admits() {
+			t.Errorf("%s: step %d, %s", c.name, step, d.Verdict().Reason().Name)
+		}
+	}
+}
