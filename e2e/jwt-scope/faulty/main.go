@@ -6,31 +6,16 @@
 package main
 
 import (
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
-
+	"github.com/tollgate-wasm/tollgate/e2e/faulty"
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/filter"
-	"github.com/tollgate-wasm/tollgate/shared/guest/direct"
 	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 )
 
 func init() {
-	proxywasm.SetVMContext(&vm{VMContext: plugin.Register(filter.Filter)})
+	faulty.Register(plugin.Register(filter.Filter), "x-fault", func(value string) {
+		var list []int
+		_ = list[len(value)]
+	})
 }
 
 func main() {}
-
-type vm struct{ types.VMContext }
-
-func (v *vm) NewPluginContext(id uint32) types.PluginContext {
-	p := v.VMContext.NewPluginContext(id)
-	filter := direct.Of(id)
-	direct.Handle(id, direct.Handler{End: filter.End, Request: func(stream uint32, end bool) types.Action {
-		if fault, err := proxywasm.GetHttpRequestHeader("x-fault"); err == nil {
-			var list []int
-			_ = list[len(fault)]
-		}
-		return filter.Request(stream, end)
-	}})
-	return p
-}
