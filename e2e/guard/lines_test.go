@@ -7,7 +7,6 @@ import (
 	"go/scanner"
 	"go/token"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,17 +21,10 @@ const columns = 120
 // Long lines are hard to read side by side. Those with a text that is no sentence, such as a
 // configuration or a token, stay whole.
 func TestLines(t *testing.T) {
-	root := checkout.Root(t)
-	list := exec.Command("git", "ls-files", "*.go")
-	list.Dir = root
-	out, err := list.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range strings.Fields(string(out)) {
-		text, err := os.ReadFile(filepath.Join(root, name))
+	for _, name := range sources(t, "*.go") {
+		text, err := os.ReadFile(filepath.Join(checkout.Root(t), name))
 		if err != nil {
-			continue // moved, and not committed yet
+			t.Fatal(err)
 		}
 		long := map[int]bool{}
 		for i, line := range strings.Split(string(text), "\n") {

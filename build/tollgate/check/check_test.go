@@ -535,25 +535,7 @@ func TestFindings(t *testing.T) {
 				"spec.wasm.pluginConfig.limits: the list is empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var checker Checker
-			for i, text := range c.files {
-				checker.File(fmt.Sprint(i), []byte(text))
-			}
-			var got, want []string
-			for _, f := range checker.Findings() {
-				got = append(got, f.String())
-			}
-			if c.want != "" {
-				want = strings.Split(c.want, "\n")
-			}
-			for i := range max(len(got), len(want)) {
-				switch {
-				case i >= len(got):
-					t.Errorf("missing: %s", want[i])
-				case i >= len(want) || !strings.HasPrefix(got[i], want[i]):
-					t.Errorf("got  %s\nwant %s", got[i], append(want, "nothing")[min(i, len(want))])
-				}
-			}
+			wantFindings(t, c.files, c.want)
 		})
 	}
 }
@@ -628,4 +610,30 @@ func bootstrapWith(clusters, more string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// wantFindings checks files together: each finding begins with a line of want, in this order.
+func wantFindings(t *testing.T, files []string, want string) {
+	t.Helper()
+	var checker Checker
+	for i, text := range files {
+		checker.File(fmt.Sprint(i), []byte(text))
+	}
+	var got, wanted []string
+	for _, f := range checker.Findings() {
+		got = append(got, f.String())
+	}
+	if want != "" {
+		wanted = strings.Split(want, "\n")
+	}
+	for i := range max(len(got), len(wanted)) {
+		switch {
+		case i >= len(got):
+			t.Errorf("missing: %s", wanted[i])
+		case i >= len(wanted):
+			t.Errorf("got  %s\nwant nothing", got[i])
+		case !strings.HasPrefix(got[i], wanted[i]):
+			t.Errorf("got  %s\nwant %s", got[i], wanted[i])
+		}
+	}
 }

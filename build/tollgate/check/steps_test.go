@@ -228,28 +228,11 @@ func TestChains(t *testing.T) {
 		{"a limit by itself", []string{wasmPlugin("rate-limit", "AUTHN", reload, limits+"\n  key: [{claim: [sub]}]")}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var checker Checker
-			for i, text := range c.files {
-				checker.File(fmt.Sprint(i), []byte(text))
-			}
-			var got, want []string
-			for _, f := range checker.Findings() {
-				got = append(got, f.String())
-			}
-			if c.want != "" {
-				want = strings.Split(c.want, "\n")
-			}
+			want := strings.Split(c.want, "\n")
 			for i := range want {
 				want[i] = column(t, want[i], c.files)
 			}
-			for i := range max(len(got), len(want)) {
-				switch {
-				case i >= len(got):
-					t.Errorf("missing: %s", want[i])
-				case i >= len(want) || !strings.HasPrefix(got[i], want[i]):
-					t.Errorf("got  %s\nwant %s", got[i], append(want, "nothing")[min(i, len(want))])
-				}
-			}
+			wantFindings(t, c.files, strings.Join(want, "\n"))
 		})
 	}
 }
