@@ -117,7 +117,7 @@ func TestModule(t *testing.T) {
 		steps = append(steps, `{"name":"`+f.Name+`","filter":"`+f.Name+`","config":`+f.Smallest+`}`)
 	}
 	none := func(string) (string, bool) { return "", false }
-	if err := filters.ParseModule(`{"chain":[`+strings.Join(steps, ",")+`]}`, none); err != nil {
+	if err := filters.Read(filters.Module, `{"chain":[`+strings.Join(steps, ",")+`]}`, none); err != nil {
 		t.Error(err)
 	}
 	for text, want := range map[string]string{
@@ -125,7 +125,7 @@ func TestModule(t *testing.T) {
 		`{"filter":"rate-limit"}`: "limits: is required",
 		`{}`:                      "filter: is required, or chain",
 	} {
-		if err := filters.ParseModule(text, none); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if err := filters.Read(filters.Module, text, none); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}

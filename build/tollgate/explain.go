@@ -201,14 +201,10 @@ func (e *explanation) surroundings(headers [][2]string, at time.Time) (*decide.R
 func (e *explanation) explain(out *report, found check.Found, r *decide.Request, o *filters.Outside) error {
 	steps := []chain.Step{{Filter: found.Filter, Config: found.JSON}}
 	if found.Filter == filters.Module {
-		c, err := chain.Parse(found.JSON, filters.Names()...)
-		if err == nil {
-			err = filters.ParseModule(found.JSON, o.Env)
-		}
-		if err != nil {
+		var err error
+		if steps, err = filters.ParseModule(found.JSON, o.Env); err != nil {
 			return err
 		}
-		steps = c.Steps
 	}
 	if err := e.credential(steps, r, o); err != nil {
 		return err

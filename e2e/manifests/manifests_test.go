@@ -214,7 +214,7 @@ func TestChainsAreRead(t *testing.T) {
 		for _, file := range files {
 			for _, config := range chains(t, file) {
 				found[kind]++
-				if err := filters.ParseModule(config, key); err != nil {
+				if err := filters.Read(filters.Module, config, key); err != nil {
 					t.Errorf("%s: %v", file, err)
 				}
 			}

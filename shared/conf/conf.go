@@ -57,6 +57,16 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Under are the faults of a configuration that stands in another one, with their paths from the top
+// of that. path is where, with a dot behind it; empty: it is the whole.
+func (f Faults) Under(path string) Faults {
+	all := make(Faults, len(f))
+	for i := range f {
+		all[i] = Fault{strings.TrimSuffix(path+f[i].Path, "."), f[i].Problem}
+	}
+	return all
+}
+
 // Repeated is the warning of a list's item that stands there before.
 const Repeated = "is in the list already: once is enough"
 
@@ -123,7 +133,6 @@ type value struct {
 	in    *value // the object or list; nil: it is the root
 	name  string // of a member
 	index int    // of an item
-	item  bool
 }
 
 // value finds room for one.
@@ -153,7 +162,7 @@ func (v *value) path() string {
 	switch {
 	case v == nil || v.in == nil:
 		return ""
-	case v.item:
+	case v.in.IsArray():
 		return v.in.path() + "[" + strconv.Itoa(v.index) + "]"
 	}
 	return join(v.in.path(), v.name)
@@ -332,7 +341,7 @@ func (n Node) ListOrEmpty() []Node {
 	}
 	var items []Node
 	n.v.ForEach(func(_, v gjson.Result) bool {
-		items = append(items, Node{n.r, n.r.value(value{Result: v, in: n.v, index: len(items), item: true})})
+		items = append(items, Node{n.r, n.r.value(value{Result: v, in: n.v, index: len(items)})})
 		return true
 	})
 	return items

@@ -247,32 +247,22 @@ func refused(checker *check.Checker) error {
 
 // configuration is a plugin's, in JSON, of what its files say: a chain, or the one filter's, which says whose it is.
 func (p Plugin) configuration(texts map[string][]byte) ([]byte, error) {
-	type step struct {
-		Name   string          `json:"name"`
-		Filter string          `json:"filter"`
-		Config json.RawMessage `json:"config"`
-	}
-	var chain []step
+	var chain []filters.Step
 	for i, config := range p.Configs() {
 		text, err := yaml.YAMLToJSONStrict(texts[config])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", config, err)
 		}
-		chain = append(chain, step{p.Steps[i].Filter, p.Steps[i].Filter, text})
+		chain = append(chain, filters.Step{Name: p.Steps[i].Filter, Filter: p.Steps[i].Filter, Config: text})
 	}
 	if len(chain) > 1 {
 		return json.Marshal(bootstrap.M{"chain": chain})
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(chain[0].Config, &members); err != nil {
+	alone, err := chain[0].Alone()
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Configs()[0], err)
 	}
-	whose, err := json.Marshal(chain[0].Filter)
-	if err != nil {
-		return nil, err
-	}
-	members["filter"] = whose
-	return json.Marshal(members)
+	return alone, nil
 }
 
 // discovered is a plugin as Envoy discovers it (ECDS). Its version is what it is made of.

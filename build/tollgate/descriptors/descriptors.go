@@ -64,9 +64,7 @@ func ofChain(config string) ([]byte, error) {
 		if !errors.As(err, &list) {
 			list = conf.Faults{{Problem: err.Error()}}
 		}
-		for _, f := range list {
-			faults = append(faults, conf.Fault{Path: s.Path + f.Path, Problem: f.Problem})
-		}
+		faults = append(faults, list.Under(s.Path)...)
 	}
 	var rates []limit.ServiceRate
 	var first chain.Step // that has such limits

@@ -236,7 +236,7 @@ func (m *Migrator) carried(c *Configuration) {
 	json, err := check.ToJSON(c.node)
 	if err == nil {
 		c.JSON = string(json)
-		err = filters.ParseModule(c.JSON, func(string) (string, bool) { return "", false })
+		err = filters.Read(filters.Module, c.JSON, func(string) (string, bool) { return "", false })
 	}
 	if err != nil { // jwt-scope has taken the same without that line
 		panic(err)

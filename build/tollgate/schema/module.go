@@ -85,27 +85,15 @@ func (o object) member(name string) object {
 
 // samplesOfModule are a chain of all filters with the first sample of each, and each by itself.
 func samplesOfModule() (documents []string, err error) {
-	type step struct {
-		Name   string          `json:"name"`
-		Filter string          `json:"filter"`
-		Config json.RawMessage `json:"config"`
-	}
-	var steps []step
+	var steps []filters.Step
 	for _, f := range filters.All {
 		samples, err := Samples(f.Name)
 		if err != nil {
 			return nil, err
 		}
-		config := json.RawMessage(samples[0])
-		steps = append(steps, step{"step-" + f.Name, f.Name, config})
-		var members map[string]json.RawMessage
-		if err := json.Unmarshal(config, &members); err != nil {
-			return nil, err
-		}
-		if members["filter"], err = json.Marshal(f.Name); err != nil {
-			return nil, err
-		}
-		one, err := json.Marshal(members)
+		step := filters.Step{Name: "step-" + f.Name, Filter: f.Name, Config: json.RawMessage(samples[0])}
+		steps = append(steps, step)
+		one, err := step.Alone()
 		if err != nil {
 			return nil, err
 		}

@@ -28,16 +28,7 @@ import (
 
 // Parse reads a configuration with the filter's own reader, or with those of the module that has
 // all. Variables that keys are read from have keys of the algorithms that the samples name.
-func Parse(filter, text string) error {
-	if filter == filters.Module {
-		return filters.ParseModule(text, environment)
-	}
-	f, err := filters.Named(filter)
-	if err == nil {
-		_, err = f.Parse(text, environment)
-	}
-	return err
-}
+func Parse(filter, text string) error { return filters.Read(filter, text, environment) }
 
 // environment has a key in the variable KEY_<algorithm>.
 func environment(name string) (string, bool) {

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -31,7 +32,6 @@ func oneRows(out string) (list []row) {
 				"rate": bootstrap.M{"requests": 1000000, "per": "1s"}}}, "headers": "none"}}
 	}
 	users, addresses := limit(bootstrap.M{"claim": []string{"iss"}}), limit(bootstrap.M{"sourceAddress": bootstrap.M{}})
-	good, bad := request(key, "orders:read"), request(key, "profile")
 	edge := mint.New("edge", jose.ES256)
 	stamps := step{"edge-stamp", bootstrap.M{"role": "verify", "trust": []bootstrap.M{{"name": "edge",
 		"issuer": "https://edge", "audiences": []string{"mesh"}, "jwks": bootstrap.M{"inline": mint.Set(edge)}}},
@@ -53,30 +53,26 @@ func oneRows(out string) (list []row) {
 			"exp": time.Now().Add(24 * time.Hour).Unix()})
 		return get("X-Payload: " + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "\r\n")
 	}
-	const signed = "what signs, before the mesh: tollgate"
-	list = append(list, row{name: signed, filters: []bootstrap.M{sign.Filter()}, request: carried("orders:read")})
+	clients := row{request: request(key, "orders:read"), refused: request(key, "profile")}
+	anybody := row{request: clients.request} // rate-limit alone refuses none of them
+	signed := row{name: "what signs, before the mesh: tollgate", filters: []bootstrap.M{sign.Filter()},
+		request: carried("orders:read")}
+	mesh := row{request: signed.request, refused: carried("profile"), filters: signed.filters, beyond: signed.name}
+	list = append(list, signed)
 	for _, c := range []struct {
 		name  string
+		from  row
 		steps []step
-		mesh  bool
 	}{
-		{"jwt-scope, rate-limit", []step{who, users}, false},
-		{"rate-limit, jwt-scope, rate-limit", []step{addresses, who, users}, false},
-		{"edge-stamp, jwt-scope, rate-limit", []step{stamps, trusted, users}, true},
-		{"jwt-scope alone", []step{who}, false}, {"rate-limit alone", []step{addresses}, false},
+		{"jwt-scope, rate-limit", clients, []step{who, users}},
+		{"rate-limit, jwt-scope, rate-limit", clients, []step{addresses, who, users}},
+		{"edge-stamp, jwt-scope, rate-limit", mesh, []step{stamps, trusted, users}},
+		{"jwt-scope alone", clients, []step{who}}, {"rate-limit alone", anybody, []step{addresses}},
 	} {
-		apart := row{name: c.name + ": apart", request: good, refused: bad}
-		whole := row{name: c.name + ": tollgate", request: good, refused: bad, versus: apart.name}
-		if len(c.steps) == 1 && c.steps[0].filter == "rate-limit" { // which refuses nobody here
-			apart.refused, whole.refused = "", ""
-		}
+		apart, whole := c.from, c.from
+		apart.name, whole.name = c.name+": apart", c.name+": tollgate"
+		apart.filters, whole.versus = slices.Clip(apart.filters), apart.name
 		var parts []bootstrap.M
-		if c.mesh {
-			for _, r := range []*row{&apart, &whole} {
-				r.request, r.refused, r.beyond = carried("orders:read"), carried("profile"), signed
-				r.filters = []bootstrap.M{sign.Filter()}
-			}
-		}
 		for i, s := range c.steps {
 			name := string(rune('a' + i))
 			apart.filters = append(apart.filters,
@@ -84,8 +80,9 @@ func oneRows(out string) (list []row) {
 					Configuration: marshal(s.config)}.Filter())
 			parts = append(parts, bootstrap.M{"name": name, "filter": s.filter, "config": s.config})
 		}
-		whole.filters = append(whole.filters, bootstrap.Wasm{Name: whole.name, Module: filepath.Join(out, "tollgate.wasm"),
-			Configuration: marshal(bootstrap.M{"chain": parts})}.Filter())
+		whole.filters = append(slices.Clip(whole.filters),
+			bootstrap.Wasm{Name: whole.name, Module: filepath.Join(out, "tollgate.wasm"),
+				Configuration: marshal(bootstrap.M{"chain": parts})}.Filter())
 		list = append(list, apart, whole)
 	}
 	return list

@@ -103,12 +103,7 @@ func (p *Policy) Global() *Global {
 // MayBindBody reports whether there can be a request whose body is looked at: a verifier looks at
 // what a stamp binds, whether the rule demands that or not.
 func (p *Policy) MayBindBody() bool {
-	for i := range p.rules {
-		if p.verifier != nil || p.rules[i].bind&body != 0 {
-			return true
-		}
-	}
-	return false
+	return p.verifier != nil || slices.ContainsFunc(p.rules, func(r rule) bool { return r.bind&body != 0 })
 }
 
 // BodyBytes is the most that a bound body may have, and BodyTimeout how long it may take to come.

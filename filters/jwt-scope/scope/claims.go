@@ -37,8 +37,7 @@ func (s *scopes) fit(has []string) bool {
 // not for each request with it.
 func readTokenScopes(claims gjson.Result, names []string) []string {
 	var all []string
-	var room [4]gjson.Result
-	values := append(room[:0], make([]gjson.Result, len(names))...)
+	values := make([]gjson.Result, len(names))
 	strictjson.Pick(claims, names, values)
 	for _, v := range values {
 		switch {

@@ -78,10 +78,8 @@ func (c *chain) start(plan Plan) error {
 		p := &c.parts[i]
 		c.steps[i] = p.Filter.New(&Host{chain: c, index: i})
 		err := c.step(i).Configure(p.Config)
-		if list, ok := err.(conf.Faults); ok && p.Path != "" {
-			for _, f := range list {
-				faults = append(faults, conf.Fault{Path: strings.TrimSuffix(p.Path+f.Path, "."), Problem: f.Problem})
-			}
+		if list, ok := err.(conf.Faults); ok {
+			faults = append(faults, list.Under(p.Path)...)
 			continue
 		}
 		if err != nil {
