@@ -115,6 +115,9 @@ func decideScopes(config string, r *decide.Request, o *Outside) (*Decided, error
 	}
 	v := d.Verdict()
 	out := &Decided{Rule: p.RuleName(v.Rule), Verdict: *v, Why: d.Explain()}
+	if status, headers, body, ok := d.Publishes(); ok && v.Admits() {
+		out.Answer = &Answer{status, headers, body}
+	}
 	d.Effect(&out.Effect)
 	return out, nil
 }

@@ -27,8 +27,7 @@ var jwtScope = Filter{
 	Credential: credential,
 	Parse:      func(config string, _ Env) (Policy, error) { return scope.Parse(config) },
 	Keys: []string{"filter", "mode", "default", "ambiguousPath", "limits", "errors", "cache", "dpop", "forward",
-		"providers",
-		"rules"},
+		"providers", "resources", "rules"},
 	Distinct: func(config *yaml.Node) bool { return yamlnode.Member(config, "providers") != nil },
 	Whole: func(config *yaml.Node) bool {
 		has := func(list string) bool { return len(yamlnode.Items(yamlnode.Member(config, list))) > 0 }
@@ -39,7 +38,7 @@ var jwtScope = Filter{
 	Codes:   scope.Codes,
 	Samples: jwtScopeSamples,
 	Places:  []string{"gateway", "mesh", "namespace", "waypoint", "workload"},
-	Code:    2_400_000,
+	Code:    2_600_000,
 }
 
 //go:embed samples/jwt-scope.yaml
@@ -59,7 +58,7 @@ func credential(config, claims string, signer *mint.Key) (changed string, header
 	if err := json.Unmarshal([]byte(claims), &c); err != nil {
 		return "", header, err
 	}
-	i := slices.IndexFunc(providers, func(p map[string]any) bool { return p["issuer"] == c["iss"] })
+	i := slices.IndexFunc(providers, func(p map[string]any) bool { return issues(p["issuer"], c["iss"]) })
 	if i < 0 {
 		return "", header, fmt.Errorf("no provider has the issuer %v", c["iss"])
 	}
@@ -82,4 +81,16 @@ func credential(config, claims string, signer *mint.Key) (changed string, header
 	members["providers"] = list
 	text, err := json.Marshal(members)
 	return string(text), header, err
+}
+
+// issues reports whether an issuer of the configuration may write iss into its tokens.
+func issues(issuer, iss any) bool {
+	template, _ := issuer.(map[string]any)
+	if template == nil {
+		return issuer == iss
+	}
+	before, rest, _ := strings.Cut(fmt.Sprint(template["template"]), "{")
+	_, after, _ := strings.Cut(rest, "}")
+	text, _ := iss.(string)
+	return strings.HasPrefix(text, before) && strings.HasSuffix(text, after)
 }

@@ -88,11 +88,17 @@ func TestSnippets(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := command(t)
-	checked := map[string]int{}
+	checked, config := map[string]int{}, snippet{}
 	for _, s := range snippets(t) {
 		checked[s.language]++
 		switch s.language {
+		case "http":
+			if config.file != s.file {
+				config = snippet{}
+			}
+			checkExchanges(t, s, config.text)
 		case "json":
+			config = s
 			if err := filters.Read(moduleOf(s.file), s.text, environment); err != nil {
 				t.Errorf("%s: a configuration that the filter refuses:\n%v", s.file, err)
 			}
@@ -161,7 +167,7 @@ func TestSnippets(t *testing.T) {
 			t.Errorf("%s: no check for a snippet in %q", s.file, s.language)
 		}
 	}
-	for _, language := range []string{"json", "yaml", "text", "sh"} {
+	for _, language := range []string{"http", "json", "yaml", "text", "sh"} {
 		if checked[language] == 0 {
 			t.Errorf("no snippet in %s was found: the test tests nothing", language)
 		}

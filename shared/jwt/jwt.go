@@ -145,6 +145,28 @@ func Claim(claims gjson.Result, path []string) (v gjson.Result, ok bool) {
 	return v, v.Type != gjson.Null
 }
 
+// Each calls visit for every value that a path comes to; a name of * is each item of a list. null is
+// absent.
+func Each(claims gjson.Result, path []string, visit func(gjson.Result)) {
+	switch {
+	case len(path) == 0:
+		if claims.Type != gjson.Null {
+			visit(claims)
+		}
+	case path[0] == "*":
+		if claims.IsArray() {
+			claims.ForEach(func(_, item gjson.Result) bool {
+				Each(item, path[1:], visit)
+				return true
+			})
+		}
+	default:
+		if v, ok := strictjson.Member(claims, path[0]); ok {
+			Each(v, path[1:], visit)
+		}
+	}
+}
+
 // MediaType gives a typ (RFC 7515 §4.1.9: a media type, of which application/ may be left out) the
 // form in which it is compared.
 //

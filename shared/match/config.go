@@ -31,6 +31,16 @@ type segment struct {
 
 func (t Template) String() string { return t.text }
 
+// Plain reports whether the pattern is one path.
+func (t Template) Plain() bool {
+	for _, s := range t.segments {
+		if s.wild {
+			return false
+		}
+	}
+	return !t.tail
+}
+
 // Variables lists the template's names, in the order of the path.
 func (t Template) Variables() []string {
 	var names []string

@@ -19,7 +19,15 @@ const duration = `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`
 var asTheyStand = []string{
 	"trust[].require.bind[]", // there is none: the list must be empty
 	"providers[].jwks.inline", "trust[].jwks.inline",
-	"rules[].require.claims[].any[]", "rules[].require.claims[].all[]", "rules[].require.claims[].none[]",
+}
+
+// scalars are keys below which readers take values of any type as they are, wherever claims are compared.
+var scalars = []string{".claims[].any[]", ".claims[].all[]", ".claims[].none[]", ".claims[].atLeast",
+	".claims[].atMost"}
+
+func standsAsItIs(path string) bool {
+	return slices.Contains(asTheyStand, path) ||
+		slices.ContainsFunc(scalars, func(end string) bool { return strings.HasSuffix(path, end) })
 }
 
 // refused are the keys that readers know in order to say why they may not be there: secrets in a
@@ -74,7 +82,7 @@ func (v *value) schema(path string) (object, error) {
 	}
 	switch len(either) {
 	case 0:
-		if !slices.Contains(asTheyStand, path) {
+		if !standsAsItIs(path) {
 			return nil, fmt.Errorf("none has %s: add one, and the reader will tell what it is", path)
 		}
 		return object{}, nil

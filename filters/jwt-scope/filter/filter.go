@@ -6,6 +6,7 @@
 package filter
 
 import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
@@ -93,6 +94,12 @@ func (s *state) finish(stream uint32) types.Action {
 	v := d.Verdict()
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
 		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, s.host.Request().Headers) {
+		return s.host.Answered()
+	}
+	if status, headers, body, ok := d.Publishes(); ok {
+		if err := proxywasm.SendHttpResponse(uint32(status), headers, []byte(body), -1); err != nil {
+			panic(err)
+		}
 		return s.host.Answered()
 	}
 	d.Effect(&s.effect)

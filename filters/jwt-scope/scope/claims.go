@@ -32,17 +32,19 @@ func (s *scopes) fit(has []string) bool {
 	return len(s.any) == 0
 }
 
-// readTokenScopes gathers the scopes in the claims called names: each a string of scopes with
-// single spaces between them (RFC 6749 §3.3), or a list of strings. It is done once for a token,
-// not for each request with it.
-func readTokenScopes(claims gjson.Result, names []string) []string {
+// readScopes gathers the scopes in the provider's claims: each a string of scopes with single
+// spaces between them (RFC 6749 §3.3), or what the provider writes instead, or a list of strings.
+// It is done once for a token, not for each request with it.
+func (p *provider) readScopes(claims gjson.Result) []string {
 	var all []string
-	values := make([]gjson.Result, len(names))
-	strictjson.Pick(claims, names, values)
+	values := make([]gjson.Result, len(p.scopeClaims))
+	strictjson.Pick(claims, p.scopeClaims, values)
 	for _, v := range values {
 		switch {
-		case v.Type == gjson.String:
+		case v.Type == gjson.String && p.separator == bySpace:
 			all = append(all, strings.Split(v.Str, " ")...)
+		case v.Type == gjson.String:
+			all = append(all, p.splitScopes(v.Str)...)
 		case v.IsArray():
 			v.ForEach(func(_, s gjson.Result) bool {
 				if s.Type == gjson.String {
@@ -51,6 +53,25 @@ func readTokenScopes(claims gjson.Result, names []string) []string {
 				return true
 			})
 		}
+	}
+	return all
+}
+
+// The values of scopeSeparator.
+const (
+	bySpace = "space"
+	byComma = "comma"
+	byAny   = "any" // of the two
+)
+
+// splitScopes splits a string of scopes that not only spaces separate. A space beside a comma belongs to no scope.
+func (p *provider) splitScopes(text string) []string {
+	if p.separator == byAny {
+		return strings.Fields(strings.ReplaceAll(text, ",", " "))
+	}
+	all := strings.Split(text, ",")
+	for i := range all {
+		all[i] = strings.Trim(all[i], " ")
 	}
 	return all
 }
@@ -67,20 +88,47 @@ const (
 	opPathVariable operator = "pathVariable"
 	opHeader       operator = "header"
 	opHost         operator = "host"
+	opBetween      operator = "between" // atLeast, atMost or both
 )
 
-// claimCondition is what a rule asks of one claim. A claim that is a list fits where one of its
+// claimCondition is what is asked of one claim. A claim that is a list fits where one of its
 // items does; null is absent, and an absent claim fits only none and exists: false.
 type claimCondition struct {
-	path   []string
-	op     operator
-	values []gjson.Result // any, all, none
-	wanted bool           // exists
-	text   string         // glob: the pattern; pathVariable, header: the name
+	path        []string // a name of * is each item of a list
+	each        bool     // there is one
+	op          operator
+	values      []gjson.Result // any, all, none
+	wanted      bool           // exists
+	text        string         // glob: the pattern; pathVariable, header: the name
+	least, most float64        // between; infinite: not asked for
 }
 
+// fits holds the claims against the condition.
 func (c *claimCondition) fits(d *Decision, claims gjson.Result) bool {
+	if c.each {
+		return c.fitsEach(d, claims)
+	}
 	v, ok := jwt.Claim(claims, c.path)
+	return c.fitsValue(d, v, ok)
+}
+
+// fitsEach is fits for a path with a *: it gathers what the path comes to, which then counts as a list. Of none, none
+// may fit; of all others, one that fits is enough.
+//
+//go:noinline
+func (c *claimCondition) fitsEach(d *Decision, claims gjson.Result) bool {
+	var found []string
+	jwt.Each(claims, c.path, func(v gjson.Result) {
+		jwt.HasItem(v, func(item gjson.Result) bool {
+			found = append(found, item.Raw)
+			return false
+		})
+	})
+	return c.fitsValue(d, gjson.Result{Type: gjson.JSON, Raw: "[" + strings.Join(found, ",") + "]"}, len(found) > 0)
+}
+
+// fitsValue holds one claim against the condition; ok: it is there.
+func (c *claimCondition) fitsValue(d *Decision, v gjson.Result, ok bool) bool {
 	switch c.op {
 	case opExists:
 		return ok == c.wanted
@@ -96,6 +144,10 @@ func (c *claimCondition) fits(d *Decision, claims gjson.Result) bool {
 		return false
 	}
 	switch c.op {
+	case opBetween:
+		return jwt.HasItem(v, func(item gjson.Result) bool {
+			return item.Type == gjson.Number && item.Num >= c.least && item.Num <= c.most
+		})
 	case opAny:
 		for _, want := range c.values {
 			if jwt.HasItem(v, func(item gjson.Result) bool { return equal(item, want) }) {

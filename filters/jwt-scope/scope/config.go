@@ -4,7 +4,6 @@
 package scope
 
 import (
-	"strings"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
@@ -22,8 +21,10 @@ type config struct {
 	rules        []rule
 	claims       forward.Claims // what the service behind is told
 	stripToken   bool
-	realm        string
-	metadata     string // URL of the protected resource's metadata (RFC 9728); empty for none
+	answers      answers // of rules that say nothing else
+	serves       bool    // there are resources
+	documents    []resource
+	templates    bool // a provider's issuer is one
 	cacheEntries int
 	limits       jose.Limits
 	proofAge     time.Duration // how long a DPoP proof is good
@@ -39,11 +40,14 @@ func readConfig(text string) (*config, error) {
 		shadow:       o.Enum("mode", "enforce", "shadow") == "shadow",
 		allowDefault: o.Enum("default", "deny", "allow") == "allow",
 		literalPaths: o.Enum("ambiguousPath", "reject", "literal") == "literal",
-		realm:        "tollgate",
+		answers:      answers{realm: "tollgate"},
+		serves:       o.Has("resources"),
 		cacheEntries: 1024,
 	}
 	c.readLimits(o)
-	c.readErrors(o)
+	if n, ok := o.At("errors"); ok {
+		c.readAnswers(n, &c.answers)
+	}
 	if n, ok := o.At("cache"); ok {
 		cache := n.Object()
 		c.cacheEntries = cache.Int("entries", c.cacheEntries, 0, 1<<16)
@@ -61,6 +65,7 @@ func readConfig(text string) (*config, error) {
 			c.readRule(item.Object())
 		}
 	}
+	c.readResources(o)
 	c.checkTrustedHeaders(o)
 	o.End()
 	c.warnings = r.Warnings()
@@ -76,27 +81,6 @@ func (c *config) readLimits(o *conf.Object) {
 		c.limits.JSON.Members = l.Int("jsonMembers", c.limits.JSON.Members, 1, 1<<12)
 		l.End()
 	}
-}
-
-func (c *config) readErrors(o *conf.Object) {
-	n, ok := o.At("errors")
-	if !ok {
-		return
-	}
-	e := n.Object()
-	if n, ok := e.At("realm"); ok {
-		if c.realm = n.Text(); !quotable(c.realm) {
-			n.Fault(`want printable ASCII without " and \: it stands in a quoted string of WWW-Authenticate`)
-		}
-	}
-	if n, ok := e.At("resourceMetadata"); ok {
-		c.metadata = n.Text()
-		if c.metadata != "" && (!strings.HasPrefix(c.metadata, "https://") &&
-			!strings.HasPrefix(c.metadata, "http://") || !quotable(c.metadata) || strings.Contains(c.metadata, " ")) {
-			n.Fault("want the URL of the protected resource's metadata (RFC 9728)")
-		}
-	}
-	e.End()
 }
 
 func quotable(s string) bool {
@@ -121,6 +105,16 @@ func (c *config) provider(name string) *provider {
 func contains(list []string, s string) bool {
 	for _, item := range list {
 		if item == s {
+			return true
+		}
+	}
+	return false
+}
+
+//go:noinline
+func containsProvider(list []*provider, p *provider) bool {
+	for _, item := range list {
+		if item == p {
 			return true
 		}
 	}

@@ -4,7 +4,6 @@
 package scope
 
 import (
-	"strings"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
@@ -17,8 +16,9 @@ import (
 // provider is an issuer of tokens.
 type provider struct {
 	name          string
-	issuer        string
-	audiences     []string // empty: any, by anyAudience
+	issuer        string    // of a template: as it is written
+	template      *template // nil: there is one issuer
+	audiences     []string  // empty: any, by anyAudience
 	algorithms    []jose.Algorithm
 	keys          jwks.Keys
 	locations     []*location
@@ -28,6 +28,9 @@ type provider struct {
 	maxLifetime   time.Duration // 0: none
 	types         []string      // allowed typ, in lower case and without application/; empty: any
 	scopeClaims   []string
+	separator     string      // of scopes in a string
+	require       requirement // of every token, on every rule that is not public
+	asks          bool        // it asks for something
 	constraint    constraint
 }
 
@@ -38,16 +41,7 @@ func (c *config) readProvider(o *conf.Object) {
 	p := &provider{constraint: unconstrained}
 	p.name = o.Name()
 	if n, ok := o.Need("issuer"); ok {
-		p.issuer = n.Text()
-		if strings.ContainsAny(p.issuer, "{}") {
-			n.Warn("has a brace, and is compared byte for byte: issuers that publish one name for all tenants do not " +
-				"write that into their tokens")
-		}
-		for _, other := range c.providers {
-			if other.issuer == p.issuer && p.issuer != "" {
-				n.Fault("provider " + other.name + " has this issuer already: a token's iss must select one provider")
-			}
-		}
+		c.readIssuer(p, n)
 	}
 	p.audiences = jwt.ReadAudiences(o, "tokens")
 	if n, ok := o.At("trustedPayload"); ok {
@@ -70,6 +64,15 @@ func (c *config) readProvider(o *conf.Object) {
 	p.scopeClaims = []string{"scope", "scp"}
 	if claims := o.Texts("scopeClaims"); claims != nil {
 		p.scopeClaims = claims
+	}
+	p.separator = o.Enum("scopeSeparator", bySpace, byComma, byAny)
+	if n, ok := o.At("require"); ok {
+		require := n.Object()
+		readRequirement(require, &p.require, nil)
+		require.End()
+		if p.asks = !p.require.empty(); !p.asks && n.IsObject() {
+			n.Fault("asks for nothing: name scopes, claims or both")
+		}
 	}
 	o.End()
 	c.providers = append(c.providers, p)

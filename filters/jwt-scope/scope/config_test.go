@@ -4,6 +4,7 @@
 package scope
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -14,12 +15,17 @@ import (
 
 func TestConfigFaults(t *testing.T) {
 	const rules = `"rules":[{"name":"a"}]`
+	names := 0
 	provider := func(more string) string {
 		return `{"providers":[{"name":"p","issuer":"i","audiences":["a"],"jwks":{"inline":` + testKeys + `}` + more +
 			`}],` + rules + `}`
 	}
 	rule := func(rules string) string {
 		return strings.Replace(provider(""), `{"name":"a"}`, rules, 1)
+	}
+	template := func(issuer string) string {
+		names++
+		return fmt.Sprintf(`{"name":"p%d","issuer":%s,"audiences":["a"],"jwks":{"inline":%s}}`, names, issuer, testKeys)
 	}
 	inline := func(set string) string { return strings.Replace(provider(""), testKeys, set, 1) }
 	private := keySet(jose.JSONWebKey{Key: ecKey, KeyID: "ec"})
@@ -34,6 +40,56 @@ func TestConfigFaults(t *testing.T) {
 				"or anyAudience: true to accept tokens made for anybody\nproviders[0].jwks: is required"},
 		{"audiences and any audience", provider(`,"anyAudience":true`),
 			"providers[0].audiences: contradicts anyAudience: name audiences, or accept any"},
+		{"templates", `{"providers":[` + strings.Join([]string{
+			template(`{}`), template(`{"template":"https://l/{tid}","values":["a/b",""],"anyValue":true}`),
+			template(`{"template":"https://{tid}.l/","anyValue":true}`), template(`{"template":"https://l/a{tid}","values":[]}`),
+			template(`{"template":"https://l/x","values":["t"]}`), template(`{"template":"https://l/{a}/{b}","values":["t"]}`),
+		}, ",") + `],` + rules + `}`,
+			"providers[0].issuer.template: is required\nproviders[0].issuer.values: is required, or anyValue: true to accept " +
+				"the tokens of every tenant\nproviders[1].issuer.values: contradicts anyValue: name values, or accept any\n" +
+				"providers[2].issuer.template: {tid} must be one segment of the path: whoever may choose a part of a host is " +
+				"another issuer\nproviders[3].issuer.template: {tid} must be one segment of the path: whoever may choose a part " +
+				"of a host is another issuer\nproviders[3].issuer.values: the list is empty: name at least one, or leave the key " +
+				"out\nproviders[4].issuer.template: want one {claim}, as in https://login.example.com/{tid}/v2.0\n" +
+				"providers[5].issuer.template: want one {claim}, as in https://login.example.com/{tid}/v2.0"},
+		{"requirements of a provider that ask for nothing", provider(`,"require":{}`),
+			"providers[0].require: asks for nothing: name scopes, claims or both"},
+		{"a path variable without a path", provider(`,"require":{"claims":[{"path":["t"],"equals":{"pathVariable":"t"}}]}`),
+			"providers[0].require.claims[0].equals.pathVariable: a provider has no paths: ask for it in " +
+				"rules\nproviders[0].require.claims[0].equals.pathVariable: unknown key"},
+		{"alternatives", rule(`{"name":"a","require":{"providers":["p"],"anyOf":[{},{"providers":["q"]},{"scopes":{"all":["a b"]}}]}}`),
+			"rules[0].require.anyOf[0]: asks for nothing: every token would do\nrules[0].require.anyOf[1].providers[0]: no " +
+				"provider has this name\nrules[0].require.anyOf[2].scopes.all[0]: is not a scope (RFC 6749 §3.3): " +
+				"printable ASCII without space, quotation mark and backslash"},
+		{"no alternatives", rule(`{"name":"a","require":{"anyOf":[]}}`),
+			"rules[0].require.anyOf: the list is empty: name at least one, or leave the key out"},
+		{"no number between", rule(`{"name":"a","require":{"claims":[{"path":["l"],"atLeast":3,"atMost":2},{"path":["l"],"atLeast":"3"}]}}`),
+			"rules[0].require.claims[0].atMost: is below atLeast: no number fits\nrules[0].require.claims[1].atLeast: want a number"},
+		{"authentication", rule(`{"name":"a","require":{"authentication":{}}},{"name":"b","require":{"authentication":` +
+			`{"acr":["a b"],"maxAge":"1500ms"}}}`),
+			"rules[0].require.authentication: asks for nothing: name acr, maxAge or both\nrules[1].require.authentication.acr[0]: " +
+				"cannot stand in acr_values (RFC 9470 §3): printable ASCII without space, quotation mark and backslash\n" +
+				"rules[1].require.authentication.maxAge: want whole seconds: max_age of the challenge has no others"},
+		{"auto without resources", rule(`{"name":"a","errors":{"resourceMetadata":"auto","scopes":"never"}}`),
+			"rules[0].errors.resourceMetadata: auto names a document of resources, and there are none\nrules[0].errors.scopes: want " +
+				"denied or always"},
+		{"resources", strings.Replace(rule(`{"name":"a"}`), `"rules"`, `"resources":[{},{"path":"/metadata"},`+
+			`{"path":"/.well-known/oauth-protected-resource/{*}"},{"path":"/.well-known/oauth-protected-resourcex",`+
+			`"authorizationServers":["idp"]},{"path":"/m","resource":"https://api.example/#x","documentation":"no"},`+
+			`{"path":"/.well-known/oauth-protected-resource/","authorizationServers":["https://idp"]}],"rules"`, 1),
+			"resources[0].path: is required\nresources[0].authorizationServers: is required: no provider has an issuer that is a URL " +
+				"of its own\nresources[1].path: want /.well-known/oauth-protected-resource with the path of the resource behind it " +
+				"(RFC 9728 §3.1), or resource beside another path\nresources[1].authorizationServers: is required: no provider has an " +
+				"issuer that is a URL of its own\nresources[2].path: is the path of one document: {*}, {name} and {**} stand for many\n" +
+				"resources[2].authorizationServers: is required: no provider has an issuer that is a URL of its own\n" +
+				"resources[3].path: want /.well-known/oauth-protected-resource with the path of the resource behind it (RFC 9728 " +
+				"§3.1), or resource beside another path\nresources[3].authorizationServers[0]: want a URL such as " +
+				"https://api.example.com/orders, in ASCII and without spaces, fragment and quotation mark\nresources[4].resource: want " +
+				"a URL such as https://api.example.com/orders, in ASCII and without spaces, fragment and quotation " +
+				"mark\nresources[4].authorizationServers: is required: no provider has an issuer that is a URL of its " +
+				"own\nresources[4].documentation: want a URL such as https://api.example.com/orders, in ASCII and without spaces, " +
+				"fragment and quotation mark\nresources[5].path: want /.well-known/oauth-protected-resource with the path of the " +
+				"resource behind it (RFC 9728 §3.1), or resource beside another path"},
 		{"no algorithms", provider(`,"algorithms":[]`),
 			"providers[0].algorithms: the list is empty: name at least one, or leave the key " +
 				"out\nproviders[0].jwks.inline: has no key for any of the algorithms: no token could be verified"},
@@ -104,7 +160,7 @@ func TestConfigFaults(t *testing.T) {
 		{"a realm that breaks out of its quotes",
 			strings.Replace(provider(""), "{", `{"errors":{"realm":"a\", error=\"x","resourceMetadata":"/x"},`, 1),
 			`errors.realm: want printable ASCII without " and \: it stands in a quoted string of WWW-Authenticate` +
-				"\nerrors.resourceMetadata: want the URL of the protected resource's metadata (RFC 9728)"},
+				"\nerrors.resourceMetadata: want a URL such as https://api.example.com/orders, in ASCII and without spaces, fragment and quotation mark"},
 		{"places for tokens", provider(
 			`,"token":[{"header":"a b"},{"scheme":"Bearer"},{"cookie":"a=b"},{"query":"t","cookie":"t"},{},{"header":"host"},{"header":"x","scheme":"a b"},7]`),
 			"providers[0].token[0].header: want the name of a header\nproviders[0].token[1]: name one of header, " +
@@ -119,13 +175,13 @@ func TestConfigFaults(t *testing.T) {
 			`{"name":"a","match":[{"paths":["/a/{t}","/b"]}],"require":{"claims":[{},{"path":[],"any":[]},{"path":["a"]},{"path":["a"],"any":[null,{}],"glob":"x"},{"path":["a"],"equals":{}},{"path":["a"],"equals":{"pathVariable":"t"}},` +
 				`{"path":["a"],"equals":{"host":false}},{"path":["a"],"equals":{"header":"a b"}},{"path":["a",1],"exists":1}]}}`),
 			"rules[0].require.claims[0].path: is required\nrules[0].require.claims[0]: want one of any, all, none, " +
-				"exists, glob and equals\n" +
+				"exists, glob, equals and atLeast or atMost\n" +
 				"rules[0].require.claims[1].path: the list is empty: name at least one, or leave the key " +
 				"out\nrules[0].require.claims[1].any: the list is empty: name at least one, or leave the key out\n" +
-				"rules[0].require.claims[2]: want one of any, all, none, exists, glob and " +
-				"equals\nrules[0].require.claims[3].any[0]: want a string, a number, true or false\n" +
+				"rules[0].require.claims[2]: want one of any, all, none, exists, glob, equals and atLeast or " +
+				"atMost\nrules[0].require.claims[3].any[0]: want a string, a number, true or false\n" +
 				"rules[0].require.claims[3].any[1]: want a string, a number, true or " +
-				"false\nrules[0].require.claims[3]: want one of any, all, none, exists, glob and equals\n" +
+				"false\nrules[0].require.claims[3]: want one of any, all, none, exists, glob, equals and atLeast or atMost\n" +
 				"rules[0].require.claims[4].equals: want one of pathVariable, header and host\n" +
 				"rules[0].require.claims[5].equals.pathVariable: not every path of the rule has {t}: the comparison " +
 				"would have nothing to compare with\n" +
@@ -195,8 +251,8 @@ func TestHarmless(t *testing.T) {
 			"providers[0].types[1]" + once + "\nproviders[0].scopeClaims[1]" + once},
 		{"an issuer for many tenants",
 			strings.Replace(config("", ""), `"issuer":"i"`, `"issuer":"https://login.example.com/{tenantid}/v2.0"`, 1),
-			"providers[0].issuer: has a brace, and is compared byte for byte: issuers that publish one name for all " +
-				"tenants do not write that into their tokens"},
+			"providers[0].issuer: has a brace, and is compared byte for byte; for the issuers of several tenants use " +
+				"{template: …}"},
 		{"a host with its trailing dot", config("", `,"match":[{"hosts":["api.example.com."]}]`),
 			"rules[0].match[0].hosts[0]: its trailing dot has no effect: it is not compared"},
 	} {
@@ -207,9 +263,9 @@ func TestHarmless(t *testing.T) {
 	}
 	p := parse(t, config(`,"algorithms":["ES256","ES256"],"token":[{"header":"X-T"},{"header":"x-t"}]`,
 		`,"require":{"scopes":{"all":["x","x"]}}`))
-	if len(p.locations) != 1 || len(p.providers[0].algorithms) != 1 || p.rules[0].needs != "x" {
+	if len(p.locations) != 1 || len(p.providers[0].algorithms) != 1 || p.rules[0].needs(nil) != "x" {
 		t.Errorf("what stands there twice counts twice: %d places, %v, %q", len(p.locations), p.providers[0].algorithms,
-			p.rules[0].needs)
+			p.rules[0].needs(nil))
 	}
 }
 

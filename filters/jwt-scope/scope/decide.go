@@ -23,7 +23,10 @@ import (
 type Decision struct {
 	policy     *Policy
 	headers    [][2]string
+	authority  string // of the request line
+	scheme     string
 	request    match.Request
+	document   *resource // that is asked for; nil: none
 	hit        match.Hit
 	verdict    verdict.Verdict
 	credential credential
@@ -90,7 +93,7 @@ func (d *Decision) do(w *decide.World) {
 func (p *Policy) decide(d *Decision, r *decide.Request) {
 	d.policy, d.headers, d.hit, d.credential, d.looked, d.verified = p, r.Headers, match.Hit{}, credential{}, false, nil
 	d.step, d.proving, d.now, d.remote = decide.Done, false, r.Now, nil
-	d.verdict, d.why = verdict.Verdict{Rule: -1}, ""
+	d.verdict, d.why, d.document = verdict.Verdict{Rule: -1}, "", nil
 	rule, refused := p.match(d, r.Line())
 	if refused == nil && rule >= 0 {
 		d.verdict.Rule = rule
@@ -103,6 +106,12 @@ func (p *Policy) decide(d *Decision, r *decide.Request) {
 func (p *Policy) match(d *Decision, line *match.Line) (rule int, refused *verdict.Code) {
 	if err := d.request.Set(line.Method, line.Authority, line.Path, p.literalPaths); err != nil {
 		return -1, verdict.PathAmbiguous
+	}
+	d.authority, d.scheme = line.Authority, line.Scheme
+	if p.resources != nil {
+		if d.document = p.resources.document(d); d.document != nil {
+			return -1, nil
+		}
 	}
 	hit, ok, err := p.index.First(&d.request)
 	switch {
@@ -159,7 +168,7 @@ func (p *Policy) readToken(d *Decision, r *rule, now time.Time) *verdict.Code {
 		return TokenMalformed
 	}
 	claims := jwt.ReadRegistered(t.Payload)
-	provider := p.issuer(&claims)
+	provider := p.issuer(&claims, t.Payload)
 	if provider == nil || provider.trusted() || !provider.takes(r, &d.credential) {
 		return TokenIssuer
 	}
@@ -225,7 +234,7 @@ func (p *Policy) readTrusted(d *Decision, r *rule, now time.Time) *verdict.Code 
 		return PayloadMalformed
 	}
 	claims := jwt.ReadRegistered(payload)
-	provider := p.issuer(&claims)
+	provider := p.issuer(&claims, payload)
 	if provider == nil || !provider.trusted() || !r.accepts(provider) {
 		return TokenIssuer
 	}
@@ -234,7 +243,7 @@ func (p *Policy) readTrusted(d *Decision, r *rule, now time.Time) *verdict.Code 
 		return refused
 	}
 	d.candidate = verified{provider: provider, claims: payload, validity: validity, encoded: value}
-	d.candidate.scopes = readTokenScopes(payload, provider.scopeClaims)
+	d.candidate.scopes = provider.readScopes(payload)
 	d.verified = &d.candidate
 	return d.authorize()
 }
@@ -298,7 +307,7 @@ func (d *Decision) forged() *verdict.Code {
 // accept takes the token's claims for true.
 func (d *Decision) accept() *verdict.Code {
 	v := d.candidate
-	v.scopes = readTokenScopes(v.claims, v.provider.scopeClaims)
+	v.scopes = v.provider.readScopes(v.claims)
 	if v.provider.constraint != unconstrained {
 		v.confirmation = readConfirmation(v.claims)
 	}
@@ -341,9 +350,14 @@ func (d *Decision) admit() *verdict.Code {
 	return d.authorize()
 }
 
-// authorize holds verified claims against what the rule asks for.
+// authorize holds verified claims against what the provider and the rule ask for.
 func (d *Decision) authorize() *verdict.Code {
 	v, r := d.verified, &d.policy.rules[d.verdict.Rule]
+	if v.provider.asks {
+		if refused := v.provider.require.unmet(d); refused != nil {
+			return refused
+		}
+	}
 	if !r.scopes.fit(v.scopes) {
 		return InsufficientScope
 	}
@@ -351,6 +365,9 @@ func (d *Decision) authorize() *verdict.Code {
 		if !r.claims[i].fits(d, v.claims) {
 			return ClaimMismatch
 		}
+	}
+	if r.more {
+		return r.unmetMore(d)
 	}
 	return nil
 }
@@ -384,14 +401,17 @@ func (d *Decision) end(refused *verdict.Code) {
 func (d *Decision) Verdict() *verdict.Verdict { return &d.verdict }
 
 // issuer is the provider that the claims' iss selects.
-func (p *Policy) issuer(claims *jwt.Registered) *provider {
+func (p *Policy) issuer(claims *jwt.Registered, payload gjson.Result) *provider {
 	if claims.Issuer.Type != gjson.String {
 		return nil
 	}
 	for _, provider := range p.providers {
-		if provider.issuer == claims.Issuer.Str {
+		if provider.template == nil && provider.issuer == claims.Issuer.Str && provider.issuer != "" {
 			return provider
 		}
+	}
+	if p.templates {
+		return p.issuerOfTemplate(claims.Issuer.Str, payload)
 	}
 	return nil
 }
@@ -415,11 +435,4 @@ func (p *provider) takes(r *rule, c *credential) bool {
 	return false
 }
 
-func (r *rule) accepts(p *provider) bool {
-	for _, accepted := range r.providers {
-		if accepted == p {
-			return true
-		}
-	}
-	return false
-}
+func (r *rule) accepts(p *provider) bool { return containsProvider(r.providers, p) }

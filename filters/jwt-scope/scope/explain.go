@@ -4,12 +4,14 @@
 package scope
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
 
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
@@ -61,6 +63,10 @@ func (e *explainer) run() {
 		return
 	}
 	e.pass("path", d.request.Path)
+	if d.document != nil {
+		e.pass("resource", "the filter answers with its metadata, before any rule")
+		return
+	}
 	for i := range p.rules {
 		r := &p.rules[i]
 		if e.Rules = append(e.Rules,
@@ -112,7 +118,7 @@ func (e *explainer) token(r *rule) {
 	}
 	e.pass("form", "alg "+t.Alg+", "+kid+", typ "+strconv.Quote(t.Type))
 	claims := jwt.ReadRegistered(t.Payload)
-	provider := p.issuer(&claims)
+	provider := p.issuer(&claims, t.Payload)
 	switch {
 	case provider == nil:
 		e.fail("issuer", TokenIssuer, "iss "+orMissing(claims.Issuer)+"; the providers are "+p.issuers())
@@ -184,7 +190,7 @@ func (e *explainer) trusted(r *rule) {
 	}
 	e.pass("payload", "there")
 	registered := jwt.ReadRegistered(payload)
-	provider := d.policy.issuer(&registered)
+	provider := d.policy.issuer(&registered, payload)
 	if provider == nil || !provider.trusted() || !r.accepts(provider) {
 		e.fail("issuer", TokenIssuer, "iss "+orMissing(registered.Issuer)+
 			"; the rule accepts those of the providers with a trustedPayload among "+d.policy.issuers())
@@ -283,45 +289,124 @@ func orMissing(v gjson.Result) string {
 	return "is " + v.Raw
 }
 
-// authorized tells of what the rule asks for.
+// authorized tells of what the provider and the rule ask for.
 func (e *explainer) authorized(r *rule) {
 	v := e.d.verified
 	if v == nil {
 		return
 	}
-	if s := &r.scopes; len(s.all)+len(s.any)+len(s.none) > 0 {
-		said := "it has " + list(v.scopes)
-		for _, want := range []struct {
-			name   string
-			scopes []string
-		}{{"all", s.all}, {"any", s.any}, {"none", s.none}} {
-			if len(want.scopes) > 0 {
-				said += "; " + want.name + " of " + list(want.scopes) + " wanted"
-			}
-		}
+	if v.provider.asks && !e.requirement("provider "+v.provider.name+", ", &v.provider.require) ||
+		!e.requirement("", &r.requirement) || !e.alternatives(r) || r.authentication.empty() {
+		return
+	}
+	var code *verdict.Code
+	if r.authentication.unmet(e.d) {
+		code = AuthenticationInsufficient
+	}
+	acr, _ := strictjson.Member(v.claims, "acr")
+	at, _ := strictjson.Member(v.claims, "auth_time")
+	said := "acr " + orMissing(acr)
+	if want := r.authentication.acr; len(want) > 0 {
+		said += ", one of " + list(want) + " wanted"
+	}
+	if said += "; auth_time " + orMissing(at); at.Type == gjson.Number {
+		said += ", " + e.d.now.Sub(time.Unix(at.Int(), 0)).Round(time.Second).String() + " ago"
+	}
+	if most := r.authentication.maxAge; most > 0 {
+		said += ", at most " + conf.Spell(most) + " wanted"
+	}
+	e.check("authentication", code, said)
+}
+
+// requirement tells of scopes and claims, as far as the first that is missing.
+func (e *explainer) requirement(whose string, q *requirement) (met bool) {
+	if !q.scopes.empty() {
 		var code *verdict.Code
-		if !s.fit(v.scopes) {
+		if !q.scopes.fit(e.d.verified.scopes) {
 			code = InsufficientScope
 		}
-		if !e.check("scopes", code, said) {
-			return
+		if !e.check(whose+"scopes", code, e.scopes(&q.scopes)) {
+			return false
 		}
 	}
-	for i := range r.claims {
-		c := &r.claims[i]
-		value, ok := jwt.Claim(v.claims, c.path)
-		said := strings.Join(c.path, ".") + " is " + value.Raw
-		if !ok {
-			said = strings.Join(c.path, ".") + " is not there"
-		}
+	for i := range q.claims {
 		var code *verdict.Code
-		if !c.fits(e.d, v.claims) {
+		if !q.claims[i].fits(e.d, e.d.verified.claims) {
 			code = ClaimMismatch
 		}
-		if !e.check("claim", code, said+"; "+string(c.op)+" is asked for") {
-			return
+		if !e.check(whose+"claim", code, e.claim(&q.claims[i])) {
+			return false
 		}
 	}
+	return true
+}
+
+func (e *explainer) scopes(s *scopes) string {
+	said := "it has " + list(e.d.verified.scopes)
+	for _, want := range []struct {
+		name   string
+		scopes []string
+	}{{"all", s.all}, {"any", s.any}, {"none", s.none}} {
+		if len(want.scopes) > 0 {
+			said += "; " + want.name + " of " + list(want.scopes) + " wanted"
+		}
+	}
+	return said
+}
+
+func (e *explainer) claim(c *claimCondition) string {
+	said, found := strings.Join(c.path, "."), 0
+	jwt.Each(e.d.verified.claims, c.path, func(v gjson.Result) {
+		if found++; found == 1 {
+			said += " is "
+		} else {
+			said += " and "
+		}
+		said += v.Raw
+	})
+	if found == 0 {
+		said += " is not there"
+	}
+	if c.op != opBetween {
+		return said + "; " + string(c.op) + " is asked for"
+	}
+	said += "; asked for is a number"
+	if !math.IsInf(c.least, 0) {
+		said += " of at least " + strconv.FormatFloat(c.least, 'g', -1, 64)
+	}
+	if !math.IsInf(c.most, 0) {
+		said += " of at most " + strconv.FormatFloat(c.most, 'g', -1, 64)
+	}
+	return said
+}
+
+// alternatives tell of anyOf: the one that is met, or why none is.
+func (e *explainer) alternatives(r *rule) (met bool) {
+	if len(r.anyOf) == 0 {
+		return true
+	}
+	code := r.unmetAlternatives(e.d)
+	var all []string
+	for i := range r.anyOf {
+		a, said := &r.anyOf[i], "["+strconv.Itoa(i)+"] "
+		switch {
+		case !a.isFor(e.d.verified.provider):
+			said += "is for other providers"
+		case a.unmet(e.d) == nil:
+			return e.check("anyOf", code, said+"is met")
+		case !a.scopes.fit(e.d.verified.scopes):
+			said += e.scopes(&a.scopes)
+		default:
+			for j := range a.claims {
+				if !a.claims[j].fits(e.d, e.d.verified.claims) {
+					said += e.claim(&a.claims[j])
+					break
+				}
+			}
+		}
+		all = append(all, said)
+	}
+	return e.check("anyOf", code, strings.Join(all, "; "))
 }
 
 // String tells the place in words.

@@ -16,6 +16,7 @@ type Policy struct {
 	index     *match.Index
 	locations []*location // of all providers
 	cache     *cache
+	resources *resources // nil: there are none
 }
 
 // Parse reads a configuration, or returns conf.Faults: everything that is wrong with it, each with its path.
@@ -24,7 +25,7 @@ func Parse(text string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Policy{config: *c, cache: newCache(c.cacheEntries)}
+	p := &Policy{config: *c, cache: newCache(c.cacheEntries), resources: newResources(c.documents, c.literalPaths)}
 	var conditions [][]match.Condition
 	for i := range c.rules {
 		conditions = append(conditions, c.rules[i].conditions)
@@ -54,45 +55,4 @@ func (p *Policy) RuleName(rule int) string {
 		return verdict.NoRuleName
 	}
 	return p.rules[rule].name
-}
-
-// challenge is the value of WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1) for a refusal; empty
-// where a token would not help.
-func (p *Policy) challenge(d *Decision, rule int) string {
-	c := d.verdict.Code
-	if c == verdict.OK || c == verdict.NoRule || c == verdict.PathAmbiguous || c.Status >= 500 {
-		return ""
-	}
-	s := `Bearer realm="` + p.realm + `"`
-	byProof := p.wantsProof(d, rule)
-	if byProof {
-		s = `DPoP realm="` + p.realm + `", algs="` + proofAlgorithms + `"`
-	}
-	if byProof && c == TokenUnbound && d.verified.confirmation.thumbprint != "" && d.credential.at.scheme != "bearer" {
-		s += `, error="invalid_dpop_proof"`
-	} else if e := bearerError(c); e != "" {
-		s += `, error="` + e + `"`
-	}
-	if c == InsufficientScope && p.rules[rule].needs != "" {
-		s += `, scope="` + p.rules[rule].needs + `"`
-	}
-	if p.metadata != "" {
-		s += `, resource_metadata="` + p.metadata + `"`
-	}
-	return s
-}
-
-// wantsProof reports whether the challenge is DPoP's: the token came with that scheme, or is bound
-// to a key, or the rule accepts no others.
-func (p *Policy) wantsProof(d *Decision, rule int) bool {
-	if d.credential.at != nil {
-		return d.credential.at.scheme == dpopScheme || d.verdict.Code == TokenUnbound &&
-			d.verified.confirmation.thumbprint != ""
-	}
-	for _, provider := range p.rules[rule].providers {
-		if provider.constraint != dpop {
-			return false
-		}
-	}
-	return true
 }
