@@ -99,9 +99,12 @@ type Answer struct {
 var errNoProxy = errors.New("no proxy, and so no rate-limit service")
 
 func decideScopes(config string, r *decide.Request, o *Outside) (*Decided, error) {
-	p, err := scope.Parse(config)
+	p, err := scope.Parse(config, scope.Surroundings{Env: o.Env})
 	if err != nil {
 		return nil, err
+	}
+	if p.WantsNonceKey() {
+		p.SetNonceKey([32]byte{}) // whoever explains a proof has no proxy's nonce
 	}
 	o.keys(p.Remotes(), r.Now)
 	d, w := &scope.Decision{}, o.World()
@@ -114,7 +117,7 @@ func decideScopes(config string, r *decide.Request, o *Outside) (*Decided, error
 		return nil, missing(d.KeysWanted())
 	}
 	v := d.Verdict()
-	out := &Decided{Rule: p.RuleName(v.Rule), Verdict: *v, Why: d.Explain()}
+	out := &Decided{Rule: p.RuleName(v.Rule), Verdict: *v, Why: d.Explain(), Headers: d.Headers(nil)}
 	if status, headers, body, ok := d.Publishes(); ok && v.Admits() {
 		out.Answer = &Answer{status, headers, body}
 	}

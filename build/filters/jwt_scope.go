@@ -25,7 +25,9 @@ var jwtScope = Filter{
 	Rule:       "rule",
 	Decide:     decideScopes,
 	Credential: credential,
-	Parse:      func(config string, _ Env) (Policy, error) { return scope.Parse(config) },
+	Parse: func(config string, env Env) (Policy, error) {
+		return scope.Parse(config, scope.Surroundings{Env: env})
+	},
 	Keys: []string{"filter", "mode", "default", "ambiguousPath", "limits", "errors", "cache", "dpop", "forward",
 		"providers", "resources", "rules"},
 	Distinct: func(config *yaml.Node) bool { return yamlnode.Member(config, "providers") != nil },

@@ -105,7 +105,7 @@ func TestMigrate(t *testing.T) {
 		!strings.Contains(progress, "1 configurations; 1 places were not carried over") {
 		t.Fatalf("%v: %s\n%s", err, out, progress)
 	}
-	if _, err := scope.Parse(string(result.Configurations[0].Configuration)); err != nil {
+	if _, err := scope.Parse(string(result.Configurations[0].Configuration), scope.Surroundings{}); err != nil {
 		t.Error(err)
 	}
 	found := false

@@ -184,7 +184,7 @@ func TestMigration(t *testing.T) {
 	samples := 0
 	for _, c := range notes.Cases {
 		samples += 2
-		if _, err := scope.Parse(c.Config); err != nil {
+		if _, err := scope.Parse(c.Config, scope.Surroundings{}); err != nil {
 			t.Errorf("%s, %s: a configuration that the filter refuses:\n%v", migration.File, c.Name, err)
 		}
 	}
@@ -307,7 +307,7 @@ func checkRule(t *testing.T, s snippet) {
 	}
 	json, err := yaml.YAMLToJSONStrict([]byte(strings.Replace(string(text), "\nrules:\n", "\nrules:\n"+s.text, 1)))
 	if err == nil {
-		_, err = scope.Parse(string(json))
+		_, err = scope.Parse(string(json), scope.Surroundings{})
 	}
 	if err != nil || !strings.Contains(string(json), `"invoices"`) {
 		t.Errorf("%s: a rule that jwt-scope refuses: %v", s.file, err)
@@ -373,7 +373,7 @@ func checkFaults(t *testing.T, s snippet) {
 	policy := sample(t, "README.md")
 	policy = strings.Replace(policy, `"algorithms"`, `"audience": [], "algorithms"`, 1)
 	policy = strings.Replace(policy, `"all": ["orders:write"]`, `"any": [7]`, 1)
-	_, err := scope.Parse(policy)
+	_, err := scope.Parse(policy, scope.Surroundings{})
 	want := "jwt_scope: the configuration is refused:\n"
 	if err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {

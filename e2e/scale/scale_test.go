@@ -75,7 +75,7 @@ func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 func measure(t *testing.T, namespaces, workers int) (f figures) {
 	text := policy(namespaces)
 	began := time.Now()
-	if _, err := scope.Parse(text); err != nil {
+	if _, err := scope.Parse(text, scope.Surroundings{}); err != nil {
 		t.Fatal(err)
 	}
 	f.parse = time.Since(began)

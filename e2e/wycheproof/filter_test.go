@@ -182,7 +182,7 @@ func tokens(t *testing.T) (config string, all []token) {
 // native are the codes that the core gives natively.
 func native(t *testing.T, config string, all []token) []string {
 	t.Helper()
-	policy, err := scope.Parse(config)
+	policy, err := scope.Parse(config, scope.Surroundings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -225,6 +225,26 @@ func (n Node) Text() string {
 	return n.v.Str
 }
 
+// Variable reads the name of a variable of the VM's environment, and returns its value.
+//
+//go:noinline
+func (n Node) Variable(env func(name string) (value string, ok bool)) (value string, ok bool) {
+	name := n.Text()
+	if name == "" {
+		return "", false
+	}
+	if env != nil {
+		value, ok = env(name)
+	}
+	switch {
+	case !ok:
+		n.Fault("the VM's environment has no variable " + strconv.Quote(name))
+	case value == "":
+		n.Fault("the variable " + strconv.Quote(name) + " of the VM's environment is empty")
+	}
+	return value, ok && value != ""
+}
+
 // Bool returns true or false.
 //
 //go:noinline

@@ -9,6 +9,7 @@
 package forward
 
 import (
+	"encoding/base64"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -71,9 +72,17 @@ type Claims struct {
 }
 
 type header struct {
-	path []string
-	name string
+	path     []string
+	name     string
+	encoding string
 }
+
+// The values of encoding.
+const (
+	plain     = "plain"
+	percent   = "percent"   // RFC 3986 §2.1: of all but unreserved characters
+	base64URL = "base64url" // RFC 4648 §5, without padding
+)
 
 // ReadClaims reads payloadHeader and claimHeaders of an object.
 //
@@ -94,6 +103,7 @@ func ReadClaims(o *conf.Object) (c Claims) {
 			if name, ok := entry.Need("header"); ok {
 				h.name = c.output(name)
 			}
+			h.encoding = entry.Enum("encoding", plain, percent, base64URL)
 			entry.End()
 			c.headers = append(c.headers, h)
 		}
@@ -146,18 +156,18 @@ func (c *Claims) Remove(e *Effect, headers [][2]string) {
 	}
 }
 
-// Write writes verified claims into their headers; encoded are all of them in base64url. A claim
-// that a header cannot carry as it is (Text) is left out.
+// Write writes verified claims into their headers; payload are all of them in base64url. A claim
+// that a header cannot carry as it is (Text), and that is not encoded, is left out.
 //
 //go:noinline
-func (c *Claims) Write(e *Effect, claims gjson.Result, encoded string) {
+func (c *Claims) Write(e *Effect, claims gjson.Result, payload string) {
 	if c.payload != "" {
-		e.Set = append(e.Set, [2]string{c.payload, encoded})
+		e.Set = append(e.Set, [2]string{c.payload, payload})
 	}
 	for i := range c.headers {
 		h := &c.headers[i]
 		if v, ok := jwt.Claim(claims, h.path); ok {
-			if text, ok := Text(v); ok {
+			if text, ok := encoded(v, h.encoding); ok {
 				e.Set = append(e.Set, [2]string{h.name, text})
 			}
 		}
@@ -223,14 +233,19 @@ func Header(headers [][2]string, name string) string {
 // another control character, bytes beyond ASCII, or a comma within an item of a list.
 //
 //go:noinline
-func Text(v gjson.Result) (text string, ok bool) {
+func Text(v gjson.Result) (text string, ok bool) { return encoded(v, plain) }
+
+// encoded is Text of a claim, each of whose items is encoded.
+//
+//go:noinline
+func encoded(v gjson.Result, encoding string) (text string, ok bool) {
 	if !v.IsArray() {
-		return scalarText(v)
+		return scalarText(v, encoding)
 	}
 	var items []string
 	ok = true
 	v.ForEach(func(_, item gjson.Result) bool {
-		text, scalar := scalarText(item)
+		text, scalar := scalarText(item, encoding)
 		ok = scalar && strings.IndexByte(text, ',') < 0
 		items = append(items, text)
 		return ok
@@ -239,12 +254,18 @@ func Text(v gjson.Result) (text string, ok bool) {
 }
 
 //go:noinline
-func scalarText(v gjson.Result) (text string, ok bool) {
+func scalarText(v gjson.Result, encoding string) (text string, ok bool) {
 	switch {
 	case v.Type == gjson.String:
 		text = v.Str
 	case v.Type == gjson.Number, v.IsBool():
 		text = v.Raw
+	}
+	switch encoding {
+	case percent:
+		text = percentEncoded(text)
+	case base64URL:
+		text = base64.RawURLEncoding.EncodeToString([]byte(text))
 	}
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' {
@@ -252,4 +273,18 @@ func scalarText(v gjson.Result) (text string, ok bool) {
 		}
 	}
 	return text, text != ""
+}
+
+func percentEncoded(text string) string {
+	const digits = "0123456789ABCDEF"
+	var b []byte
+	for i := range len(text) {
+		c := text[i]
+		if c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte("-._~", c) >= 0 {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return string(b)
 }

@@ -25,3 +25,21 @@ func TestText(t *testing.T) {
 		}
 	}
 }
+
+// What a header cannot carry as it is goes on where it is encoded, and reads back as it was.
+func TestEncoding(t *testing.T) {
+	for _, c := range []struct{ json, percent, base64URL string }{
+		{`"ann"`, "ann", "YW5u"},
+		{`"Jos\u00e9 D\u00edaz"`, "Jos%C3%A9%20D%C3%ADaz", "Sm9zw6kgRMOtYXo"},
+		{`"a\r\nx: 100%"`, "a%0D%0Ax%3A%20100%25", "YQ0KeDogMTAwJQ"},
+		{`["a,b","\u00fc"]`, "a%2Cb,%C3%BC", "YSxi,w7w"},
+		{`true`, "true", "dHJ1ZQ"},
+		{`{}`, "", ""}, {`""`, "", ""}, {`[]`, "", ""}, {`["a",{}]`, "", ""},
+	} {
+		for encoding, want := range map[string]string{percent: c.percent, base64URL: c.base64URL} {
+			if got, ok := encoded(gjson.Parse(c.json), encoding); ok != (want != "") || ok && got != want {
+				t.Errorf("P9 %s as %s: %q, %v", c.json, encoding, got, ok)
+			}
+		}
+	}
+}

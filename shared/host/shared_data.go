@@ -49,3 +49,18 @@ func SwapShared(key []byte, change func(content []byte) (next []byte)) error {
 	}
 	return decide.ErrBusy
 }
+
+// ShareRandom fills b with bytes that nobody can guess, the same in every VM of the proxy that asks for the key.
+func ShareRandom(key string, b []byte) error {
+	if err := guest.Random(b); err != nil {
+		return err
+	}
+	if err := CreateShared(key, b); err != nil {
+		return err
+	}
+	value, _, err := guest.SharedData([]byte(key))
+	if err != nil || copy(b, value) != len(b) {
+		return guest.ErrSharedData
+	}
+	return nil
+}

@@ -6,7 +6,12 @@ package jose
 import (
 	"crypto/subtle"
 	"hash"
+
+	"github.com/tollgate-wasm/tollgate/shared/sha2"
 )
+
+// MAC is HMAC-SHA-256 (RFC 2104) of a text.
+func MAC(key []byte, text string) []byte { return signHMAC(sha2.New256, key, text) }
 
 // verifyHMAC compares in the same time wherever the tags differ.
 func verifyHMAC(newHash func() hash.Hash, key []byte, text string, tag []byte) bool {

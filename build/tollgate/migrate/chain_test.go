@@ -87,7 +87,7 @@ func chain(t *testing.T, w policytest.Workload, list []Configuration, order []in
 	slices.SortStableFunc(own, func(a, b Configuration) int { return b.priority - a.priority })
 	for _, c := range own {
 		for _, step := range steps(t, c.JSON) {
-			p, err := scope.Parse(step)
+			p, err := scope.Parse(step, scope.Surroundings{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -179,7 +179,7 @@ func TestGatewayNeverLessStrict(t *testing.T) {
 		if len(result.Configurations) != 1 {
 			t.Fatalf("seed %d: %s", seed, lines(result.Findings))
 		}
-		p, err := scope.Parse(result.Configurations[0].JSON)
+		p, err := scope.Parse(result.Configurations[0].JSON, scope.Surroundings{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -283,7 +283,7 @@ func (m *Migrator) finish(p *plan, s selection, sources []*source, name string) 
 	json, err := check.ToJSON(node)
 	if err == nil {
 		c.JSON = string(json)
-		_, err = scope.Parse(c.JSON)
+		_, err = scope.Parse(c.JSON, scope.Surroundings{})
 	}
 	var faults conf.Faults
 	if errors.As(err, &faults) {

@@ -82,7 +82,7 @@ func TestDryRuns(t *testing.T) {
 		if len(r.Configurations) != 1 {
 			t.Fatalf("%s: %s", word, lines(r.Findings))
 		}
-		p, err := scope.Parse(r.Configurations[0].JSON)
+		p, err := scope.Parse(r.Configurations[0].JSON, scope.Surroundings{})
 		if err != nil || admits(t, p, person) || admits(t, p, bare) {
 			t.Errorf("%s: %v: a dry run admits:\n%s", word, err, r.Configurations[0].JSON)
 		}
@@ -406,7 +406,7 @@ func TestFindings(t *testing.T) {
 			if c.no {
 				return
 			}
-			p, err := scope.Parse(r.Configurations[0].JSON)
+			p, err := scope.Parse(r.Configurations[0].JSON, scope.Surroundings{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -599,7 +599,7 @@ func TestTwice(t *testing.T) {
 			t.Errorf("%s: %d configurations; no %q in\n%s", c.name, len(r.Configurations), c.want, lines(r.Findings))
 		}
 		for _, one := range r.Configurations {
-			if p, err := scope.Parse(one.JSON); err != nil || admits(t, p, person) {
+			if p, err := scope.Parse(one.JSON, scope.Surroundings{}); err != nil || admits(t, p, person) {
 				t.Errorf("%s: %v, or a request is admitted", c.name, err)
 			}
 		}
@@ -680,7 +680,7 @@ func TestTargetsTakeWhatRefuses(t *testing.T) {
 		if len(r.Configurations) != 1 {
 			t.Fatalf("%s: %s", name, lines(r.Findings))
 		}
-		p, err := scope.Parse(r.Configurations[0].JSON)
+		p, err := scope.Parse(r.Configurations[0].JSON, scope.Surroundings{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -730,7 +730,7 @@ func TestWritten(t *testing.T) {
 // held holds what is written of a configuration against what it is.
 func held(t testing.TB, c Configuration) {
 	t.Helper()
-	if _, err := scope.Parse(c.JSON); err != nil {
+	if _, err := scope.Parse(c.JSON, scope.Surroundings{}); err != nil {
 		t.Fatalf("the filter refuses what was made for it: %v\n%s", err, c.JSON)
 	}
 	bare, err := c.Bare()

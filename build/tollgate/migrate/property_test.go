@@ -109,7 +109,7 @@ func TestNeverLessStrict(t *testing.T) {
 			t.Fatalf("seed %d: %d configurations: %v", seed, len(result.Configurations), result.Findings)
 		}
 		made++
-		p, err := scope.Parse(result.Configurations[0].JSON)
+		p, err := scope.Parse(result.Configurations[0].JSON, scope.Surroundings{})
 		if err != nil {
 			t.Fatal(err)
 		}

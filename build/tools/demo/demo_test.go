@@ -48,7 +48,7 @@ Envoy printed what is not a decision: invalid character 'o' in literal null (exp
 }
 
 func TestPolicyIsTaken(t *testing.T) {
-	if _, err := scope.Parse(string(policy(mint.New("k", jose.ES256)))); err != nil {
+	if _, err := scope.Parse(string(policy(mint.New("k", jose.ES256))), scope.Surroundings{}); err != nil {
 		t.Error(err)
 	}
 }

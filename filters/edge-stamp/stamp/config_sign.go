@@ -6,7 +6,6 @@ package stamp
 import (
 	"encoding/base64"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -168,7 +167,7 @@ func readKey(o *conf.Object, from Surroundings) (key *jose.PrivateKey, jwk strin
 		var err error
 		switch source {
 		case "env":
-			if text, ok := variable(n, from); ok {
+			if text, ok := n.Variable(from.Env); ok {
 				key, err = jose.ParsePrivateKey(text, kid, alg)
 			}
 		case "pem":
@@ -201,20 +200,4 @@ func readKey(o *conf.Object, from Surroundings) (key *jose.PrivateKey, jwk strin
 		jwk = key.PublicJWK()
 	}
 	return key, jwk
-}
-
-// variable reads the name of a variable of the VM's environment, and returns its value.
-func variable(n conf.Node, from Surroundings) (value string, ok bool) {
-	name := n.Text()
-	if name == "" {
-		return "", false
-	}
-	value, ok = from.Env(name)
-	switch {
-	case !ok:
-		n.Fault("the VM's environment has no variable " + strconv.Quote(name))
-	case value == "":
-		n.Fault("the variable " + strconv.Quote(name) + " of the VM's environment is empty")
-	}
-	return value, ok && value != ""
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/host/plugin"
 	"github.com/tollgate-wasm/tollgate/shared/host/wait"
@@ -43,7 +44,7 @@ type state struct {
 }
 
 func (s *state) configure(text string) (err error) {
-	if s.policy, err = scope.Parse(text); err != nil {
+	if s.policy, err = scope.Parse(text, scope.Surroundings{Env: guest.Env}); err != nil {
 		return err
 	}
 	host.LogWarnings(Name, s.policy.Warnings())
@@ -62,8 +63,15 @@ func (s *state) configure(text string) (err error) {
 		return err
 	}
 	proofs, err := host.NewReplayGuard("dpop\x00"+name, entries)
-	if err == nil {
-		s.world.Admit = proofs.Admit
+	if err != nil {
+		return err
+	}
+	s.world.Admit = proofs.Admit
+	if s.policy.WantsNonceKey() {
+		var key [32]byte
+		if err = host.ShareRandom("tollgate.nonce.1\x00"+name, key[:]); err == nil {
+			s.policy.SetNonceKey(key)
+		}
 	}
 	return err
 }
@@ -93,7 +101,7 @@ func (s *state) finish(stream uint32) types.Action {
 	}
 	v := d.Verdict()
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
-		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, s.host.Request().Headers) {
+		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, s.host.Request().Headers, d.Headers(nil)...) {
 		return s.host.Answered()
 	}
 	if status, headers, body, ok := d.Publishes(); ok {

@@ -29,11 +29,18 @@ type config struct {
 	limits       jose.Limits
 	proofAge     time.Duration // how long a DPoP proof is good
 	proofEntries int           // how many proofs are remembered at once
+	nonces       bool          // proofs need one of ours
+	nonceKey     []byte        // of the configuration; nil: none
 	warnings     []conf.Fault
 }
 
+// Surroundings are what a configuration refers to.
+type Surroundings struct {
+	Env func(name string) (value string, ok bool) // the VM's environment
+}
+
 // readConfig returns what text says, or conf.Faults.
-func readConfig(text string) (*config, error) {
+func readConfig(text string, from Surroundings) (*config, error) {
 	r, o := conf.Read(text)
 	o.Enum("filter", "jwt-scope") // whose configuration it is
 	c := &config{
@@ -53,7 +60,7 @@ func readConfig(text string) (*config, error) {
 		c.cacheEntries = cache.Int("entries", c.cacheEntries, 0, 1<<16)
 		cache.End()
 	}
-	c.readProofs(o)
+	c.readProofs(o, from)
 	c.readForward(o)
 	if n, ok := o.Need("providers"); ok {
 		for _, item := range n.List() {

@@ -70,6 +70,17 @@ func TestConfigFaults(t *testing.T) {
 			"rules[0].require.authentication: asks for nothing: name acr, maxAge or both\nrules[1].require.authentication.acr[0]: " +
 				"cannot stand in acr_values (RFC 9470 §3): printable ASCII without space, quotation mark and backslash\n" +
 				"rules[1].require.authentication.maxAge: want whole seconds: max_age of the challenge has no others"},
+		{"places in subprotocols", provider(`,"token":[{"subprotocol":"a b"},{"subprotocolPrefix":"","subprotocol":"x"}]`),
+			"providers[0].token[0].subprotocol: want the name of a subprotocol: the characters of an HTTP token (RFC 6455 " +
+				"§11.3.4)\nproviders[0].token[1].subprotocolPrefix: must not be empty\nproviders[0].token[1].subprotocolPrefix: want " +
+				"the name of a subprotocol: the characters of an HTTP token (RFC 6455 §11.3.4)\nproviders[0].token[1]: name one of " +
+				"header, cookie, query, subprotocol and subprotocolPrefix; for several places give a list"},
+		{"nonces", strings.Replace(rule(`{"name":"a"}`), `"rules"`,
+			`"dpop":{"nonce":"always","nonceKeyEnv":"NOWHERE"},"rules"`, 1),
+			"dpop.nonce: want none or required\ndpop.nonceKeyEnv: the VM's environment has no variable \"NOWHERE\""},
+		{"a short key for nonces", strings.Replace(rule(`{"name":"a"}`), `"rules"`,
+			`"dpop":{"nonce":"required","nonceKeyEnv":"SHORT"},"rules"`, 1),
+			"dpop.nonceKeyEnv: the variable's value is too short for a key: want 32 random bytes or more"},
 		{"auto without resources", rule(`{"name":"a","errors":{"resourceMetadata":"auto","scopes":"never"}}`),
 			"rules[0].errors.resourceMetadata: auto names a document of resources, and there are none\nrules[0].errors.scopes: want " +
 				"denied or always"},
@@ -164,11 +175,12 @@ func TestConfigFaults(t *testing.T) {
 		{"places for tokens", provider(
 			`,"token":[{"header":"a b"},{"scheme":"Bearer"},{"cookie":"a=b"},{"query":"t","cookie":"t"},{},{"header":"host"},{"header":"x","scheme":"a b"},7]`),
 			"providers[0].token[0].header: want the name of a header\nproviders[0].token[1]: name one of header, " +
-				"cookie and query; for several places give a list\n" +
+				"cookie, query, subprotocol and subprotocolPrefix; for several places give a list\n" +
 				"providers[0].token[2].cookie: want a cookie's name: the characters of an HTTP token (RFC 6265 " +
-				"§4.1.1)\nproviders[0].token[3]: name one of header, cookie and query; for several places give a list\n" +
-				"providers[0].token[4]: name one of header, cookie and query; for several places give a " +
-				"list\nproviders[0].token[5].header: this header frames the request: choose another\n" +
+				"§4.1.1)\nproviders[0].token[3]: name one of header, cookie, query, subprotocol and subprotocolPrefix; for " +
+				"several places give a list\n" +
+				"providers[0].token[4]: name one of header, cookie, query, subprotocol and subprotocolPrefix; for " +
+				"several places give a list\nproviders[0].token[5].header: this header frames the request: choose another\n" +
 				"providers[0].token[6].scheme: want the name of an authentication scheme, such as " +
 				"Bearer\nproviders[0].token[7]: want an object, got a number"},
 		{"claim conditions", rule(
@@ -221,7 +233,7 @@ func TestConfigFaults(t *testing.T) {
 				"want a whole number"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Parse(c.text)
+			_, err := Parse(c.text, surroundings)
 			if err == nil || err.Error() != c.want {
 				t.Fatalf("got\n%v\nwant\n%s", err, c.want)
 			}
@@ -282,7 +294,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`{"providers":[{"name":"p","issuer":"i","anyAudience":true,"jwks":{"inline":{"keys":[]}}}],"rules":[{"name":"a","match":[{"paths":["/{**}"]}]}]}`)
 	f.Add(`{"rules":[{"name":"a","require":{"scopes":{"all":["a","a"]}}}],"mode":"shadow"}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := Parse(text)
+		p, err := Parse(text, surroundings)
 		if err != nil {
 			return
 		}

@@ -55,13 +55,15 @@ func (c *config) readConstraint(o *conf.Object, p *provider) {
 	}
 }
 
-// readProofs reads how long proofs are good, and how many are remembered.
-func (c *config) readProofs(o *conf.Object) {
+// readProofs reads how long proofs are good, how many are remembered, and whether they need a nonce.
+func (c *config) readProofs(o *conf.Object, from Surroundings) {
 	c.proofAge, c.proofEntries = time.Minute, 1<<16
 	if n, ok := o.At("dpop"); ok {
 		d := n.Object()
 		c.proofAge = d.Duration("maxAge", c.proofAge, time.Second, 10*time.Minute)
 		c.proofEntries = d.Int("entries", c.proofEntries, 1, 1<<20)
+		c.nonces = d.Enum("nonce", "none", "required") == "required"
+		c.readNonceKey(d, from)
 		d.End()
 	}
 }
@@ -184,6 +186,11 @@ func (d *Decision) checkProof() *verdict.Code {
 	if strictjson.Text(t.Payload, "htm") != d.request.Method || !d.targets(strictjson.Text(t.Payload, "htu")) ||
 		strictjson.Text(t.Payload, "ath") != jose.Hash(d.credential.token) {
 		return TokenUnbound
+	}
+	if d.policy.nonces {
+		if refused := d.policy.checkNonce(strictjson.Text(t.Payload, "nonce"), d.now); refused != nil {
+			return refused
+		}
 	}
 	d.proofEnds = time.UnixMicro(last)
 	d.proving = true

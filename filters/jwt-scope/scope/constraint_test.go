@@ -38,9 +38,13 @@ type sender struct {
 func (s *sender) judge(p *Policy, at time.Time, headers ...[2]string) verdict.Verdict {
 	var d Decision
 	p.Decide(&d, asked(headers, at))
-	d.Run(&decide.World{Verify: proxycrypto.Verify, Admit: s.admit,
-		PeerDigest: func() (string, error) { return s.digest, nil }})
+	d.Run(s.world())
 	return *d.Verdict()
+}
+
+func (s *sender) world() *decide.World {
+	return &decide.World{Verify: proxycrypto.Verify, Admit: s.admit,
+		PeerDigest: func() (string, error) { return s.digest, nil }}
 }
 
 func (s *sender) admit(id replay.ID, expires, now time.Time) (replay.Result, error) {

@@ -392,7 +392,7 @@ func (d *Decision) end(refused *verdict.Code) {
 	if refused != nil {
 		d.verdict.Challenge = p.challenge(d, rule)
 	}
-	if refused == TokenUnbound {
+	if refused == TokenUnbound || refused == ProofNonce {
 		d.verified = nil // the claims are true, but not of whoever sent them: shadow mode must not publish them
 	}
 }

@@ -18,9 +18,16 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
+// surroundings have secrets for whatever needs one.
+var surroundings = Surroundings{Env: func(name string) (string, bool) {
+	values := map[string]string{"NONCES": strings.Repeat("n", 32), "SHORT": "short", "SECRET": "s:e c+r%t", "EMPTY": ""}
+	value, ok := values[name]
+	return value, ok
+}}
+
 func parse(t testing.TB, config string) *Policy {
 	t.Helper()
-	p, err := Parse(config)
+	p, err := Parse(config, surroundings)
 	if err != nil {
 		t.Fatal(err)
 	}

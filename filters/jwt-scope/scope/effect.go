@@ -39,6 +39,7 @@ func (d *Decision) forward(e *forward.Effect) {
 // at, and a server that confuses the two would take it for what was.
 func (d *Decision) strip(e *forward.Effect) {
 	var cookies []string
+	var offered []*location
 	var path string
 	for _, l := range d.policy.locations {
 		if l.header != "" {
@@ -59,6 +60,8 @@ func (d *Decision) strip(e *forward.Effect) {
 			path = withoutParameter(path, l.query)
 		case l.cookie != "":
 			cookies = append(cookies, l.cookie)
+		case l.isSubprotocol():
+			offered = append(offered, l)
 		case !contains(e.Remove, l.header):
 			e.Remove = append(e.Remove, l.header)
 			if l.scheme == dpopScheme { // the proof is part of the credential
@@ -68,6 +71,9 @@ func (d *Decision) strip(e *forward.Effect) {
 	}
 	if path != "" {
 		e.Set = append(e.Set, [2]string{":path", path})
+	}
+	if len(offered) > 0 {
+		stripSubprotocols(e, d.headers, offered)
 	}
 	if len(cookies) > 0 {
 		d.stripCookies(cookies, e)

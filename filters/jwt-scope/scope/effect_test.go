@@ -112,6 +112,7 @@ func TestStripToken(t *testing.T) {
 		"two cookies":                request("GET", "/any", [2]string{"cookie", "session=" + token + "; session=x"}),
 		"two parameters":             request("GET", "/any?access_token="+token+"&access_token="+token),
 		"two plain headers":          request("GET", "/any", [2]string{"x-token", token}, [2]string{"x-token", token}),
+		"a bad header and a cookie":  request("GET", "/any", [2]string{"authorization", "Bearer a b"}, [2]string{"cookie", "session=" + token}),
 		"a header and a cookie":      request("GET", "/any", bearerHeader(token), [2]string{"cookie", "session=x"}),
 		"a plain header with a list": request("GET", "/any", [2]string{"x-token", token + "," + token}),
 	} {

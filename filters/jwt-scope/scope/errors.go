@@ -26,6 +26,8 @@ var (
 	TokenLifetime    = Codes.New("token_lifetime", 401)      // exp − iat is over maxLifetime
 	// the sender does not prove to be the one that the token's cnf names
 	TokenUnbound = Codes.New("token_unbound", 401)
+	// the proof needs a nonce of ours (RFC 9449 §9)
+	ProofNonce = Codes.New("dpop_nonce", 401)
 	// the user was authenticated in another way, or too long ago (RFC 9470)
 	AuthenticationInsufficient = Codes.New("authentication_insufficient", 401)
 	// access is required and the trusted header is not there
@@ -43,6 +45,8 @@ func bearerError(c *verdict.Code) string {
 		return "" // §3.1: no error where the request has no authentication information
 	case c == InsufficientScope, c == ClaimMismatch:
 		return "insufficient_scope"
+	case c == ProofNonce:
+		return "use_dpop_nonce"
 	case c == AuthenticationInsufficient:
 		return "insufficient_user_authentication"
 	case c.Status == 400:

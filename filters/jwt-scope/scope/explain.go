@@ -160,6 +160,10 @@ func (e *explainer) token(r *rule) {
 		e.fail("sender", v, "it does not prove to be the one that the token's cnf names")
 		return
 	}
+	if v == ProofNonce {
+		e.fail("sender", v, "its proof has no nonce that is good now")
+		return
+	}
 	e.authorized(r)
 }
 
@@ -416,6 +420,10 @@ func (l *location) String() string {
 		return "cookie " + l.cookie
 	case l.query != "":
 		return "query parameter " + l.query
+	case l.after != "":
+		return "the subprotocol behind " + l.after
+	case l.start != "":
+		return "the subprotocol that starts with " + l.start
 	case l.scheme != "":
 		return "header " + l.header + ", scheme " + l.scheme
 	}

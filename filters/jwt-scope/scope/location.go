@@ -19,6 +19,10 @@ type location struct {
 	cookie string
 	query  string
 
+	// Of Sec-WebSocket-Protocol, which is then the header: browsers give a page no other header of a handshake to write.
+	after string // the item behind this one is the token
+	start string // an item that starts so has the token behind that, in base64url
+
 	prefix string // how most clients write the scheme, with its space: "Bearer "
 }
 
@@ -51,7 +55,7 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 				s.Warn("has no effect: a scheme belongs to a header")
 			}
 		}
-		for _, name := range [...]string{"cookie", "query"} {
+		for _, name := range [...]string{"cookie", "query", "subprotocol", "subprotocolPrefix"} {
 			v, ok := t.At(name)
 			if !ok {
 				continue
@@ -59,19 +63,26 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 			places++
 			text := v.Text()
 			switch {
+			case name[0] == 's' && !isToken(text):
+				v.Fault("want the name of a subprotocol: the characters of an HTTP token (RFC 6455 §11.3.4)")
 			case name == "cookie" && !isToken(text):
 				v.Fault("want a cookie's name: the characters of an HTTP token (RFC 6265 §4.1.1)")
 			case name == "query" && !isParameterName(text):
 				v.Fault("want a name of letters, digits, - and _")
 			}
-			if name == "cookie" {
+			switch name {
+			case "cookie":
 				l.cookie = text
-			} else {
+			case "query":
 				l.query = text
+			case "subprotocol":
+				l.header, l.after = subprotocols, text
+			default:
+				l.header, l.start = subprotocols, text
 			}
 		}
 		if places != 1 && item.IsObject() {
-			item.Fault("name one of header, cookie and query; for several places give a list")
+			item.Fault("name one of header, cookie, query, subprotocol and subprotocolPrefix; for several places give a list")
 		}
 		t.End()
 		if places == 1 && l != (location{}) &&
@@ -143,7 +154,7 @@ func (p *Policy) findCredential(headers [][2]string, query string) (found creden
 func (p *Policy) searchCredential(headers [][2]string, query string) (found credential, refused *verdict.Code) {
 	refused = TokenMissing
 	for _, l := range p.locations {
-		if found.at != nil && found.token != "" && l.header != "" && l.header == found.at.header {
+		if found.at != nil && found.token != "" && l.header != "" && l.header == found.at.header && !l.isSubprotocol() {
 			continue
 		}
 		token, code := l.find(headers, query)
@@ -171,7 +182,7 @@ func (p *Policy) places(headers [][2]string, query string) (places []string) {
 	taken := map[string]bool{}
 	for _, l := range p.locations {
 		if _, code := l.find(headers, query); code != TokenMissing && (l.header == "" || !taken[l.header]) {
-			taken[l.header] = true
+			taken[l.header] = !l.isSubprotocol()
 			place := l.String()
 			if code == TokenAmbiguous {
 				place += " (more than once)"
@@ -212,6 +223,8 @@ func (l *location) find(headers [][2]string, query string) (token string, refuse
 		return l.findInQuery(query)
 	case l.cookie != "":
 		return l.findInCookies(headers)
+	case l.isSubprotocol():
+		return l.findInSubprotocols(headers)
 	}
 	return l.findInHeaders(headers)
 }
@@ -240,7 +253,7 @@ func (l *location) findInHeaders(headers [][2]string) (token string, refused *ve
 }
 
 // schemeToken takes the token out of "Bearer token" (RFC 6750 §2.1): the scheme in any case,
-// spaces, and nothing behind the token.
+// spaces, and nothing behind the token. Refused, the token is what stands there instead.
 func schemeToken(value, scheme string) (token string, refused *verdict.Code) {
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
 		return "", TokenMissing
@@ -251,7 +264,7 @@ func schemeToken(value, scheme string) (token string, refused *verdict.Code) {
 	}
 	token = strings.TrimLeft(rest, " ")
 	if token == rest || token == "" || strings.IndexByte(token, ' ') >= 0 {
-		return "", TokenMalformed
+		return token, TokenMalformed // beside another credential it is one, though a bad one
 	}
 	return token, nil
 }

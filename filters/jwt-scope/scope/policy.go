@@ -20,8 +20,8 @@ type Policy struct {
 }
 
 // Parse reads a configuration, or returns conf.Faults: everything that is wrong with it, each with its path.
-func Parse(text string) (*Policy, error) {
-	c, err := readConfig(text)
+func Parse(text string, from Surroundings) (*Policy, error) {
+	c, err := readConfig(text, from)
 	if err != nil {
 		return nil, err
 	}

@@ -223,7 +223,7 @@ func TestTemplatesOverlap(t *testing.T) {
 			}
 			config := strings.Replace(twoIssuers("", "", ""), `"https://a.example"`, `{`+c.a+`}`, 1)
 			config = strings.Replace(config, `"https://b.example"`, `{`+c.b+`}`, 1)
-			_, err := Parse(config)
+			_, err := Parse(config, surroundings)
 			if overlaps := err != nil; overlaps != c.overlaps {
 				t.Errorf("%s and %s: %v", c.a, c.b, err)
 			}

@@ -23,15 +23,8 @@ type table struct {
 // hash that its keys are found by.
 func openTable(filter string, buckets int) (t *table, seed gcra.Seed, err error) {
 	name := "tollgate.limit.1\x00" + filter + "\x00"
-	if err = guest.Random(seed[:]); err != nil {
+	if err = host.ShareRandom(name+"seed", seed[:]); err != nil {
 		return nil, seed, err
-	}
-	if err = host.CreateShared(name+"seed", seed[:]); err != nil {
-		return nil, seed, err
-	}
-	value, _, err := guest.SharedData([]byte(name + "seed"))
-	if err != nil || copy(seed[:], value) != len(seed) {
-		return nil, seed, guest.ErrSharedData
 	}
 	t = &table{key: []byte(name + strconv.Itoa(buckets) + "\x00")}
 	t.common = len(t.key)
