@@ -301,7 +301,7 @@ func firstKey(set string) string {
 func TestSetsAreTaken(t *testing.T) {
 	set, _ := tollgate(t, 0, "keys", "new", "--kid", "dev", "-o", filepath.Join(t.TempDir(), "key"))
 	if _, err := scope.Parse(
-		`{"providers":[{"name":"idp","issuer":"https://idp","audiences":["api"],"algorithms":["ES256"],"jwks":{"inline":` + set + `}}],"rules":[{"name":"all","match":[]}]}`, scope.Surroundings{}); err != nil {
+		`{"providers":[{"name":"idp","issuer":"https://idp","audiences":["api"],"algorithms":["ES256"],"jwks":{"inline":`+set+`}}],"rules":[{"name":"all","match":[]}]}`, scope.Surroundings{}); err != nil {
 		t.Error(err)
 	}
 }

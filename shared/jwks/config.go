@@ -20,6 +20,7 @@ type Remote struct {
 	Cluster   string        // of the proxy
 	Authority string        // :authority of the request
 	Path      string        // with its query
+	Discovery *Discovery    // nil: the keys are at Path
 	Timeout   time.Duration // of one fetch, and the longest that a request waits for one
 	Source    Source
 }
@@ -33,10 +34,11 @@ type Keys struct {
 // Inline are keys that are there from the start.
 func Inline(s *Set) Keys { return Keys{inline: s} }
 
-// ReadKeys reads the member jwks of an issuer, for the algorithms that it may sign with.
+// ReadKeys reads the member jwks of an issuer called name, for the algorithms that it may sign with.
+// issuer is what it calls itself; empty: it has no single name.
 //
 //go:noinline
-func ReadKeys(o *conf.Object, name string, algorithms []jose.Algorithm) (k Keys) {
+func ReadKeys(o *conf.Object, name, issuer string, algorithms []jose.Algorithm) (k Keys) {
 	n, ok := o.Need("jwks")
 	if !ok {
 		return k
@@ -50,7 +52,7 @@ func ReadKeys(o *conf.Object, name string, algorithms []jose.Algorithm) (k Keys)
 			n.Fault("want one of inline and remote")
 		}
 	case hasRemote:
-		k.Remote = readRemote(remote, algorithms)
+		k.Remote = readRemote(remote, issuer, algorithms)
 		k.Remote.Name = name
 	default:
 		k.inline = readInline(inline, algorithms)
@@ -125,14 +127,21 @@ func readInline(n conf.Node, algorithms []jose.Algorithm) *Set {
 }
 
 //go:noinline
-func readRemote(n conf.Node, algorithms []jose.Algorithm) *Remote {
+func readRemote(n conf.Node, issuer string, algorithms []jose.Algorithm) *Remote {
 	o := n.Object()
-	r := &Remote{}
+	r := &Remote{Discovery: readDiscovery(o, issuer)}
+	if r.Discovery != nil && !o.Has("path") {
+		r.Path = defaultMetadata
+	}
 	for _, field := range [...]struct {
 		name string
 		into *string
 	}{{"cluster", &r.Cluster}, {"authority", &r.Authority}, {"path", &r.Path}} {
-		if n, ok := o.Need(field.name); ok {
+		need := o.Need
+		if *field.into != "" { // there is a default
+			need = o.At
+		}
+		if n, ok := need(field.name); ok {
 			*field.into = n.Text()
 			if strings.ContainsAny(*field.into, " \r\n\x00") {
 				n.Fault("has white space in it")
@@ -152,6 +161,9 @@ func readRemote(n conf.Node, algorithms []jose.Algorithm) *Remote {
 		if a.Symmetric() {
 			n.Fault("cannot have keys for " + a.String() + ": a secret is not published")
 		}
+	}
+	if r.Discovery != nil {
+		r.Discovery.own = Place{r.Cluster, r.Authority, r.Path}
 	}
 	o.End()
 	return r

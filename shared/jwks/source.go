@@ -42,11 +42,13 @@ func (e ErrJSON) Error() string { return "the answer cannot be read: " + e.At.Er
 // and nothing else; what stands in members that nobody reads is nobody's business.
 var documentLimits = strictjson.Limits{Depth: 64, Members: 8192, Number: MaxBody, RepeatedNames: true, AnyValues: true}
 
+// mark is a byte order mark, which RFC 8259 §8.1 has readers pass over.
+const mark = "\ufeff"
+
 // ReadDocument reads a published JWK Set, which must be the issuer's answer as it is. passed are
 // the keys that cannot be used beside those that can. The set is refused where none can, where a
 // secret or a private key is among them, and where one token could mean two of them.
 func ReadDocument(body string) (set *Set, passed []Fault, err error) {
-	const mark = "\ufeff" // a byte order mark, which RFC 8259 §8.1 has readers pass over
 	body = strings.TrimPrefix(body, mark)
 	switch {
 	case body == "" || len(body) > MaxBody:

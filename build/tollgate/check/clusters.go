@@ -35,15 +35,22 @@ func (c *Checker) clusters(p place, config *yaml.Node) {
 	for _, cluster := range yamlnode.Items(p.static) {
 		have = append(have, yamlnode.Text(field(cluster, "name")))
 	}
-	look := func(path string, n *yaml.Node) {
-		if name := yamlnode.Text(yamlnode.Member(n, "cluster")); name != "" && !slices.Contains(have, name) {
-			c.report(p, orElse(yamlnode.Member(n, "cluster"), n), Error, strings.TrimPrefix(p.prefix+"."+path+".cluster", "."),
+	lookAt := func(path string, n *yaml.Node) {
+		if name := yamlnode.Text(n); name != "" && !slices.Contains(have, name) {
+			c.report(p, n, Error, strings.TrimPrefix(p.prefix+"."+path, "."),
 				fmt.Sprintf("there is no cluster %q in this bootstrap, which has %s: every call to it fails", name, orNone(have)))
 		}
 	}
+	look := func(path string, n *yaml.Node) { lookAt(path+".cluster", orElse(yamlnode.Member(n, "cluster"), n)) }
 	for _, list := range [...]string{"providers", "trust"} {
 		for i, issuer := range yamlnode.Items(yamlnode.Member(config, list)) {
-			look(fmt.Sprintf("%s[%d].jwks.remote", list, i), yamlnode.Member(issuer, "jwks", "remote"))
+			path := fmt.Sprintf("%s[%d]", list, i)
+			look(path+".jwks.remote", yamlnode.Member(issuer, "jwks", "remote"))
+			look(path+".introspection", yamlnode.Member(issuer, "introspection"))
+			others := yamlnode.Member(issuer, "jwks", "remote", "discoverAuthorities")
+			for j := 1; others != nil && j < len(others.Content); j += 2 {
+				lookAt(fmt.Sprintf("%s.jwks.remote.discoverAuthorities[%q]", path, others.Content[j-1].Value), others.Content[j])
+			}
 		}
 	}
 	look("global", yamlnode.Member(config, "global"))

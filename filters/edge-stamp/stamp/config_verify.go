@@ -180,7 +180,7 @@ func (t *trust) readTrustedKeys(o *conf.Object, from Surroundings) {
 				o.FaultAt("algorithms", a.String()+" needs keys: [{kid, alg, env}]: a secret stands in no key set")
 			}
 		}
-		t.keys = jwks.ReadKeys(o, t.name, t.algorithms)
+		t.keys = jwks.ReadKeys(o, t.name, t.issuer, t.algorithms)
 		return
 	}
 	if n, ok := o.At("jwks"); ok {

@@ -26,11 +26,16 @@ type idp struct {
 
 func startIDP(t *testing.T, workers int) *idp {
 	t.Helper()
+	return startRemote(t, workers, `"path": "/keys"`)
+}
+
+func startRemote(t *testing.T, workers int, path string) *idp {
+	t.Helper()
 	i := &idp{t: t, clock: now}
-	i.proxy = load(t, wasmhost.Options{Clusters: []string{"idp"}, Clock: func() time.Time { return i.clock }})
+	i.proxy = load(t, wasmhost.Options{Clusters: []string{"idp", "keys"}, Clock: func() time.Time { return i.clock }})
 	for range workers {
 		i.workers = append(i.workers, worker(t, i.proxy, `{"providers": [{"name": "p", "issuer": "i", "anyAudience": true,
-		 "jwks": {"remote": {"cluster": "idp", "authority": "idp.example", "path": "/keys", "timeout": "2s", "refresh": "5m", "maxStale": "1h"}}}], "rules": [{"name": "r"}]}`))
+		 "jwks": {"remote": {"cluster": "idp", "authority": "idp.example", `+path+`, "timeout": "2s", "refresh": "5m", "maxStale": "1h"}}}], "rules": [{"name": "r"}]}`))
 	}
 	return i
 }
@@ -115,6 +120,52 @@ func (i *idp) want(what string, s *wasmhost.Stream, status uint32, code string) 
 }
 
 func document(keys ...*mint.Key) string { return string(mint.Set(keys...)) }
+
+// The keys are where the issuer's metadata says, as long as that may say so.
+func TestDiscovery(t *testing.T) {
+	i := startRemote(t, 2, `"discover": true, "discoverAuthorities": {"keys.example": "keys"}`)
+	asks := func(cluster, path string) {
+		t.Helper()
+		call := i.call()
+		asked := fmt.Sprint(call.Headers)
+		if call.Cluster != cluster || !strings.Contains(asked, "[:path "+path+"]") {
+			t.Fatalf("cluster %s is asked for %s, want %s of %s", call.Cluster, asked, path, cluster)
+		}
+		i.fetches--
+	}
+	metadata := func(url string) string { return `{"issuer":"i","jwks_uri":"` + url + `"}` }
+	i.pass(20 * time.Millisecond)
+	asks("idp", "/.well-known/openid-configuration")
+	waiting := i.ask(1, ec)
+	i.answer("200", metadata("https://keys.example/k?v=1"))
+	asks("keys", "/k?v=1")
+	i.want("before the keys are there", waiting, 0, "")
+	i.answer("200", document(ec), [2]string{"etag", `"1"`})
+	i.pass(20 * time.Millisecond)
+	i.want("when they are", waiting, 200, "")
+	for _, c := range []struct{ status, body string }{
+		{"200", metadata("https://evil.example/k")}, {"200", `{"issuer":"j","jwks_uri":"https://keys.example/k"}`},
+		{"200", "<html>"}, {"302", ""}, {"304", ""}, {"500", metadata("https://keys.example/k")},
+	} {
+		i.passUntilFetchWithin(6 * time.Minute)
+		asks("idp", "/.well-known/openid-configuration")
+		i.answer(c.status, c.body)
+		i.idle()
+		i.want("by the keys in use", i.ask(0, ec), 200, "")
+	}
+	i.passUntilFetchWithin(6 * time.Minute)
+	i.answer("200", metadata("https://idp.example/new"))
+	asks("idp", "/new")
+	i.answer("304", "")
+	i.want("by keys that are confirmed", i.ask(0, ec), 200, "")
+	// Both calls have to be made in the time of one.
+	i.passUntilFetchWithin(6 * time.Minute)
+	i.pass(1500 * time.Millisecond)
+	i.answer("200", metadata("https://idp.example/new"))
+	if left := i.call().Timeout; left > 500*time.Millisecond {
+		t.Errorf("the keys may take another %s", left)
+	}
+}
 
 func TestKeysAreFetchedOnceForAllWorkers(t *testing.T) {
 	i := startIDP(t, 4)

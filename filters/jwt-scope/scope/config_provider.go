@@ -34,6 +34,14 @@ type provider struct {
 	constraint    constraint
 }
 
+// plainIssuer is the issuer, where it is no template.
+func (p *provider) plainIssuer() string {
+	if p.template != nil {
+		return ""
+	}
+	return p.issuer
+}
+
 // trusted reports whether the provider's claims come in a header instead of a token.
 func (p *provider) trusted() bool { return p.trustedHeader != "" }
 
@@ -48,7 +56,7 @@ func (c *config) readProvider(o *conf.Object) {
 		p.readTrustedPayload(o, n)
 	} else {
 		p.algorithms = jwks.ReadAlgorithms(o, jose.RS256, jose.ES256)
-		p.keys = jwks.ReadKeys(o, p.name, p.algorithms)
+		p.keys = jwks.ReadKeys(o, p.name, p.plainIssuer(), p.algorithms)
 		c.readLocations(o, p)
 		c.readConstraint(o, p)
 		p.readTypes(o)

@@ -31,6 +31,10 @@ type KeyFetcher struct {
 	version          uint64 // of the document that source has
 	jitter           float64
 	gauges           gauges
+
+	// Of the fetch that is under way:
+	from  jwks.Place
+	began time.Time
 }
 
 // gauges are tollgate.<filter>.keys.<provider>.count, .passed_over and .age_seconds: what one of the VMs has read last.
@@ -55,6 +59,9 @@ func defineGauges(prefix string) (g gauges, err error) {
 // NewKeyFetcher makes one and creates its record. now also chooses the jitter: VMs start at different nanoseconds.
 func NewKeyFetcher(filter string, remote *jwks.Remote, now time.Time) (*KeyFetcher, error) {
 	key := "tollgate.jwks.1\x00" + remote.Cluster + "\x00" + remote.Authority + "\x00" + remote.Path
+	if d := remote.Discovery; d != nil {
+		key += "\x00" + d.Issuer // whose metadata it has to be
+	}
 	f := &KeyFetcher{filter: filter, remote: remote, record: key, document: key + "\x00document",
 		jitter: float64(now.Nanosecond()%1000) / 1000}
 	var err error
@@ -145,13 +152,42 @@ func (g *gauges) tell(gauge guest.Gauge, value int64) {
 const accept = "application/jwk-set+json, application/json;q=0.9, */*;q=0.5"
 
 func (f *KeyFetcher) fetch() {
-	headers := [][2]string{{":method", "GET"}, {":authority", f.remote.Authority}, {":path", f.remote.Path},
-		{"accept", accept}}
-	if etag := f.etag(); etag != "" {
+	f.began = guest.Now()
+	at := jwks.Place{Cluster: f.remote.Cluster, Authority: f.remote.Authority, Path: f.remote.Path}
+	if f.remote.Discovery == nil {
+		f.fetchKeys(at)
+		return
+	}
+	f.call(at, "application/json", "", f.discovered)
+}
+
+// discovered reads the issuer's metadata, and fetches the keys from where that says.
+func (f *KeyFetcher) discovered(answer httpcall.Answer) {
+	_, body, problem := f.read200(answer)
+	if problem != "" {
+		f.finish("metadata: "+problem, nil)
+		return
+	}
+	at, err := f.remote.Discovery.KeysAt(string(body))
+	if err != nil {
+		f.finish(err.Error(), nil)
+		return
+	}
+	f.fetchKeys(at)
+}
+
+func (f *KeyFetcher) fetchKeys(at jwks.Place) { f.call(at, accept, f.etag(), f.fetched) }
+
+// call asks for a document, within what is left of the fetch's time.
+func (f *KeyFetcher) call(at jwks.Place, accept, etag string, done func(httpcall.Answer)) {
+	f.from = at
+	headers := [][2]string{{":method", "GET"}, {":authority", at.Authority}, {":path", at.Path}, {"accept", accept}}
+	if etag != "" {
 		headers = append(headers, [2]string{"if-none-match", etag})
 	}
-	if httpcall.Send(0, 0, f.remote.Cluster, headers, nil, f.remote.Timeout, f.fetched) != nil {
-		f.finish("cluster "+f.remote.Cluster+" cannot be called", nil)
+	left := max(f.remote.Timeout-guest.Now().Sub(f.began), time.Millisecond)
+	if httpcall.Send(0, 0, at.Cluster, headers, nil, left, done) != nil {
+		f.finish("cluster "+at.Cluster+" cannot be called", nil)
 	}
 }
 
@@ -165,30 +201,36 @@ func (f *KeyFetcher) etag() string {
 	return etag
 }
 
-func (f *KeyFetcher) fetched(answer httpcall.Answer) {
+// read200 reads an answer of status 200, or says what came instead.
+func (f *KeyFetcher) read200(answer httpcall.Answer) (headers [][2]string, body []byte, problem string) {
 	if answer.Headers == 0 {
-		f.finish("no answer", nil)
-		return
+		return nil, nil, "no answer"
 	}
 	headers, err := proxywasm.GetHttpCallResponseHeaders()
 	if err != nil {
-		f.finish("the answer's headers cannot be read", nil)
-		return
+		return nil, nil, "the answer's headers cannot be read"
 	}
-	switch status := forward.Header(headers, ":status"); {
-	case status == "304" && f.version != 0:
+	// A redirect is no answer, either: whoever could make us follow one could choose our keys.
+	if status := forward.Header(headers, ":status"); status != "200" {
+		return headers, nil, f.refusal(status, headers, answer)
+	}
+	if answer.Body == 0 || answer.Body > jwks.MaxBody {
+		return headers, nil, jwks.ErrBody.Error()
+	}
+	if body, err = proxywasm.GetHttpCallResponseBody(0, answer.Body); err != nil {
+		return headers, nil, "the answer's body cannot be read"
+	}
+	return headers, body, ""
+}
+
+func (f *KeyFetcher) fetched(answer httpcall.Answer) {
+	headers, body, problem := f.read200(answer)
+	if f.version != 0 && forward.Header(headers, ":status") == "304" {
 		f.finish("", nil)
 		return
-	case status != "200": // a redirect, too: whoever could make us follow one could choose our keys
-		f.finish(f.refusal(status, headers, answer), nil)
-		return
-	case answer.Body == 0 || answer.Body > jwks.MaxBody:
-		f.finish(jwks.ErrBody.Error(), nil)
-		return
 	}
-	body, err := proxywasm.GetHttpCallResponseBody(0, answer.Body)
-	if err != nil {
-		f.finish("the answer's body cannot be read", nil)
+	if problem != "" {
+		f.finish(problem, nil)
 		return
 	}
 	text := string(body)
@@ -247,7 +289,7 @@ func (f *KeyFetcher) refusal(status string, headers [][2]string, answer httpcall
 		forward.Header(headers, "x-envoy-upstream-service-time") == "" {
 		const most = 400
 		if body, err := proxywasm.GetHttpCallResponseBody(0, min(answer.Body, most)); err == nil {
-			return "cluster " + f.remote.Cluster +
+			return "cluster " + f.from.Cluster +
 				" cannot be reached (its counters say why: upstream_cx_connect_fail, ssl.fail_verify_error, …), the " +
 				"proxy says: " + strconv.QuoteToASCII(string(body))
 		}
