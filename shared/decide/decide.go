@@ -18,6 +18,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/replay"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
 // Request is what is decided.
@@ -39,6 +40,16 @@ func (r *Request) Line() *match.Line {
 		r.line, r.read = match.LineOf(r.Headers), true
 	}
 	return &r.line
+}
+
+// Ambiguous is the code for a request that cannot be matched, by match's error.
+//
+//go:noinline
+func Ambiguous(err error) *verdict.Code {
+	if err == match.ErrHeaders {
+		return verdict.HeaderAmbiguous
+	}
+	return verdict.PathAmbiguous
 }
 
 // Step is what a decision waits for.

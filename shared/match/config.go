@@ -14,6 +14,7 @@ type Condition struct {
 	Hosts   []string // "api.example.com", or "*.example.com" for one label or more in front
 	Paths   []Template
 	Methods []string
+	Headers []Header // one of each name
 }
 
 // Template is a path pattern in the syntax of Istio's path templates.
@@ -86,6 +87,9 @@ func ReadConditions(o *conf.Object, literal bool) []Condition {
 				}
 				c.Methods = append(c.Methods, text)
 			}
+		}
+		if headers, ok := entry.At("headers"); ok {
+			c.Headers = readHeaders(headers)
 		}
 		entry.End()
 		conditions = append(conditions, c)

@@ -45,10 +45,36 @@ func (c *Condition) why(r *Request) string {
 		}
 		reasons = append(reasons, "the path "+quoted(r.Path)+" is none of "+strings.Join(paths, ", "))
 	}
+	for i := range c.Headers {
+		if h := &c.Headers[i]; !holds(r, Condition{Headers: []Header{*h}}) {
+			reasons = append(reasons, "the header "+h.Name+" "+h.why(&r.asked[0]))
+		}
+	}
 	if len(reasons) == 0 {
 		return "another reading of the path does not fit"
 	}
 	return strings.Join(reasons, ", ")
+}
+
+// why tells what is wrong with a header that an Index has just looked at.
+func (h *Header) why(a *asked) string {
+	switch {
+	case a.other:
+		return "is there in another spelling: it is ambiguous"
+	case a.twice && h.ofValue():
+		return "is there twice: it is ambiguous"
+	case !a.there:
+		return "is not there"
+	case h.Absent:
+		return "is there"
+	case h.Prefix != "":
+		return "is " + quoted(a.value) + ", wanted is one that begins with " + quoted(h.Prefix)
+	}
+	var values []string
+	for _, v := range h.Values {
+		values = append(values, quoted(v))
+	}
+	return "is " + quoted(a.value) + ", wanted is " + strings.Join(values, " or ")
 }
 
 func quoted(s string) string { return `"` + s + `"` }

@@ -13,8 +13,12 @@ import (
 // Per host pattern it holds a tree over path segments; a leaf lists its entries by method. An entry
 // is one (rule, condition, path) of the configuration, numbered in the order of writing, so that
 // the first rule that fits is the lowest number found.
+//
+// A number found is twice the entry's, and one more: the even one before it stands for the same
+// entry where a header that it asks for is ambiguous.
 type Index struct {
 	entries []entry
+	names   *names           // of the headers that entries ask for; nil: none do
 	any     *node            // entries without hosts
 	hosts   map[string]*node // exact hosts
 	suffix  map[string]*node // "*.example.com" under "example.com"
@@ -48,6 +52,7 @@ type child struct {
 type leaf struct {
 	any     []int32 // for every method
 	methods []methodEntries
+	asking  []asking // those of its entries that ask for headers stand here only
 }
 
 type methodEntries struct {
@@ -127,11 +132,12 @@ func (x *Index) add(rule int, c Condition) {
 	if templates == nil {
 		templates = []Template{{}}
 	}
+	headers := x.byPlace(c.Headers)
 	for _, t := range templates {
-		number := int32(len(x.entries))
+		number := int32(len(x.entries))<<1 | 1
 		x.entries = append(x.entries, entry{rule: rule, template: t, hasPath: c.Paths != nil})
 		if c.Hosts == nil {
-			x.any.add(t, c, number)
+			x.any.add(t, c, number, headers)
 		}
 		for _, h := range c.Hosts {
 			table, name := x.hosts, h
@@ -141,12 +147,12 @@ func (x *Index) add(rule int, c Condition) {
 			if table[name] == nil {
 				table[name] = &node{}
 			}
-			table[name].add(t, c, number)
+			table[name].add(t, c, number, headers)
 		}
 	}
 }
 
-func (n *node) add(t Template, c Condition, number int32) {
+func (n *node) add(t Template, c Condition, number int32, headers []condition) {
 	for _, s := range t.segments {
 		next := &n.wild
 		if !s.wild {
@@ -177,7 +183,11 @@ func (n *node) add(t Template, c Condition, number int32) {
 	if *l == nil {
 		*l = &leaf{}
 	}
-	if c.Methods == nil {
+	switch {
+	case headers != nil:
+		(*l).ask(c.Methods, number, headers)
+		return
+	case c.Methods == nil:
 		(*l).any = append((*l).any, number)
 	}
 	for _, m := range c.Methods {
@@ -233,20 +243,33 @@ func (n *node) search(segment string) *node {
 }
 
 // First returns the first rule that fits r. A request whose ;parameters, or whose encoded ? or #,
-// make the difference between two rules, or between two values of a path variable, is ambiguous.
+// make the difference between two rules, or between two values of a path variable, is ambiguous. So
+// is one with a header that could be read in two ways, where a rule asks for it and no rule before
+// that fits: with ErrHeaders the hit is that rule.
 func (x *Index) First(r *Request) (hit Hit, ok bool, err error) {
+	if x.names != nil {
+		r.begin(x.names)
+	}
 	best := x.first(r, r.segments)
-	for _, other := range r.others {
-		if !x.same(best, x.first(r, other), r, other) {
+	for i := 0; i < len(r.others) && !isAmbiguous(best); i++ {
+		read := x.first(r, r.others[i])
+		if isAmbiguous(read) {
+			best = read
+		} else if !x.same(best, read, r, r.others[i]) {
 			return Hit{}, false, ErrParameters
 		}
 	}
 	if best < 0 {
 		return Hit{}, false, nil
 	}
-	e := &x.entries[best]
+	e := &x.entries[best>>1]
+	if isAmbiguous(best) {
+		return Hit{e.rule, e, r}, false, ErrHeaders
+	}
 	return Hit{e.rule, e, r}, true, nil
 }
+
+func isAmbiguous(number int32) bool { return number >= 0 && number&1 == 0 }
 
 // noEntry is behind every entry.
 const noEntry = 1<<31 - 1
@@ -271,28 +294,28 @@ func (x *Index) firstOfHost(r *Request, segments []string, best int32) int32 {
 
 func (n *node) first(r *Request, segments []string, best int32) int32 {
 	if n.always != nil {
-		best = n.always.first(r.Method, best)
+		best = n.always.first(r, best)
 	}
 	if r.Path == "*" {
 		return best
 	}
-	return n.firstBelow(r.Method, segments, best)
+	return n.firstBelow(r, segments, best)
 }
 
-func (n *node) firstBelow(method string, segments []string, best int32) int32 {
+func (n *node) firstBelow(r *Request, segments []string, best int32) int32 {
 	for {
 		if n.below != nil {
-			best = n.below.first(method, best)
+			best = n.below.first(r, best)
 		}
 		if len(segments) == 0 {
 			if n.exact != nil {
-				best = n.exact.first(method, best)
+				best = n.exact.first(r, best)
 			}
 			return best
 		}
 		// A wildcard is exactly one segment, and an empty one (a trailing slash) is none.
 		if n.wild != nil && segments[0] != "" {
-			best = n.wild.firstBelow(method, segments[1:], best)
+			best = n.wild.firstBelow(r, segments[1:], best)
 		}
 		if n = n.child(segments[0]); n == nil {
 			return best
@@ -302,12 +325,15 @@ func (n *node) firstBelow(method string, segments []string, best int32) int32 {
 }
 
 //go:noinline
-func (l *leaf) first(method string, best int32) int32 {
+func (l *leaf) first(r *Request, best int32) int32 {
 	if len(l.any) > 0 {
 		best = min(best, l.any[0])
 	}
-	if list := l.of(method); len(list) > 0 {
+	if list := l.of(r.Method); len(list) > 0 {
 		best = min(best, list[0])
+	}
+	if l.asking != nil {
+		best = l.look(r, best, false)
 	}
 	return best
 }
@@ -321,35 +347,45 @@ func (l *leaf) of(method string) []int32 {
 	return nil
 }
 
-// All appends every rule that fits r to dst, each once, in order. Other readings of the path are treated as in First.
+// All appends every rule that fits r to dst, each once, in order. Other readings of the path are
+// treated as in First. A header that could be read in two ways is ambiguous wherever it is asked for.
 func (x *Index) All(r *Request, dst []Hit) ([]Hit, error) {
+	if x.names != nil {
+		r.begin(x.names)
+	}
 	start := len(dst)
-	dst = x.all(r, r.segments, dst)
-	if len(r.others) > 0 && !x.allSame(r, dst[start:]) {
-		return dst[:start], ErrParameters
+	dst, err := x.all(r, r.segments, dst)
+	if err == nil && len(r.others) > 0 {
+		err = x.allSame(r, dst[start:])
+	}
+	if err != nil {
+		return dst[:start], err
 	}
 	return dst, nil
 }
 
-// allSame reports whether all readings of r's path come to the same rules with the same variables.
+// allSame returns an error unless all readings of r's path come to the same rules with the same variables.
 //
 //go:noinline
-func (x *Index) allSame(r *Request, sent []Hit) bool {
+func (x *Index) allSame(r *Request, sent []Hit) error {
 	for _, other := range r.others {
-		hits := x.all(r, other, nil)
+		hits, err := x.all(r, other, nil)
+		if err != nil {
+			return err
+		}
 		if len(hits) != len(sent) {
-			return false
+			return ErrParameters
 		}
 		for i, h := range sent {
 			if h.Rule != hits[i].Rule || !sameVariables(h.entry, hits[i].entry, r, other) {
-				return false
+				return ErrParameters
 			}
 		}
 	}
-	return true
+	return nil
 }
 
-func (x *Index) all(r *Request, segments []string, dst []Hit) []Hit {
+func (x *Index) all(r *Request, segments []string, dst []Hit) ([]Hit, error) {
 	r.found = r.found[:0]
 	x.any.all(r, segments)
 	if len(x.hosts)+len(x.suffix) > 0 {
@@ -357,12 +393,15 @@ func (x *Index) all(r *Request, segments []string, dst []Hit) []Hit {
 	}
 	last := -1
 	for _, number := range r.found {
-		if e := &x.entries[number]; e.rule != last {
+		if isAmbiguous(number) {
+			return dst, ErrHeaders
+		}
+		if e := &x.entries[number>>1]; e.rule != last {
 			last = e.rule
 			dst = append(dst, Hit{e.rule, e, r})
 		}
 	}
-	return dst
+	return dst, nil
 }
 
 // all has r find every entry that the path comes to, as first does the lowest.
@@ -407,6 +446,9 @@ func (r *Request) find(l *leaf) {
 	if len(l.methods) > 0 {
 		r.insert(l.of(r.Method))
 	}
+	if l.asking != nil {
+		l.look(r, noEntry, true)
+	}
 }
 
 func (r *Request) insert(list []int32) {
@@ -425,7 +467,7 @@ func (x *Index) same(sent, read int32, r *Request, other []string) bool {
 	if sent < 0 || read < 0 {
 		return sent == read
 	}
-	a, b := &x.entries[sent], &x.entries[read]
+	a, b := &x.entries[sent>>1], &x.entries[read>>1]
 	return a.rule == b.rule && sameVariables(a, b, r, other)
 }
 

@@ -26,6 +26,10 @@ var (
 	ErrMethod     = errors.New("the method is not in upper case")
 )
 
+// ErrHeaders is why a request with a canonical form cannot be matched all the same. It is answered
+// 400 header_ambiguous.
+var ErrHeaders = errors.New("a header that a rule asks for is there twice, or in another spelling")
+
 // Request is the canonical form of one request. The zero value is ready for Set; reusing one saves its allocations.
 type Request struct {
 	Method string
@@ -33,11 +37,17 @@ type Request struct {
 	Path   string // without query, escapes decoded; "*" for OPTIONS *
 	Query  string // what follows the first ?, as sent; empty when there is none
 
+	// Headers are the request's, names in lower case, for conditions on them. Whoever uses an Index
+	// sets them beside Set: without them no header is there.
+	Headers [][2]string
+
 	segments []string // of Path, after its first slash; nil for "*"
 	// what the upstream may make of segments: without ;parameters, cut at an encoded ? or #, and
 	// both; empty when there is none of these
 	others [][]string
 	found  []int32 // for Index.All
+	names  *names  // of an Index that asks for headers
+	asked  []asked // these headers; empty: they have not been read yet
 }
 
 // Line is the request line as the proxy has it: the values of the pseudo-headers (RFC 9113 §8.3.1).

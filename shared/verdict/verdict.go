@@ -28,9 +28,10 @@ var Common Codes
 
 // The codes of Common.
 var (
-	OK            = Common.New("ok", 200)
-	NoRule        = Common.New("no_rule", 403)
-	PathAmbiguous = Common.New("path_ambiguous", 400)
+	OK              = Common.New("ok", 200)
+	NoRule          = Common.New("no_rule", 403)
+	PathAmbiguous   = Common.New("path_ambiguous", 400)
+	HeaderAmbiguous = Common.New("header_ambiguous", 400)
 
 	Internal        = Common.Undecided("internal", 500)
 	KeysUnavailable = Common.Undecided("keys_unavailable", 503)

@@ -254,8 +254,9 @@ func (d *Decision) read(r *decide.Request) *verdict.Code {
 	line := r.Line()
 	d.headers, d.target = r.Headers, target{scheme: line.Scheme, method: line.Method, authority: line.Authority}
 	if err := d.request.Set(line.Method, line.Authority, line.Path, d.policy.literalPaths); err != nil {
-		return verdict.PathAmbiguous
+		return decide.Ambiguous(err)
 	}
+	d.request.Headers = r.Headers
 	d.target.path, d.target.query, _ = strings.Cut(line.Path, "?")
 	return nil
 }
@@ -266,7 +267,7 @@ func (d *Decision) match() *verdict.Code {
 	hit, ok, err := p.index.First(&d.request)
 	switch {
 	case err != nil:
-		return verdict.PathAmbiguous
+		return decide.Ambiguous(err)
 	case p.signer != nil && p.signer.published != "" && d.request.Path == p.signer.published &&
 		(d.target.method == "GET" || d.target.method == "HEAD"):
 		d.publish = true

@@ -18,13 +18,18 @@ import (
 // Explain tells of a decision that is done which rules were looked at, up to the one that fits, and
 // what a stamp binds otherwise than it is.
 func (d *Decision) Explain() (e decide.Explanation) {
-	if d.verdict.Reason() == verdict.PathAmbiguous {
+	ambiguous := -1
+	switch d.verdict.Reason() {
+	case verdict.PathAmbiguous:
 		return e
+	case verdict.HeaderAmbiguous:
+		hit, _, _ := d.policy.index.First(&d.request)
+		ambiguous = hit.Rule
 	}
 	for i := range d.policy.rules {
 		r := &d.policy.rules[i]
 		f := match.Fit{Name: r.name, Why: match.Why(r.conditions, &d.request)}
-		if e.Rules = append(e.Rules, f); f.Why == "" {
+		if e.Rules = append(e.Rules, f); f.Why == "" || i == ambiguous {
 			break
 		}
 	}

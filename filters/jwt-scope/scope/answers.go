@@ -43,7 +43,7 @@ func (c *config) readAnswers(n conf.Node, a *answers) {
 // where a token would not help.
 func (p *Policy) challenge(d *Decision, rule int) string {
 	c := d.verdict.Code
-	if c == verdict.OK || c == verdict.NoRule || c == verdict.PathAmbiguous || c.Status >= 500 {
+	if c == verdict.OK || rule < 0 || c.Status >= 500 {
 		return ""
 	}
 	r := &p.rules[rule]

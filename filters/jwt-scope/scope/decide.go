@@ -105,8 +105,9 @@ func (p *Policy) decide(d *Decision, r *decide.Request) {
 // match finds the rule; -1 where none fits and the default lets the request through.
 func (p *Policy) match(d *Decision, line *match.Line) (rule int, refused *verdict.Code) {
 	if err := d.request.Set(line.Method, line.Authority, line.Path, p.literalPaths); err != nil {
-		return -1, verdict.PathAmbiguous
+		return -1, decide.Ambiguous(err)
 	}
+	d.request.Headers = d.headers
 	d.authority, d.scheme = line.Authority, line.Scheme
 	if p.resources != nil {
 		if d.document = p.resources.document(d); d.document != nil {
@@ -116,7 +117,7 @@ func (p *Policy) match(d *Decision, line *match.Line) (rule int, refused *verdic
 	hit, ok, err := p.index.First(&d.request)
 	switch {
 	case err != nil:
-		return -1, verdict.PathAmbiguous
+		return -1, decide.Ambiguous(err)
 	case ok:
 		d.hit = hit
 		return hit.Rule, nil

@@ -67,6 +67,14 @@ func (e *explainer) run() {
 		e.pass("resource", "the filter answers with its metadata, before any rule")
 		return
 	}
+	if v == verdict.HeaderAmbiguous {
+		hit, _, _ := p.index.First(&d.request)
+		for i := range p.rules[:hit.Rule+1] {
+			e.Rules = append(e.Rules, match.Fit{Name: p.rules[i].name, Why: match.Why(p.rules[i].conditions, &d.request)})
+		}
+		e.fail("rule", v, p.rules[hit.Rule].name+" asks for a header that could be read in two ways")
+		return
+	}
 	for i := range p.rules {
 		r := &p.rules[i]
 		if e.Rules = append(e.Rules,

@@ -96,7 +96,7 @@ func (p *Policy) Decide(d *Decision, r *decide.Request) {
 		d.hits, err = p.index.All(&d.request, d.hits)
 	}
 	if err != nil {
-		d.stop(verdict.PathAmbiguous)
+		d.stop(decide.Ambiguous(err))
 		return
 	}
 	d.run()
@@ -131,7 +131,7 @@ func (d *Decision) do(w *decide.World) {
 }
 
 func (d *Decision) read(r *decide.Request) error {
-	d.headers = r.Headers
+	d.headers, d.request.Headers = r.Headers, r.Headers
 	line := r.Line()
 	return d.request.Set(line.Method, line.Authority, line.Path, d.policy.literalPaths)
 }
