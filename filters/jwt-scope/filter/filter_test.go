@@ -27,7 +27,7 @@ var (
 
 func config() string {
 	return fmt.Sprintf(`{"providers": [{"name": "p", "issuer": "i", "audiences": ["a"], "jwks": {"inline": %s}}],
-	 "rules": [{"name": "public", "match": [{"paths": ["/public"]}], "access": "public"}, {"name": "read", "match": [{"paths": ["/orders/{**}"]}], "require": {"scopes": {"all": ["read"]}}}]}`, mint.Set(ec, rs))
+	 "rules": [{"name": "public", "match": [{"paths": ["/public"]}], "access": "public"}, {"name": "tool", "match": [{"paths": ["/mcp"], "headers": [{"name": "Mcp-Name", "exact": "search"}]}], "access": "public"}, {"name": "read", "match": [{"paths": ["/orders/{**}"]}], "require": {"scopes": {"all": ["read"]}}}]}`, mint.Set(ec, rs))
 }
 
 func claims(exp int64) map[string]any {
@@ -80,6 +80,14 @@ func TestCompiledModule(t *testing.T) {
 		{"no token", request("/orders/7"), 401, "rule.read.outcome.denied.code.token_missing"},
 		{"no rule", request("/"), 403, "rule.-.outcome.denied.code.no_rule"},
 		{"ambiguous", request("//"), 400, "rule.-.outcome.denied.code.path_ambiguous"},
+		{"by header", request("/mcp", [2]string{"mcp-name", "search"}), 0, "rule.tool.outcome.allowed.code.ok"},
+		{"another value", request("/mcp", [2]string{"mcp-name", "refund"}), 403, "rule.-.outcome.denied.code.no_rule"},
+		{"P25 a header twice", request("/mcp", [2]string{"mcp-name", "search"}, [2]string{"mcp-name", "refund"}), 400,
+			"rule.-.outcome.denied.code.header_ambiguous"},
+		{"P26 a header in another spelling",
+			request("/mcp", [2]string{"mcp-name", "search"}, [2]string{"mcp_name", "refund"}), 400, "rule.-.outcome.denied.code.header_ambiguous"},
+		{"P27 a header twice, for which nobody asks", request("/public", [2]string{"mcp-name", "a"},
+			[2]string{"mcp-name", "b"}), 0, "rule.public.outcome.allowed.code.ok"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			counter := "tollgate.jwt_scope." + c.counter

@@ -38,6 +38,8 @@ func TestHeaders(t *testing.T) {
 		{"P24 the name in another case", "/mcp", verdict.OK, "call", []h{method, {"mcp-name", "Refund"}, token}},
 		{"a method of another rule", "/mcp", verdict.OK, "list", []h{{"mcp-method", "ping"}}},
 		{"a header that must not be there", "/mcp", verdict.NoRule, "-", []h{{"mcp-method", "ping"}, name}},
+		{"P28 the name in an encoding, where a rule takes any other", "/mcp", verdict.OK, "call",
+			[]h{method, {"mcp-name", "=?base64?cmVmdW5k?="}, token}},
 		{"no headers", "/mcp", verdict.NoRule, "-", []h{token}},
 		{"a prefix, on any path", "/x", verdict.OK, "trace", []h{{"x-trace", "debug-1"}}},
 		{"P25 a name twice", "/mcp", verdict.HeaderAmbiguous, "-", []h{method, {"mcp-name", "weather"}, name, token}},
