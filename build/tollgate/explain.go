@@ -429,17 +429,19 @@ func (r *report) rules(what string, list []match.Fit) {
 	}
 	passed := 0
 	for _, f := range list {
+		elsewhere := strings.HasPrefix(f.Why, "the path") || strings.HasPrefix(f.Why, "the host") ||
+			strings.HasPrefix(f.Why, "the header") && !strings.HasSuffix(f.Why, "ambiguous")
 		switch {
 		case f.Why == "":
 			r.line(what+" "+f.Name, "fits")
-		case !r.all && misses > few && (strings.HasPrefix(f.Why, "the path") || strings.HasPrefix(f.Why, "the host")):
+		case !r.all && misses > few && elsewhere:
 			passed++
 		default:
 			r.line(what+" "+f.Name, "does not fit: "+f.Why)
 		}
 	}
 	if passed > 0 {
-		r.line(fmt.Sprintf("%d other %ss", passed, what), "are for other hosts or paths")
+		r.line(fmt.Sprintf("%d other %ss", passed, what), "are for other hosts, paths or headers")
 	}
 }
 
