@@ -77,12 +77,21 @@ func (f configured) strips() []credential {
 
 // needs are what a filter decides by.
 func (f configured) needs() (list []credential) {
+	for _, rules := range []string{"rules", "limits"} {
+		for _, rule := range yamlnode.Items(yamlnode.Member(f.node, rules)) {
+			for _, match := range yamlnode.Items(yamlnode.Member(rule, "match")) {
+				for _, h := range yamlnode.Items(yamlnode.Member(match, "headers")) {
+					list = append(list, headerAt(yamlnode.Member(h, "name")))
+				}
+			}
+		}
+	}
 	switch {
 	case f.filter == "jwt-scope" && indifferent(f.node):
 	case f.filter == "jwt-scope":
-		return tokens(f.node)
+		list = append(list, tokens(f.node)...)
 	case f.filter == "edge-stamp" && yamlnode.Text(yamlnode.Member(f.node, "role")) == "verify":
-		return stamps(f)
+		list = append(list, stamps(f)...)
 	case f.filter == "rate-limit":
 		for _, limit := range yamlnode.Items(yamlnode.Member(f.node, "limits")) {
 			for _, part := range yamlnode.Items(yamlnode.Member(limit, "key")) {

@@ -319,6 +319,11 @@ func TestFindings(t *testing.T) {
 					"jwt-scope", "rate-limit")},
 			"1:5:3: warning: WasmPlugin shop/b: spec.pluginConfig: decides by the header authorization\n1:13:7: " +
 				"warning: WasmPlugin shop/b: spec.pluginConfig.limits[0].key: is chosen by clients"},
+		{"a limit whose match asks for a header that is gone",
+			[]string{plugin("a", "priority: 20", strip),
+				strings.ReplaceAll(plugin("b", "priority: 10",
+					limits+"\n  match: [{headers: [{name: Authorization, present: false}]}]"), "jwt-scope", "rate-limit")},
+			"1:5:3: warning: WasmPlugin shop/b: spec.pluginConfig: decides by the header authorization"},
 		{"a DENY behind a plugin that takes the token away", []string{plugin("a", "priority: 20", strip), asks("DENY")},
 			"1:1:1: error: AuthorizationPolicy shop/p: spec: has conditions on the token, which WasmPlugin shop/a takes away"},
 		{"an ALLOW behind a plugin that takes the token away",
