@@ -116,8 +116,8 @@ type firstAsking struct {
 	value int32 // asks for its value; noEntry: nobody does
 }
 
-// branch is a place in the tree of conditions on headers: all entries whose conditions so far are the
-// same. What a request has is looked up there, so that any number of values costs the same.
+// branch is a place in the tree of conditions on headers: the entries whose conditions up to here are
+// the same. What a request has is looked up, so that any number of values costs the same.
 type branch struct {
 	lowest  int32    // of the numbers here and below
 	values  []string // that lead here, or the prefix
@@ -218,8 +218,8 @@ func grow(table *map[string][]*branch, values []string, number int32) *branch {
 	return b
 }
 
-// look is first and find of the entries that ask for headers: it returns the lowest number up to
-// best, or with all notes every one among those found.
+// look is Index.First and Index.All for the entries that ask for headers. It returns the lowest number
+// that is found, if that is below best; with all it notes every number among those found.
 //
 //go:noinline
 func (l *leaf) look(r *Request, best int32, all bool) int32 {
