@@ -35,6 +35,9 @@ type Outside struct {
 	Identity   string    // verified claims, as JSON; empty: none
 	Body       []byte    // nil: there is none
 	Keys       *jwks.Set // that every set which has to be fetched counts as; nil: none can be fetched
+
+	// Introspection is what every introspection endpoint answers (RFC 7662 §2.2); empty: none can be asked.
+	Introspection string
 }
 
 // World does what a proxy would, as one that has counted nothing and seen nothing yet.
@@ -72,6 +75,11 @@ func (o *Outside) keys(remotes []*jwks.Remote, at time.Time) {
 type KeysError struct{ At string }
 
 func (e KeysError) Error() string { return "the keys are at " + e.At }
+
+// IntrospectionError is why nothing is decided where an endpoint would have to be asked.
+type IntrospectionError struct{ At string }
+
+func (e IntrospectionError) Error() string { return "the token has to be introspected at " + e.At }
 
 func missing(remote *jwks.Remote) error { return KeysError{remote.Authority + remote.Path} }
 
@@ -113,8 +121,19 @@ func decideScopes(config string, r *decide.Request, o *Outside) (*Decided, error
 		p.DecideAfterWait(d, r)
 		d.Run(w)
 	}
-	if d.Step() == decide.FetchKeys {
+	switch d.Step() {
+	case decide.FetchKeys:
 		return nil, missing(d.KeysWanted())
+	case decide.Introspect:
+		q := d.Inquiry()
+		if o.Introspection == "" {
+			return nil, IntrospectionError{q.Authority()}
+		}
+		if err := q.Answer(o.Introspection, r.Now); err != nil {
+			return nil, err
+		}
+		p.DecideAfterInquiry(d, r, q)
+		d.Run(w)
 	}
 	v := d.Verdict()
 	out := &Decided{Rule: p.RuleName(v.Rule), Verdict: *v, Why: d.Explain(), Headers: d.Headers(nil)}

@@ -221,7 +221,10 @@ const stampReadme = "filters/edge-stamp/README.md"
 // edgeKey is what EDGE_STAMP_KEY stands for in the samples.
 var edgeKey = sync.OnceValue(mint.New("edge-2026-11", jose.ES256).PrivateJWK)
 
-func environment(name string) (string, bool) { return edgeKey(), name == "EDGE_STAMP_KEY" }
+// environment has the variables that samples name: a key serves for a secret, too.
+func environment(name string) (string, bool) {
+	return edgeKey(), name == "EDGE_STAMP_KEY" || name == "INTROSPECTION_SECRET"
+}
 
 // checkStampFilter runs Envoy with the filter of the snippet and the first sample of the document,
 // with bodies that are bound.

@@ -57,7 +57,12 @@ func exchange(f filters.Filter, config, request, answer, body string) (problem s
 		return err.Error()
 	}
 	headers := [][2]string{{":method", method}, {":path", path}, {":scheme", "https"}}
+	outside := filters.Outside{Env: environment}
 	for _, line := range lines[1:] {
+		if answer, ok := strings.CutPrefix(line, "# the endpoint says "); ok {
+			outside.Introspection = answer
+			continue
+		}
 		name, value, _ := strings.Cut(line, ": ")
 		if name = strings.ToLower(name); name == "host" {
 			name = ":authority"
@@ -79,7 +84,7 @@ func exchange(f filters.Filter, config, request, answer, body string) (problem s
 		}
 		headers = append(headers, [2]string{name, value})
 	}
-	d, err := f.Decide(config, &decide.Request{Headers: headers, Now: time.Now(), Empty: true}, &filters.Outside{})
+	d, err := f.Decide(config, &decide.Request{Headers: headers, Now: time.Now(), Empty: true}, &outside)
 	if err != nil {
 		return err.Error()
 	}

@@ -21,7 +21,7 @@ func TestRulesForMCP(t *testing.T) {
 			config = s.text
 		}
 	}
-	p, err := scope.Parse(config)
+	p, err := scope.Parse(config, scope.Surroundings{})
 	if err != nil {
 		t.Fatal(err)
 	}

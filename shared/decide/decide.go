@@ -72,6 +72,7 @@ const (
 	FetchKeys
 	ReadBody
 	AskService
+	Introspect
 )
 
 // AtOnce reports whether a World does the step.

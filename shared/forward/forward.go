@@ -263,7 +263,7 @@ func scalarText(v gjson.Result, encoding string) (text string, ok bool) {
 	}
 	switch encoding {
 	case percent:
-		text = percentEncoded(text)
+		text = PercentEncode(text)
 	case base64URL:
 		text = base64.RawURLEncoding.EncodeToString([]byte(text))
 	}
@@ -275,7 +275,10 @@ func scalarText(v gjson.Result, encoding string) (text string, ok bool) {
 	return text, text != ""
 }
 
-func percentEncoded(text string) string {
+// PercentEncode encodes all of a text but the unreserved characters of RFC 3986 §2.3.
+//
+//go:noinline
+func PercentEncode(text string) string {
 	const digits = "0123456789ABCDEF"
 	var b []byte
 	for i := range len(text) {

@@ -64,11 +64,7 @@ func ReadConditions(o *conf.Object, literal bool) []Condition {
 	for _, n := range list.ListOrEmpty() {
 		entry := n.Object()
 		var c Condition
-		if hosts, ok := entry.At("hosts"); ok {
-			for _, h := range hosts.List() {
-				c.Hosts = append(c.Hosts, readHost(h))
-			}
-		}
+		c.Hosts = ReadHosts(entry)
 		if paths, ok := entry.At("paths"); ok {
 			for _, p := range paths.List() {
 				text := p.Text()
@@ -95,6 +91,18 @@ func ReadConditions(o *conf.Object, literal bool) []Condition {
 		conditions = append(conditions, c)
 	}
 	return conditions
+}
+
+// ReadHosts reads the member hosts of an object; nil: every host.
+func ReadHosts(o *conf.Object) (hosts []string) {
+	n, ok := o.At("hosts")
+	if !ok {
+		return nil
+	}
+	for _, h := range n.List() {
+		hosts = append(hosts, readHost(h))
+	}
+	return hosts
 }
 
 func readHost(n conf.Node) string {

@@ -5,21 +5,7 @@ package match
 
 import (
 	"strings"
-
-	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
-
-// ReadHosts reads the member hosts of an object; nil: every host.
-func ReadHosts(o *conf.Object) (hosts []string) {
-	n, ok := o.At("hosts")
-	if !ok {
-		return nil
-	}
-	for _, h := range n.List() {
-		hosts = append(hosts, readHost(h))
-	}
-	return hosts
-}
 
 // Meets reports whether the condition may fit requests to one of the hosts (nil: every host) whose
 // path is path or below it. path is one as it stands in a Request; empty: every path.

@@ -6,6 +6,8 @@
 package filter
 
 import (
+	"time"
+
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
@@ -29,7 +31,7 @@ var Filter = plugin.Filter{Name: Name, New: start}
 func start(h *plugin.Host) plugin.Step {
 	s := &state{host: h, world: decide.World{Verify: host.VerifySignature, PeerDigest: h.PeerDigest}}
 	s.keys = wait.Keys{Filter: Name, Pace: h.Pace(), Resume: h.Resume, Decide: s.decide, Finish: s.finish}
-	return plugin.Step{Configure: s.configure, Request: s.request, End: s.keys.Forget, Tick: s.keys.Tick}
+	return plugin.Step{Configure: s.configure, Request: s.request, End: s.end, Tick: s.tick}
 }
 
 // state is one configuration in one VM.
@@ -41,6 +43,20 @@ type state struct {
 	world    decide.World
 	effect   forward.Effect
 	keys     wait.Keys
+
+	introspection introspection
+}
+
+// end forgets a request that has ended.
+func (s *state) end(stream uint32) {
+	s.keys.Forget(stream)
+	s.introspection.forget(stream)
+}
+
+// tick fetches keys, and takes up again who waits.
+func (s *state) tick(now time.Time, turn *wait.Turn) (next uint32) {
+	next = s.keys.Tick(now, turn)
+	return min(next, s.wake(now, turn))
 }
 
 func (s *state) configure(text string) (err error) {
@@ -114,14 +130,22 @@ func (s *state) finish(stream uint32) types.Action {
 	return s.host.Pass(&s.effect)
 }
 
-// waits does what the decision waits for, and reports whether the request is held back for keys.
+// waits does what the decision waits for, and reports whether the request is held back.
 //
 //go:noinline
 func (s *state) waits(stream uint32) bool {
-	for s.decision.Run(&s.world) == decide.FetchKeys {
-		if s.keys.Wait(stream, s.decision.KeysWanted(), s.host.Request().Now) {
+	for {
+		waits := false
+		switch s.decision.Run(&s.world) {
+		case decide.FetchKeys:
+			waits = s.keys.Wait(stream, s.decision.KeysWanted(), s.host.Request().Now)
+		case decide.Introspect:
+			waits = s.introspect(stream)
+		default:
+			return false
+		}
+		if waits {
 			return true
 		}
 	}
-	return false
 }

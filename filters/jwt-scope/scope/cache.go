@@ -25,6 +25,7 @@ type verified struct {
 
 	confirmation confirmation // where the provider asks for it
 	encoded      string       // the claims in base64url, as they came
+	until        int64        // introspected: the endpoint is asked again after this, in microseconds
 
 	// Of a cached token:
 	token        string
@@ -98,13 +99,16 @@ func (c *cache) use(v *verified, now time.Time) bool {
 	return true
 }
 
+// touch takes note that v is used now.
+//
 //go:noinline
 func (c *cache) touch(v *verified) {
 	c.unlink(v)
 	c.link(v)
 }
 
-// put remembers v, whose token is not known yet; it may alias memory that is reused, so it is copied.
+// put remembers v, whose token is not known yet; one that keys have verified may alias memory that
+// is reused, so it is copied.
 func (c *cache) put(v *verified) {
 	if c.limit == 0 {
 		return
@@ -112,9 +116,11 @@ func (c *cache) put(v *verified) {
 	if c.count >= c.limit {
 		c.remove(c.oldest)
 	}
-	v.token = strings.Clone(v.token)
-	_, rest, _ := strings.Cut(v.token, ".")
-	v.encoded, _, _ = strings.Cut(rest, ".")
+	if v.keys != nil {
+		v.token = strings.Clone(v.token)
+		_, rest, _ := strings.Cut(v.token, ".")
+		v.encoded, _, _ = strings.Cut(rest, ".")
+	}
 	b := c.bucket(v.token)
 	v.next, *b = *b, v
 	c.count++

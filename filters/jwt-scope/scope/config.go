@@ -25,6 +25,7 @@ type config struct {
 	serves       bool    // there are resources
 	documents    []resource
 	templates    bool // a provider's issuer is one
+	introspects  bool // a provider does
 	cacheEntries int
 	limits       jose.Limits
 	proofAge     time.Duration // how long a DPoP proof is good
@@ -64,7 +65,7 @@ func readConfig(text string, from Surroundings) (*config, error) {
 	c.readForward(o)
 	if n, ok := o.Need("providers"); ok {
 		for _, item := range n.List() {
-			c.readProvider(item.Object())
+			c.readProvider(item.Object(), from)
 		}
 	}
 	if n, ok := o.Need("rules"); ok {

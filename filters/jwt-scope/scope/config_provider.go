@@ -22,7 +22,8 @@ type provider struct {
 	algorithms    []jose.Algorithm
 	keys          jwks.Keys
 	locations     []*location
-	trustedHeader string // of a provider whose tokens somebody else has verified; empty for all others
+	introspection *introspection // nil: its tokens are verified
+	trustedHeader string         // of a provider whose tokens somebody else has verified; empty for all others
 	skew          time.Duration
 	requireExpiry bool
 	maxLifetime   time.Duration // 0: none
@@ -45,15 +46,26 @@ func (p *provider) plainIssuer() string {
 // trusted reports whether the provider's claims come in a header instead of a token.
 func (p *provider) trusted() bool { return p.trustedHeader != "" }
 
-func (c *config) readProvider(o *conf.Object) {
+func (c *config) readProvider(o *conf.Object, from Surroundings) {
 	p := &provider{constraint: unconstrained}
 	p.name = o.Name()
-	if n, ok := o.Need("issuer"); ok {
-		c.readIssuer(p, n)
+	introspection, introspects := o.At("introspection")
+	issuer := o.Need
+	if introspects {
+		issuer = o.At
 	}
-	p.audiences = jwt.ReadAudiences(o, "tokens")
+	if n, ok := issuer("issuer"); ok {
+		c.readIssuer(p, n, introspects)
+	}
+	if !introspects {
+		p.audiences = jwt.ReadAudiences(o, "tokens")
+	}
 	if n, ok := o.At("trustedPayload"); ok {
 		p.readTrustedPayload(o, n)
+	} else if introspects {
+		c.readIntrospection(o, p, introspection, from)
+		c.readLocations(o, p)
+		c.readConstraint(o, p)
 	} else {
 		p.algorithms = jwks.ReadAlgorithms(o, jose.RS256, jose.ES256)
 		p.keys = jwks.ReadKeys(o, p.name, p.plainIssuer(), p.algorithms)
@@ -62,7 +74,7 @@ func (c *config) readProvider(o *conf.Object) {
 		p.readTypes(o)
 	}
 	p.skew = o.Duration("clockSkew", 30*time.Second, 0, 300*time.Second)
-	p.requireExpiry = o.Bool("requireExpiry", true)
+	p.requireExpiry = o.Bool("requireExpiry", !introspects) // RFC 7662 §2.2: the endpoint need not tell
 	if n, ok := o.At("maxLifetime"); ok {
 		p.maxLifetime = n.Duration(time.Second, 10*365*24*time.Hour)
 		if !p.requireExpiry {
@@ -97,7 +109,7 @@ func (p *provider) readTrustedPayload(o *conf.Object, n conf.Node) {
 	if p.trustedHeader == "" {
 		p.trustedHeader = "x" // refused anyway; it keeps the kind for the checks that follow
 	}
-	for _, name := range [...]string{"jwks", "algorithms", "token", "types", "senderConstraint"} {
+	for _, name := range [...]string{"jwks", "introspection", "algorithms", "token", "types", "senderConstraint"} {
 		if n, ok := o.At(name); ok {
 			n.Fault("contradicts trustedPayload, under which no token is looked at")
 		}

@@ -87,6 +87,9 @@ func (c *config) checkKinds(o *conf.Object, r *rule) {
 		}
 	}
 	r.trusted = kinds[1]
+	if c.introspects {
+		r.checkIntrospection(o)
+	}
 	if kinds[0] && kinds[1] {
 		if named {
 			o.FaultAt("require", "providers are of two kinds, some with trustedPayload and some without: a rule takes one kind")

@@ -81,6 +81,22 @@ func TestConfigFaults(t *testing.T) {
 		{"a short key for nonces", strings.Replace(rule(`{"name":"a"}`), `"rules"`,
 			`"dpop":{"nonce":"required","nonceKeyEnv":"SHORT"},"rules"`, 1),
 			"dpop.nonceKeyEnv: the variable's value is too short for a key: want 32 random bytes or more"},
+		{"introspection", opaque(`,"jwks":{},"algorithms":["RS256"],"audiences":[]`, `,"cluster2":"x","clientAuth":"none",`+
+			`"for":"jwt","cache":{"ttl":"2h"}`, ``),
+			"providers[1].jwks: contradicts introspection, under which no token is read\nproviders[1].algorithms: contradicts " +
+				"introspection, under which no token is read\nproviders[1].introspection.for: want opaque or all\n" +
+				"providers[1].introspection.clientAuth: want basic or post\nproviders[1].introspection.cache.ttl: must be from 0s to " +
+				"1h\nproviders[1].introspection.cluster2: unknown key; did you mean cluster?\nproviders[1].audiences: the list is " +
+				"empty: name at least one, or leave the key out"},
+		{"introspection without a secret", strings.Replace(opaque("", "", ""), "SECRET", "NOWHERE", 1),
+			"providers[1].introspection.clientSecretEnv: the VM's environment has no variable \"NOWHERE\""},
+		{"introspection with an empty secret", strings.Replace(opaque("", "", ""), "SECRET", "EMPTY", 1),
+			"providers[1].introspection.clientSecretEnv: the variable \"EMPTY\" of the VM's environment is empty"},
+		{"two that introspect at one place", strings.Replace(opaque("", "", ""), `{"name":"jwt"`,
+			`{"name":"other","introspection":{"cluster":"c","authority":"a","path":"p","clientId":"i",`+
+				`"clientSecretEnv":"SECRET"}},{"name":"jwt"`, 1),
+			"providers[0].introspection.path: a path starts with a slash\nrules[0].require: providers other and opaque both " +
+				"introspect tokens from header authorization, scheme bearer: name one of them, or give them places of their own"},
 		{"auto without resources", rule(`{"name":"a","errors":{"resourceMetadata":"auto","scopes":"never"}}`),
 			"rules[0].errors.resourceMetadata: auto names a document of resources, and there are none\nrules[0].errors.scopes: want " +
 				"denied or always"},

@@ -36,6 +36,8 @@ type Decision struct {
 	remote *jwks.Remote // that the decision waits for; nil: none
 	waited bool         // it has waited already
 
+	inquiry *Inquiry // that the decision waits for, or has waited for; nil: none
+
 	step    decide.Step
 	now     time.Time
 	proving bool // the signature to be checked is a proof's
@@ -56,18 +58,19 @@ func (d *Decision) Step() decide.Step { return d.step }
 // Decide looks at a request. After it the decision has its verdict, or Run goes on with it.
 func (p *Policy) Decide(d *Decision, r *decide.Request) {
 	d.waited = false
-	p.decide(d, r)
+	p.decide(d, r, nil)
 }
 
 // DecideAfterWait is Decide for a request that has waited for keys: it will not wait for keys again.
 func (p *Policy) DecideAfterWait(d *Decision, r *decide.Request) {
 	d.waited = true
-	p.decide(d, r)
+	p.decide(d, r, nil)
 }
 
 // Run does what the decision waits for, as far as the world does it at once. It returns
 // decide.Done, or decide.FetchKeys: then the KeysWanted are to be fetched, and the request decided
-// anew, by DecideAfterWait once it has waited long enough.
+// anew, by DecideAfterWait once it has waited long enough; or decide.Introspect: then its Inquiry is
+// to be answered.
 func (d *Decision) Run(w *decide.World) decide.Step {
 	for d.step.AtOnce() {
 		d.do(w)
@@ -90,9 +93,9 @@ func (d *Decision) do(w *decide.World) {
 	}
 }
 
-func (p *Policy) decide(d *Decision, r *decide.Request) {
+func (p *Policy) decide(d *Decision, r *decide.Request, q *Inquiry) {
 	d.policy, d.headers, d.hit, d.credential, d.looked, d.verified = p, r.Headers, match.Hit{}, credential{}, false, nil
-	d.step, d.proving, d.now, d.remote = decide.Done, false, r.Now, nil
+	d.step, d.proving, d.now, d.remote, d.inquiry = decide.Done, false, r.Now, nil, q
 	d.verdict, d.why, d.document = verdict.Verdict{Rule: -1}, "", nil
 	rule, refused := p.match(d, r.Line())
 	if refused == nil && rule >= 0 {
@@ -148,7 +151,7 @@ func (p *Policy) authenticate(d *Decision, r *rule, now time.Time) *verdict.Code
 	if refused != nil {
 		return refused
 	}
-	if v := found.known; v != nil && p.cache.use(v, now) {
+	if v := found.known; v != nil && p.cache.use(v, now) && (!p.introspects || v.provider.takes(r, &found)) {
 		if !v.provider.takes(r, &found) {
 			return TokenIssuer
 		}
@@ -157,6 +160,11 @@ func (p *Policy) authenticate(d *Decision, r *rule, now time.Time) *verdict.Code
 		}
 		d.verified = v
 		return d.admit()
+	}
+	if p.introspects {
+		if provider := p.introspector(&d.credential, r); provider != nil {
+			return d.introspect(provider)
+		}
 	}
 	return p.readToken(d, r, now)
 }
@@ -407,7 +415,7 @@ func (p *Policy) issuer(claims *jwt.Registered, payload gjson.Result) *provider 
 		return nil
 	}
 	for _, provider := range p.providers {
-		if provider.template == nil && provider.issuer == claims.Issuer.Str && provider.issuer != "" {
+		if provider.issuer == claims.Issuer.Str && provider.template == nil && provider.introspection == nil {
 			return provider
 		}
 	}

@@ -108,11 +108,12 @@ func TestStripToken(t *testing.T) {
 		}
 	}
 	for name, headers := range map[string][][2]string{
-		"a header and the query":     request("GET", "/any?access_token="+token+"x", bearerHeader(token)),
-		"two cookies":                request("GET", "/any", [2]string{"cookie", "session=" + token + "; session=x"}),
-		"two parameters":             request("GET", "/any?access_token="+token+"&access_token="+token),
-		"two plain headers":          request("GET", "/any", [2]string{"x-token", token}, [2]string{"x-token", token}),
-		"a bad header and a cookie":  request("GET", "/any", [2]string{"authorization", "Bearer a b"}, [2]string{"cookie", "session=" + token}),
+		"a header and the query": request("GET", "/any?access_token="+token+"x", bearerHeader(token)),
+		"two cookies":            request("GET", "/any", [2]string{"cookie", "session=" + token + "; session=x"}),
+		"two parameters":         request("GET", "/any?access_token="+token+"&access_token="+token),
+		"two plain headers":      request("GET", "/any", [2]string{"x-token", token}, [2]string{"x-token", token}),
+		"a bad header and a cookie": request("GET", "/any", [2]string{"authorization", "Bearer a b"},
+			[2]string{"cookie", "session=" + token}),
 		"a header and a cookie":      request("GET", "/any", bearerHeader(token), [2]string{"cookie", "session=x"}),
 		"a plain header with a list": request("GET", "/any", [2]string{"x-token", token + "," + token}),
 	} {

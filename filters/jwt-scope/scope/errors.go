@@ -26,6 +26,10 @@ var (
 	TokenLifetime    = Codes.New("token_lifetime", 401)      // exp − iat is over maxLifetime
 	// the sender does not prove to be the one that the token's cnf names
 	TokenUnbound = Codes.New("token_unbound", 401)
+	// the introspection endpoint does not vouch for it
+	TokenInactive = Codes.New("token_inactive", 401)
+	// the endpoint does not tell, or not in one way
+	IntrospectionUnavailable = Codes.Undecided("introspection_unavailable", 503)
 	// the proof needs a nonce of ours (RFC 9449 §9)
 	ProofNonce = Codes.New("dpop_nonce", 401)
 	// the user was authenticated in another way, or too long ago (RFC 9470)

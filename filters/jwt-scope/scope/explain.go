@@ -115,6 +115,12 @@ func (e *explainer) token(r *rule) {
 		return
 	}
 	e.pass("credential", "in "+strings.Join(p.places(d.headers, d.request.Query), " and in "))
+	if p.introspects {
+		if provider := p.introspector(&found, r); provider != nil {
+			e.introspected(provider, r)
+			return
+		}
+	}
 	t, err := jose.Parse(found.token, p.limits)
 	if err != nil {
 		e.fail("form", TokenMalformed, err.Error())
@@ -170,6 +176,31 @@ func (e *explainer) token(r *rule) {
 	}
 	if v == ProofNonce {
 		e.fail("sender", v, "its proof has no nonce that is good now")
+		return
+	}
+	e.authorized(r)
+}
+
+// introspected tells of a token that an endpoint was asked for.
+func (e *explainer) introspected(p *provider, r *rule) {
+	d := e.d
+	code := d.verdict.Reason()
+	if d.verified == nil && code != TokenUnbound && code != ProofNonce {
+		said := "provider " + p.name + " introspects it at " + p.introspection.authority
+		switch {
+		case code == TokenMalformed:
+			said = "the token, or the answer that has no exp, is none"
+		case code == TokenIssuer:
+			said += ", and the answer's iss is not " + strconv.Quote(p.issuer)
+		case code == TokenAudience:
+			said += ", and the answer's aud is none of " + strings.Join(p.audiences, ", ")
+		}
+		e.fail("introspection", code, said)
+		return
+	}
+	e.pass("introspection", "provider "+p.name+": active")
+	if code == TokenUnbound || code == ProofNonce {
+		e.fail("sender", code, "it does not prove to be the one that the token's cnf names")
 		return
 	}
 	e.authorized(r)

@@ -21,8 +21,9 @@ type template struct {
 	values        []string // empty: any, by anyValue
 }
 
-// readIssuer reads issuer: a string, or a template.
-func (c *config) readIssuer(p *provider, n conf.Node) {
+// readIssuer reads issuer: a string, or a template. A provider that introspects may have another's: its
+// tokens are not those that are verified.
+func (c *config) readIssuer(p *provider, n conf.Node, introspects bool) {
 	if !n.IsObject() {
 		p.issuer = n.Text()
 		if strings.ContainsAny(p.issuer, "{}") {
@@ -35,7 +36,7 @@ func (c *config) readIssuer(p *provider, n conf.Node) {
 	}
 	for _, other := range c.providers {
 		switch {
-		case p.issuer == "" || other.issuer == "":
+		case p.issuer == "" || other.issuer == "" || introspects || other.introspection != nil:
 		case p.template == nil && other.template == nil && p.issuer == other.issuer:
 			n.Fault("provider " + other.name + " has this issuer already: a token's iss must select one provider")
 		case p.template != nil && other.template != nil && p.template.overlaps(other.template):
@@ -140,7 +141,7 @@ func (t *template) fits(iss string, payload gjson.Result) bool {
 //go:noinline
 func (p *Policy) issuerOfTemplate(iss string, payload gjson.Result) *provider {
 	for _, provider := range p.providers {
-		if provider.template != nil && provider.template.fits(iss, payload) {
+		if provider.template != nil && provider.introspection == nil && provider.template.fits(iss, payload) {
 			return provider
 		}
 	}

@@ -279,19 +279,26 @@ func quoted(text string) string {
 	return strconv.QuoteToASCII(text)
 }
 
-// refusal says what came instead of a document. Where the proxy could not reach the issuer, it
-// answers itself, and says why in its body (Envoy's ProdMessageUtil and
-// Utility::prepareLocalReply): without a server or a date, as nothing answers that has passed an
-// upstream connection.
+// Unreached reports whether it is the proxy itself that answers, since it could not reach the
+// cluster: without a server or a date, as nothing answers that has passed an upstream connection.
+func Unreached(status string, headers [][2]string) bool {
+	return strings.HasPrefix(status, "5") && forward.Header(headers, "server") == "" &&
+		forward.Header(headers, "date") == "" && forward.Header(headers, "x-envoy-upstream-service-time") == ""
+}
+
+// CannotReach tells of it.
+func CannotReach(cluster string) string {
+	return "cluster " + cluster + " cannot be reached (its counters say why: upstream_cx_connect_fail, " +
+		"ssl.fail_verify_error, …)"
+}
+
+// refusal says what came instead of a document. A proxy that answers itself says why in its body
+// (Envoy's ProdMessageUtil and Utility::prepareLocalReply).
 func (f *KeyFetcher) refusal(status string, headers [][2]string, answer httpcall.Answer) string {
-	if strings.HasPrefix(status, "5") && forward.Header(headers, "server") == "" &&
-		forward.Header(headers, "date") == "" &&
-		forward.Header(headers, "x-envoy-upstream-service-time") == "" {
+	if Unreached(status, headers) {
 		const most = 400
 		if body, err := proxywasm.GetHttpCallResponseBody(0, min(answer.Body, most)); err == nil {
-			return "cluster " + f.from.Cluster +
-				" cannot be reached (its counters say why: upstream_cx_connect_fail, ssl.fail_verify_error, …), the " +
-				"proxy says: " + strconv.QuoteToASCII(string(body))
+			return CannotReach(f.from.Cluster) + ", the proxy says: " + strconv.QuoteToASCII(string(body))
 		}
 	}
 	return "the answer has status " + status
