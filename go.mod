@@ -17,6 +17,8 @@ require (
 
 // For tests, benchmarks, the demo and the command only.
 require (
+	// A WebSocket's client and server that are not ours, without dependencies.
+	github.com/coder/websocket v1.8.15
 	// Mints the tokens of the end-to-end tests and of the demo: an implementation that is not ours.
 	github.com/go-jose/go-jose/v4 v4.1.8
 	// Gives a second opinion on every mutated token of the differential test: the most used verifier in Go, without dependencies, and not the one that mints.

@@ -198,6 +198,55 @@ func keySettings(t *testing.T) []keySetting {
 					append(token(good(claims{"tenant": "acmee!", "host": "a"})), [2]string{"x-tenant", "acmee!"},
 						[2]string{"Host", "a"}), 403, "claim_mismatch"},
 			}},
+		{"provider require", ruled("", audience+`, "require": {"scopes": {"all": ["base"]}, "claims": [{"path": ["azp"], "any": ["web"]}]}`, ""),
+			[]keyRequest{
+				{"both", "", "", token(good(claims{"scope": "base", "azp": "web"})), 200, "ok"},
+				{"another scope", "", "", token(good(claims{"azp": "web"})), 403, "insufficient_scope"},
+				{"another claim", "", "", token(good(claims{"scope": "base", "azp": "app"})), 403, "claim_mismatch"},
+			}},
+		{"anyOf", ruled("", "", `"require": {"anyOf": [{"scopes": {"all": ["admin"]}}, {"claims": [{"path": ["level"], "atLeast": 2, "atMost": 4}]}]}`),
+			[]keyRequest{
+				{"the first", "", "", token(good(claims{"scope": "admin"})), 200, "ok"},
+				{"the second", "", "", token(good(claims{"level": 4})), 200, "ok"},
+				{"neither", "", "", token(good(claims{"level": 5})), 403, "insufficient_scope"},
+			}},
+		{"each item", ruled("", "", `"require": {"claims": [{"path": ["permissions", "*", "scopes"], "any": ["write"]}]}`), []keyRequest{
+			{"one has it", "", "", token(good(claims{"permissions": []claims{{"scopes": []string{"read"}},
+				{"scopes": []string{"write"}}}})),
+				200, "ok"},
+			{"none has it", "", "", token(good(claims{"permissions": []claims{{"scopes": []string{"read"}},
+				{"x": "write"}}})), 403,
+				"claim_mismatch"},
+		}},
+		{"scopeSeparator", ruled("", audience+`, "scopeSeparator": "comma"`, `"require": {"scopes": {"all": ["r", "w"]}}`), []keyRequest{
+			{"commas", "", "", token(good(claims{"scope": "r,w"})), 200, "ok"},
+			{"spaces", "", "", token(good(claims{"scope": "r w"})), 403, "insufficient_scope"},
+		}},
+		{"template", strings.Replace(ruled("", "", ""), `"issuer": "`+issuer+`"`,
+			`"issuer": {"template": "https://login.example/{tid}/v2.0", "values": ["acme"]}`, 1), []keyRequest{
+			{"its tenant", "", "", token(good(claims{"iss": "https://login.example/acme/v2.0", "tid": "acme"})), 200, "ok"},
+			{"J19 a neighbour", "", "", token(good(claims{"iss": "https://login.example/evil/v2.0", "tid": "evil"})),
+				401, "token_issuer"},
+			{"J19 a neighbour with its claim", "", "", token(good(claims{"iss": "https://login.example/evil/v2.0",
+				"tid": "acme"})), 401,
+				"token_issuer"},
+			{"J19 a neighbour's claim", "", "", token(good(claims{"iss": "https://login.example/acme/v2.0",
+				"tid": "evil"})), 401,
+				"token_issuer"},
+		}},
+		{"headers", ruled("", "", `"match": [{"headers": [{"name": "X-Tool", "any": ["a", "b"]}]}]`), []keyRequest{
+			{"one of them", "", "", append(token(good()), [2]string{"x-tool", "b"}), 200, "ok"},
+			{"another", "", "", append(token(good()), [2]string{"x-tool", "c"}), 403, "no_rule"},
+			{"twice", "", "", append(token(good()), [2]string{"x-tool", "a"}, [2]string{"x-tool", "a"}), 400,
+				"header_ambiguous"},
+		}},
+		{"authentication", ruled("", "", `"require": {"authentication": {"acr": ["gold"], "maxAge": "5m"}}`), []keyRequest{
+			{"as asked for", "", "", token(good(claims{"acr": "gold", "auth_time": now - 200})), 200, "ok"},
+			{"too long ago", "", "", token(good(claims{"acr": "gold", "auth_time": now - 400})), 401,
+				"authentication_insufficient"},
+			{"another acr", "", "", token(good(claims{"acr": "silver", "auth_time": now})), 401, "authentication_insufficient"},
+			{"neither", "", "", token(good()), 401, "authentication_insufficient"},
+		}},
 		{"shadow", ruled(`"mode": "shadow",`, "", ""),
 			[]keyRequest{{"no token", "", "", nil, 200, "ok"},
 				{"a forged one", "", "", [][2]string{bearer(forger.Token(good()))}, 200, "ok"}}},
@@ -252,8 +301,9 @@ func TestEveryKeyAndReason(t *testing.T) {
 			}
 		}
 		for _, code := range slices.Concat(verdict.Common, scope.Codes) {
-			// keys and proofs have fixtures of their own: remote_test.go, constraint_test.go
-			elsewhere := code == verdict.KeysUnavailable || code == scope.TokenUnbound || code == verdict.Internal
+			// keys, proofs and endpoints have fixtures of their own: remote_test.go, constraint_test.go, introspection_test.go
+			elsewhere := code == verdict.KeysUnavailable || code == scope.TokenUnbound || code == verdict.Internal ||
+				code == scope.ProofNonce || code == scope.TokenInactive || code == scope.IntrospectionUnavailable
 			if !seen[code.Name] && !elsewhere {
 				t.Errorf("no request was answered with %s", code.Name)
 			}
