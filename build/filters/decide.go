@@ -107,7 +107,7 @@ type Answer struct {
 var errNoProxy = errors.New("no proxy, and so no rate-limit service")
 
 func decideScopes(config string, r *decide.Request, o *Outside) (*Decided, error) {
-	p, err := scope.Parse(config, scope.Surroundings{Env: o.Env})
+	p, err := scope.Parse(config, scope.Surroundings{Env: anySecret(o.Env)})
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ type explanation struct {
 	result
 	config, filter, resource                     string
 	token, tokenFile, claims, jwks, source, peer string
+	introspection                                string
 	claimsText                                   string // what --claims names
 	all                                          bool
 }
@@ -48,7 +49,7 @@ It is the filter's own code that decides. The configuration is a file's, or stan
 --resource names one. Of many rules, those are printed that fit but for one thing, and the others counted; --all prints them.
 
 A token comes by --token, or from a file or standard input by --token-file. With --claims instead, jwt-scope is given a token with these claims whose signature is taken for good; rate-limit and edge-stamp take them as what jwt-scope has verified. Keys
-that the configuration has fetched (jwks.remote) come by --jwks. Counters and memories are a fresh proxy's.
+that the configuration has fetched (jwks.remote) come by --jwks, and what an introspection endpoint says of the token by --introspection. Counters and memories are a fresh proxy's.
 
 Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2, the command line is none.`,
 		Example: "  tollgate explain --config jwt-scope.yaml --request 'GET https://api.example.com/orders/7' " +
@@ -82,6 +83,8 @@ Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2
 	f.StringVar(&e.tokenFile, "token-file", "", "a file with the token; - is standard input")
 	f.StringVar(&e.claims, "claims", "", "a file with claims, a JSON object")
 	f.StringVar(&e.jwks, "jwks", "", "a file with the JWK Set that the configuration would fetch")
+	f.StringVar(&e.introspection, "introspection", "", "a file with what the introspection endpoint answers (RFC 7662), "+
+		"in JSON")
 	f.StringVar(&e.source, "source", "192.0.2.1:40000", "the client's address and port")
 	f.StringVar(&e.peer, "peer", "", "the SPIFFE ID of the connection's client")
 	return c
@@ -171,6 +174,9 @@ func (e *explanation) run(c *cobra.Command) error {
 	if keys := (filters.KeysError{}); errors.As(err, &keys) {
 		err = fmt.Errorf("%w: give the set by --jwks", err)
 	}
+	if endpoint := (filters.IntrospectionError{}); errors.As(err, &endpoint) {
+		err = fmt.Errorf("%w: give its answer by --introspection", err)
+	}
 	if err != nil && !errors.Is(err, errRefused) {
 		return fmt.Errorf("%s:\n%w", e.config, err)
 	}
@@ -193,6 +199,13 @@ func (e *explanation) surroundings(headers [][2]string, at time.Time) (*decide.R
 			return nil, nil, err
 		}
 		e.claimsText, o.Identity = string(b), string(b)
+	}
+	if e.introspection != "" {
+		b, err := os.ReadFile(e.introspection)
+		if err != nil {
+			return nil, nil, err
+		}
+		o.Introspection = string(b)
 	}
 	return &decide.Request{Headers: headers, Empty: body == nil, Now: at}, o, nil
 }

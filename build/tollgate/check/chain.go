@@ -47,7 +47,7 @@ func placeOf(n *yaml.Node) (list []credential) {
 	if h := yamlnode.Member(n, "header"); h != nil {
 		list = append(list, headerAt(h))
 	}
-	for _, kind := range []string{"cookie", "query"} {
+	for _, kind := range []string{"cookie", "query", "subprotocol", "subprotocolPrefix"} {
 		if v := yamlnode.Member(n, kind); v != nil {
 			list = append(list, credential(kind+" "+yamlnode.Text(v)))
 		}
@@ -109,6 +109,11 @@ func (f configured) needs() (list []credential) {
 func indifferent(config *yaml.Node) bool {
 	if yamlnode.Member(config, "forward", "payloadHeader") != nil ||
 		yamlnode.Member(config, "forward", "claimHeaders") != nil {
+		return false
+	}
+	if slices.ContainsFunc(yamlnode.Items(yamlnode.Member(config, "providers")), func(p *yaml.Node) bool {
+		return yamlnode.Member(p, "require") != nil
+	}) {
 		return false
 	}
 	return !slices.ContainsFunc(yamlnode.Items(yamlnode.Member(config, "rules")), func(r *yaml.Node) bool {

@@ -83,10 +83,10 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) (names []stri
 	c.carried(p, config, path+".config", images...)
 	given := yamlnode.Texts(yamlnode.Member(wasm, "env", "hostKeys"))
 	for _, s := range steps {
-		for _, k := range keyEntries(s) {
-			if name := yamlnode.Member(k, "env"); yamlnode.Text(name) != "" && !slices.Contains(given, yamlnode.Text(name)) {
+		for _, name := range s.variables() {
+			if !slices.Contains(given, yamlnode.Text(name)) {
 				c.report(p, name, Error, path+".env.hostKeys", "has no "+yamlnode.Text(name)+
-					", which a key is read from: add it, and set it in the proxy's pod")
+					", which a secret is read from: add it, and set it in the proxy's pod")
 			}
 		}
 	}

@@ -207,25 +207,41 @@ func (c *Checker) environment(p place, spec *yaml.Node, path string, steps []ste
 	for _, e := range yamlnode.Items(yamlnode.Member(spec, "vmConfig", "env")) {
 		given[yamlnode.Text(yamlnode.Member(e, "name"))] = e
 	}
-	var keys []*yaml.Node
+	var variables []*yaml.Node
 	for _, s := range steps {
-		keys = append(keys, keyEntries(s)...)
+		variables = append(variables, s.variables()...)
 	}
-	for _, k := range keys {
-		name := yamlnode.Text(yamlnode.Member(k, "env"))
-		if name == "" {
-			continue
-		}
+	for _, n := range variables {
+		name := yamlnode.Text(n)
 		switch e := given[name]; {
 		case e == nil:
-			c.report(p, yamlnode.Member(k, "env"), Error, path+".vmConfig.env",
-				"has no "+name+", which a key is read from: add {name: "+name+", valueFrom: HOST}, and set it in the proxy's pod")
+			c.report(p, n, Error, path+".vmConfig.env",
+				"has no "+name+", which a secret is read from: add {name: "+name+", valueFrom: HOST}, and set it in the proxy's pod")
 		case yamlnode.Text(yamlnode.Member(e, "valueFrom")) != "HOST":
 			c.report(p, e, Warning, path+".vmConfig.env",
-				"gives "+name+" by value: whoever may read the resource, or the proxy's config_dump, reads a private "+
-					"key; want valueFrom: HOST")
+				"gives "+name+" by value: whoever may read the resource, or the proxy's config_dump, reads the "+
+					"secret; want valueFrom: HOST")
 		}
 	}
+}
+
+// variables are those of the environment that the configuration reads secrets from.
+func (s step) variables() (names []*yaml.Node) {
+	add := func(n *yaml.Node) {
+		if yamlnode.Text(n) != "" {
+			names = append(names, n)
+		}
+	}
+	for _, k := range keyEntries(s) {
+		add(yamlnode.Member(k, "env"))
+	}
+	if s.filter == "jwt-scope" {
+		for _, provider := range yamlnode.Items(yamlnode.Member(s.node, "providers")) {
+			add(yamlnode.Member(provider, "introspection", "clientSecretEnv"))
+		}
+		add(yamlnode.Member(s.node, "dpop", "nonceKeyEnv"))
+	}
+	return names
 }
 
 // keyEntries are all that edge-stamp's configuration says of keys of its own.
