@@ -59,7 +59,7 @@ func policy(t *testing.T, s *Server, remote string) string {
 	  {"name": "buy", "match": [{"paths": ["/cart"]}], "require": {"claims": [{"path": ["realm_access", "roles"], "any": ["buyer"]}]}}
 	 ],
 	 "forward": {"claimHeaders": [{"path": ["azp"], "header": "x-client"}]},
-	 "errors": {"realm": "orders"}}`, s.Issuer(), s.Authority, CertsPath, remote)
+	 "errors": {"realm": "orders"}}`, s.Issuer(), s.Authority, s.CertsPath(), remote)
 	if !json.Valid([]byte(text)) {
 		t.Fatal("the test's configuration is not JSON")
 	}

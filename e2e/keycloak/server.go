@@ -34,22 +34,20 @@ import (
 // startTimeout covers Keycloak on a busy machine: it first builds itself for its options.
 const startTimeout = 180 * time.Second
 
-// realm is the one in testdata.
-const realm = "shop"
-
-// Server is a running Keycloak with the realm of testdata. Its secrets are made for it and are in no file and no log.
+// Server is a running Keycloak with one realm beside its own. Its secrets are made for it: no file and no log has them.
 type Server struct {
 	*process.Process
 	Authority string // host:port
 
-	dir                           string
+	realm, dir                    string
 	admin, password, clientSecret string
 	client                        http.Client
 }
 
 // Start runs Keycloak with the realm in the file, and returns when it serves. Progress of what
-// takes long goes to w. When it does not serve, its log is in the error.
-func Start(w io.Writer, realmFile string) (*Server, error) {
+// takes long goes to w. When it does not serve, its log is in the error. The file may have variables,
+// which the import replaces: ${TOLLGATE_CLIENT_SECRET}, and those in env, "NAME=value".
+func Start(w io.Writer, realmFile string, env ...string) (*Server, error) {
 	if _, err := exec.LookPath("java"); err != nil && os.Getenv("JAVA_HOME") == "" {
 		return nil, errors.New("no java here: install Java 17 or newer (on Debian and Ubuntu: apt-get install " +
 			"openjdk-17-jre-headless)")
@@ -60,7 +58,7 @@ func Start(w io.Writer, realmFile string) (*Server, error) {
 	}
 	s := &Server{dir: dir, admin: "admin", password: rand.Text(), clientSecret: rand.Text(),
 		client: http.Client{Timeout: 30 * time.Second}}
-	if err := s.start(w, realmFile); err != nil {
+	if err := s.start(w, realmFile, env); err != nil {
 		if s.Process != nil {
 			err = fmt.Errorf("no Keycloak serves: %w; its log:\n%s", err, s.Log())
 		}
@@ -70,7 +68,7 @@ func Start(w io.Writer, realmFile string) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) start(w io.Writer, realmFile string) error {
+func (s *Server) start(w io.Writer, realmFile string, env []string) error {
 	began := time.Now()
 	if err := backends.Keycloak(w, s.dir); err != nil {
 		return err
@@ -79,6 +77,11 @@ func (s *Server) start(w io.Writer, realmFile string) error {
 	if err != nil {
 		return err
 	}
+	var realm struct{ Realm string }
+	if err := json.Unmarshal(text, &realm); err != nil || realm.Realm == "" {
+		return fmt.Errorf("%s names no realm (%v)", realmFile, err)
+	}
+	s.realm = realm.Realm
 	imports := filepath.Join(s.dir, "data", "import")
 	if err := os.MkdirAll(imports, 0o755); err != nil {
 		return err
@@ -98,9 +101,9 @@ func (s *Server) start(w io.Writer, realmFile string) error {
 		"--http-host=127.0.0.1", "--http-port="+port, "--hostname=http://"+s.Authority)
 	// A Keycloak of the user's own may be configured by variables: none of that is for this one.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KC_") })
-	// The client secret stands in the realm's file as a variable, which the import replaces.
 	cmd.Env = append(cmd.Env, "KC_CACHE=local", "KC_BOOTSTRAP_ADMIN_USERNAME="+s.admin, "KC_BOOTSTRAP_ADMIN_PASSWORD="+
 		s.password, "TOLLGATE_CLIENT_SECRET="+s.clientSecret)
+	cmd.Env = append(cmd.Env, env...)
 	fmt.Fprintf(w, "starting Keycloak %s (up to %s) …\n", backends.KeycloakVersion, startTimeout)
 	if s.Process, err = process.Start(cmd); err != nil {
 		return err
@@ -130,10 +133,10 @@ func (s *Server) Stop() {
 }
 
 // Issuer is the realm's.
-func (s *Server) Issuer() string { return "http://" + s.Authority + "/realms/" + realm }
+func (s *Server) Issuer() string { return "http://" + s.Authority + "/realms/" + s.realm }
 
 // CertsPath is where the realm publishes its keys.
-const CertsPath = "/realms/" + realm + "/protocol/openid-connect/certs"
+func (s *Server) CertsPath() string { return "/realms/" + s.realm + "/protocol/openid-connect/certs" }
 
 // Port that it listens on.
 func (s *Server) Port() int {
@@ -149,7 +152,7 @@ func (s *Server) Token(client string, scopes ...string) (string, error) {
 	if len(scopes) > 0 {
 		form.Set("scope", strings.Join(scopes, " "))
 	}
-	return s.token(realm, form)
+	return s.token(s.realm, form)
 }
 
 // AdminToken is one of another realm, the administrator's.
@@ -196,7 +199,7 @@ func (s *Server) Published() ([]PublishedKey, error) {
 	var set struct {
 		Keys []PublishedKey `json:"keys"`
 	}
-	resp, err := s.client.Get("http://" + s.Authority + CertsPath)
+	resp, err := s.client.Get("http://" + s.Authority + s.CertsPath())
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +282,7 @@ func (s *Server) administer(method, path string, body, into any) error {
 			return err
 		}
 	}
-	req, err := http.NewRequest(method, "http://"+s.Authority+"/admin/realms/"+realm+path, bytes.NewReader(text))
+	req, err := http.NewRequest(method, "http://"+s.Authority+"/admin/realms/"+s.realm+path, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
