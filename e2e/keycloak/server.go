@@ -155,6 +155,16 @@ func (s *Server) Token(client string, scopes ...string) (string, error) {
 	return s.token(s.realm, form)
 }
 
+// Revoke takes a client's token back (RFC 7009).
+func (s *Server) Revoke(client, token string) error {
+	resp, err := s.client.PostForm("http://"+s.Authority+"/realms/"+s.realm+"/protocol/openid-connect/revoke",
+		url.Values{"client_id": {client}, "client_secret": {s.clientSecret}, "token": {token}})
+	if err != nil {
+		return err
+	}
+	return read(resp, nil)
+}
+
 // AdminToken is one of another realm, the administrator's.
 func (s *Server) AdminToken() (string, error) {
 	return s.token("master", url.Values{"grant_type": {"password"}, "client_id": {"admin-cli"}, "username": {s.admin},
