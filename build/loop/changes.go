@@ -109,7 +109,7 @@ const liveLimit = 7 * time.Second
 // changeSource has the refusals name another scheme of authentication, and waits until they do. A
 // machine that has other things to do gets three goes.
 func (l *loop) changeSource(ctx context.Context, step func(string, ...any), watch *process.Process) (err error) {
-	file := filepath.Join(l.root, "filters", "jwt-scope", "scope", "policy.go")
+	file := filepath.Join(l.root, "filters", "jwt-scope", "scope", "answers.go")
 	original, err := os.ReadFile(file)
 	if err != nil {
 		return err
