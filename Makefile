@@ -70,7 +70,7 @@ demo: build ## Run jwt-scope in a real Envoy and print requests to try (CHECK=1 
 export COMPOSE_PROFILES ?= $(PROFILES)
 
 .PHONY: up
-up: tools-go build/out/tollgate.wasm ## Start the local loop in Docker: edge, mesh, service, rate-limit service, Prometheus (PROFILES=idp,dashboards,traces,registry)
+up: tools-go build/out/tollgate.wasm ## Start the local loop in Docker: edge, mesh, service, rate-limit service, Prometheus (PROFILES=idp,mcp,dashboards,traces,registry)
 	@go run ./build/loop up
 
 .PHONY: down
@@ -120,8 +120,8 @@ test-matrix: build ## Run the real-Envoy tests in every claimed version of Envoy
 	TOLLGATE_ENVOY=all go test -count=1 -timeout 60m ./e2e/...
 
 .PHONY: test-keycloak
-test-keycloak: build ## Run jwt-scope in real Envoy against a real Keycloak (Java 17; fetches 160 MB the first time)
-	go test -count=1 -timeout 20m -tags keycloak -v $(TESTFLAGS) ./e2e/keycloak
+test-keycloak: build ## Run jwt-scope in real Envoy against a real Keycloak, and with MCP clients (Java 17, Python 3.10, Node.js 20)
+	go test -count=1 -timeout 20m -p 1 -tags keycloak -v $(TESTFLAGS) ./e2e/keycloak ./e2e/mcp
 
 # Istio's own programs, in e2e/istio's versions. All are compiled with one set of flags: with another, Go compiles 2,000 packages once more.
 ISTIO := $(or $(TOLLGATE_CACHE),$(CURDIR)/build/.cache)/istio
@@ -174,10 +174,14 @@ FUZZTIME ?= 30s
 fuzz: tools-go ## Fuzz every parser for FUZZTIME each (default 30s)
 	@go run ./build/tools/fuzz -time $(FUZZTIME)
 
+# A module of its own, for the local loop and e2e/mcp.
+MCPSERVER := build/loop/mcpserver
+
 .PHONY: check
 check: tools-go ## Check form: gofmt, vet, staticcheck, go.mod, licence headers
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (run gofmt -w):"; echo "$$out"; exit 1; }
 	go vet -tags keycloak ./...
+	cd $(MCPSERVER) && go vet ./... && go mod tidy -diff && go run $(STATICCHECK) ./...
 	GOOS=wasip1 GOARCH=wasm go vet $(FILTERS:%=./filters/%) ./filters/tollgate ./shared/guest/... ./shared/host/...
 	go run $(STATICCHECK) -tags keycloak ./...
 	go mod tidy -diff

@@ -105,6 +105,7 @@ func TestSnippets(t *testing.T) {
 		case "yaml":
 			switch {
 			case s.file == migration.File: // TestMigration
+			case s.file == mcpPage: // e2e/mcp has a browser go through an Envoy with it
 			// e2e/edge-stamp-global has the service run with it
 			case s.file == stampReadme && strings.HasPrefix(s.text, "domain:"):
 			case s.file == stampReadme:
@@ -215,6 +216,8 @@ func checkFilter(t *testing.T, s snippet) {
 		}
 	}
 }
+
+const mcpPage = "filters/jwt-scope/MCP.md"
 
 const stampReadme = "filters/edge-stamp/README.md"
 

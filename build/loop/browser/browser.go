@@ -230,6 +230,27 @@ func (b *Browser) Show(file string, width int, dots float64, dark bool) (*Shown,
 	return s, nil
 }
 
+// Open opens an address, and returns when the page has loaded. What its scripts find out, they tell
+// somebody themselves.
+func (b *Browser) Open(address string) error {
+	b.deadline()
+	// The fragment alone makes no new page.
+	for _, at := range []string{"about:blank", address} {
+		b.events = nil
+		var navigated struct{ ErrorText string }
+		if err := b.call("Page.navigate", map[string]any{"url": at}, &navigated); err != nil {
+			return err
+		}
+		if navigated.ErrorText != "" {
+			return errors.New(navigated.ErrorText) // without the address, whose fragment may be a secret
+		}
+		if err := b.await("Page.loadEventFired"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (b *Browser) deadline() {
 	_ = b.in.SetDeadline(time.Now().Add(timeout)) // a pipe has deadlines
 	_ = b.out.SetDeadline(time.Now().Add(timeout))
