@@ -130,7 +130,7 @@ type loop struct {
 }
 
 // profiles are docker-compose.yaml's.
-var profiles = []string{"idp", "dashboards", "traces", "registry"}
+var profiles = []string{"idp", "mcp", "dashboards", "traces", "registry"}
 
 // ports are those of the loopback interface, by the variables that docker-compose.yaml has for them.
 type ports map[string]string
@@ -162,6 +162,11 @@ func (l *loop) up(ctx context.Context) error {
 	if err := l.mounts.Prepare(); err != nil {
 		return err
 	}
+	if slices.Contains(l.profiles, "mcp") {
+		if err := l.mounts.MCPServer(ctx); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, upTimeout)
 	defer cancel()
 	began := time.Now()
@@ -177,10 +182,11 @@ func (l *loop) up(ctx context.Context) error {
 	fmt.Printf("up after %.0f s. The edge is http://%s, the mesh https://%s; Prometheus http://%s\n",
 		time.Since(began).Seconds(), l.ports.address("EDGE_PORT"), l.ports.address("MESH_PORT"),
 		l.ports.address("PROMETHEUS_PORT"))
-	for _, s := range []struct{ profile, service, port string }{{"idp", "Keycloak is http://", "KEYCLOAK_PORT"},
-		{"dashboards", "Grafana is http://", "GRAFANA_PORT"}, {"registry", "The registry is ", "REGISTRY_PORT"}} {
+	for _, s := range []struct{ profile, service, port, path string }{
+		{"idp", "Keycloak is http://", "KEYCLOAK_PORT", ""}, {"mcp", "The MCP server is http://", "EDGE_PORT", mcpPath},
+		{"dashboards", "Grafana is http://", "GRAFANA_PORT", ""}, {"registry", "The registry is ", "REGISTRY_PORT", ""}} {
 		if slices.Contains(l.profiles, s.profile) {
-			fmt.Println(s.service + l.ports.address(s.port))
+			fmt.Println(s.service + l.ports.address(s.port) + s.path)
 		}
 	}
 	fmt.Println("make try sends requests, make watch brings your changes in, make logs tells what was decided, make " +

@@ -77,18 +77,24 @@ func (c client) send(ctx context.Context, method, address string, headers ...[2]
 	return exchange(ctx, &http.Transport{DisableKeepAlives: true, TLSClientConfig: c.tls}, method, address, headers...)
 }
 
-// exchange sends a request and reads all of its answer.
+// exchange sends a request without a body and reads all of its answer.
 func exchange(ctx context.Context, transport *http.Transport, method, address string, headers ...[2]string) (answer,
 	error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, address, nil)
+	req, err := http.NewRequest(method, address, nil)
 	if err != nil {
 		return answer{}, err
 	}
 	for _, h := range headers {
 		req.Header.Add(h[0], h[1])
 	}
+	return exchanged(ctx, transport, req)
+}
+
+// exchanged sends a request and reads all of its answer.
+func exchanged(ctx context.Context, transport *http.Transport, req *http.Request) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	req = req.WithContext(ctx)
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return answer{}, err
@@ -242,6 +248,10 @@ func (l *loop) rows() ([]tried, error) {
 			"429 rate_limited in time, with Retry-After", func(ctx context.Context) (string, error) {
 				return limited(ctx, edge+"/reports/1", reader)
 			}},
+	}
+	if slices.Contains(l.profiles, "mcp") {
+		list = append(list, l.triedMCP(tokens.Token(claims(user, "mcp:read", now, time.Hour)),
+			tokens.Token(claims(user, "mcp:read mcp:delete", now, time.Hour)))...)
 	}
 	if slices.Contains(l.profiles, "idp") {
 		list = append(list, tried{"GET /orders/7 with a token of Keycloak", "200 ok",

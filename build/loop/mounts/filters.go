@@ -5,6 +5,7 @@ package mounts
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tollgate-wasm/tollgate/build/filters"
+	"github.com/tollgate-wasm/tollgate/build/loop/backends"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/descriptors"
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
@@ -163,6 +165,14 @@ func (f *Folder) probe() error {
 		return fmt.Errorf("compiling build/loop/healthcheck: %w\n%s", err, out)
 	}
 	return os.Chmod(f.path("bin/healthcheck"), 0o755)
+}
+
+// MCPServer compiles the MCP server of the profile mcp.
+func (f *Folder) MCPServer(ctx context.Context) error {
+	if err := f.folder("bin"); err != nil {
+		return err
+	}
+	return backends.MCPServer(ctx, f.root, f.path("bin/mcpserver"))
 }
 
 // ErrConfig is what is wrong with a configuration; its text has all faults with their lines. The
