@@ -32,7 +32,7 @@ func serve(t *testing.T, handle http.HandlerFunc) (port int) {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// J25: keys are fetched from where the issuer's metadata says, if that may say so. e2e/keycloak has real metadata.
+// J39: keys are fetched from where the issuer's metadata says, if that may say so. e2e/keycloak has real metadata.
 func TestDiscovery(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		var metadata atomic.Value
@@ -92,7 +92,7 @@ func TestDiscovery(t *testing.T) {
 	})
 }
 
-// RFC 9728: the filter serves the metadata of the resources behind it, to those hosts that have it,
+// J40: RFC 9728: the filter serves the metadata of the resources behind it, to those hosts that have it,
 // and names it where it refuses.
 func TestResources(t *testing.T) {
 	const path = "/.well-known/oauth-protected-resource/mcp/a"

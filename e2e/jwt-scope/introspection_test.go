@@ -80,7 +80,7 @@ func startOpaque(t *testing.T, version string, port, workers int, more string) *
 		Clusters: []bootstrap.M{bootstrap.Cluster("as", port, false)}})
 }
 
-// An endpoint's word counts, for as long as it may be remembered, and whatever else it says is a refusal.
+// J34 J35: an endpoint's word counts, for as long as it may be remembered, and whatever else it says is a refusal.
 func TestIntrospection(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		as := startEndpoint(t)
@@ -149,7 +149,7 @@ func TestIntrospection(t *testing.T) {
 	})
 }
 
-// W1: a thousand requests at once with one new token make one call for each VM, and all are answered.
+// J36 W1: a thousand requests at once with one new token make one call for each VM, and all are answered.
 func TestIntrospectionBurst(t *testing.T) {
 	const workers = 2
 	harness.Each(t, func(t *testing.T, version string) {

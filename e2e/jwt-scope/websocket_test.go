@@ -19,7 +19,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// A WebSocket's client and server, neither of which is ours, agree on a subprotocol through the
+// J44: a WebSocket's client and server, neither of which is ours, agree on a subprotocol through the
 // filter, which takes the token away that the client has sent among those it offers.
 func TestWebSocketSubprotocols(t *testing.T) {
 	const prefix = "base64url.bearer.authorization.k8s.io."

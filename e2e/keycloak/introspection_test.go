@@ -79,7 +79,7 @@ func introspecting(t *testing.T, s *Server, version string, port int, client, se
 		Clusters: []bootstrap.M{bootstrap.Cluster("keycloak", port, false)}})
 }
 
-// RFC 7662 at Keycloak's own endpoint: what it says of tokens counts, and where it cannot say
+// J34 J35: RFC 7662 at Keycloak's own endpoint: what it says of tokens counts, and where it cannot say
 // anything nobody passes.
 func TestIntrospection(t *testing.T) {
 	s := running(t)
@@ -167,7 +167,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// The keys are where Keycloak's own metadata says (OpenID Connect Discovery 1.0).
+// J39: the keys are where Keycloak's own metadata says (OpenID Connect Discovery 1.0).
 func TestDiscovery(t *testing.T) {
 	s := running(t)
 	for _, version := range harness.Versions(t) {

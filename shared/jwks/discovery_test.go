@@ -22,7 +22,7 @@ func remote(t *testing.T, more string) *Remote {
 	return keys.Remote
 }
 
-// Where keys are fetched from, by the issuer's metadata.
+// J39: where keys are fetched from, by the issuer's metadata.
 func TestKeysAt(t *testing.T) {
 	d := remote(t, `,"discover":true,"discoverAuthorities":{"keys.example:8443":"keys"}`).Discovery
 	metadata := func(url string) string { return `{"issuer":"https://idp.example","jwks_uri":"` + url + `"}` }

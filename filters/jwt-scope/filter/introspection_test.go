@@ -64,7 +64,7 @@ func TestIntrospection(t *testing.T) {
 	}
 }
 
-// What the endpoint cannot tell is a refusal, and told in the log.
+// J35: what the endpoint cannot tell is a refusal, and told in the log.
 func TestIntrospectionFails(t *testing.T) {
 	for _, c := range []struct {
 		name, status, body, log string
@@ -117,7 +117,7 @@ func TestIntrospectionFails(t *testing.T) {
 	}
 }
 
-// W1 W18: a thousand requests with one new token make one call, and their answers come in as many
+// J36 W1 W18: a thousand requests with one new token make one call, and their answers come in as many
 // callbacks as it takes; a client that leaves is forgotten.
 func TestIntrospectionCrowd(t *testing.T) {
 	i := startOpaque(t, 1)

@@ -121,7 +121,7 @@ func (i *idp) want(what string, s *wasmhost.Stream, status uint32, code string) 
 
 func document(keys ...*mint.Key) string { return string(mint.Set(keys...)) }
 
-// The keys are where the issuer's metadata says, as long as that may say so.
+// J39: the keys are where the issuer's metadata says, as long as that may say so.
 func TestDiscovery(t *testing.T) {
 	i := startRemote(t, 2, `"discover": true, "discoverAuthorities": {"keys.example": "keys"}`)
 	asks := func(cluster, path string) {

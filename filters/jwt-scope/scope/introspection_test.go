@@ -79,7 +79,7 @@ func active(changes ...claims) string {
 	return string(must(json.Marshal(c)))
 }
 
-// What endpoints answer, and what becomes of the request.
+// J34: what endpoints answer, and what becomes of the request.
 func TestIntrospection(t *testing.T) {
 	unix := now.Unix()
 	named := `,"issuer":"https://as.example","audiences":["orders"]`
@@ -207,7 +207,7 @@ func TestIntrospectionCache(t *testing.T) {
 	}
 }
 
-// Who sends many tokens takes no more memory than a few.
+// J36: who sends many tokens takes no more memory than a few.
 func TestIntrospectionBounds(t *testing.T) {
 	a := &asker{t: t, answer: `{"active":false}`, p: parse(t, opaque("", `,"cache":{"entries":16}`, ""))}
 	s := a.p.provider("opaque").introspection
@@ -262,7 +262,7 @@ func TestIntrospectionBounds(t *testing.T) {
 	}
 }
 
-// Which tokens are verified, and which are asked for.
+// J37: which tokens are verified, and which are asked for.
 func TestWhoIntrospects(t *testing.T) {
 	good, foreign := es256(t, good()), es256(t, good(claims{"iss": "https://other.example"}))
 	for _, c := range []struct {
@@ -307,7 +307,7 @@ func TestWhoIntrospects(t *testing.T) {
 	}
 }
 
-// A token that is bound needs its sender's proof, whoever vouches for it.
+// J34: a token that is bound needs its sender's proof, whoever vouches for it.
 func TestIntrospectedBinding(t *testing.T) {
 	p := parse(t, opaque(`,"senderConstraint":"dpop"`, "", ""))
 	const token = "opaque-token"

@@ -13,7 +13,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// RFC 9449 §9: proofs need a nonce of this proxy's, or of one that shares its key.
+// J43: RFC 9449 §9: proofs need a nonce of this proxy's, or of one that shares its key.
 func TestNonce(t *testing.T) {
 	policy := func(more string) *Policy {
 		config := strings.Replace(testConfig, `"name": "corp",`, `"name": "corp", "senderConstraint": "dpop",`, 1)

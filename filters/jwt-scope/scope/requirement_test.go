@@ -47,11 +47,11 @@ func TestRequirements(t *testing.T) {
 			"", `,"access":"optional"`, of("a"), ClaimMismatch, ""},
 		{"the first alternative", "", "", anyOf, of("a", claims{"client_id": "app"}), verdict.OK, ""},
 		{"the second alternative", "", "", anyOf, of("b", claims{"azp": "app", "scope": "orders:write"}), verdict.OK, ""},
-		{"the claim of another provider's alternative", "", "", anyOf, of("a", claims{"azp": "app", "scope": "orders:write"}),
+		{"J45 the claim of another provider's alternative", "", "", anyOf, of("a", claims{"azp": "app", "scope": "orders:write"}),
 			ClaimMismatch, ""},
 		{"an alternative without its scope", "", "", anyOf, of("b", claims{"azp": "app"}), InsufficientScope, "orders:write"},
 		{"an alternative without its scope and its claim", "", "", anyOf, of("b"), ClaimMismatch, ""},
-		{"a token of no alternative's provider", "", "",
+		{"J45 a token of no alternative's provider", "", "",
 			`,"require":{"anyOf":[{"providers":["a"]}]}`, of("b"), TokenIssuer, ""},
 		{"alternatives beside the rest", "", "",
 			strings.Replace(anyOf, `"anyOf"`, `"scopes":{"all":["admin"]},"anyOf"`, 1), of("a", claims{"client_id": "app"}),
@@ -155,7 +155,7 @@ func TestScopeSeparator(t *testing.T) {
 	}
 }
 
-// J19: an issuer's template accepts the tenants that it names, and whose tokens say the same in the claim.
+// J19 J38: an issuer's template accepts the tenants that it names, and whose tokens say the same in the claim.
 func TestIssuerTemplate(t *testing.T) {
 	const template = `"template":"https://login.example/{tid}/v2.0"`
 	for _, c := range []struct {
@@ -199,7 +199,7 @@ func TestIssuerTemplate(t *testing.T) {
 	}
 }
 
-// Templates that one iss may fit are a fault.
+// J38: templates that one iss may fit are a fault.
 func TestTemplatesOverlap(t *testing.T) {
 	for _, c := range []struct {
 		a, b     string
@@ -231,7 +231,7 @@ func TestTemplatesOverlap(t *testing.T) {
 	}
 }
 
-// RFC 9470: how and when the user was authenticated.
+// J42: RFC 9470: how and when the user was authenticated.
 func TestAuthentication(t *testing.T) {
 	const both = `,"require":{"authentication":{"acr":["gold","silver"],"maxAge":"5m"}}`
 	const challenge = `, error="insufficient_user_authentication", acr_values="gold silver", max_age="300"`

@@ -79,7 +79,7 @@ func TestResources(t *testing.T) {
 		{"with the port of the scheme", at("api.example:443", a), map[string]any{"resource": "https://api.example/mcp/a",
 			"authorization_servers": servers, "scopes_supported": []any{"a:call", "x", "a:list"},
 			"bearer_methods_supported": []any{"header"}}},
-		{"to another host", at("other.example", a), nil},
+		{"J40 to another host", at("other.example", a), nil},
 		{"with a slash behind", at("api.example", a+"/"), nil},
 		{"all given", at("any.example", "/.well-known/oauth-protected-resource/mcp"), map[string]any{
 			"resource": "https://www.example/mcp", "authorization_servers": []any{"https://as.example"},
@@ -117,7 +117,7 @@ func TestResources(t *testing.T) {
 	}
 }
 
-// Documents are served to GET, HEAD and preflights of CORS, and to nothing else.
+// J40: documents are served to GET, HEAD and preflights of CORS, and to nothing else.
 func TestResourceMethods(t *testing.T) {
 	p := resourcePolicy(t)
 	preflight := [][2]string{{"origin", "https://page.example"}, {"access-control-request-method", "GET"},
@@ -180,6 +180,22 @@ func TestChallengeOfRule(t *testing.T) {
 				t.Errorf("%s\nwant %s", v.Challenge, c.want)
 			}
 		})
+	}
+	// J41: the URL is made of what a host may be, and of nothing else that a client sends.
+	for authority, want := range map[string]string{
+		"api.example:8443": `https://api.example:8443/`, "API.Example.": "https://api.example/", "api.example:443": "https://api.example/",
+	} {
+		v := judge(p, now, [2]string{":method", "GET"}, [2]string{":authority", authority}, [2]string{":path", "/mcp/a"},
+			[2]string{"x-forwarded-host", "evil.example"}, [2]string{"x-forwarded-proto", "http"}, [2]string{":scheme", "x\""})
+		if !strings.Contains(v.Challenge, `resource_metadata="`+want+`.well-known/`) {
+			t.Errorf("%s: %s", authority, v.Challenge)
+		}
+	}
+	for _, authority := range []string{`a"b`, "api.example@evil.example", "api.example/x", `api.example\x`, "api.example:8o", "a b"} {
+		v := judge(p, now, [2]string{":method", "GET"}, [2]string{":authority", authority}, [2]string{":path", "/mcp/a"})
+		if v.Reason() != verdict.PathAmbiguous || v.Challenge != "" {
+			t.Errorf("%q: %s, %s", authority, v.Reason().Name, v.Challenge)
+		}
 	}
 	http := append(request("GET", "/mcp/a"), [2]string{":scheme", "http"})
 	if v := judge(p, now, http...); v.Challenge != `Bearer realm="all"`+strings.Replace(a, "https", "http", 1) {

@@ -11,7 +11,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Tokens among the subprotocols that a WebSocket's client offers, and what of them is left for the service.
+// J44: tokens among the subprotocols that a WebSocket's client offers, and what of them is left for the service.
 func TestSubprotocols(t *testing.T) {
 	const start = "base64url.bearer.authorization.k8s.io."
 	places := `"token":[{"header":"authorization","scheme":"Bearer"},{"subprotocol":"bearer"},{"subprotocolPrefix":"` + start +
