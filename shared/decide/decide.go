@@ -72,7 +72,7 @@ const (
 	FetchKeys
 	ReadBody
 	AskService
-	Introspect
+	Introspect // what a token is worth, by RFC 7662
 )
 
 // AtOnce reports whether a World does the step.

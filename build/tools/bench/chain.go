@@ -5,7 +5,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -65,12 +64,7 @@ func chainRows(out string, answers time.Duration) []row {
 	}
 	native := jwtAuthn(token, false)
 	ask := func(prefix string) []bootstrap.M {
-		return append([]bootstrap.M{bootstrap.Filter("envoy.filters.http.ext_authz",
-			"extensions.filters.http.ext_authz.v3.ExtAuthz", bootstrap.M{
-				"http_service": bootstrap.M{"server_uri": bootstrap.M{"uri": "http://introspection",
-					"cluster": "introspection", "timeout": "5s"}, "path_prefix": prefix,
-					"authorization_request": bootstrap.M{
-						"allowed_headers": bootstrap.M{"patterns": []bootstrap.M{{"exact": "authorization"}}}}}})}, native...)
+		return append([]bootstrap.M{extAuthz(prefix)}, native...)
 	}
 	return []row{
 		{name: nothing, request: get("")},
@@ -80,6 +74,15 @@ func chainRows(out string, answers time.Duration) []row {
 		stamped(jose.ES256),
 		stamped(jose.HS256),
 	}
+}
+
+// extAuthz is Envoy's own way to ask a service about each request.
+func extAuthz(prefix string) bootstrap.M {
+	return bootstrap.Filter("envoy.filters.http.ext_authz", "extensions.filters.http.ext_authz.v3.ExtAuthz", bootstrap.M{
+		"http_service": bootstrap.M{"server_uri": bootstrap.M{"uri": "http://introspection",
+			"cluster": "introspection", "timeout": "5s"}, "path_prefix": prefix,
+			"authorization_request": bootstrap.M{
+				"allowed_headers": bootstrap.M{"patterns": []bootstrap.M{{"exact": "authorization"}}}}}})
 }
 
 // introspection is a service that knows the good tokens.
@@ -110,10 +113,13 @@ func startIntrospection(rows []row, answers time.Duration) (*introspection, erro
 			if strings.HasPrefix(r.URL.Path, slowPrefix) {
 				time.Sleep(answers) // stands for the way to an identity provider and its work
 			}
-			if !known[r.Header.Get("Authorization")] {
+			good := known[r.Header.Get("Authorization")]
+			if r.Method == http.MethodPost { // RFC 7662
+				good = known["Bearer "+r.PostFormValue("token")]
+			} else if !good {
 				w.WriteHeader(http.StatusForbidden)
 			}
-			_, _ = io.WriteString(w, `{"active":true}`)
+			fmt.Fprintf(w, `{"active":%v,"scope":"orders:read"}`, good)
 		}))
 	}()
 	return &introspection{bootstrap.Cluster("introspection", l.Addr().(*net.TCPAddr).Port, false),

@@ -120,7 +120,7 @@ func run(o options) error {
 	defer os.RemoveAll(dir)
 	routes, clusters := bootstrap.Answer(200, "ok"), []bootstrap.M(nil)
 	if o.service {
-		around, err := startSurroundings(dir)
+		around, err := startSurroundings(chosen, dir)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/tollgate-wasm/tollgate/build/loop/backends"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 )
 
@@ -26,7 +29,7 @@ type surroundings struct {
 	stop             func()
 }
 
-func startSurroundings(dir string) (*surroundings, error) {
+func startSurroundings(rows []row, dir string) (*surroundings, error) {
 	redis, err := backends.RunRedis(backends.Options{Dir: dir})
 	if err != nil {
 		return nil, err
@@ -39,10 +42,19 @@ func startSurroundings(dir string) (*surroundings, error) {
 		redis.Stop()
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	stop := func() {
 		service.Stop()
 		redis.Stop()
+	}
+	introspection, err := startIntrospection(rows, 0)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		introspection.stop()
+		stop()
 		return nil, err
 	}
 	go func() { // until the listener is closed
@@ -55,11 +67,11 @@ func startSurroundings(dir string) (*surroundings, error) {
 	return &surroundings{
 		routes: routes,
 		clusters: []bootstrap.M{bootstrap.Cluster("upstream", l.Addr().(*net.TCPAddr).Port, false),
-			bootstrap.Cluster("ratelimit", service.Port(), true)},
+			bootstrap.Cluster("ratelimit", service.Port(), true), introspection.cluster},
 		stop: func() {
 			l.Close()
-			service.Stop()
-			redis.Stop()
+			introspection.stop()
+			stop()
 		},
 	}, nil
 }
@@ -95,7 +107,31 @@ func serviceRows(out string) []row {
 	for i := range list {
 		list[i].request = get("")
 	}
-	return list
+	return append(list, introspectionRows(out)...)
+}
+
+// introspectionRows are an opaque token that a service is asked about, for each request and once, beside
+// Envoy's own filter that asks a service, and a JWT that needs none.
+func introspectionRows(out string) []row {
+	module := filepath.Join(out, "jwt-scope.wasm")
+	opaque := func(name, cache string) []bootstrap.M {
+		config := `{"providers":[{"name":"opaque","introspection":{"cluster":"introspection","authority":"introspection","path":"/",` +
+			`"clientId":"bench","clientSecretEnv":"SECRET","cache":` + cache + `}}],"rules":[{"name":"read-orders","match":` +
+			`[{"paths":["/orders/{**}"],"methods":["GET"]}],"require":{"scopes":{"all":["orders:read"]}}}]}`
+		return []bootstrap.M{bootstrap.Wasm{Name: name, Module: module, Configuration: config,
+			Env: map[string]string{"SECRET": "bench"}}.Filter()}
+	}
+	key := mint.New("k", jose.ES256)
+	token := get("Authorization: Bearer 2YotnFZFEjr1zCsicMWpAA\r\n")
+	return []row{
+		{name: "ext_authz", filters: []bootstrap.M{extAuthz("")}, request: token},
+		{name: "jwt-scope, introspects each time", filters: opaque("introspects", `{"entries":0}`), request: token,
+			versus: "ext_authz"},
+		{name: "jwt-scope, introspected before", filters: opaque("introspected", `{"ttl":"1h"}`), request: token,
+			versus: "ext_authz"},
+		{name: "jwt-scope, a known JWT", filters: []bootstrap.M{jwtScope(module, key, cacheEntries)},
+			request: request(key, "orders:read"), versus: "ext_authz"},
+	}
 }
 
 // printLatency prints what the rows add to the latency of a request: the median over the rounds of

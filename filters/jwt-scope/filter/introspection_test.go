@@ -73,7 +73,7 @@ func TestIntrospectionFails(t *testing.T) {
 		{"a redirect", "302", activeAnswer, "the answer has status 302"},
 		{"unauthorized", "401", `{"error":"invalid_client"}`, "the answer has status 401"},
 		{"created", "201", activeAnswer, "the answer has status 201"},
-		{"garbled", "200", activeAnswer[:20], "is no JSON object"},
+		{"garbled", "200", activeAnswer[:20], "is no JSON that"},
 		{"empty", "200", "", "empty or over 32 KiB"},
 		{"large", "200", activeAnswer + strings.Repeat(" ", 32<<10), "empty or over 32 KiB"},
 		{"no answer", "", "", "no answer"},

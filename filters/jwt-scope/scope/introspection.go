@@ -29,7 +29,7 @@ const (
 var (
 	ErrNotAsked      = errors.New("there are too many questions without an answer")
 	ErrAnswerSize    = errors.New("the answer is empty or over 32 KiB")
-	ErrAnswerJSON    = errors.New("the answer is no JSON object that reads in one way only")
+	ErrAnswerJSON    = errors.New("the answer is no JSON that reads in one way only")
 	ErrAnswerActive  = errors.New("the answer's active is neither true nor false (RFC 7662 §2.2)")
 	ErrAnswerDates   = errors.New("the answer's exp, nbf or iat is no date")
 	ErrAnswerExpired = errors.New("it took too long to answer")
@@ -125,7 +125,7 @@ func (q *Inquiry) read(body string, now time.Time) (*verified, *verdict.Code, er
 		return nil, nil, ErrAnswerSize
 	}
 	claims, err := strictjson.Parse(body, answerLimits)
-	if err != nil || !claims.IsObject() {
+	if err != nil {
 		return nil, nil, ErrAnswerJSON
 	}
 	switch active, _ := strictjson.Member(claims, "active"); active.Type {

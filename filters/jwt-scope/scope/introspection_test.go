@@ -198,6 +198,12 @@ func TestIntrospectionCache(t *testing.T) {
 			t.Errorf("%s, a second later: %s, asked %d times", c.name, v.Code.Name, a.asked)
 		}
 	}
+	// The clock is set back before the token was issued.
+	early := &asker{t: t, answer: active(claims{"iat": now.Unix()}), p: parse(t, opaque("", "", ""))}
+	early.judge("token", now)
+	if v := early.judge("token", second(-31)); v.Code != TokenNotYetValid || early.asked != 1 {
+		t.Errorf("before it was issued: %s, asked %d times", v.Code.Name, early.asked)
+	}
 	// Revoked meanwhile: the next answer counts.
 	a := &asker{t: t, answer: active(), p: parse(t, opaque("", "", ""))}
 	a.judge("token", now)
@@ -293,6 +299,26 @@ func TestWhoIntrospects(t *testing.T) {
 				}
 			}
 		})
+	}
+	// A token is asked for only where its provider's may stand.
+	elsewhere := opaque(`,"token":{"header":"x-opaque"}`, "", "")
+	a := &asker{t: t, answer: active(), p: parse(t, elsewhere)}
+	if v := a.judge("opaque", now); v.Code != TokenMalformed || a.asked != 0 {
+		t.Errorf("where another provider's stand: %s", v.Code.Name)
+	}
+	// Whatever comes first in the configuration, a JWT is its issuer's with keys.
+	first := strings.Replace(opaque("", "", ""), `{"name":"jwt"`, `{"name":"before","issuer":"https://idp.example",`+
+		`"token":{"cookie":"c"},"introspection":{"cluster":"c","authority":"a","path":"/","clientId":"i",`+
+		`"clientSecretEnv":"SECRET"}},{"name":"jwt"`, 1)
+	a = &asker{t: t, answer: active(), p: parse(t, first)}
+	if v := a.judge(good, now); v.Code != verdict.OK || a.asked != 0 {
+		t.Errorf("behind an endpoint of the same issuer: %s", v.Code.Name)
+	}
+	// An endpoint has no keys, whatever its issuer is called.
+	tenants := opaque(`,"issuer":{"template":"https://login.example/{tid}","anyValue":true}`, "", "")
+	a = &asker{t: t, answer: active(), p: parse(t, tenants)}
+	if v := a.judge(es256(t, claims{"iss": "https://login.example/t", "tid": "t"}), now); v.Code != TokenIssuer {
+		t.Errorf("a JWT of an endpoint's tenant: %s", v.Code.Name)
 	}
 	// A token that is known by its keys is asked for where the rule takes the endpoint's word only.
 	config := strings.Replace(opaque("", `,"for":"all"`, ""), `"rules":[`,

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidwall/gjson"
-
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -124,10 +122,8 @@ func (a *authentication) empty() bool { return len(a.acr) == 0 && a.maxAge == 0 
 // unmet reports whether the verified token says less, or nothing, about how its user was authenticated.
 func (a *authentication) unmet(d *Decision) bool {
 	v := d.verified
-	if len(a.acr) > 0 {
-		if acr, _ := strictjson.Member(v.claims, "acr"); acr.Type != gjson.String || !contains(a.acr, acr.Str) {
-			return true
-		}
+	if len(a.acr) > 0 && !contains(a.acr, strictjson.Text(v.claims, "acr")) {
+		return true
 	}
 	if a.maxAge == 0 {
 		return false
