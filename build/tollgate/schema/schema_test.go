@@ -133,7 +133,7 @@ func TestAgainstReaders(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tried, refused, both := 0, 0, 0
+			tried, refused, both, values := 0, 0, 0, 0
 			for i, text := range documents {
 				var sample any
 				if err := json.Unmarshal([]byte(text), &sample); err != nil {
@@ -143,6 +143,11 @@ func TestAgainstReaders(t *testing.T) {
 					t.Errorf("sample %d: %v", i+1, err)
 				}
 				walk(sample, "", func(path string, set func(any)) {
+					// What stands below a filter's configuration is tried with that filter: here one value in eight shows
+					// that its schema is in the module's.
+					if values++; filter == filters.Module && (i > 0 || strings.Contains(path, ".config.")) && values%8 != 0 {
+						return
+					}
 					for _, other := range []any{nil, true, false, "", "zz", "5m", -1.0, 0.5, 7.0, 1e12, []any{},
 						[]any{"zz"}, []any{7.0}, map[string]any{}, map[string]any{"zz": 1.0}} {
 						set(other)
