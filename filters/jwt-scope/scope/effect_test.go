@@ -387,3 +387,14 @@ func BenchmarkNewToken(b *testing.B) {
 		})
 	}
 }
+
+// P9: a claim that a header cannot carry goes on where it is encoded.
+func TestForwardEncoded(t *testing.T) {
+	p := parse(t, with(testConfig, `"forward":{"claimHeaders":[{"path":["name"],"header":"x-plain"},`+
+		`{"path":["name"],"header":"x-percent","encoding":"percent"},{"path":["name"],"header":"x-base64","encoding":"base64url"}]}`))
+	_, e := effect(t, p, request("GET", "/any", bearerHeader(es256(t, good(claims{"name": "José\r\n"}))))...)
+	want := [][2]string{{"x-percent", "Jos%C3%A9%0D%0A"}, {"x-base64", "Sm9zw6kNCg"}}
+	if !reflect.DeepEqual(e.Set, want) {
+		t.Errorf("%q", e.Set)
+	}
+}

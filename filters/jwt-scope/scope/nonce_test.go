@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -78,6 +79,18 @@ func TestNonce(t *testing.T) {
 	}
 	if code, _, _ := ask(p, now, claims{"nonce": nonce, "htm": "POST"}); code != TokenUnbound {
 		t.Errorf("a proof that is bad otherwise: %s", code.Name)
+	}
+	// In shadow mode the request goes on, and as nobody's.
+	shadow := parse(t, strings.Replace(with(strings.Replace(testConfig, `"name": "corp",`,
+		`"name": "corp", "senderConstraint": "dpop",`, 1), `"dpop":{"nonce":"required"}`), `{`, `{"mode":"shadow",`, 1))
+	shadow.SetNonceKey([32]byte{1})
+	var d Decision
+	shadow.Decide(&d, asked(dpopRequest("GET", "/any", "DPoP", token,
+		proof(t, jose.ES256, otherKey, "dpop+jwt", nil, proofClaims(token))), now))
+	d.Run((&sender{}).world())
+	var e forward.Effect
+	if d.Effect(&e); !d.Verdict().Admits() || d.Verdict().Code != ProofNonce || e.Identity != "" {
+		t.Errorf("in shadow mode: %s, identity %q", d.Verdict().Code.Name, e.Identity)
 	}
 	// Proxies with the key of one environment take each other's.
 	a, b := policy(`,"nonceKeyEnv":"NONCES"`), policy(`,"nonceKeyEnv":"NONCES"`)
