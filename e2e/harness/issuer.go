@@ -5,7 +5,6 @@ package harness
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -27,14 +26,8 @@ type Issuer struct {
 // StartIssuer runs one until the test ends.
 func StartIssuer(t testing.TB, body string) *Issuer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Issuer{Port: l.Addr().(*net.TCPAddr).Port, status: 200, body: body}
-	server := &http.Server{Handler: http.HandlerFunc(s.serve)}
-	go func() { _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { server.Close() })
+	s := &Issuer{status: 200, body: body}
+	s.Port = Serve(t, s.serve)
 	return s
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -19,30 +18,17 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
-// serve runs an HTTP server until the test ends.
-func serve(t *testing.T, handle http.HandlerFunc) (port int) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: handle}
-	go func() { _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { server.Close() })
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // J39: keys are fetched from where the issuer's metadata says, if that may say so. e2e/keycloak has real metadata.
 func TestDiscovery(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		var metadata atomic.Value
 		metadata.Store(`{"issuer":"https://evil.example","jwks_uri":"https://keys.example/k"}`)
 		asked := make(chan string, 100)
-		idp := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		idp := harness.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			asked <- r.Host + r.URL.Path
 			_, _ = io.WriteString(w, metadata.Load().(string))
 		})
-		keys := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		keys := harness.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			asked <- r.Host + r.URL.Path
 			_, _ = w.Write(mint.Set(ecKey))
 		})

@@ -6,7 +6,6 @@ package jwtscope
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,14 +31,8 @@ type endpoint struct {
 
 func startEndpoint(t *testing.T) *endpoint {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &endpoint{port: l.Addr().(*net.TCPAddr).Port}
-	server := &http.Server{Handler: http.HandlerFunc(e.serve)}
-	go func() { _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { server.Close() })
+	e := &endpoint{}
+	e.port = harness.Serve(t, e.serve)
 	return e
 }
 

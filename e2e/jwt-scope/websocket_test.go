@@ -26,7 +26,7 @@ func TestWebSocketSubprotocols(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		var mu sync.Mutex
 		var offered []string
-		service := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		service := harness.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			offered = r.Header.Values("Sec-WebSocket-Protocol")
 			mu.Unlock()

@@ -32,11 +32,7 @@ type between struct {
 
 func startBetween(t *testing.T, s *Server) *between {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &between{port: l.Addr().(*net.TCPAddr).Port}
+	b := &between{}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			b.asked.Add(1)
@@ -56,9 +52,7 @@ func startBetween(t *testing.T, s *Server) *between {
 			return nil
 		},
 	}
-	server := &http.Server{Handler: proxy}
-	go func() { _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { server.Close() })
+	b.port = harness.Serve(t, proxy.ServeHTTP)
 	return b
 }
 

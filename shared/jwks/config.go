@@ -17,9 +17,7 @@ import (
 // it may be used is the Source's.
 type Remote struct {
 	Name      string        // of whose keys they are: the provider's
-	Cluster   string        // of the proxy
-	Authority string        // :authority of the request
-	Path      string        // with its query
+	Place                   // of the set, or of the metadata that says where it is
 	Discovery *Discovery    // nil: the keys are at Path
 	Timeout   time.Duration // of one fetch, and the longest that a request waits for one
 	Source    Source
@@ -126,19 +124,17 @@ func readInline(n conf.Node, algorithms []jose.Algorithm) *Set {
 	return set
 }
 
+// ReadPlace reads cluster, authority and path, which is def where it is absent; empty: it must not be.
+//
 //go:noinline
-func readRemote(n conf.Node, issuer string, algorithms []jose.Algorithm) *Remote {
-	o := n.Object()
-	r := &Remote{Discovery: readDiscovery(o, issuer)}
-	if r.Discovery != nil && !o.Has("path") {
-		r.Path = defaultMetadata
-	}
+func ReadPlace(o *conf.Object, def string) (at Place) {
+	at.Path = def
 	for _, field := range [...]struct {
 		name string
 		into *string
-	}{{"cluster", &r.Cluster}, {"authority", &r.Authority}, {"path", &r.Path}} {
+	}{{"cluster", &at.Cluster}, {"authority", &at.Authority}, {"path", &at.Path}} {
 		need := o.Need
-		if *field.into != "" { // there is a default
+		if *field.into != "" {
 			need = o.At
 		}
 		if n, ok := need(field.name); ok {
@@ -148,9 +144,20 @@ func readRemote(n conf.Node, issuer string, algorithms []jose.Algorithm) *Remote
 			}
 		}
 	}
-	if r.Path != "" && r.Path[0] != '/' {
+	if at.Path != "" && at.Path[0] != '/' {
 		o.FaultAt("path", "a path starts with a slash")
 	}
+	return at
+}
+
+//go:noinline
+func readRemote(n conf.Node, issuer string, algorithms []jose.Algorithm) *Remote {
+	o := n.Object()
+	r := &Remote{Discovery: readDiscovery(o, issuer)}
+	if r.Discovery != nil && !o.Has("path") {
+		r.Path = defaultMetadata
+	}
+	r.Place = ReadPlace(o, r.Path)
 	r.Timeout = o.Duration("timeout", 2*time.Second, 10*time.Millisecond, 30*time.Second)
 	r.Source.Refresh = o.Duration("refresh", 5*time.Minute, time.Second, 24*time.Hour)
 	r.Source.MaxStale = o.Duration("maxStale", 24*time.Hour, time.Second, 30*24*time.Hour)
@@ -163,7 +170,7 @@ func readRemote(n conf.Node, issuer string, algorithms []jose.Algorithm) *Remote
 		}
 	}
 	if r.Discovery != nil {
-		r.Discovery.own = Place{r.Cluster, r.Authority, r.Path}
+		r.Discovery.own = r.Place
 	}
 	o.End()
 	return r

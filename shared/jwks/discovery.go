@@ -28,7 +28,11 @@ type Discovery struct {
 }
 
 // Place is where something can be fetched from.
-type Place struct{ Cluster, Authority, Path string }
+type Place struct {
+	Cluster   string // of the proxy
+	Authority string // :authority of the request
+	Path      string // with its query
+}
 
 // defaultMetadata is the path of OpenID Connect Discovery 1.0 §4, for an issuer without a path of its own.
 const defaultMetadata = "/.well-known/openid-configuration"

@@ -5,11 +5,11 @@ package scope
 
 import (
 	"encoding/base64"
-	"strings"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 )
 
@@ -22,19 +22,7 @@ func (c *config) readIntrospection(o *conf.Object, p *provider, n conf.Node, fro
 	}
 	i := n.Object()
 	s := &introspection{provider: p}
-	for _, field := range [...]struct {
-		name string
-		into *string
-	}{{"cluster", &s.cluster}, {"authority", &s.authority}, {"path", &s.path}} {
-		if n, ok := i.Need(field.name); ok {
-			if *field.into = n.Text(); strings.ContainsAny(*field.into, " \r\n\x00") {
-				n.Fault("has white space in it")
-			}
-		}
-	}
-	if s.path != "" && s.path[0] != '/' {
-		i.FaultAt("path", "a path starts with a slash")
-	}
+	s.Place = jwks.ReadPlace(i, "")
 	s.timeout = i.Duration("timeout", 2*time.Second, 10*time.Millisecond, 30*time.Second)
 	s.all = i.Enum("for", "opaque", "all") == "all"
 	id, secret := "", ""
@@ -44,7 +32,7 @@ func (c *config) readIntrospection(o *conf.Object, p *provider, n conf.Node, fro
 	if n, ok := i.Need("clientSecretEnv"); ok {
 		secret, _ = n.Variable(from.Env)
 	}
-	s.headers = [][2]string{{":method", "POST"}, {":authority", s.authority}, {":path", s.path},
+	s.headers = [][2]string{{":method", "POST"}, {":authority", s.Authority}, {":path", s.Path},
 		{"content-type", "application/x-www-form-urlencoded"}, {"accept", "application/json"}}
 	id, secret = forward.PercentEncode(id), forward.PercentEncode(secret)
 	if i.Enum("clientAuth", "basic", "post") == "basic" { // RFC 6749 §2.3.1: both encoded as in a form, first

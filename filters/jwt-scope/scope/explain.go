@@ -186,7 +186,7 @@ func (e *explainer) introspected(p *provider, r *rule) {
 	d := e.d
 	code := d.verdict.Reason()
 	if d.verified == nil && code != TokenUnbound && code != ProofNonce {
-		said := "provider " + p.name + " introspects it at " + p.introspection.authority
+		said := "provider " + p.name + " introspects it at " + p.introspection.Authority
 		switch {
 		case code == TokenMalformed:
 			said = "the token, or the answer that has no exp, is none"

@@ -14,6 +14,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -37,14 +38,14 @@ var (
 
 // introspection is an endpoint that tells what a token is worth (RFC 7662), and what it has told.
 type introspection struct {
-	provider                 *provider
-	cluster, authority, path string
-	timeout                  time.Duration
-	headers                  [][2]string // of a request
-	form                     string      // its body, up to the token
-	all                      bool        // JWTs are asked for, too
-	entries                  int
-	ttl, negativeTTL         time.Duration
+	jwks.Place
+	provider         *provider
+	timeout          time.Duration
+	headers          [][2]string // of a request
+	form             string      // its body, up to the token
+	all              bool        // JWTs are asked for, too
+	entries          int
+	ttl, negativeTTL time.Duration
 
 	known    *cache              // tokens that were active
 	refused  map[string]negative // what was refused, by the token's hash
@@ -69,10 +70,10 @@ type Inquiry struct {
 }
 
 // Cluster of the endpoint.
-func (q *Inquiry) Cluster() string { return q.service.cluster }
+func (q *Inquiry) Cluster() string { return q.service.Cluster }
 
 // Authority of the endpoint.
-func (q *Inquiry) Authority() string { return q.service.authority }
+func (q *Inquiry) Authority() string { return q.service.Authority }
 
 // Timeout of the question, and the longest that a request waits for its answer.
 func (q *Inquiry) Timeout() time.Duration { return q.service.timeout }

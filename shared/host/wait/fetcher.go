@@ -153,12 +153,11 @@ const accept = "application/jwk-set+json, application/json;q=0.9, */*;q=0.5"
 
 func (f *KeyFetcher) fetch() {
 	f.began = guest.Now()
-	at := jwks.Place{Cluster: f.remote.Cluster, Authority: f.remote.Authority, Path: f.remote.Path}
 	if f.remote.Discovery == nil {
-		f.fetchKeys(at)
+		f.fetchKeys(f.remote.Place)
 		return
 	}
-	f.call(at, "application/json", "", f.discovered)
+	f.call(f.remote.Place, "application/json", "", f.discovered)
 }
 
 // discovered reads the issuer's metadata, and fetches the keys from where that says.
