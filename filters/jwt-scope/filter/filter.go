@@ -120,14 +120,22 @@ func (s *state) finish(stream uint32) types.Action {
 		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, s.host.Request().Headers, d.Headers(nil)...) {
 		return s.host.Answered()
 	}
-	if status, headers, body, ok := d.Publishes(); ok {
-		if err := proxywasm.SendHttpResponse(uint32(status), headers, []byte(body), -1); err != nil {
-			panic(err)
-		}
-		return s.host.Answered()
+	if d.AsksForMetadata() {
+		return s.publish()
 	}
 	d.Effect(&s.effect)
 	return s.host.Pass(&s.effect)
+}
+
+// publish answers with the metadata of a protected resource.
+//
+//go:noinline
+func (s *state) publish() types.Action {
+	status, headers, body, _ := s.decision.Publishes()
+	if err := proxywasm.SendHttpResponse(uint32(status), headers, []byte(body), -1); err != nil {
+		panic(err)
+	}
+	return s.host.Answered()
 }
 
 // waits does what the decision waits for, and reports whether the request is held back.

@@ -305,6 +305,9 @@ func (d *Decision) origin() string {
 	return host
 }
 
+// AsksForMetadata reports whether the request asks for the metadata of a protected resource.
+func (d *Decision) AsksForMetadata() bool { return d.document != nil }
+
 // Publishes reports whether the request asks for the metadata of a protected resource, and what to
 // answer it with.
 func (d *Decision) Publishes() (status int, headers [][2]string, body string, ok bool) {
