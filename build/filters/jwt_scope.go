@@ -60,9 +60,11 @@ func credential(config, claims string, signer *mint.Key) (changed string, header
 	if err := json.Unmarshal([]byte(claims), &c); err != nil {
 		return "", header, err
 	}
-	i := slices.IndexFunc(providers, func(p map[string]any) bool { return issues(p["issuer"], c["iss"]) })
+	i := slices.IndexFunc(providers, func(p map[string]any) bool {
+		return p["introspection"] == nil && issues(p["issuer"], c["iss"])
+	})
 	if i < 0 {
-		return "", header, fmt.Errorf("no provider has the issuer %v", c["iss"])
+		return "", header, fmt.Errorf("no provider has keys and the issuer %v", c["iss"])
 	}
 	p := providers[i]
 	if trusted, _ := p["trustedPayload"].(map[string]any); trusted != nil {
