@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/shared/wasmhost"
 )
 
@@ -146,5 +147,56 @@ func TestIntrospectionCrowd(t *testing.T) {
 	}
 	if i.fetches != 1 || i.proxy.VMs() != 1 {
 		t.Errorf("%d calls, %d VMs", i.fetches, i.proxy.VMs())
+	}
+}
+
+// Every host call that an introspected request needs fails, in each place and from there on: then it does not go on.
+func TestEveryCallOfIntrospectionFails(t *testing.T) {
+	harness.Alone(t, "neighbours make calls of their own")
+	at, calls, failed, watching := -1, []string(nil), "", false
+	i := &idp{t: t, clock: now}
+	i.proxy = load(t, wasmhost.Options{Clusters: []string{"idp"}, Clock: func() time.Time { return i.clock },
+		Env: map[string]string{"SECRET": "s"}, Fault: func(call string) wasmhost.Status {
+			if !watching {
+				return wasmhost.OK
+			}
+			if calls = append(calls, call); len(calls)-1 == at {
+				failed = call
+			}
+			if call == failed {
+				return wasmhost.InternalFailure
+			}
+			return wasmhost.OK
+		}})
+	i.workers = append(i.workers, worker(t, i.proxy, `{"providers": [{"name": "p", "introspection": {"cluster": "idp",
+		"authority": "idp.example", "path": "/introspect", "clientId": "g", "clientSecretEnv": "SECRET",
+		"cache": {"entries": 0}}}], "rules": [{"name": "r"}],
+		"forward": {"token": "strip", "claimHeaders": [{"path": ["sub"], "header": "x-user"}]}}`))
+	ask := func() *wasmhost.Stream {
+		s := i.askOpaque(0, "token")
+		for _, call := range i.proxy.Calls() {
+			call.Answer([][2]string{{":status", "200"}}, []byte(activeAnswer), nil)
+		}
+		return s
+	}
+	i.want("before", ask(), 200, "")
+	watching = true
+	i.want("nothing fails", ask(), 200, "")
+	total := len(calls)
+	for at = 0; at < total; at++ {
+		calls, failed = nil, ""
+		s := ask()
+		watching = false
+		for range 300 { // whoever is not answered yet waits for the deadline
+			i.pass(10 * time.Millisecond)
+		}
+		watching = true
+		if s.Reply == nil && (s.Action == wasmhost.Continue || s.Resumed) || s.Reply != nil && s.Reply.Status < 500 {
+			t.Errorf("call %d, %s, fails: %+v, resumed %v, of %v", at, failed, s.Reply, s.Resumed, calls)
+		}
+		s.Close()
+	}
+	if total < 8 {
+		t.Errorf("only %v", calls)
 	}
 }
