@@ -15,7 +15,8 @@ import (
 // W1 J36: a crowd waits for an introspection endpoint, with one token or one each.
 func TestIntrospection(t *testing.T) {
 	filter := func(t *testing.T) bootstrap.M {
-		return bootstrap.Wasm{Name: "jwt-scope", Module: harness.Module(t, "jwt-scope"), Env: map[string]string{"SECRET": "s"},
+		return bootstrap.Wasm{Name: "jwt-scope", Module: harness.Module(t, "jwt-scope"),
+			Env: map[string]string{"SECRET": "s"},
 			Configuration: `{"providers":[{"name":"opaque","introspection":{"cluster":"as","authority":"idp.example","path":"/keys",
 				"clientId":"gateway","clientSecretEnv":"SECRET","timeout":"1s"}}],"rules":[{"name":"bystander",
 				"match":[{"paths":["/bystander","/control"]}],"access":"public"},{"name":"all"}]}`}.Filter()

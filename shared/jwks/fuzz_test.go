@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/tollgate-wasm/tollgate/shared/conf"
+	"github.com/tollgate-wasm/tollgate/shared/jose"
 )
 
 // Whatever an issuer publishes: a document that is taken has keys, no secret among them and no kid
@@ -47,6 +50,36 @@ func FuzzReadDocument(f *testing.F) {
 					t.Fatalf("two keys that %q could mean in %q", k.ID, body)
 				}
 			}
+		}
+	})
+}
+
+// Whatever an issuer's metadata says: keys are fetched from a place that the configuration names.
+func FuzzKeysAt(f *testing.F) {
+	for _, seed := range []string{"", "{}", `{"issuer":"https://idp.example","jwks_uri":"https://idp.example/k"}`,
+		`{"issuer":"https://idp.example","jwks_uri":"https://keys.example:8443/k?x"}`,
+		`{"issuer":"https://idp.example","jwks_uri":"https://evil.example/k"}`,
+		`{"issuer":"https://idp.example","jwks_uri":"https://idp.example@evil.example/k"}`,
+		`{"issuer":"https://idp.example","jwks_uri":"https://idp.example\\.evil.example/k"}`,
+		`{"issuer":"https://evil.example","jwks_uri":"https://idp.example/k"}`,
+	} {
+		f.Add(seed)
+	}
+	r, o := conf.Read(`{"jwks":{"remote":{"cluster":"idp","authority":"idp.example","discover":true,` +
+		`"discoverAuthorities":{"keys.example:8443":"keys"}}}}`)
+	d := ReadKeys(o, "corp", "https://idp.example", []jose.Algorithm{jose.RS256}).Remote.Discovery
+	if err := r.Err(); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		at, err := d.KeysAt(body)
+		if err != nil {
+			return
+		}
+		if at.Authority != "idp.example" && at.Authority != "keys.example:8443" ||
+			(at.Cluster == "keys") != (at.Authority == "keys.example:8443") || !strings.HasPrefix(at.Path, "/") ||
+			strings.ContainsAny(at.Path, " \r\n#\x00") || !strings.Contains(body, "https://idp.example") {
+			t.Fatalf("%q is at %+v", body, at)
 		}
 	})
 }

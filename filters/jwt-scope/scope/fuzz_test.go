@@ -4,6 +4,7 @@
 package scope
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -62,6 +63,35 @@ func FuzzHeaders(f *testing.F) {
 			if folded := forward.Fold(h[0]); (folded == "x-user-id" || folded == "x-jwt-payload") && !contains(e.Remove, h[0]) {
 				t.Fatalf("%q is not removed: %q", h, e.Remove)
 			}
+		}
+	})
+}
+
+// Whatever an introspection endpoint answers: who is admitted has an answer that every reader takes
+// for active, and now.
+func FuzzIntrospection(f *testing.F) {
+	for _, seed := range []string{"", "<html>", "[]", `{"active":true}`, `{"active":false}`, `{"active":"true"}`,
+		`{"active":false,"active":true}`, `{"\u0061ctive":true}`, `{"active":true,"exp":1}`, `{"active":true,"exp":1e400}`,
+		`{"active":true,"nbf":9999999999}`, `{"active":true,"iss":"https://x","aud":["a",1]}`, "\ufeff" + `{"active":true}`,
+		`{"active":true} {}`, `{"Active":true}`, `{"a":{"active":true}}`, `{"active":true,"exp":1700000010}`,
+	} {
+		f.Add(seed)
+	}
+	p := parse(f, opaque("", "", ""))
+	f.Fuzz(func(t *testing.T, body string) {
+		q := &Inquiry{service: p.provider("opaque").introspection, token: "token"}
+		if q.Answer(body, now) != nil || q.code != nil {
+			if q.found != nil || q.code == nil {
+				t.Fatalf("a refused answer has claims: %q", body)
+			}
+			return
+		}
+		var answer map[string]any
+		if err := json.Unmarshal([]byte(body), &answer); err != nil || answer["active"] != true {
+			t.Fatalf("%q is taken for active: %v", body, err)
+		}
+		if exp, ok := answer["exp"].(float64); ok && exp <= float64(now.Unix()-30) {
+			t.Fatalf("%q has expired", body)
 		}
 	})
 }
