@@ -67,7 +67,7 @@ const (
 // splitScopes splits a string of scopes that not only spaces separate. A space beside a comma belongs to no scope.
 func (p *provider) splitScopes(text string) []string {
 	if p.separator == byAny {
-		return strings.Fields(strings.ReplaceAll(text, ",", " "))
+		return strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == ',' })
 	}
 	all := strings.Split(text, ",")
 	for i := range all {

@@ -138,6 +138,8 @@ func TestScopeSeparator(t *testing.T) {
 		{"any", "r w", true},
 		{"any", "r, w", true},
 		{"any", "r;w", false},
+		{"any", "r\tw", false},
+		{"any", "r\u00a0w", false},
 		{"any", "rw,ww", false},
 	} {
 		p := parse(t, twoIssuers(`,"scopeSeparator":"`+c.separator+`"`, "", `,"require":{"scopes":{"all":["r","w"]}}`))
