@@ -241,6 +241,58 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
+// A step asks an introspection endpoint, and later ones go by its answer; metadata is answered by its step.
+func TestIntrospectedStep(t *testing.T) {
+	w := start(t)
+	const opaque = `{"name":"who","filter":"jwt-scope","config":{"providers":[{"name":"as","introspection":{"cluster":"idp",` +
+		`"authority":"as","path":"/i","clientId":"g","clientSecretEnv":"EDGE"}}],"rules":[{"name":"all"}],` +
+		`"resources":[{"path":"/.well-known/oauth-protected-resource/orders","authorizationServers":["https://as"]}],` +
+		`"forward":{"token":"strip","claimHeaders":[{"path":["sub"],"header":"x-user"}]}}}`
+	worker := w.worker(chained(addresses, opaque, users, sign))
+	ask := func(token string) *wasmhost.Stream {
+		return worker.Request(get([2]string{"authorization", "Bearer " + token}), true)
+	}
+	tell := func(body string) {
+		t.Helper()
+		calls := w.proxy.Calls()
+		if len(calls) != 1 {
+			t.Fatalf("%d calls", len(calls))
+		}
+		calls[0].Answer([][2]string{{":status", "200"}}, []byte(body), nil)
+	}
+	for i, want := range []string{"ok", "ok", "rate_limited"} { // the later step counts ann's two requests
+		s := ask(fmt.Sprint("anns-", i))
+		w.want("before the answer", s, "waits")
+		tell(`{"active":true,"sub":"ann"}`)
+		w.want(fmt.Sprint("request ", i), s, want)
+		if want != "ok" {
+			continue
+		}
+		user, stamps := "", 0
+		for _, h := range s.RequestHeaders() {
+			if h[0] == "x-user" {
+				user += h[1]
+			}
+			if h[0] == "x-edge-stamp" {
+				stamps++
+			}
+		}
+		if user != "ann" || stamps != 1 {
+			t.Errorf("%v", s.RequestHeaders())
+		}
+	}
+	s := ask("mallorys")
+	tell(`{"active":false}`)
+	w.want("inactive", s, "token_inactive")
+	document := get()
+	document[2] = [2]string{":path", "/.well-known/oauth-protected-resource/orders"}
+	if s := worker.Request(document, true); s.Reply == nil || s.Reply.Status != 200 ||
+		!strings.Contains(s.Reply.Body, `"resource":"http://api/orders"`) {
+		t.Errorf("metadata: %+v", s.Reply)
+	}
+	w.want("the first step has counted it, too", worker.Request(get(), true), "rate_limited")
+}
+
 // A fault in a step refuses the request under the name of that step's filter.
 func TestFaults(t *testing.T) {
 	module, err := wasmhost.LoadFile(harness.Module(t, "tollgate"))
