@@ -117,7 +117,7 @@ func TestResources(t *testing.T) {
 			[2]string{"Origin", "https://page.example"}, [2]string{"Access-Control-Request-Method", "GET"},
 			[2]string{"Access-Control-Request-Headers", "mcp-protocol-version"}))
 		if preflight.Status() != 204 || preflight.Header("access-control-allow-origin") != "*" ||
-			preflight.Header("access-control-allow-headers") != "*" || preflight.Body != "" {
+			preflight.Header("access-control-allow-headers") != "authorization, *" || preflight.Body != "" {
 			t.Errorf("preflight: %+v", preflight)
 		}
 		for name, request := range map[string]string{

@@ -97,7 +97,11 @@ func ReadClaims(o *conf.Object) (c Claims) {
 			entry := item.Object()
 			if path, ok := entry.Need("path"); ok {
 				for _, name := range path.List() {
-					h.path = append(h.path, name.Text())
+					text := name.Text()
+					if text == "*" {
+						name.Warn("is the name of a claim here: a list is forwarded with all of its items")
+					}
+					h.path = append(h.path, text)
 				}
 			}
 			if name, ok := entry.Need("header"); ok {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/jose"
+	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
@@ -141,6 +142,8 @@ func ReadPlace(o *conf.Object, def string) (at Place) {
 			*field.into = n.Text()
 			if strings.ContainsAny(*field.into, " \r\n\x00") {
 				n.Fault("has white space in it")
+			} else if field.name == "authority" && *field.into != "" && !isAuthority(*field.into) {
+				n.Fault("want a host, and its port where it is not the scheme's")
 			}
 		}
 	}
@@ -154,7 +157,7 @@ func ReadPlace(o *conf.Object, def string) (at Place) {
 func readRemote(n conf.Node, issuer string, algorithms []jose.Algorithm) *Remote {
 	o := n.Object()
 	r := &Remote{Discovery: readDiscovery(o, issuer)}
-	if r.Discovery != nil && !o.Has("path") {
+	if r.Discovery != nil {
 		r.Path = defaultMetadata
 	}
 	r.Place = ReadPlace(o, r.Path)
@@ -171,6 +174,12 @@ func readRemote(n conf.Node, issuer string, algorithms []jose.Algorithm) *Remote
 	}
 	if r.Discovery != nil {
 		r.Discovery.own = r.Place
+		for _, at := range r.Discovery.clusters {
+			if match.Authority(at.Authority) == match.Authority(r.Authority) {
+				o.WarnAt("discoverAuthorities", "has no effect for "+at.Authority+": keys at the metadata's own authority come "+
+					"through its cluster")
+			}
+		}
 	}
 	o.End()
 	return r

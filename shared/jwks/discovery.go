@@ -109,6 +109,17 @@ func (d *Discovery) place(url string) (at Place, err error) {
 	return at, ErrElsewhere{rest[:i]}
 }
 
+// isAuthority reports whether text is a host with an optional port, and no URL.
+func isAuthority(text string) bool { return text != "" && !strings.ContainsAny(text, "/?#@\\ ") }
+
+// Allowed spells where keys may be, besides at the metadata's own authority.
+func (d *Discovery) Allowed() (text string) {
+	for _, at := range d.clusters {
+		text += at.Authority + "\x00" + at.Cluster + "\x00"
+	}
+	return text
+}
+
 // once is a member that is a text and stands there once.
 func once(doc gjson.Result, name string) (text string, ok bool) {
 	times := 0
@@ -137,6 +148,9 @@ func readDiscovery(o *conf.Object, issuer string) *Discovery {
 		list := n.Object()
 		for _, authority := range list.Names() {
 			if cluster, ok := list.At(authority); ok {
+				if !isAuthority(authority) {
+					cluster.Fault("is not for an authority: want a host, and its port where it is not the scheme's")
+				}
 				d.clusters = append(d.clusters, Place{Cluster: cluster.Text(), Authority: authority})
 			}
 		}

@@ -145,26 +145,17 @@ func Claim(claims gjson.Result, path []string) (v gjson.Result, ok bool) {
 	return v, v.Type != gjson.Null
 }
 
-// Each calls visit for every value that a path comes to; a name of * is each item of a list. null is
-// absent.
-func Each(claims gjson.Result, path []string, visit func(gjson.Result)) {
+// Some reports whether a value that a path comes to has a property; a name of * is each item of a
+// list, and a value that is no list counts as a list of one. null is absent.
+func Some(claims gjson.Result, path []string, property func(gjson.Result) bool) bool {
 	switch {
 	case len(path) == 0:
-		if claims.Type != gjson.Null {
-			visit(claims)
-		}
+		return claims.Type != gjson.Null && property(claims)
 	case path[0] == "*":
-		if claims.IsArray() {
-			claims.ForEach(func(_, item gjson.Result) bool {
-				Each(item, path[1:], visit)
-				return true
-			})
-		}
-	default:
-		if v, ok := strictjson.Member(claims, path[0]); ok {
-			Each(v, path[1:], visit)
-		}
+		return HasItem(claims, func(item gjson.Result) bool { return Some(item, path[1:], property) })
 	}
+	v, ok := strictjson.Member(claims, path[0])
+	return ok && Some(v, path[1:], property)
 }
 
 // MediaType gives a typ (RFC 7515 §4.1.9: a media type, of which application/ may be left out) the

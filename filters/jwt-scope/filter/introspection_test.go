@@ -150,6 +150,32 @@ func TestIntrospectionCrowd(t *testing.T) {
 	}
 }
 
+// J36: strangers fill the room for those who wait, and then come with tokens of their own: when they are gone, others
+// are asked for as before.
+func TestIntrospectionAfterFlood(t *testing.T) {
+	i := startOpaque(t, 1)
+	var all []*wasmhost.Stream
+	for range 4200 {
+		all = append(all, i.askOpaque(0, "held"))
+	}
+	for n := range 1100 {
+		i.want("one that finds no room", i.askOpaque(0, fmt.Sprint("made-up-", n)), 503, "introspection_unavailable")
+	}
+	i.answer("200", `{"active": false}`)
+	i.pass(3 * time.Second)
+	for n, s := range all {
+		if s.Reply == nil {
+			t.Fatalf("request %d is not answered", n)
+		}
+	}
+	for n := range 20 {
+		s := i.askOpaque(0, fmt.Sprint("good-", n))
+		i.want("after the flood", s, 0, "")
+		i.answer("200", activeAnswer)
+		i.want("after the flood, answered", s, 200, "")
+	}
+}
+
 // Every host call that an introspected request needs fails, in each place and from there on: then it does not go on.
 func TestEveryCallOfIntrospectionFails(t *testing.T) {
 	harness.Alone(t, "neighbours make calls of their own")

@@ -156,8 +156,26 @@ func TestDiscovery(t *testing.T) {
 	i.passUntilFetchWithin(6 * time.Minute)
 	i.answer("200", metadata("https://idp.example/new"))
 	asks("idp", "/new")
+	i.answer("304", "") // of a document that nobody has seen there
+	i.want("by the keys in use", i.ask(0, ec), 200, "")
+	i.passUntilFetchWithin(6 * time.Minute)
+	i.answer("200", metadata("https://idp.example/new"))
+	i.answer("200", document(other), [2]string{"etag", `"1"`})
+	i.want("by keys that moved", i.ask(0, ec), 401, "token_signature")
+	i.passUntilFetchWithin(6 * time.Minute)
+	i.answer("200", metadata("https://idp.example/new"))
+	if asked := fmt.Sprint(i.proxy.Calls()[0].Headers); !strings.Contains(asked, "if-none-match") {
+		t.Errorf("the same document is fetched again: %s", asked)
+	}
 	i.answer("304", "")
-	i.want("by keys that are confirmed", i.ask(0, ec), 200, "")
+	// Keys from where another configuration allows them are not this one's.
+	w := worker(t, i.proxy, `{"providers": [{"name": "p", "issuer": "i", "anyAudience": true, "jwks": {"remote": {"cluster": "idp",
+		"authority": "idp.example", "discover": true}}}], "rules": [{"name": "r"}]}`)
+	if s := w.Request(request("/", bearer(other.Token(map[string]any{"iss": "i", "exp": i.clock.Unix() + 60}))),
+		true); s.Reply ==
+		nil && s.Action == wasmhost.Continue {
+		t.Error("a configuration takes the keys of one that allows more")
+	}
 	// Both calls have to be made in the time of one.
 	i.passUntilFetchWithin(6 * time.Minute)
 	i.pass(1500 * time.Millisecond)

@@ -94,7 +94,7 @@ const (
 // claimCondition is what is asked of one claim. A claim that is a list fits where one of its
 // items does; null is absent, and an absent claim fits only none and exists: false.
 type claimCondition struct {
-	path        []string // a name of * is each item of a list
+	path        []string // a name of * is each item of a list, and stands behind a name
 	each        bool     // there is one
 	op          operator
 	values      []gjson.Result // any, all, none
@@ -112,19 +112,19 @@ func (c *claimCondition) fits(d *Decision, claims gjson.Result) bool {
 	return c.fitsValue(d, v, ok)
 }
 
-// fitsEach is fits for a path with a *: it gathers what the path comes to, which then counts as a list. Of none, none
-// may fit; of all others, one that fits is enough.
+// fitsEach is fits for a path with a *: one value that the path comes to and that fits is enough; for
+// none, and exists: false, no value may be otherwise.
 //
 //go:noinline
 func (c *claimCondition) fitsEach(d *Decision, claims gjson.Result) bool {
-	var found []string
-	jwt.Each(claims, c.path, func(v gjson.Result) {
-		jwt.HasItem(v, func(item gjson.Result) bool {
-			found = append(found, item.Raw)
-			return false
-		})
-	})
-	return c.fitsValue(d, gjson.Result{Type: gjson.JSON, Raw: "[" + strings.Join(found, ",") + "]"}, len(found) > 0)
+	some := func(property func(gjson.Result) bool) bool { return jwt.Some(claims, c.path, property) }
+	switch {
+	case c.op == opNone:
+		return !some(func(v gjson.Result) bool { return !c.fitsValue(d, v, true) })
+	case c.op == opExists:
+		return some(func(gjson.Result) bool { return true }) == c.wanted
+	}
+	return some(func(v gjson.Result) bool { return c.fitsValue(d, v, true) })
 }
 
 // fitsValue holds one claim against the condition; ok: it is there.

@@ -32,6 +32,7 @@ type config struct {
 	proofEntries int           // how many proofs are remembered at once
 	nonces       bool          // proofs need one of ours
 	nonceKey     []byte        // of the configuration; nil: none
+	nonceAt      conf.Node     // where nonces are asked for
 	warnings     []conf.Fault
 }
 
@@ -75,6 +76,9 @@ func readConfig(text string, from Surroundings) (*config, error) {
 	}
 	c.readResources(o)
 	c.checkTrustedHeaders(o)
+	if c.nonces && !c.proves() {
+		c.nonceAt.Warn("has no effect: no provider has senderConstraint: dpop or whenPresent")
+	}
 	o.End()
 	c.warnings = r.Warnings()
 	return c, r.Err()

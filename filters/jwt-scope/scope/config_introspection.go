@@ -79,6 +79,19 @@ func (r *rule) checkIntrospection(o *conf.Object) {
 	}
 }
 
+// warnOfKeys tells of an endpoint for all tokens that is not asked for those of an issuer with keys.
+func (r *rule) warnOfKeys(o *conf.Object) {
+	for _, p := range r.providers {
+		for _, other := range r.providers {
+			if p != nil && other != nil && p.introspection != nil && p.introspection.all && p.issuer != "" &&
+				other.introspection == nil && other.issuer == p.issuer {
+				o.Warn("provider " + p.name + " is not asked for the JWTs of its issuer, which provider " + other.name +
+					" has keys for; to ask for all, name " + p.name + " alone in require.providers")
+			}
+		}
+	}
+}
+
 // looksAt reports whether the provider's tokens may stand there.
 func (p *provider) looksAt(l *location) bool {
 	for _, own := range p.locations {

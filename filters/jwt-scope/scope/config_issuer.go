@@ -47,6 +47,8 @@ func readTemplate(o *conf.Object) *template {
 		case t.text == "":
 		case !open || !closed || name == "" || strings.ContainsAny(name+after, "{}"):
 			n.Fault("want one {claim}, as in https://login.example.com/{tid}/v2.0")
+		case strings.ContainsAny(t.text, "?#"):
+			n.Fault("want a URL without ? and #: {" + name + "} is one segment of the path")
 		case !hasScheme || !strings.Contains(path, "/") || !strings.HasSuffix(path, "/") ||
 			after != "" && after[0] != '/':
 			n.Fault("{" + name + "} must be one segment of the path: whoever may choose a part of a host is another issuer")

@@ -28,6 +28,11 @@ func (c *config) readRequire(o *conf.Object, r *rule) {
 			if item.IsObject() && a.empty() && len(a.providers) == 0 {
 				item.Fault("asks for nothing: every token would do")
 			}
+			for _, want := range append(append([]string{}, a.scopes.all...), a.scopes.any...) {
+				if contains(r.scopes.none, want) {
+					alternatives.FaultAt("scopes", "asks for "+want+", which the rule's scopes.none refuses")
+				}
+			}
 			for _, p := range a.providers {
 				if p != nil && len(r.providers) > 0 && !containsProvider(r.providers, p) {
 					alternatives.FaultAt("providers", "provider "+p.name+" is none of the rule's")
@@ -174,6 +179,14 @@ func readClaim(o *conf.Object, r *rule) claimCondition {
 		operators++
 		readEquals(n.Object(), &c, r)
 	}
+	if n := len(c.path); n > 0 {
+		switch {
+		case c.path[0] == "*":
+			o.FaultAt("path", "begins with a *: the claims are no list")
+		case c.path[n-1] == "*" && c.op == opAll && len(c.values) > 1:
+			o.FaultAt("path", "ends in a *: no single item is all of the values; leave the * out")
+		}
+	}
 	if operators != 1 && o.IsObject() {
 		o.Fault("want one of any, all, none, exists, glob, equals and atLeast or atMost")
 	}
@@ -184,6 +197,8 @@ func readClaim(o *conf.Object, r *rule) claimCondition {
 func readNumber(n conf.Node) float64 {
 	if n.Value().Type != gjson.Number {
 		n.Fault("want a number")
+	} else if v := n.Value().Num; v >= maxExact || v <= -maxExact {
+		n.Fault("is beyond 2^53, where numbers are not told apart")
 	}
 	return n.Value().Num
 }

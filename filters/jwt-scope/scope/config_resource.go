@@ -21,7 +21,13 @@ func (c *config) readResources(o *conf.Object) {
 		return
 	}
 	for _, item := range n.List() {
-		c.documents = append(c.documents, c.readResource(item.Object()))
+		r := c.readResource(item.Object())
+		for i := range c.documents {
+			if other := &c.documents[i]; other.path == r.path && r.path != "" && len(other.hosts)+len(r.hosts) == 0 {
+				item.Warn("has the path of another, which is before it: it is never served")
+			}
+		}
+		c.documents = append(c.documents, r)
 	}
 }
 
@@ -37,22 +43,27 @@ func (c *config) readResource(o *conf.Object) (r resource) {
 			n.Fault(problem)
 		case !t.Plain():
 			n.Fault("is the path of one document: {*}, {name} and {**} stand for many")
+		case !quotable(r.path) || strings.Contains(r.path, " "):
+			n.Fault("want ASCII without space, quotation mark and backslash: it stands in challenges")
 		}
 		r.covers, inPlace = strings.CutPrefix(r.path, wellKnown)
 		inPlace = inPlace && (r.covers == "" || r.covers[0] == '/' && r.covers != "/")
 	}
-	uri := ""
+	uri, at := "", r.covers // of the resource: as it is written, and its path
 	if n, ok := o.At("resource"); ok {
 		uri = readURL(n)
 		r.origin = origin(uri)
 		if !inPlace {
 			r.covers, _, _ = strings.Cut(uri[len(r.origin):], "?")
-			r.covers = strings.TrimSuffix(r.covers, "/")
+			if _, problem := match.ParseTemplate(strings.TrimSuffix(r.covers, "/")+"/{**}", c.literalPaths); problem != "" {
+				n.Fault("requests to it would be refused: " + problem)
+			}
 		}
 	} else if !inPlace && r.path != "" {
 		o.FaultAt("path", "want "+wellKnown+" with the path of the resource behind it (RFC 9728 §3.1), "+
 			"or resource beside another path")
 	}
+	r.covers = strings.TrimSuffix(r.covers, "/")
 	servers := c.readServers(o)
 	scopes := readScopes(o, "scopes")
 	if scopes == nil {
@@ -82,7 +93,7 @@ func (c *config) readResource(o *conf.Object) (r resource) {
 		r.before = string(appendText([]byte(`{"resource":`), uri))
 		r.after = string(rest) + "}"
 	} else {
-		quoted := string(appendText(nil, r.covers))
+		quoted := string(appendText(nil, at))
 		r.after = quoted[1:] + string(rest) + "}"
 	}
 	return r

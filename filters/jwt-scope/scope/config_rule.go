@@ -89,6 +89,7 @@ func (c *config) checkKinds(o *conf.Object, r *rule) {
 	r.trusted = kinds[1]
 	if c.introspects {
 		r.checkIntrospection(o)
+		r.warnOfKeys(o)
 	}
 	if kinds[0] && kinds[1] {
 		if named {

@@ -27,6 +27,9 @@ func TestConfigFaults(t *testing.T) {
 		names++
 		return fmt.Sprintf(`{"name":"p%d","issuer":%s,"audiences":["a"],"jwks":{"inline":%s}}`, names, issuer, testKeys)
 	}
+	inlineToRemote := func(config, remote string) string {
+		return strings.Replace(config, `{"inline":`+testKeys+`}`, `{"remote":`+remote+`}`, 1)
+	}
 	inline := func(set string) string { return strings.Replace(provider(""), testKeys, set, 1) }
 	private := keySet(jose.JSONWebKey{Key: ecKey, KeyID: "ec"})
 	for _, c := range []struct{ name, text, want string }{
@@ -97,6 +100,20 @@ func TestConfigFaults(t *testing.T) {
 				`"clientSecretEnv":"SECRET"}},{"name":"jwt"`, 1),
 			"providers[0].introspection.path: a path starts with a slash\nrules[0].require: providers other and opaque both " +
 				"introspect tokens from header authorization, scheme bearer: name one of them, or give them places of their own"},
+		{"stars", rule(`{"name":"a","require":{"claims":[{"path":["*","a"],"any":["x"]},{"path":["a","*"],"all":["x","y"]},` +
+			`{"path":["a"],"atLeast":9007199254740993}],"scopes":{"none":["s"]},"anyOf":[{"scopes":{"any":["s"]}}]}}`),
+			"rules[0].require.claims[0].path: begins with a *: the claims are no list\nrules[0].require.claims[1].path: ends in a " +
+				"*: no single item is all of the values; leave the * out\nrules[0].require.claims[2].atLeast: is beyond 2^53, where " +
+				"numbers are not told apart\nrules[0].require.anyOf[0].scopes: asks for s, which the rule's scopes.none refuses"},
+		{"places that are none", inlineToRemote(rule(`{"name":"a"}`), `{"cluster":"c","authority":"https://a","path":"/",`+
+			`"discover":true,"discoverAuthorities":{"https://b":"b"}}`),
+			"providers[0].jwks.remote.discoverAuthorities[\"https://b\"]: is not for an authority: want a host, and its port where " +
+				"it is not the scheme's\nproviders[0].jwks.remote.authority: want a host, and its port where it is not the scheme's"},
+		{"a resource whose paths would be refused", strings.Replace(rule(`{"name":"a"}`), `"rules"`, `"resources":[{"path":"/m",`+
+			`"resource":"https://x/a//b","authorizationServers":["https://x"]},{"path":"/m\"x","resource":"https://x",`+
+			`"authorizationServers":["https://x"]}],"rules"`, 1),
+			"resources[0].resource: requests to it would be refused: no request can have this path: the path has an empty segment\n" +
+				"resources[1].path: want ASCII without space, quotation mark and backslash: it stands in challenges"},
 		{"auto without resources", rule(`{"name":"a","errors":{"resourceMetadata":"auto","scopes":"never"}}`),
 			"rules[0].errors.resourceMetadata: auto names a document of resources, and there are none\nrules[0].errors.scopes: want " +
 				"denied or always"},
@@ -269,6 +286,24 @@ func TestHarmless(t *testing.T) {
 		{"nothing", config("", ""), ""},
 		{"an algorithm twice", config(`,"algorithms":["ES256","ES256"]`, ""), "providers[0].algorithms[1]" + once},
 		{"a place twice", config(`,"token":[{"header":"X-T"},{"header":"x-t"}]`, ""), "providers[0].token[1]" + once},
+		{"nonces that nobody needs", strings.Replace(config("", ""), `"rules"`, `"dpop":{"nonce":"required"},"rules"`, 1),
+			"dpop.nonce: has no effect: no provider has senderConstraint: dpop or whenPresent"},
+		{"an endpoint for tokens of others", opaque("", "", ""),
+			"providers[1].introspection: without audiences beside it every active token will do, also those made for others"},
+		{"an endpoint for all tokens beside keys of its issuer",
+			opaque(`,"issuer":"https://idp.example","audiences":["a"]`, `,"for":"all"`, ""),
+			"rules[0]: provider opaque is not asked for the JWTs of its issuer, which provider jwt has keys for; to ask for all, name " +
+				"opaque alone in require.providers"},
+		{"two documents at one path", strings.Replace(config("", ""), `"rules"`, `"resources":[{"path":"/m","resource":"https://a",`+
+			`"authorizationServers":["https://x"]},{"path":"/m","resource":"https://b","authorizationServers":["https://x"]}],"rules"`, 1),
+			"resources[1]: has the path of another, which is before it: it is never served"},
+		{"a star that is a name", strings.Replace(config("", ""), `"rules"`,
+			`"forward":{"claimHeaders":[{"path":["a","*"],"header":"x-a"}]},"rules"`, 1),
+			"forward.claimHeaders[0].path[1]: is the name of a claim here: a list is forwarded with all of its items"},
+		{"an authority that has a cluster", strings.Replace(config("", ""), `{"inline":`+testKeys+`}`,
+			`{"remote":{"cluster":"c","authority":"a","discover":true,"discoverAuthorities":{"A:443":"d"}}}`, 1),
+			"providers[0].jwks.remote.discoverAuthorities: has no effect for A:443: keys at the metadata's own authority come " +
+				"through its cluster"},
 		{"a scheme of a cookie", config(`,"token":{"cookie":"t","scheme":"Bearer"}`, ""),
 			"providers[0].token.scheme: has no effect: a scheme belongs to a header"},
 		{"a cookie twice, once with a scheme", config(`,"token":[{"cookie":"t"},{"cookie":"t","scheme":"Bearer"}]`, ""),

@@ -64,18 +64,29 @@ func (c *config) readProofs(o *conf.Object, from Surroundings) {
 		c.proofEntries = d.Int("entries", c.proofEntries, 1, 1<<20)
 		c.nonces = d.Enum("nonce", "none", "required") == "required"
 		c.readNonceKey(d, from)
+		if n, ok := d.At("nonce"); ok && c.nonces {
+			c.nonceAt = n
+		}
 		d.End()
 	}
 }
 
 // ProofEntries is how many proofs the proxy must be able to remember at once; 0: none, since no provider asks for any.
 func (p *Policy) ProofEntries() int {
-	for _, provider := range p.providers {
-		if provider.constraint == dpop || provider.constraint == whenPresent {
-			return p.proofEntries
-		}
+	if p.proves() {
+		return p.proofEntries
 	}
 	return 0
+}
+
+// proves reports whether a provider may ask for proofs.
+func (c *config) proves() bool {
+	for _, provider := range c.providers {
+		if provider.constraint == dpop || provider.constraint == whenPresent {
+			return true
+		}
+	}
+	return false
 }
 
 // confirmation is what a token's cnf claim binds it to.

@@ -135,7 +135,7 @@ func (e *explainer) token(r *rule) {
 	provider := p.issuer(&claims, t.Payload)
 	switch {
 	case provider == nil:
-		e.fail("issuer", TokenIssuer, "iss "+orMissing(claims.Issuer)+"; the providers are "+p.issuers())
+		e.fail("issuer", TokenIssuer, p.issuerFault(claims.Issuer, t.Payload))
 		return
 	case provider.trusted() || !provider.takes(r, &found):
 		e.fail("issuer", TokenIssuer, "provider "+provider.name+" is not accepted by the rule, or not from "+
@@ -191,7 +191,7 @@ func (e *explainer) introspected(p *provider, r *rule) {
 		case code == TokenMalformed:
 			said = "the token, or the answer that has no exp, is none"
 		case code == TokenIssuer:
-			said += ", and the answer's iss is not " + strconv.Quote(p.issuer)
+			said += ", and the answer's iss is not " + p.wants()
 		case code == TokenAudience:
 			said += ", and the answer's aud is none of " + strings.Join(p.audiences, ", ")
 		}
@@ -286,13 +286,39 @@ func (p *provider) datesFault(claims gjson.Result) string {
 	return "exp is missing; wanted is one (requireExpiry)"
 }
 
+// issuerFault tells why no provider has a token's issuer.
+func (p *Policy) issuerFault(iss, payload gjson.Result) string {
+	said := "iss " + orMissing(iss)
+	for _, provider := range p.providers {
+		if t := provider.template; t != nil && strings.HasPrefix(iss.Str, t.before) && strings.HasSuffix(iss.Str, t.after) {
+			claim, _ := strictjson.Member(payload, t.claim)
+			said += ", the claim " + t.claim + " " + orMissing(claim)
+		}
+	}
+	return said + "; the providers are " + p.issuers()
+}
+
 // issuers lists the providers with what they want of iss.
 func (p *Policy) issuers() string {
 	var all []string
 	for _, provider := range p.providers {
-		all = append(all, provider.name+" ("+strconv.Quote(provider.issuer)+")")
+		if provider.introspection == nil {
+			all = append(all, provider.name+" ("+provider.wants()+")")
+		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// wants is what a provider wants of iss.
+func (p *provider) wants() string {
+	said := strconv.Quote(p.issuer)
+	if t := p.template; t != nil {
+		said += " with the claim " + t.claim + " in the braces"
+		if len(t.values) > 0 {
+			said += ", one of " + strings.Join(t.values, ", ")
+		}
+	}
+	return said
 }
 
 // keys lists those of a provider.
@@ -399,13 +425,14 @@ func (e *explainer) scopes(s *scopes) string {
 
 func (e *explainer) claim(c *claimCondition) string {
 	said, found := strings.Join(c.path, "."), 0
-	jwt.Each(e.d.verified.claims, c.path, func(v gjson.Result) {
+	jwt.Some(e.d.verified.claims, c.path, func(v gjson.Result) bool {
 		if found++; found == 1 {
 			said += " is "
 		} else {
 			said += " and "
 		}
 		said += v.Raw
+		return false
 	})
 	if found == 0 {
 		said += " is not there"

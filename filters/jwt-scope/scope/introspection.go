@@ -90,6 +90,7 @@ func (q *Inquiry) Send() (headers [][2]string, body []byte, ok bool) {
 		return nil, nil, false
 	}
 	q.sent = true
+	q.service.inflight[q.token] = q // not before: one that nobody sends is not waited for
 	return q.service.headers, []byte(q.service.form + "token=" + forward.PercentEncode(q.token) +
 		"&token_type_hint=access_token"), true
 }
@@ -137,6 +138,12 @@ func (q *Inquiry) read(body string, now time.Time) (*verified, *verdict.Code, er
 		return nil, nil, ErrAnswerActive
 	}
 	p, registered := q.service.provider, jwt.ReadRegistered(claims)
+	for _, date := range [...]*gjson.Result{&registered.Expires, &registered.NotBefore, &registered.IssuedAt} {
+		// null is absent; and so is exp 0, which some servers write for tokens that do not expire.
+		if date.Type == gjson.Null || date == &registered.Expires && date.Type == gjson.Number && date.Num == 0 {
+			*date = gjson.Result{}
+		}
+	}
 	if _, ok := registered.Dates(); !ok {
 		return nil, nil, ErrAnswerDates
 	}
@@ -260,7 +267,6 @@ func (d *Decision) introspect(p *provider) *verdict.Code {
 			return IntrospectionUnavailable
 		}
 		q = &Inquiry{service: s, token: strings.Clone(token)}
-		s.inflight[q.token] = q
 	}
 	d.inquiry, d.step = q, decide.Introspect
 	return nil

@@ -114,6 +114,10 @@ func TestIntrospection(t *testing.T) {
 		{"with more behind it", "", active() + "{}", IntrospectionUnavailable},
 		{"exp is a text", "", active(claims{"exp": "2000000000"}), IntrospectionUnavailable},
 		{"cut off", "", active()[:20], IntrospectionUnavailable},
+		{"it does not expire, in null", "", active(claims{"exp": nil, "nbf": nil}), verdict.OK},
+		{"it does not expire, in 0", "", active(claims{"exp": 0}), verdict.OK},
+		{"exp 0, where one is asked for", `,"requireExpiry":true`, active(claims{"exp": 0}), TokenMalformed},
+		{"nbf is negative", "", active(claims{"nbf": -1}), IntrospectionUnavailable},
 		{"HTML", "", "<html>", IntrospectionUnavailable},
 		{"too long", "", active(claims{"x": strings.Repeat("x", 32<<10)}), IntrospectionUnavailable},
 		{"no answer", "", "", IntrospectionUnavailable},
@@ -231,16 +235,21 @@ func TestIntrospectionBounds(t *testing.T) {
 		t.Errorf("%d are known", s.known.count)
 	}
 	for i := range maxInquiries {
-		if d := a.begin(fmt.Sprint("waits", i), now); d.Step() != decide.Introspect {
+		d := a.begin(fmt.Sprint("waits", i), now)
+		if d.Step() != decide.Introspect {
 			t.Fatalf("%d: %s", i, d.Verdict().Code.Name)
 		}
+		if i > 0 {
+			d.Inquiry().Send()
+		}
 	}
-	if d := a.begin("one-too-many", now); d.Verdict().Code != IntrospectionUnavailable {
-		t.Errorf("one too many: %s", d.Verdict().Code.Name)
-	}
+	a.begin("not-sent", now) // takes no place
 	first := a.begin("waits0", now)
 	if _, _, ok := first.Inquiry().Send(); !ok {
 		t.Error("nobody has sent it")
+	}
+	if d := a.begin("one-too-many", now); d.Verdict().Code != IntrospectionUnavailable {
+		t.Errorf("one too many: %s", d.Verdict().Code.Name)
 	}
 	second := a.begin("waits0", now)
 	if _, _, ok := second.Inquiry().Send(); ok || first.Inquiry() != second.Inquiry() {

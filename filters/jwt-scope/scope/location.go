@@ -94,6 +94,37 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 	}
 }
 
+// allLocations are those of all providers, the narrower readings of a header first: "Bearer x" is the
+// token x, also where the whole value may be one.
+func (c *config) allLocations() (all []*location) {
+	for _, provider := range c.providers {
+		for _, l := range provider.locations {
+			at := 0
+			for at < len(all) && all[at] != l && all[at].breadth() <= l.breadth() {
+				at++
+			}
+			if slices.Contains(all, l) {
+				continue
+			}
+			all = slices.Insert(all, at, l)
+		}
+	}
+	return all
+}
+
+// breadth orders readings: the less it is, the less of a header they look at.
+func (l *location) breadth() int {
+	switch {
+	case l.scheme != "":
+		return -1 << 20
+	case l.start != "":
+		return -1<<10 - len(l.start)
+	case l.after != "":
+		return -1 << 10
+	}
+	return 0
+}
+
 // location returns the shared one that is like l.
 func (c *config) location(l location) *location {
 	for _, p := range c.providers {
@@ -154,7 +185,7 @@ func (p *Policy) findCredential(headers [][2]string, query string) (found creden
 func (p *Policy) searchCredential(headers [][2]string, query string) (found credential, refused *verdict.Code) {
 	refused = TokenMissing
 	for _, l := range p.locations {
-		if found.at != nil && found.token != "" && l.header != "" && l.header == found.at.header && !l.isSubprotocol() {
+		if found.at != nil && found.token != "" && l.isWithin(found.at) {
 			continue
 		}
 		token, code := l.find(headers, query)
@@ -175,6 +206,15 @@ func (p *Policy) searchCredential(headers [][2]string, query string) (found cred
 		found.known = p.cache.find(found.token)
 	}
 	return found, refused
+}
+
+// isWithin reports whether the narrower reading takes what this one would: they are one place. Two
+// subprotocols are two.
+func (l *location) isWithin(narrower *location) bool {
+	if l.header == "" || l.header != narrower.header {
+		return false
+	}
+	return !l.isSubprotocol() || l.start != "" && strings.HasPrefix(narrower.start, l.start)
 }
 
 // places are those of the request's credentials, for people.

@@ -31,18 +31,7 @@ func Parse(text string, from Surroundings) (*Policy, error) {
 		conditions = append(conditions, c.rules[i].conditions)
 	}
 	p.index = match.NewIndex(conditions)
-	// Readings of a header by its scheme come first: "Bearer x" is the token x, also where the whole value may be one.
-	seen := map[*location]bool{}
-	for _, byScheme := range [...]bool{true, false} {
-		for _, provider := range c.providers {
-			for _, l := range provider.locations {
-				if (l.scheme != "") == byScheme && !seen[l] {
-					seen[l] = true
-					p.locations = append(p.locations, l)
-				}
-			}
-		}
-	}
+	p.locations = c.allLocations()
 	return p, nil
 }
 

@@ -89,7 +89,7 @@ func TestRequirements(t *testing.T) {
 // A * in a path is each item of a list.
 func TestEachItem(t *testing.T) {
 	permissions := raw(`{"permissions":[{"rsname":"orders","scopes":["read"]},{"rsname":"stock","scopes":["write","count"]},
-		{"rsname":"none"},7,null]}`)
+		{"rsname":"none"},7,null],"one":"write","object":{"scopes":["write"]},"nothing":[null]}`)
 	for _, c := range []struct {
 		condition string
 		fits      bool
@@ -97,7 +97,13 @@ func TestEachItem(t *testing.T) {
 		{`"path":["authorization","permissions","*","scopes"],"any":["write"]`, true},
 		{`"path":["authorization","permissions","*","scopes","*"],"any":["write"]`, true},
 		{`"path":["authorization","permissions","*","scopes"],"any":["delete"]`, false},
-		{`"path":["authorization","permissions","*","scopes"],"all":["read","count"]`, true},
+		{`"path":["authorization","permissions","*","scopes"],"all":["write","count"]`, true},
+		{`"path":["authorization","permissions","*","scopes"],"all":["read","count"]`, false}, // of two items
+		{`"path":["authorization","one","*"],"none":["write"]`, false},
+		{`"path":["authorization","one","*"],"any":["write"]`, true},
+		{`"path":["authorization","object","*","scopes"],"none":["write"]`, false},
+		{`"path":["authorization","object","*","scopes"],"exists":false`, false},
+		{`"path":["authorization","nothing","*"],"exists":true`, false},
 		{`"path":["authorization","permissions","*","scopes"],"all":["read","delete"]`, false},
 		{`"path":["authorization","permissions","*","scopes"],"none":["delete"]`, true},
 		{`"path":["authorization","permissions","*","scopes"],"none":["delete","count"]`, false},
@@ -108,7 +114,6 @@ func TestEachItem(t *testing.T) {
 		{`"path":["authorization","*","rsname"],"any":["orders"]`, false},
 		{`"path":["authorization","permissions","*"],"atLeast":7`, true},
 		{`"path":["authorization","permissions","*"],"atLeast":8`, false},
-		{`"path":["*"],"exists":true`, false},
 	} {
 		p := parse(t, twoIssuers("", "", `,"require":{"claims":[{`+c.condition+`}]}`))
 		token := es256(t, good(claims{"iss": "https://a.example", "authorization": permissions}))

@@ -17,7 +17,7 @@ const wellKnown = "/.well-known/oauth-protected-resource"
 type resource struct {
 	hosts  []string // nil: every host
 	path   string   // of the document
-	covers string   // what the document is about: this path and all below; empty: every path
+	covers string   // what the document is about: this path, without a slash at its end, and all below; empty: every path
 	origin string   // of the resource: scheme and authority; empty: the request's
 
 	// The document, which has the request's origin between the two where origin is empty.
@@ -126,7 +126,7 @@ func (d *Decision) Publishes() (status int, headers [][2]string, body string, ok
 	headers = [][2]string{{"access-control-allow-origin", "*"}}
 	if d.request.Method == "OPTIONS" {
 		return 204, append(headers, [2]string{"access-control-allow-methods", "GET, HEAD"},
-			[2]string{"access-control-allow-headers", "*"}, [2]string{"access-control-max-age", "3600"}), "", true
+			[2]string{"access-control-allow-headers", "authorization, *"}, [2]string{"access-control-max-age", "3600"}), "", true
 	}
 	body = r.before
 	if r.origin == "" {

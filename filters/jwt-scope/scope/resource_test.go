@@ -133,7 +133,7 @@ func TestResourceMethods(t *testing.T) {
 		headers := append([][2]string{{":method", c.method}, {":authority", "api.example"},
 			{":path", "/.well-known/oauth-protected-resource/mcp/a"}}, c.headers...)
 		status, answered, body := answer(p, headers...)
-		if status != c.want || (status == 204) != (answered["access-control-allow-headers"] == "*") ||
+		if status != c.want || (status == 204) != (answered["access-control-allow-headers"] == "authorization, *") ||
 			status == 204 && body != "" {
 			t.Errorf("%s %v: %d, %v", c.method, c.headers, status, answered)
 		}
@@ -199,6 +199,20 @@ func TestChallengeOfRule(t *testing.T) {
 		if v.Reason() != verdict.PathAmbiguous || v.Challenge != "" {
 			t.Errorf("%q: %s, %s", authority, v.Reason().Name, v.Challenge)
 		}
+	}
+	// A server at a path that ends in a slash is covered with all below, and named as it is written.
+	slash := parse(t, `{"providers":[{"name":"p","issuer":"https://idp.example","anyAudience":true,"jwks":{"inline":`+testKeys+
+		`}}],"resources":[{"path":"/.well-known/oauth-protected-resource/mcp/"}],"rules":[{"name":"r"}],`+
+		`"errors":{"resourceMetadata":"auto"}}`)
+	for _, path := range []string{"/mcp/", "/mcp/x", "/mcp"} {
+		if v := judge(slash, now, request("POST", path)...); !strings.HasSuffix(v.Challenge,
+			`resource_metadata="https://api.example/.well-known/oauth-protected-resource/mcp/"`) {
+			t.Errorf("%s: %s", path, v.Challenge)
+		}
+	}
+	if _, _, body := answer(slash, request("GET", "/.well-known/oauth-protected-resource/mcp/")...); !strings.Contains(body,
+		`"resource":"https://api.example/mcp/"`) {
+		t.Error(body)
 	}
 	http := append(request("GET", "/mcp/a"), [2]string{":scheme", "http"})
 	if v := judge(p, now, http...); v.Challenge != `Bearer realm="all"`+strings.Replace(a, "https", "http", 1) {

@@ -63,20 +63,16 @@ func stripSubprotocols(e *forward.Effect, headers [][2]string, places []*locatio
 	var rest []string
 	expected := false
 	eachSubprotocol(headers, func(item string) {
-		if expected {
-			expected = false
-			return
-		}
+		isToken := expected
+		expected = false
 		for _, l := range places {
-			if l.after != "" && item == l.after {
-				expected = true
-				return
-			}
-			if l.start != "" && strings.HasPrefix(item, l.start) {
-				return
-			}
+			// One that stands where a token should may announce one as well: in shadow mode nobody has refused that.
+			expected = expected || l.after != "" && item == l.after
+			isToken = isToken || expected || l.start != "" && strings.HasPrefix(item, l.start)
 		}
-		rest = append(rest, item)
+		if !isToken {
+			rest = append(rest, item)
+		}
 	})
 	e.RemoveHeader(subprotocols)
 	if len(rest) > 0 {

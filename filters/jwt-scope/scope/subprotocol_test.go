@@ -11,6 +11,38 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
+// J44: in shadow mode, too, nothing is left that may be a token; and the narrower of two readings is the one
+// that counts.
+func TestSubprotocolsOverlap(t *testing.T) {
+	offer := func(value string) [][2]string {
+		return request("GET", "/any", [2]string{"sec-websocket-protocol", value})
+	}
+	token := es256(t, good())
+	encoded := base64.RawURLEncoding.EncodeToString([]byte(token))
+	with2 := func(places, more string) *Policy {
+		config := strings.Replace(with(testConfig, `"forward":{"token":"strip"}`), `"issuer"`, `"token":[`+places+`],"issuer"`, 1)
+		return parse(t, strings.Replace(config, `{`, `{`+more, 1))
+	}
+	p := with2(`{"subprotocol":"bearer"},{"subprotocol":"token"}`, `"mode":"shadow",`)
+	for _, value := range []string{"bearer, bearer, " + token, "token, bearer, " + token,
+		"bearer, token, bearer, " + token} {
+		_, e := effect(t, p, offer(value+", chat")...)
+		if len(e.Set) != 1 || e.Set[0][1] != "chat" {
+			t.Errorf("%s: %q is left", value[:30], e.Set)
+		}
+	}
+	for _, c := range []struct{ places, value string }{
+		{`{"header":"sec-websocket-protocol"},{"subprotocol":"bearer"}`, "bearer, " + token},
+		{`{"subprotocol":"bearer"},{"header":"sec-websocket-protocol"}`, "bearer, " + token},
+		{`{"subprotocolPrefix":"bearer."},{"subprotocolPrefix":"bearer.x."}`, "bearer.x." + encoded},
+		{`{"subprotocolPrefix":"bearer.x."},{"subprotocolPrefix":"bearer."}`, "bearer." + encoded},
+	} {
+		if v := judge(with2(c.places, ""), now, offer(c.value)...); v.Code != verdict.OK {
+			t.Errorf("%s: %s (%s)", c.places, v.Code.Name, v.Why)
+		}
+	}
+}
+
 // J44: tokens among the subprotocols that a WebSocket's client offers, and what of them is left for the service.
 func TestSubprotocols(t *testing.T) {
 	const start = "base64url.bearer.authorization.k8s.io."

@@ -35,6 +35,9 @@ type KeyFetcher struct {
 	// Of the fetch that is under way:
 	from  jwks.Place
 	began time.Time
+	asks  bool // for changes only: the keys that are in use come from there
+
+	keysAt jwks.Place // that this VM has fetched last
 }
 
 // gauges are tollgate.<filter>.keys.<provider>.count, .passed_over and .age_seconds: what one of the VMs has read last.
@@ -60,7 +63,7 @@ func defineGauges(prefix string) (g gauges, err error) {
 func NewKeyFetcher(filter string, remote *jwks.Remote, now time.Time) (*KeyFetcher, error) {
 	key := "tollgate.jwks.1\x00" + remote.Cluster + "\x00" + remote.Authority + "\x00" + remote.Path
 	if d := remote.Discovery; d != nil {
-		key += "\x00" + d.Issuer // whose metadata it has to be
+		key += "\x00" + d.Issuer + "\x00" + d.Allowed() // what the keys' place depends on
 	}
 	f := &KeyFetcher{filter: filter, remote: remote, record: key, document: key + "\x00document",
 		jitter: float64(now.Nanosecond()%1000) / 1000}
@@ -175,7 +178,14 @@ func (f *KeyFetcher) discovered(answer httpcall.Answer) {
 	f.fetchKeys(at)
 }
 
-func (f *KeyFetcher) fetchKeys(at jwks.Place) { f.call(at, accept, f.etag(), f.fetched) }
+func (f *KeyFetcher) fetchKeys(at jwks.Place) {
+	etag := ""
+	// An etag is that of a document, and its issuer may have moved it.
+	if f.asks = f.remote.Discovery == nil || f.keysAt == at; f.asks {
+		etag = f.etag()
+	}
+	f.call(at, accept, etag, f.fetched)
+}
 
 // call asks for a document, within what is left of the fetch's time.
 func (f *KeyFetcher) call(at jwks.Place, accept, etag string, done func(httpcall.Answer)) {
@@ -224,7 +234,7 @@ func (f *KeyFetcher) read200(answer httpcall.Answer) (headers [][2]string, body 
 
 func (f *KeyFetcher) fetched(answer httpcall.Answer) {
 	headers, body, problem := f.read200(answer)
-	if f.version != 0 && forward.Header(headers, ":status") == "304" {
+	if f.asks && f.version != 0 && forward.Header(headers, ":status") == "304" {
 		f.finish("", nil)
 		return
 	}
@@ -235,6 +245,7 @@ func (f *KeyFetcher) fetched(answer httpcall.Answer) {
 	text := string(body)
 	if document, _, err := proxywasm.GetSharedData(f.document); err == nil && f.version != 0 {
 		if _, known, _ := strings.Cut(string(document), "\n"); known == text {
+			f.keysAt = f.from
 			f.finish("", nil)
 			return
 		}
@@ -251,6 +262,7 @@ func (f *KeyFetcher) fetched(answer httpcall.Answer) {
 	if strings.ContainsAny(etag, "\r\n") {
 		etag = ""
 	}
+	f.keysAt = f.from
 	f.finish("", append([]byte(etag+"\n"), body...))
 }
 
