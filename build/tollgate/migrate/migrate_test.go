@@ -116,6 +116,7 @@ func TestFindings(t *testing.T) {
 		claims: map[string]any{"sub": "ann", "scope": "r", "role": "a"}}
 	bare := ask{host: "x.example.com", method: "GET", path: "/a"}
 	on := func(a ask, path string) ask { a.path = path; return a }
+	with := func(a ask, claims map[string]any) ask { a.claims = claims; return a }
 	for _, c := range []struct {
 		name     string
 		text     string
@@ -254,7 +255,12 @@ func TestFindings(t *testing.T) {
 		{name: "too many cases", text: inline + authz(`{rules: [{to: [{operation: {paths: [`+manyPaths(700)+`]}}]}]}`),
 			want: "more cases than can be told apart", no: true},
 
-		{name: "no jwksUri", text: authn(""), want: "has no jwksUri", refused: []ask{person}, admitted: []ask{bare}},
+		{name: "no jwksUri", text: authn(""), want: "has no jwksUri: the proxy finds the keys by the issuer's metadata",
+			severity: check.Warning, refused: []ask{person}, admitted: []ask{bare}},
+		{name: "no jwksUri, and an issuer that is no address", text: strings.Replace(authn(""), issuerURL(1), "shop@example.com", 1),
+			want: "is no address under which metadata could be found", admitted: []ask{bare}},
+		{name: "no jwksUri, and an issuer with a query", text: strings.Replace(authn(""), issuerURL(1), issuerURL(1)+"?a=b", 1),
+			want: "is no address under which metadata could be found", admitted: []ask{bare}},
 		{name: "a jwksUri that is none", text: authn(", jwksUri: idp.example.com"),
 			want: "is no address that keys could be fetched from", refused: []ask{person}},
 		{name: "keys that are none", text: authn(`, jwks: "{}"`), want: "is no JWK Set", refused: []ask{person}},
@@ -262,6 +268,17 @@ func TestFindings(t *testing.T) {
 			"audiences: [a]", 1), want: "has no issuer", admitted: []ask{person}, refused: []ask{bare}},
 		{name: "an issuer twice", text: inline + authn(", audiences: [a]"), want: "has a provider already",
 			admitted: []ask{person}, refused: []ask{bare}},
+		{name: "an issuer twice, for two audiences", text: authn(fmt.Sprintf(", audiences: [a], jwks: %q", mint.Set(keys[0]))) +
+			authn(fmt.Sprintf(", audiences: [b], jwks: %q", mint.Set(keys[0]))),
+			admitted: []ask{bare, with(person, map[string]any{"aud": "a"}), with(person, map[string]any{"aud": "b"})},
+			refused:  []ask{person, with(person, map[string]any{"aud": "c"})}},
+		{name: "an issuer twice, once for every audience", text: authn(fmt.Sprintf(", audiences: [a], jwks: %q", mint.Set(keys[0]))) +
+			inline, admitted: []ask{person}},
+		{name: "an issuer twice, for two audiences in two places",
+			text: authn(fmt.Sprintf(", audiences: [a], jwks: %q", mint.Set(keys[0]))) +
+				authn(fmt.Sprintf(", audiences: [b], fromHeaders: [{name: x-b}], jwks: %q", mint.Set(keys[0]))),
+			want: "has a provider already", admitted: []ask{with(person, map[string]any{"aud": "a"})},
+			refused: []ask{with(person, map[string]any{"aud": "b"})}},
 		{name: "an issuer twice, in the same words",
 			text: inline + strings.Replace(inline, "name: idp", "name: other", 1), admitted: []ask{person, bare}},
 		{name: "a prefix that is no scheme",

@@ -63,6 +63,8 @@ func (p *plan) take(list []issuer) {
 			// The same, in another resource.
 		case i >= 0 && p.issuers[i].core() == one.core() && p.issuers[i].uncertain == one.uncertain:
 			p.issuers[i].addPlaces(one)
+		case i >= 0 && p.issuers[i].with(one.audiences).says() == one.says() && p.issuers[i].uncertain == one.uncertain:
+			p.issuers[i] = p.issuers[i].with(either(p.issuers[i].audiences, one.audiences))
 		case i >= 0:
 			p.blocked = append(p.blocked, one)
 			one.from.report(one.at, check.Error, "its issuer has a provider already, of "+p.issuers[i].from.id()+
@@ -115,6 +117,20 @@ func (one issuer) core() string {
 		one.issuer.text, words(one.audiences), one.keysURI.text, one.keys.text, fmt.Sprint(one.keep), one.payload.text,
 		claims, one.delimited, one.provider,
 	})
+}
+
+// with is the issuer of tokens for those audiences.
+func (one issuer) with(audiences []value) issuer {
+	one.audiences = audiences
+	return one
+}
+
+// either are the audiences that two rules of one issuer take together: none is every one.
+func either(a, b []value) []value {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	return slices.Concat(a, b)
 }
 
 // addPlaces has tokens found in another's places, too.
@@ -232,20 +248,24 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 			"is no JWK Set with a key to verify with: every token of the issuer is refused until jwks has one")
 		return nil, none(one)
 	}
-	if one.keysURI.text == "" {
-		if !one.gateway {
-			one.from.report(one.at, check.Error,
-				"has no jwksUri: istiod finds it in the issuer's metadata, and jwt-scope does not look there; set "+
-					"cluster, authority and path under jwks.remote, until then every token of the issuer is refused")
-		}
+	address := one.keysURI
+	discovered := address.text == ""
+	if discovered && one.gateway {
 		return nil, none(one)
 	}
-	u, err := url.Parse(one.keysURI.text)
+	if discovered { // pilot/pkg/model/jwks_resolver.go: resolveJwksURIUsingOpenID
+		address = value{one.issuer.text, one.issuer.node, one.issuer.path}
+	}
+	u, err := url.Parse(address.text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
-		strings.ContainsAny(u.Host+u.RequestURI(), " \r\n\x00") {
-		one.from.report(one.keysURI, check.Error,
-			"is no address that keys could be fetched from, such as https://idp.example.com/certs: every token of "+
-				"the issuer is refused until jwks.remote has one")
+		strings.ContainsAny(u.Host+u.RequestURI(), " \r\n\x00") || discovered && strings.ContainsAny(address.text, "?#") {
+		problem := "is no address that keys could be fetched from, such as https://idp.example.com/certs: every token of " +
+			"the issuer is refused until jwks.remote has one"
+		if discovered {
+			problem = "is no address under which metadata could be found, and there is no jwksUri: every token of the " +
+				"issuer is refused until jwks.remote has cluster, authority and path"
+		}
+		one.from.report(address, check.Error, problem)
 		return nil, none(one)
 	}
 	port := u.Port()
@@ -259,10 +279,25 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 			" is what Envoy Gateway makes of this address, and is there as long as a SecurityPolicy names it; see to "+
 			"it that another has its place, and name that: until then every token is answered 503")
 	} else {
-		one.from.report(one.keysURI, check.Note, "the proxy fetches the keys, not istiod: "+u.Hostname()+
+		one.from.report(address, check.Note, "the proxy fetches the keys, not istiod: "+u.Hostname()+
 			" needs a ServiceEntry where it is outside the mesh, and a DestinationRule for its TLS")
 	}
-	remote := mapping(entryOf("cluster", cluster), entryOf("authority", u.Host), entryOf("path", u.RequestURI()))
+	path := u.RequestURI()
+	if discovered {
+		path = strings.TrimSuffix(u.EscapedPath(), "/") + "/.well-known/openid-configuration"
+	}
+	remote := mapping(entryOf("cluster", cluster), entryOf("authority", u.Host), entryOf("path", path))
+	if discovered {
+		remote = with(remote, entryOf("discover", true))
+		at := "where the metadata's jwks_uri is at another host, name that in jwks.remote.discoverAuthorities, with " +
+			"its cluster: until then every token is answered 503"
+		if host := keysOf[u.Hostname()]; host != "" {
+			remote = with(remote, entryOf("discoverAuthorities", flow(mapping(entryOf(host, "outbound|443||"+host)))))
+			at = "its keys are at " + host + ", which wants the same"
+		}
+		one.from.report(one.at, check.Warning, "has no jwksUri: the proxy finds the keys by the issuer's metadata, as "+
+			"istiod does; "+at)
+	}
 	if one.timeout.text != "" {
 		if d, err := time.ParseDuration(one.timeout.text); err == nil && d >= 10*time.Millisecond && d <= 30*time.Second {
 			remote = with(remote, entryOf("timeout", d.String()))
@@ -279,6 +314,13 @@ func (one issuer) jwks() (algorithms []string, _ *yaml.Node) {
 		one.from.report(one.keysURI, check.Warning, problem)
 	}
 	return published, mapping(entryOf("remote", remote))
+}
+
+// keysOf are the hosts of the keys of well-known issuers whose metadata is at another one.
+var keysOf = map[string]string{
+	"accounts.google.com":    "www.googleapis.com",
+	"securetoken.google.com": "www.googleapis.com",
+	"sts.windows.net":        "login.microsoftonline.com",
 }
 
 // published are the algorithms that a published key may be for. jwt_authn asks the key alone, and
