@@ -120,7 +120,7 @@ func steps(t *testing.T, config string) (list []string) {
 // passes sends a request through a chain: each sees the headers as the one before has left them.
 func (s sent) passes(t *testing.T, chain []*scope.Policy) bool {
 	t.Helper()
-	headers := [][2]string{{":method", s.method}, {":authority", s.host}, {":path", s.path}}
+	headers := append([][2]string{{":method", s.method}, {":authority", s.host}, {":path", s.path}}, s.headers...)
 	if s.issuer > 0 {
 		headers = append(headers, [2]string{"authorization", "Bearer " + s.token()})
 	}

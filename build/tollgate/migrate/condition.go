@@ -10,7 +10,7 @@ import (
 )
 
 // truth has a third value for what depends on something that jwt-scope does not look at: the peer,
-// an address, a header.
+// an address.
 type truth int8
 
 const (
@@ -39,17 +39,24 @@ type conj struct {
 type kind int8
 
 const (
-	claimAny    kind = iota // the claim, or an item of it, is one of values
-	claimNone               // not claimAny
-	claimGlob               // the claim, or an item of it, begins or ends so
-	claimNoGlob             // not claimGlob
-	claimText               // the claim, or an item of it, is a text with at least one letter
-	claimNoText             // not claimText
-	scopeAny                // one of values is among the scopes
-	scopeNone               // not scopeAny
-	foreign                 // what jwt-scope does not look at
+	claimAny     kind = iota // the claim, or an item of it, is one of values
+	claimNone                // not claimAny
+	claimGlob                // the claim, or an item of it, begins or ends so
+	claimNoGlob              // not claimGlob
+	claimText                // the claim, or an item of it, is a text with at least one letter
+	claimNoText              // not claimText
+	scopeAny                 // one of values is among the scopes
+	scopeNone                // not scopeAny
+	claimThere               // there is such a claim, whatever it is
+	claimMissing             // not claimThere
+	foreign                  // what jwt-scope does not look at
 	foreignNot
 )
+
+func (c conj) equal(o conj) bool {
+	return c.issuers == o.issuers &&
+		slices.EqualFunc(c.literals, o.literals, func(a, b literal) bool { return a.compare(b) == 0 })
+}
 
 // negation of each kind: they stand in pairs.
 func (k kind) negation() kind { return k ^ 1 }
@@ -78,11 +85,19 @@ func minus(a []string, unwanted func(string) bool) []string {
 	return slices.DeleteFunc(slices.Clone(a), unwanted)
 }
 
+// globFits reports whether a text fits a pattern in which each * stands for any run of bytes.
 func globFits(pattern, text string) bool {
-	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
-		return strings.HasSuffix(text, suffix)
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return text == pattern
 	}
-	return strings.HasPrefix(text, strings.TrimSuffix(pattern, "*"))
+	last := len(parts) - 1
+	text, begins := strings.CutPrefix(text, parts[0])
+	for _, part := range parts[1:last] {
+		_, rest, found := strings.Cut(text, part)
+		text, begins = rest, begins && found
+	}
+	return begins && strings.HasSuffix(text, parts[last])
 }
 
 // implies reports whether o holds wherever l does. It may miss that it does.
@@ -115,8 +130,11 @@ type algebra struct {
 	overflow bool   // a condition has grown beyond what anybody writes; what came of it is of no use
 }
 
-// maxConj is how many conjunctions a condition may come to.
-const maxConj = 256
+// How many conjunctions a condition may come to, and how many before some are put together.
+const (
+	maxConj   = 256
+	maxMerged = 4096
+)
 
 func (a *algebra) true() dnf { return dnf{{issuers: a.all}} }
 
@@ -172,6 +190,10 @@ func (a *algebra) not(x condition) condition {
 }
 
 func (a *algebra) andTokens(x, y dnf) dnf {
+	if len(x)*len(y) > maxMerged {
+		a.overflow = true
+		return nil
+	}
 	var result dnf
 	for _, c := range x {
 		for _, d := range y {
@@ -246,24 +268,28 @@ func (c conj) implies(o conj) bool {
 // merged puts together what can stand in one conjunction, and leaves out what another one covers.
 // The order stays that in which the originals' rules stand.
 func (a *algebra) merged(d dnf) dnf {
-	if len(d) > maxConj {
-		a.overflow = true
-		return nil
-	}
-	d = slices.Clone(d)
-	for i := 0; i < len(d); i++ {
-		for j := i + 1; j < len(d); j++ {
-			both, ok := union(d[i], d[j])
-			if !ok {
+	var list dnf
+	for _, c := range d {
+		for at, j := len(list), 0; ; {
+			if j < len(list) {
+				both, ok := union(list[j], c)
+				if !ok {
+					j++
+					continue
+				}
+				list, c, at = slices.Delete(list, j, j+1), both, min(at, j)
+				j = 0 // what is wider now may cover what came before
 				continue
 			}
-			d[i] = both
-			d = slices.Delete(d, j, j+1)
-			i = -1 // what is wider now may cover what came before
+			list = slices.Insert(list, min(at, len(list)), c)
 			break
 		}
+		if len(list) > maxConj {
+			a.overflow = true
+			return nil
+		}
 	}
-	return d
+	return list
 }
 
 // union is a conjunction that holds where one of two does; ok is false where there is none.
@@ -273,7 +299,7 @@ func union(a, b conj) (conj, bool) {
 		return b, true
 	case b.implies(a):
 		return a, true
-	case slices.EqualFunc(a.literals, b.literals, func(l, o literal) bool { return l.compare(o) == 0 }):
+	case a.equal(conj{a.issuers, b.literals}):
 		return conj{a.issuers | b.issuers, a.literals}, true
 	case a.issuers != b.issuers || len(a.literals) != len(b.literals):
 		return conj{}, false

@@ -107,6 +107,7 @@ const dryRunAnnotation = "istio.io/dry-run"
 // would let requests pass, and taken for refused where it would refuse them.
 func (p *plan) add(policies []*authorization) {
 	p.allowDefault = true
+	p.mindAuthorizers(policies)
 	for _, action := range []string{"CUSTOM", "DENY", "ALLOW"} {
 		for _, a := range policies {
 			own := a.action.text
@@ -146,6 +147,12 @@ func (p *plan) add(policies []*authorization) {
 	}
 }
 
+// mindAuthorizers notes policies by which somebody else has a say first.
+func (p *plan) mindAuthorizers(policies []*authorization) {
+	p.authorizer = p.authorizer ||
+		slices.ContainsFunc(policies, func(a *authorization) bool { return a.action.text == "CUSTOM" && !a.dryRun })
+}
+
 // refusesTCP reports whether Istio refuses connections of other protocols by the policy
 // (istio/istio, pilot/pkg/security/authz/model/model.go: Generate): a rule that asks of HTTP admits
 // none, and refuses every one that fits what is left of it.
@@ -164,8 +171,9 @@ func (a *authorization) refusesTCP() bool {
 type translation struct {
 	*plan
 	*source
-	allow  bool
-	custom bool // it refuses by what nobody here knows
+	allow   bool
+	custom  bool    // it refuses by what nobody here knows
+	headers []asked // of the rule's areas
 }
 
 // rule reads what pilot/pkg/security/authz/model/model.go: New and Generate do: of the entries
@@ -189,12 +197,13 @@ func (t *translation) rule(r *object) {
 	to := r.objects("to")
 	r.end()
 	if len(to) == 0 {
-		t.clauses = append(t.clauses, clause{t.source, r.value, t.allow, area{}, when})
+		t.clauses = append(t.clauses, clause{t.source, r.value, t.allow, area{headers: t.headers}, when})
 	}
 	for _, o := range to {
 		operation := o.object("operation")
 		o.end()
 		a, possible := t.area(operation)
+		a.headers = t.headers
 		c := when
 		for _, name := range []string{"ports", "notPorts"} {
 			if list := operation.texts(name); len(list) > 0 {
@@ -268,8 +277,7 @@ func (t *translation) when(w *object) condition {
 		}
 		is = func(list []value) condition { return t.claim(names, list) }
 	case strings.HasPrefix(key.text, "request.headers"):
-		t.lost(key, "jwt-scope compares headers with claims only: equals: {header: …}")
-		return t.foreign(key.path)
+		return t.whenHeader(key, values, notValues)
 	default:
 		return t.stays(key)
 	}
@@ -283,13 +291,31 @@ func (t *translation) when(w *object) condition {
 	return c
 }
 
+// whenHeader is pilot/pkg/security/authz/model/generator.go: requestHeaderGenerator. What it asks of
+// the header becomes a part of the rule's areas.
+func (t *translation) whenHeader(key value, values, not []value) condition {
+	text, begins := strings.CutPrefix(strings.TrimPrefix(key.text, "request.headers"), "[")
+	text, ends := strings.CutSuffix(text, "]")
+	if !begins || !ends {
+		text = ""
+	}
+	name, ok := t.header(key, text)
+	if !ok {
+		return t.foreign(key.path)
+	}
+	if !t.asks(name, values, not, t.headerRegion) {
+		return t.never()
+	}
+	return t.always()
+}
+
 // claimNames reads [a][b].
 func claimNames(text string) (names []string, ok bool) {
 	text, begins := strings.CutPrefix(text, "[")
 	text, ends := strings.CutSuffix(text, "]")
 	names = strings.Split(text, "][")
 	for _, name := range names {
-		if name == "" || strings.ContainsAny(name, "[]") {
+		if name == "" || name == "*" || strings.ContainsAny(name, "[]") { // * is each item of a list to jwt-scope
 			return nil, false
 		}
 	}
@@ -371,28 +397,23 @@ func (t *translation) claim(names []string, list []value) condition {
 		}
 		return c
 	}
-	delimited := 0
-	for _, p := range t.issuers {
+	var delimited uint64 // the issuers in whose tokens it is split at spaces
+	for i, p := range t.issuers {
 		if len(names) == 1 && slices.Contains(p.delimited, names[0]) {
-			delimited++
+			delimited |= 1 << i
 		}
 	}
-	switch {
-	case delimited == 0:
+	if delimited == 0 {
 		return t.claimValues(names, list)
-	case delimited < len(t.issuers):
-		t.lost(list[0], "the tokens of some issuers have this claim split at spaces and those of others have not "+
-			"(spaceDelimitedClaims): name it for all")
-		return t.foreign(list[0].path)
-	case t.scopeClaim == "":
-		t.scopeClaim = names[0]
-	case t.scopeClaim != names[0]:
-		t.lost(list[0], "the values of "+t.scopeClaim+
-			" are scopes already, and jwt-scope does not tell one claim's scopes from another's: ask for what stands "+
-			"in one of them")
-		return t.foreign(list[0].path)
 	}
-	return t.scopes(names, list)
+	if t.scopeClaim == "" {
+		t.scopeClaim = names[0]
+	}
+	c := t.and(t.issuedBy(delimited), t.words(names, list))
+	if rest := t.all &^ delimited; rest != 0 {
+		c = t.or(c, t.and(t.issuedBy(rest), t.claimValues(names, list)))
+	}
+	return c
 }
 
 func (t *translation) claimValues(names []string, list []value) condition {
@@ -410,23 +431,53 @@ func (t *translation) claimValues(names []string, list []value) condition {
 	return c
 }
 
-func (t *translation) scopes(names []string, list []value) condition {
+// words is claimValues for a claim that is split at spaces if it is a text (jwt_authn,
+// space_delimited_claims); a list of texts is none.
+func (t *translation) words(names []string, list []value) condition {
 	c := t.never()
 	for _, v := range list {
 		switch text := v.text; {
 		case text == "*":
 			c = t.or(c, t.tokenHas(claimText, names))
-		case strings.HasPrefix(text, "*") || strings.HasSuffix(text, "*"):
-			t.lost(v, "scopes are compared as a whole: name them")
-			c = t.or(c, t.foreign(v.path))
-		case !isScope(text):
-			t.lost(v, "is no scope (RFC 6749, 3.3), which is printable ASCII without space, quotation mark and backslash")
-			c = t.or(c, t.foreign(v.path))
-		default:
+		case names[0] == t.scopeClaim && isScope(text) && !strings.HasPrefix(text, "*") && !strings.HasSuffix(text, "*"):
 			c = t.or(c, t.tokenHas(scopeAny, nil, text))
+		default:
+			word, ends := strings.CutPrefix(text, "*")
+			word, begins := strings.CutSuffix(word, "*")
+			c = t.or(c, t.word(v, names, word, begins, ends))
 		}
 	}
 	return c
+}
+
+// word is a condition on one word of a claim, or on how one begins or ends, in globs of the whole of
+// it: what is asked for stands alone, or is an item of a list, or has spaces around it and is no item
+// of a list.
+func (t *translation) word(v value, names []string, word string, begins, ends bool) condition {
+	if strings.Contains(word, "*") || begins && ends || word == "" && (begins || ends) {
+		t.lost(v, "a * that stands for itself has no counterpart in a glob: name the values")
+		return t.foreign(v.path)
+	}
+	item := t.tokenHas(claimAny, names, word)
+	if begins || ends {
+		item = t.tokenHas(claimGlob, names, v.text)
+	}
+	items := append(slices.Clone(names), "*") // none: it is no list, or an empty one
+	if word == "" || strings.Contains(word, " ") {
+		return t.and(item, t.tokenHas(claimThere, items))
+	}
+	globs := []string{word + " *", "* " + word, "* " + word + " *"}
+	switch {
+	case begins:
+		globs = []string{"* " + word + "*"}
+	case ends:
+		globs = []string{"*" + word + " *"}
+	}
+	among := t.never()
+	for _, glob := range globs {
+		among = t.or(among, t.tokenHas(claimGlob, names, glob))
+	}
+	return t.or(item, t.and(among, t.tokenHas(claimMissing, items)))
 }
 
 func isScope(s string) bool {

@@ -116,7 +116,20 @@ func TestFindings(t *testing.T) {
 		claims: map[string]any{"sub": "ann", "scope": "r", "role": "a"}}
 	bare := ask{host: "x.example.com", method: "GET", path: "/a"}
 	on := func(a ask, path string) ask { a.path = path; return a }
+	sends := func(a ask, headers ...string) ask { // names and values
+		for i := 0; i < len(headers); i += 2 {
+			a.headers = append(a.headers, [2]string{headers[i], headers[i+1]})
+		}
+		return a
+	}
 	with := func(a ask, claims map[string]any) ask { a.claims = claims; return a }
+	asks := func(action, conditions string) string {
+		return inline + authz(fmt.Sprintf(`{action: %s, rules: [{when: [%s]}]}`, action, conditions))
+	}
+	of2 := func(claims map[string]any) ask {
+		return ask{host: "x.example.com", method: "GET", path: "/a", issuer: 2, claims: claims}
+	}
+	const xa, comes = `{key: "request.headers[X-A]", `, "compares the header as it comes"
 	for _, c := range []struct {
 		name     string
 		text     string
@@ -167,8 +180,90 @@ func TestFindings(t *testing.T) {
 			want: "spec.rules[0].to[0].operation.ports", refused: []ask{person}},
 		{name: "the SNI", text: inline + authz(`{action: DENY, rules: [{when: [{key: connection.sni, values: [a]}]}]}`),
 			want: "spec.rules[0].when[0].key", refused: []ask{person, bare}},
-		{name: "a header", text: inline + authz(`{rules: [{when: [{key: "request.headers[x-a]", values: [a]}]}]}`),
-			want: "compares headers with claims only", refused: []ask{person}},
+		{name: "a header", text: asks("ALLOW", xa+"values: [a]}"), want: comes, severity: check.Warning,
+			admitted: []ask{sends(person, "x-a", "a"), sends(bare, "x-a", "a")}, refused: []ask{person, bare,
+				sends(person, "x-a", "ab"), sends(person, "x-a", "a", "x-a", "a"), sends(person, "x-a", "a", "x_a", "b"),
+				sends(person, "x-b", "a")}},
+		{name: "a header in DENY", text: asks("DENY", xa+"values: [a, c]}"), want: comes, severity: check.Warning,
+			admitted: []ask{person, bare, sends(person, "x-a", "ab"), sends(person, "x-a", "")},
+			refused: []ask{sends(person, "x-a", "a"), sends(bare, "x-a", "c"), sends(person, "x-a", "a", "x-a", "b"),
+				sends(person, "x_a", "a")}},
+		{name: "the beginning of a header", text: asks("ALLOW", xa+`values: ["a*"]}`), want: comes,
+			severity: check.Warning, admitted: []ask{sends(person, "x-a", "a"), sends(person, "x-a", "ab")},
+			refused: []ask{person, sends(person, "x-a", "ba"), sends(person, "x-a", "")}},
+		{name: "a header that must be there", text: asks("ALLOW", xa+`values: ["*"]}`), want: comes,
+			severity: check.Warning, admitted: []ask{sends(person, "x-a", ""), sends(person, "x-a", "a", "x-a", "b")},
+			refused: []ask{person}},
+		{name: "a header that must not be there", text: asks("ALLOW", xa+`notValues: ["*"]}`), want: comes,
+			severity: check.Warning, admitted: []ask{person}, refused: []ask{sends(person, "x-a", ""), sends(person, "x_a", "")}},
+		{name: "values that a header must not have", text: asks("ALLOW", xa+`notValues: [a, "b*"]}`), want: comes,
+			severity: check.Warning, admitted: []ask{person, sends(person, "x-a", "ab"), sends(person, "x-a", "")},
+			refused: []ask{sends(person, "x-a", "a"), sends(person, "x-a", "bc")}},
+		{name: "a header that is needed, by DENY", text: asks("DENY", xa+`notValues: [a]}`), want: comes,
+			severity: check.Warning, admitted: []ask{sends(person, "x-a", "a")},
+			refused: []ask{person, sends(person, "x-a", "b")}},
+		{name: "a header that begins so, but for one value", text: asks("DENY", xa+`values: ["a*"], notValues: [ab]}`),
+			want: comes, severity: check.Warning, admitted: []ask{person, sends(person, "x-a", "ab")},
+			refused: []ask{sends(person, "x-a", "a"), sends(person, "x-a", "abc")}},
+		{name: "a header that can have no value", text: asks("ALLOW", xa+"values: [a]}, "+xa+"values: [b]}"), want: comes,
+			severity: check.Warning, refused: []ask{sends(person, "x-a", "a"), sends(person, "x-a", "b")}},
+		{name: "the end of a header", text: asks("ALLOW", strings.Replace(xa, "X-A", "x-a", 1)+`values: ["*a"]}`),
+			want: "rules[0].when[0]", severity: check.Error, refused: []ask{person, sends(person, "x-a", "a")}},
+		{name: "the end of a header in DENY", text: asks("DENY", xa+`values: ["*a"]}`), want: "rules[0].when[0]",
+			severity: check.Error, admitted: []ask{person, bare}, refused: []ask{sends(person, "x-a", "b")}},
+		{name: "the end of a header that must not be so", text: asks("ALLOW", xa+`notValues: ["*a"]}`),
+			want: "rules[0].when[0]", severity: check.Error, admitted: []ask{person}, refused: []ask{sends(person, "x-a", "b")}},
+		{name: "the end of a header that must not be so in DENY", text: asks("DENY", xa+`values: ["*"], notValues: ["*a"]}`),
+			want: "rules[0].when[0]", severity: check.Error, admitted: []ask{person}, refused: []ask{sends(person, "x-a", "a")}},
+		{name: "a header without a value", text: asks("ALLOW", xa+`values: [""]}`), want: "rules[0].when[0]",
+			severity: check.Error, refused: []ask{person, sends(person, "x-a", "")}},
+		{name: "a header with a space behind", text: asks("DENY", xa+`values: ["a "]}`), want: "rules[0].when[0]",
+			severity: check.Error, admitted: []ask{person}, refused: []ask{sends(person, "x-a", "b")}},
+		{name: "the host as a header", text: asks("ALLOW", `{key: "request.headers[:authority]", values: ["*"]}`),
+			want: "is part of the request line", refused: []ask{person}},
+		{name: "the host by its old name", text: asks("DENY", `{key: "request.headers[Host]", values: ["*"]}`),
+			want: "is part of the request line", refused: []ask{person}},
+		{name: "a key that names no header", text: asks("ALLOW", `{key: "request.headers.x", values: ["*"]}`),
+			want: "names no header", refused: []ask{sends(person, ".x", "a"), sends(person, "x", "a")}},
+		{name: "a header in two spellings",
+			text: asks("ALLOW", `{key: "request.headers[x-a]", values: [a]}, {key: "request.headers[x_a]", values: [a]}`),
+			want: "when[", severity: check.Error, refused: []ask{sends(person, "x-a", "a"), sends(person, "x_a", "a")}},
+		{name: "a header that is written from a claim", text: authn(fmt.Sprintf(
+			", jwks: %q, outputClaimToHeaders: [{claim: role, header: X-a}]", mint.Set(keys[0]))) +
+			authz(`{rules: [{when: [{key: "request.headers[x-a]", values: [a]}]}]}`),
+			want: "is written from the token's claims", refused: []ask{sends(person, "x-a", "a"), sends(bare, "x-a", "a")}},
+		{name: "a header that has the payload", text: authn(fmt.Sprintf(", jwks: %q, outputPayloadToHeader: X-a",
+			mint.Set(keys[0]))) + authz(`{rules: [{when: [{key: "request.headers[x-a]", values: ["*"]}]}]}`),
+			want: "is written from the token's claims", refused: []ask{sends(person, "x-a", "a")}},
+		{name: "the header of the token", text: asks("ALLOW", `{key: "request.headers[authorization]", values: ["Bearer*"]}`),
+			want: "is written from the token's claims, or taken away", refused: []ask{person}},
+		{name: "the header of a token that is forwarded", text: authn(fmt.Sprintf(", jwks: %q, forwardOriginalToken: true",
+			mint.Set(keys[0]))) + authz(`{rules: [{when: [{key: "request.headers[authorization]", values: ["Bearer e*"]}]}]}`),
+			want: comes, severity: check.Warning, admitted: []ask{person}, refused: []ask{bare}},
+		{name: "a header that an authorizer may set", text: asks("ALLOW", xa+"values: [a]}") +
+			authz("{action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {paths: [/b]}}]}]}"),
+			want: "CUSTOM", refused: []ask{sends(person, "x-a", "a")}},
+		{name: "a header that an authorizer may set, for a target",
+			text: strings.ReplaceAll(inline+authz(`{rules: [{when: [`+xa+`values: [a]}]}]}`), "spec: {",
+				"spec: {targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: g}], ") +
+				authz("{action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {paths: [/b]}}]}]}"),
+			want: "u", refused: []ask{sends(person, "x-a", "a")}},
+		{name: "a header that an authorizer may not set", text: strings.ReplaceAll(asks("ALLOW", xa+"values: [a]}")+
+			dryRun("{action: CUSTOM, provider: {name: x}, rules: [{}]}", "true"), "dry-run: \"true\"", "dry-run: 'true'"),
+			want: comes, severity: check.Warning, admitted: []ask{sends(person, "x-a", "a")}},
+		{name: "a header with two values in DENY", text: asks("DENY", xa+"values: [a]}, "+xa+`values: ["b*"]}`),
+			want: "rules[0]", severity: check.Error, refused: []ask{sends(person, "x-a", "a", "x-a", "b")}},
+		{name: "a header with two values that no rule admits", text: inline + authz(`{rules: [{when: [`+xa+`notValues: [a]}]}, {when: [`+xa+`values: [a], notValues: [b]}]}]}`),
+			want: "rules[", severity: check.Error, refused: []ask{sends(person, "x-a", "a", "x-a", "b")}},
+		{name: "a header with two values, of which one decides", text: asks("DENY", xa+"values: [a]}, "+xa+`values: ["*"]}`),
+			want: comes, severity: check.Warning, admitted: []ask{person, sends(person, "x-a", "b")},
+			refused: []ask{sends(person, "x-a", "a"), sends(person, "x-a", "a", "x-a", "b")}},
+		{name: "a header or a token", text: inline + authz(`{rules: [{when: [`+xa+`values: [a]}]}, {from: [{source: {requestPrincipals: ["*"]}}]}]}`),
+			want: comes, severity: check.Warning, admitted: []ask{person, sends(bare, "x-a", "a")}, refused: []ask{bare, sends(bare, "x-a", "b")}},
+		{name: "too many headers", text: inline + authz(`{rules: [{when: [`+manyHeaders(13)+`]}, {to: [{operation: {paths: [/b]}}]}]}`),
+			want: "hea", severity: check.Error, admitted: []ask{on(person, "/b")}, refused: []ask{person}},
+		{name: "too many headers in DENY", text: inline + authz(`{action: DENY, rules: [{when: [`+manyHeaders(13)+`], to: [{operation: {paths: [/b]}}]}]}`),
+			want: "hea", severity: check.Error, admitted: []ask{person}, refused: []ask{on(person, "/b")}},
 		{name: "a key that names no claim",
 			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims", values: [a]}]}]}`),
 			want: "names no claim", refused: []ask{person}},
@@ -231,14 +326,23 @@ func TestFindings(t *testing.T) {
 			want: "not in upper case", severity: check.Note, refused: []ask{person}},
 
 		{name: "a part of a scope",
-			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: ["r*", w]}]}]}`),
-			want: "spec.rules[0].when[0].values[0]: scopes are compared as a whole", refused: []ask{person}},
+			text:     inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: ["r*", w]}]}]}`),
+			admitted: []ask{person, with(person, map[string]any{"scope": "x ra"}), with(person, map[string]any{"scope": []string{"x", "r"}})},
+			refused:  []ask{with(person, map[string]any{"scope": "xr"}), with(person, map[string]any{"scope": []string{"x r"}})}},
+		{name: "a star within a scope",
+			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: ["*r*"]}]}]}`),
+			want: "a * that stands for itself", refused: []ask{person}},
 		{name: "a scope with a space",
-			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: ["r w"]}]}]}`),
-			want: "is no scope", refused: []ask{person}},
+			text:     inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: ["r w"]}]}]}`),
+			admitted: []ask{with(person, map[string]any{"scope": []string{"r w"}})},
+			refused:  []ask{person, with(person, map[string]any{"scope": "r w"})}},
 		{name: "two claims with scopes",
-			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: [r]}]}, {when: [{key: "request.auth.claims[permission]", values: [r]}]}]}`),
-			want: "the values of scope are scopes already", admitted: []ask{person}},
+			text:     inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: [r]}]}, {when: [{key: "request.auth.claims[permission]", values: [r]}]}]}`),
+			admitted: []ask{person, with(person, map[string]any{"permission": "a r"}), with(person, map[string]any{"permission": []string{"r"}})},
+			refused:  []ask{with(person, map[string]any{"permission": "ar"}), with(person, map[string]any{"permission": []string{"a r"}})}},
+		{name: "a claim whose name is a star",
+			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[role][*]", values: [a]}]}]}`),
+			want: "names no claim", refused: []ask{with(person, map[string]any{"role": []string{"a"}})}},
 		{name: "permissions alone are scopes",
 			text:     inline + authz(`{rules: [{when: [{key: "request.auth.claims[permission]", values: [r]}]}]}`),
 			refused:  []ask{person},
@@ -250,8 +354,15 @@ func TestFindings(t *testing.T) {
 			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[role]", values: ["*a*"]}]}]}`),
 			want: "a * that stands for itself", refused: []ask{person}},
 		{name: "a scope or a claim",
-			text: inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: [w]}]}, {when: [{key: "request.auth.claims[role]", values: [a]}]}]}`),
-			want: "a token may fit one of 2 conditions", refused: []ask{person}},
+			text:     inline + authz(`{rules: [{when: [{key: "request.auth.claims[scope]", values: [w]}]}, {when: [{key: "request.auth.claims[role]", values: [a]}]}]}`),
+			admitted: []ask{person, with(person, map[string]any{"scope": "w"})}, refused: []ask{bare, with(person, map[string]any{"role": "b"})}},
+		{name: "two choices of scopes", text: asks("ALLOW", `{key: "request.auth.claims[scope]", values: [r, w]}, {key: "request.auth.claims[scope]", values: [x, y]}, {key: "request.auth.claims[scope]", values: [r, z]}`),
+			admitted: []ask{with(person, map[string]any{"scope": "r y"}), with(person, map[string]any{"scope": "w x z"})},
+			refused: []ask{person, with(person, map[string]any{"scope": "r w z"}), with(person, map[string]any{"scope": "w x"}),
+				with(person, map[string]any{"scope": "x z"})}},
+		{name: "issuers with claims of their own", text: two(t, "", "") + authz(fmt.Sprintf(`{rules: [{from: [{source: {requestPrincipals: ["%s/*"]}}], when: [{key: "request.auth.claims[role]", values: [a]}]}, {from: [{source: {requestPrincipals: ["%s/bob"]}}]}]}`, issuerURL(1), issuerURL(2))),
+			admitted: []ask{person, of2(map[string]any{"sub": "bob"})},
+			refused:  []ask{bare, with(person, map[string]any{"sub": "bob"}), of2(map[string]any{"sub": "ann", "role": "a"})}},
 		{name: "too many cases", text: inline + authz(`{rules: [{to: [{operation: {paths: [`+manyPaths(700)+`]}}]}]}`),
 			want: "more cases than can be told apart", no: true},
 
@@ -302,7 +413,8 @@ func TestFindings(t *testing.T) {
 		{name: "no RequestAuthentication", text: authz("{}"), want: "no RequestAuthentication with jwtRules", no: true},
 		{name: "spaceDelimitedClaims of one issuer", text: two(t, ", spaceDelimitedClaims: [role]", "") +
 			authz(`{rules: [{when: [{key: "request.auth.claims[role]", values: [a]}]}]}`),
-			want: "split at spaces", refused: []ask{person, bare}},
+			admitted: []ask{person, with(person, map[string]any{"role": "b a"}), of2(map[string]any{"role": "a"})},
+			refused:  []ask{bare, of2(map[string]any{"role": "b a"})}},
 
 		{name: "an unknown field of a policy", text: inline + authz("{selectors: {}}"),
 			want: "spec.selectors: is unknown here", no: true},
@@ -439,6 +551,14 @@ func TestFindings(t *testing.T) {
 			}
 		})
 	}
+}
+
+func manyHeaders(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{key: "request.headers[x-%d]", values: [a]}`, i))
+	}
+	return strings.Join(list, ", ")
 }
 
 func manyPaths(n int) string {
@@ -790,6 +910,7 @@ func FuzzMigrate(f *testing.F) {
 		authz(`{action: DENY, selector: {matchLabels: {app: "yes"}}, rules: [{when: [{key: "request.auth.claims[i]", notValues: ["x"]}]}]}`))
 	f.Add(envoyGateway(f, ", extractFrom: {headers: [{name: a}]}",
 		`authorization: {defaultAction: Allow, rules: [{action: Deny, operation: {path: {value: /a}}, principal: {jwt: {provider: idp, scopes: [a], claims: [{name: a.b, values: [c]}]}}}]}`))
+	f.Add(authn("") + inline + authz(`{rules: [{when: [{key: "request.headers[X-a]", values: ["a", "b*", "*"], notValues: ["*c", " "]}, {key: "request.auth.claims[scope]", values: ["r*", "*w", "a b"]}]}, {when: [{key: "request.headers[x_a]", notValues: [a]}, {key: "request.auth.claims[permission]", notValues: [r]}]}]}`))
 	f.Add("kind: List\nitems:\n- " + strings.TrimSuffix(authz("{}"), "---\n"))
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, c := range migrateText(text).Configurations {

@@ -4,7 +4,6 @@
 package migrate
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -29,25 +28,25 @@ type plan struct {
 	allowDefault bool // where no clause fits
 	admits       bool // there is an ALLOW policy
 	needToken    bool // a place of tokens is not looked at, so nobody may pass for having none
+	authorizer   bool // one that is not known here has its say first, and may set headers
+	headerNames  []string
+	quiet        bool // what is decided is not written, and nothing is told of it
 	// whose tokens stand in places where a token that passes may not: they are found there, and refused
 	blocked []issuer
 }
 
 // outcome is what a rule of jwt-scope can say.
 type outcome struct {
-	optional bool  // a request without a token passes
-	token    *conj // what a token must have; nil: none passes
+	optional bool // a request without a token passes
+	tokens   dnf  // one of which a token must have; empty: none passes
 }
 
 func (o outcome) equal(p outcome) bool {
-	if o.optional != p.optional || (o.token == nil) != (p.token == nil) {
-		return false
-	}
-	return o.token == nil || o.token.issuers == p.token.issuers &&
-		slices.EqualFunc(o.token.literals, p.token.literals, func(a, b literal) bool { return a.compare(b) == 0 })
+	return o.optional == p.optional && len(o.tokens) == len(p.tokens) &&
+		!slices.ContainsFunc(o.tokens, func(c conj) bool { return !slices.ContainsFunc(p.tokens, c.equal) })
 }
 
-func (o outcome) refuses() bool { return !o.optional && o.token == nil }
+func (o outcome) refuses() bool { return !o.optional && len(o.tokens) == 0 }
 
 // ruling is a rule of jwt-scope in the making.
 type ruling struct {
@@ -57,14 +56,15 @@ type ruling struct {
 	order int     // of by among the clauses
 }
 
-// decide finds what is asked of the requests of a cell.
-func (p *plan) decide(c cell) ruling {
+// decide finds what is asked of the requests of a cell. Of those that have headers twice that are
+// compared by value, it may be more, and is no less.
+func (p *plan) decide(c cell, repeated map[string]bool) ruling {
 	remaining, admitted := p.always(), p.never()
 	r := ruling{cells: []cell{c}, order: len(p.clauses)}
 	var covering []*clause
 	for i := range p.clauses {
 		one := &p.clauses[i]
-		if !one.area.covers(c) {
+		if !one.area.covers(c, p.headerNames, repeated, !one.allow) {
 			continue
 		}
 		covering = append(covering, one)
@@ -87,7 +87,7 @@ func (p *plan) decide(c cell) ruling {
 
 func everywhere(a area) bool {
 	return a.hosts == nil && a.notHosts == nil && a.methods == nil && a.notMethods == nil && a.paths == nil &&
-		a.notPaths == nil
+		a.notPaths == nil && a.headers == nil
 }
 
 // outcome makes of a condition what one rule can say: never more than the condition admits.
@@ -99,14 +99,15 @@ func (p *plan) outcome(admitted condition, by []*clause) outcome {
 	})
 	report := func(severity check.Severity, problem string) {
 		for _, c := range by {
+			if p.quiet {
+				return
+			}
 			if len(c.when.token) != 1 || len(c.when.token[0].literals) > 0 {
 				c.from.report(c.at, severity, problem)
 				return
 			}
 		}
 	}
-	lost := func(problem string) { report(check.Error, problem) }
-	var alternatives dnf
 	for _, c := range known {
 		for _, l := range c.literals {
 			if l.kind == claimNoText {
@@ -116,43 +117,14 @@ func (p *plan) outcome(admitted condition, by []*clause) outcome {
 		}
 		exact, problem := expressible(c)
 		if problem != "" {
-			lost(problem)
+			report(check.Error, problem)
 		}
 		if exact != nil {
-			alternatives = append(alternatives, *exact)
+			o.tokens = append(o.tokens, *exact)
 		}
 	}
-	alternatives = p.merged(alternatives)
-	if len(alternatives) > 1 {
-		one := p.together(alternatives)
-		lost("a token may fit one of " + fmt.Sprint(len(alternatives)) +
-			" conditions of which jwt-scope can ask one in a rule; it asks for " + one.String() +
-			", and what only the others admit is refused: give them paths of their own, or have the issuer put a " +
-			"scope or claim into all of these tokens")
-		alternatives = dnf{one}
-	}
-	if len(alternatives) == 1 {
-		o.token = &alternatives[0]
-	}
+	o.tokens = p.merged(o.tokens)
 	return o
-}
-
-// together is one conjunction for several, which admits nothing that none of them does: all that
-// any of them refuses is refused, and if that leaves them alike but for one list, they are one.
-// Else it is the first.
-func (p *plan) together(d dnf) conj {
-	var refused []literal
-	for _, c := range d {
-		for _, l := range c.literals {
-			if l.kind == claimNone || l.kind == claimNoText || l.kind == scopeNone {
-				refused = append(refused, l)
-			}
-		}
-	}
-	if one := p.andTokens(d, dnf{{p.all, refused}}); len(one) == 1 {
-		return one[0]
-	}
-	return d[0]
 }
 
 // expressible makes of a conjunction one that jwt-scope has words for, and says what had to be left
@@ -160,72 +132,45 @@ func (p *plan) together(d dnf) conj {
 func expressible(c conj) (exact *conj, problem string) {
 	var problems []string
 	one := conj{issuers: c.issuers}
-	several := false
 	for _, l := range c.literals {
-		switch {
-		case l.kind == claimNoGlob:
+		if l.kind == claimNoGlob {
 			problems = append(problems, "a claim that must not begin or end so has no counterpart: tokens that have "+
 				strings.Join(l.path, ".")+" at all are refused; name the values that are refused")
 			l = literal{kind: claimNoText, path: l.path}
-		case l.kind == scopeAny && len(l.values) > 1 && several:
-			problems = append(problems,
-				"two lists of scopes of each of which a token needs one have no counterpart: of the second, "+
-					l.values[0]+" is asked for")
-			l.values = l.values[:1]
-		case l.kind == scopeAny && len(l.values) > 1:
-			several = true
 		}
 		one.literals = append(one.literals, l)
 	}
+	problem = strings.Join(unique(problems), "; ")
 	one, ok := simplify(one)
-	problem = strings.Join(problems, "; ")
 	if !ok {
 		return nil, problem // nothing is left
 	}
 	return &one, problem
 }
 
-func (c conj) String() string {
-	var list []string
-	for _, l := range c.literals {
-		name, values := strings.Join(l.path, "."), strings.Join(l.values, " or ")
-		switch l.kind {
-		case claimAny:
-			list = append(list, name+" "+values)
-		case claimNone:
-			list = append(list, name+" not "+values)
-		case claimGlob:
-			list = append(list, name+" like "+values)
-		case claimText:
-			list = append(list, name)
-		case claimNoText:
-			list = append(list, "no "+name)
-		case scopeAny:
-			list = append(list, "scope "+values)
-		case scopeNone:
-			list = append(list, "no scope "+values)
-		}
-	}
-	if list == nil {
-		return "certain issuers only"
-	}
-	return strings.Join(list, " and ")
-}
-
 // rulings are the rules, in the order in which they are asked. ok is false where there are too many.
 func (p *plan) rulings() (list []ruling, ok bool) {
-	var areas []area
-	for _, c := range p.clauses {
-		areas = append(areas, c.area)
+	all, ok := p.cells()
+	if !ok && p.dropHeaders("the headers that the rules ask for come to more cases than can be told apart") {
+		all, ok = p.cells()
 	}
-	all, ok := cells(areas)
 	if !ok || p.overflow {
 		return nil, false
 	}
+	list, ok = p.ruled(all)
+	if ok && !p.mindsRepeated(all, list) && p.dropHeaders("the rules could refuse a request that has the header twice, "+
+		"and nothing that has it once: ask for each value in one rule only") {
+		return p.rulings()
+	}
+	return list, ok
+}
+
+// ruled makes rules of cells.
+func (p *plan) ruled(all []cell) (list []ruling, ok bool) {
 	// From the widest on: a cell that decides as the next around it needs no rule. What no rule fits is refused.
 	var kept []ruling
 	for _, c := range slices.Backward(all) {
-		r := p.decide(c)
+		r := p.decide(c, nil)
 		around := slices.IndexFunc(kept, func(k ruling) bool { return c.within(k.cells[0]) })
 		if around < 0 && !r.refuses() || around >= 0 && !r.equal(kept[around].outcome) {
 			kept = append([]ruling{r}, kept...)
@@ -249,6 +194,15 @@ func (p *plan) rulings() (list []ruling, ok bool) {
 		}
 	}
 	return list, true
+}
+
+// cells are all requests that the clauses tell apart.
+func (p *plan) cells() (list []cell, ok bool) {
+	var areas []area
+	for _, c := range p.clauses {
+		areas = append(areas, c.area)
+	}
+	return cells(areas, p.headerNames)
 }
 
 func apart(a, b ruling) bool {
@@ -297,12 +251,13 @@ func joined(list []ruling, i int) ([]ruling, int) {
 type entry struct {
 	hosts, methods []string
 	paths          []string
+	headers        []region
 }
 
 // entries put cells together that differ in one thing only.
 func entries(list []cell) (result []entry) {
 	for _, c := range list {
-		var e entry
+		e := entry{headers: slices.Clone(c.headers)}
 		if c.host != "" {
 			e.hosts = []string{c.host}
 		}
@@ -327,16 +282,32 @@ func entries(list []cell) (result []entry) {
 	}
 	same := func(a, b []string) bool { return slices.Equal(a, b) }
 	some := func(a, b []string) bool { return a != nil && b != nil }
+	differs := 0 // which of the headers
 	join(func(a, b entry) bool {
-		return some(a.methods, b.methods) && same(a.hosts, b.hosts) && same(a.paths, b.paths)
+		n := 0
+		for i, r := range a.headers {
+			if !r.equal(b.headers[i]) {
+				n++
+				differs = i
+			}
+		}
+		return n == 1 && some(a.headers[differs].values, b.headers[differs].values) && same(a.hosts, b.hosts) &&
+			same(a.paths, b.paths) && same(a.methods, b.methods)
+	},
+		func(a *entry, b entry) {
+			a.headers[differs].values = slices.Concat(a.headers[differs].values, b.headers[differs].values)
+		})
+	sameHeaders := func(a, b entry) bool { return slices.EqualFunc(a.headers, b.headers, region.equal) }
+	join(func(a, b entry) bool {
+		return some(a.methods, b.methods) && same(a.hosts, b.hosts) && same(a.paths, b.paths) && sameHeaders(a, b)
 	},
 		func(a *entry, b entry) { a.methods = unique(append(a.methods, b.methods...)) })
 	join(func(a, b entry) bool {
-		return some(a.paths, b.paths) && same(a.hosts, b.hosts) && same(a.methods, b.methods)
+		return some(a.paths, b.paths) && same(a.hosts, b.hosts) && same(a.methods, b.methods) && sameHeaders(a, b)
 	},
 		func(a *entry, b entry) { a.paths = unique(append(a.paths, b.paths...)) })
 	join(func(a, b entry) bool {
-		return some(a.hosts, b.hosts) && same(a.methods, b.methods) && same(a.paths, b.paths)
+		return some(a.hosts, b.hosts) && same(a.methods, b.methods) && same(a.paths, b.paths) && sameHeaders(a, b)
 	},
 		func(a *entry, b entry) { a.hosts = unique(append(a.hosts, b.hosts...)) })
 	return result

@@ -200,18 +200,30 @@ func hostBefore(a, b string) int {
 	return cmp.Or(cmp.Compare(ra, rb), cmp.Compare(la, lb))
 }
 
-// cell are the requests that fit a host, a path and a method, but for those of the cells within it.
+// cell are the requests that fit a host, a path, a method and headers, but for those of the cells
+// within it.
 type cell struct {
-	host   string
-	path   pattern
-	method string // "" for every method
+	host    string
+	path    pattern
+	method  string   // "" for every method
+	headers []region // of the plan's header names
 }
 
 func (c cell) within(o cell) bool {
+	for i, r := range c.headers {
+		if !r.within(o.headers[i]) {
+			return false
+		}
+	}
 	return hostWithin(c.host, o.host) && c.path.within(o.path) && (o.method == "" || o.method == c.method)
 }
 
 func (c cell) disjoint(o cell) bool {
+	for i, r := range c.headers {
+		if !r.within(o.headers[i]) && !o.headers[i].within(r) {
+			return true
+		}
+	}
 	_, meet := c.path.meet(o.path)
 	return !meet || !hostWithin(c.host, o.host) && !hostWithin(o.host, c.host) || c.method != o.method &&
 		c.method != "" && o.method != ""
@@ -222,11 +234,22 @@ type area struct {
 	hosts, notHosts     []string
 	methods, notMethods []string
 	paths, notPaths     []paths
+	headers             []asked
 }
 
 // covers reports whether the area has the whole cell in it; else it has nothing of it, since the
-// cells are made of what all areas say.
-func (a *area) covers(c cell) bool {
+// cells are made of what all areas say. What is asked of the value of a header that is there twice
+// holds or not, as unsure says.
+func (a *area) covers(c cell, names []string, repeated map[string]bool, unsure bool) bool {
+	for _, h := range a.headers {
+		holds := h.covers(c.headers[slices.Index(names, h.name)])
+		if repeated[h.name] && h.byValue() {
+			holds = unsure
+		}
+		if !holds {
+			return false
+		}
+	}
 	inHost := func(h string) bool { return hostWithin(c.host, h) }
 	inPath := func(p paths) bool { return p.covers(c.path) }
 	inMethod := func(m string) bool { return m == "" || m == c.method }
@@ -241,8 +264,9 @@ const (
 	maxCells    = 4096
 )
 
-// cells are all that the areas tell apart, what is within another before it. ok is false where there are too many.
-func cells(areas []area) (list []cell, ok bool) {
+// cells are all that the areas tell apart, what is within another before it. names are the headers
+// that they may ask for. ok is false where there are too many.
+func cells(areas []area, names []string) (list []cell, ok bool) {
 	hosts, methods, patterns := []string{""}, []string{""}, []pattern{{}}
 	add := func(p pattern) {
 		if !slices.ContainsFunc(patterns, p.equal) {
@@ -274,13 +298,28 @@ func cells(areas []area) (list []cell, ok bool) {
 	slices.SortStableFunc(hosts, hostBefore)
 	methods = unique(methods)
 	methods = append(methods[1:], "")
-	if len(hosts)*len(methods)*len(patterns) > maxCells {
+	headers := [][]region{nil}
+	for _, name := range names {
+		var longer [][]region
+		own := regions(areas, name)
+		for _, r := range headers {
+			for _, one := range own {
+				longer = append(longer, append(slices.Clone(r), one))
+			}
+		}
+		if headers = longer; len(headers) > maxCells {
+			return nil, false
+		}
+	}
+	if len(hosts)*len(methods)*len(patterns)*len(headers) > maxCells {
 		return nil, false
 	}
 	for _, h := range hosts {
 		for _, p := range patterns {
 			for _, m := range methods {
-				list = append(list, cell{h, p, m})
+				for _, r := range headers {
+					list = append(list, cell{h, p, m, r})
+				}
 			}
 		}
 	}

@@ -219,6 +219,7 @@ func (m *Migrator) decide(s selection, authentications index[*authentication],
 		return nil
 	}
 	d.refuseTheUncertain()
+	d.mindAuthorizers(perhaps)
 	d.add(policies)
 	m.perhaps(d, perhaps)
 	d.configuration = m.finish(d.plan, s, d.sources, s.resourceName())

@@ -117,6 +117,12 @@ func (p *plan) rule(r ruling, names map[string]bool) *yaml.Node {
 	match := sequence()
 	for _, e := range entries(r.cells) {
 		one := mapping()
+		headers := sequence()
+		for i, region := range e.headers {
+			if n := region.node(p.headerNames[i]); n != nil {
+				headers.Content = append(headers.Content, n)
+			}
+		}
 		for _, list := range []struct {
 			name   string
 			values []string
@@ -124,6 +130,9 @@ func (p *plan) rule(r ruling, names map[string]bool) *yaml.Node {
 			if list.values != nil {
 				one = with(one, entryOf(list.name, texts(list.values...)))
 			}
+		}
+		if len(headers.Content) > 0 {
+			one = with(one, entryOf("headers", headers))
 		}
 		match.Content = append(match.Content, flow(one))
 	}
@@ -134,7 +143,7 @@ func (p *plan) rule(r ruling, names map[string]bool) *yaml.Node {
 		m = with(m, entryOf("access", "optional"))
 	}
 	if require := p.require(r.outcome); len(require.Content) > 0 {
-		if r.token == nil {
+		if len(r.tokens) == 0 {
 			require.HeadComment = "# No token passes: each has an issuer."
 		}
 		m = with(m, entryOf("require", require))
@@ -142,15 +151,82 @@ func (p *plan) rule(r ruling, names map[string]bool) *yaml.Node {
 	return m
 }
 
+// require is what a rule asks of tokens. What all alternatives ask stands outside of anyOf.
 func (p *plan) require(o outcome) *yaml.Node {
-	m := mapping()
-	if o.token == nil {
-		return with(m, entryOf("claims", sequence(flow(mapping(entryOf("path", texts("iss")), entryOf("exists", false))))))
+	if len(o.tokens) == 0 {
+		return mapping(entryOf("claims", sequence(flow(mapping(entryOf("path", texts("iss")), entryOf("exists", false))))))
 	}
-	if o.token.issuers != p.all {
+	all := conj{}
+	for _, l := range o.tokens[0].literals {
+		has := func(c conj) bool {
+			return slices.ContainsFunc(c.literals, func(o literal) bool { return l.compare(o) == 0 })
+		}
+		if !slices.ContainsFunc(o.tokens, func(c conj) bool { return !has(c) }) {
+			all.literals = append(all.literals, l)
+		}
+	}
+	for _, c := range o.tokens {
+		all.issuers |= c.issuers
+	}
+	var alternatives []conj
+	written := all.written()
+	for _, c := range o.tokens {
+		rest := conj{c.issuers, slices.DeleteFunc(slices.Clone(c.literals), func(l literal) bool {
+			return slices.ContainsFunc(written.literals, func(o literal) bool { return l.compare(o) == 0 })
+		})}
+		if rest.issuers != all.issuers || len(rest.literals) > 0 {
+			alternatives = append(alternatives, rest.apart()...)
+		}
+	}
+	m := p.requirement(written, p.all)
+	if alternatives == nil {
+		return m
+	}
+	anyOf := sequence()
+	for _, c := range alternatives {
+		anyOf.Content = append(anyOf.Content, p.requirement(c, all.issuers))
+	}
+	return with(m, entryOf("anyOf", anyOf))
+}
+
+// choice reports whether a token needs one of several scopes, which one place can ask for once.
+func (l literal) choice() bool { return l.kind == scopeAny && len(l.values) > 1 }
+
+// written is what of a conjunction one place can ask for: one choice of scopes.
+func (c conj) written() conj {
+	chosen := false
+	c.literals = slices.DeleteFunc(slices.Clone(c.literals), func(l literal) bool {
+		again := l.choice() && chosen
+		chosen = chosen || l.choice()
+		return again
+	})
+	return c
+}
+
+// apart are conjunctions for one, each of which one place can ask for.
+func (c conj) apart() (list []conj) {
+	written := c.written()
+	i := slices.IndexFunc(c.literals, func(l literal) bool {
+		return l.choice() && !slices.ContainsFunc(written.literals, func(o literal) bool { return l.compare(o) == 0 })
+	})
+	if i < 0 {
+		return []conj{c}
+	}
+	for _, scope := range c.literals[i].values {
+		one := conj{c.issuers, slices.Clone(c.literals)}
+		one.literals[i] = literal{scopeAny, nil, []string{scope}}
+		list = append(list, one.apart()...)
+	}
+	return list
+}
+
+// requirement is what is asked of tokens of those issuers, among others.
+func (p *plan) requirement(c conj, others uint64) *yaml.Node {
+	m := mapping()
+	if c.issuers != others {
 		var list []string
 		for i, one := range p.issuers {
-			if o.token.issuers&(1<<i) != 0 {
+			if c.issuers&(1<<i) != 0 {
 				list = append(list, one.name)
 			}
 		}
@@ -161,7 +237,7 @@ func (p *plan) require(o outcome) *yaml.Node {
 	claim := func(l literal, operator string, v any) {
 		claims.Content = append(claims.Content, flow(mapping(entryOf("path", texts(l.path...)), entryOf(operator, v))))
 	}
-	for _, l := range o.token.literals {
+	for _, l := range c.literals {
 		switch l.kind {
 		case scopeAny:
 			if len(l.values) == 1 {
@@ -180,7 +256,9 @@ func (p *plan) require(o outcome) *yaml.Node {
 		case claimText: // a text, and one with a letter in it
 			claim(l, "glob", "*")
 			claim(l, "none", texts(""))
-		case claimNoText:
+		case claimThere:
+			claim(l, "exists", true)
+		case claimNoText, claimMissing:
 			claim(l, "exists", false)
 		}
 	}

@@ -296,6 +296,9 @@ func TestChains(t *testing.T) {
 			for range perPair {
 				a := base[r.IntN(len(base))]
 				text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n", a.Method, a.Path, a.Host)
+				for _, h := range base[r.IntN(len(base))].Headers {
+					text += h[0] + ": " + h[1] + "\r\n"
+				}
 				if a.Method != "GET" {
 					text += "Content-Length: 0\r\n"
 				}

@@ -20,9 +20,22 @@ func IssuerURL(n int) string { return fmt.Sprintf("https://issuer%d.example", n)
 // Ask is a request, and what is known of it besides.
 type Ask struct {
 	Host, Method, Path string
-	Issuer             int // from 1; 0: without a token
+	Headers            [][2]string // besides
+	Issuer             int         // from 1; 0: without a token
 	Claims             map[string]any
 	Inside             bool // where jwt-scope does not look: its address is one of the blocks
+	each               bool // value of a header is compared, and one has to fit; else all with commas between
+}
+
+// Ambiguous reports whether a header is there twice, or in two spellings that many servers take for
+// one: jwt-scope may refuse what asks for it, which Istio does not.
+func (a Ask) Ambiguous() bool {
+	for i, h := range a.Headers {
+		if strings.Contains(h[0], "_") || slices.ContainsFunc(a.Headers[:i], func(o [2]string) bool { return o[0] == h[0] }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Rule is one of a Policy.
@@ -55,8 +68,15 @@ type Policy struct {
 	Rules  []Rule `json:"rules"`
 }
 
-// Admits is what Istio decides by policies that are all for one workload.
+// Admits is what Istio decides by policies that are all for one workload, with an Envoy that
+// takes the values of a header that is there twice together, and with one that does not.
 func Admits(policies []Policy, a Ask) bool {
+	each := a
+	each.each = true
+	return admits(policies, a) && admits(policies, each)
+}
+
+func admits(policies []Policy, a Ask) bool {
 	admitted, asked := false, false
 	for _, p := range policies {
 		for _, r := range p.Rules {
@@ -123,14 +143,38 @@ func (a Ask) isPrincipal(v string) bool {
 	return plain(v[:i], iss) && plain(v[i+1:], sub)
 }
 
+// header are its values as Envoy's matchers see them.
+func (a Ask) header(name string) (values []string) {
+	for _, h := range a.Headers {
+		if strings.EqualFold(h[0], name) {
+			values = append(values, h[1])
+		}
+	}
+	if len(values) > 1 && !a.each {
+		values = []string{strings.Join(values, ",")}
+	}
+	return values
+}
+
 func (w When) fits(a Ask) bool {
-	name := strings.TrimSuffix(strings.TrimPrefix(w.Key, "request.auth.claims["), "]")
+	if name, ok := strings.CutPrefix(w.Key, "request.headers["); ok {
+		values := a.header(strings.TrimSuffix(name, "]"))
+		is := func(pattern string) bool {
+			return slices.ContainsFunc(values, func(v string) bool { return pattern == "*" || plain(pattern, v) })
+		}
+		return (len(w.Values) == 0 || slices.ContainsFunc(w.Values, is)) && !slices.ContainsFunc(w.NotValues, is)
+	}
+	names := strings.Split(strings.TrimSuffix(strings.TrimPrefix(w.Key, "request.auth.claims["), "]"), "][")
+	name, claims := names[len(names)-1], a.Claims
+	for _, outer := range names[:len(names)-1] {
+		claims, _ = claims[outer].(map[string]any)
+	}
 	var items []string
-	switch v := a.Claims[name].(type) {
+	switch v := claims[name].(type) {
 	case string:
 		items = []string{v}
 		if name == "scope" || name == "permission" {
-			items = strings.Split(v, " ")
+			items = strings.Fields(v)
 		}
 	case []string:
 		items = v
@@ -160,12 +204,14 @@ func RandomPolicies(r *rand.Rand, exact bool) (list []Policy) {
 	methods := []string{"GET", "POST", "*"}
 	principals := []string{"*", IssuerURL(1) + "/*", IssuerURL(2) + "/*", IssuerURL(1) + "/ann", "*/bob"}
 	roles, scopes := []string{"a", "b"}, []string{"r", "w"}
+	headers := []string{"a", "ab", "b", "a*", "*"}
 	if !exact {
 		paths = append(paths, "/a*", "*b", "/a/{**}/c", "/a/b*")
 		hosts = append(hosts, "x.*", "*example.com")
 		methods = append(methods, "P*")
 		principals = append(principals, IssuerURL(1)+"/a*", "*example/ann")
-		roles, scopes = append(roles, "a*", "*b", "*"), append(scopes, "r*", "*")
+		roles, scopes = append(roles, "a*", "*b", "*"), append(scopes, "r*", "*w", "*", "w r")
+		headers = append(headers, "*b", "b,a")
 	}
 	for range 1 + r.IntN(3) {
 		p := Policy{Action: []string{"ALLOW", "DENY"}[r.IntN(2)], Rules: []Rule{}}
@@ -193,9 +239,23 @@ func RandomPolicies(r *rand.Rand, exact bool) (list []Policy) {
 					w = When{Key: "request.auth.claims[scope]", Values: Some(r, scopes)}
 				} else if !exact && r.IntN(5) == 0 {
 					w = When{Key: "request.auth.claims[permission]", Values: Some(r, scopes)}
+				} else if r.IntN(4) == 0 {
+					w.Key = "request.auth.claims[realm][role]"
+				} else if !exact && r.IntN(6) == 0 {
+					w.Key = []string{"request.auth.claims[role][*]", "request.auth.claims[*]"}[r.IntN(2)]
 				}
 				if r.IntN(3) == 0 {
 					w.Values, w.NotValues = nil, w.Values
+				}
+				rule.When = append(rule.When, w)
+			}
+			for r.IntN(5) < 2 {
+				w := When{Key: []string{"request.headers[x-a]", "request.headers[X-B]"}[r.IntN(2)]}
+				if r.IntN(3) > 0 {
+					w.Values = Some(r, headers)
+				}
+				if r.IntN(3) == 0 || w.Values == nil {
+					w.NotValues = Some(r, headers)
 				}
 				rule.When = append(rule.When, w)
 			}
@@ -219,13 +279,22 @@ func Asks() (list []Ask) {
 		{Issuer: 2, Claims: map[string]any{"sub": "ann", "role": []string{"a", "b"}}},
 		{Issuer: 2, Claims: map[string]any{"sub": "eve", "scope": "r", "role": ""}},
 		{Issuer: 2, Claims: map[string]any{"scope": "w", "role": "b"}},
+		{Issuer: 1, Claims: map[string]any{"sub": "ann", "scope": "a wr rw", "role": "b a", "permission": "x r w"}},
+		{Issuer: 2, Claims: map[string]any{"sub": "ann", "scope": []string{"w r", "x"}, "role": "ab b",
+			"realm": map[string]any{"role": []string{"a"}}}},
+		{Issuer: 2, Claims: map[string]any{"sub": "bob", "scope": "xw", "realm": map[string]any{"role": "ab"}, "*": "a"}},
 	}
+	// Their number has no factor in common with that of anything above.
+	sent := [][][2]string{nil, {{"x-a", "a"}}, {{"x-a", "ab"}, {"x-b", "b"}}, {{"x-a", "b"}}, {{"x-b", "a"}},
+		{{"x-a", ""}}, {{"x-b", "abc"}, {"x-a", "c"}}, nil, {{"x-a", "a"}, {"x-a", "b"}}, {{"x_a", "a"}, {"x-b", "ab"}},
+		{{"x-a", "ab"}, {"x_a", "b"}}, {{"x-b", "b,a"}}, {{"x-b", "b"}, {"x-b", "a"}}}
 	for _, host := range []string{"x.example.com", "y.example.com", "example.com", "x.example.org"} {
 		for _, method := range []string{"GET", "POST", "PUT"} {
 			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/x/c", "/a/x/c/d", "/x/b",
 				"/ab", "/a/bb", "/x"} {
 				for i, a := range tokens {
 					a.Host, a.Method, a.Path, a.Inside = host, method, path, (i+len(path))%2 == 0
+					a.Headers = sent[len(list)%len(sent)]
 					list = append(list, a)
 				}
 			}
