@@ -210,6 +210,7 @@ func (p *plan) addSecurity(s *security) {
 		}
 		c = t.and(c, t.principal(r.object("principal")))
 		a, possible := t.operation(r.object("operation"))
+		a.headers = t.headers
 		r.end()
 		if possible {
 			p.clauses = append(p.clauses, clause{s.source, r.value, t.allow, a, c})
@@ -224,9 +225,18 @@ func (t *translation) unknown(v value) condition {
 
 func (t *translation) principal(o *object) condition {
 	c := t.always()
-	for _, name := range []string{"clientCIDRs", "headers", "clientIPGeoLocations"} {
+	for _, name := range []string{"clientCIDRs", "clientIPGeoLocations"} {
 		if v := o.at(name); v.node != nil {
 			c = t.and(c, t.unknown(v))
+		}
+	}
+	for _, h := range o.objects("headers") { // buildHeadersPredicate: values are compared as a whole, * is a letter
+		name, values := h.text("name"), h.texts("values")
+		h.end()
+		if text, ok := t.header(name, name.text); !ok {
+			c = t.and(c, t.foreign(h.path))
+		} else if !t.asks(text, values, nil, t.exactly) {
+			c = t.never()
 		}
 	}
 	if o.has("jwt") {
@@ -254,35 +264,43 @@ func (t *translation) jwt(o *object) condition {
 		}
 	}
 	for _, claim := range o.objects("claims") {
-		path := strings.Split(claim.text("name").text, ".")
-		valueType := claim.text("valueType")
-		values := claim.texts("values")
+		name, valueType, values := claim.text("name"), claim.text("valueType"), claim.texts("values")
 		claim.end()
-		switch {
-		case slices.Contains(path, ""):
-			t.lost(claim.at("name"), "names no claim")
+		path := strings.Split(name.text, ".")
+		if slices.Contains(path, "") || slices.Contains(path, "*") { // * is each item of a list to jwt-scope
+			t.lost(name, "names no claim")
 			c = t.and(c, t.foreign(claim.path))
-		case len(path) == 1 && (path[0] == "scope" || path[0] == "scp"):
-			t.lost(claim.at("name"), "Envoy Gateway has this claim split at spaces: ask for it under scopes")
-			c = t.and(c, t.foreign(claim.path))
-		default:
-			if t.allow {
-				t.report(claim.value, check.Warning,
-					"jwt-scope takes a text and a list that has it alike, whatever valueType says ("+
-						orElse(valueType.text, "String")+")")
-			}
-			c = t.and(c, t.tokenHas(claimAny, path, words(values)...))
+			continue
 		}
+		c = t.and(c, t.claimOf(path, name, valueType, values))
 	}
 	o.end()
 	return c
 }
 
-func orElse(text, other string) string {
-	if text == "" {
-		return other
+// claimOf is buildJWTPredicate: a claim of the type String is a text, and one of the type StringArray
+// a list. scope and scp are lists, for they are split at spaces.
+func (t *translation) claimOf(path []string, name, valueType value, values []value) condition {
+	is, items := t.tokenHas(claimAny, path, words(values)...), append(slices.Clone(path), "*")
+	list := valueType.text == "StringArray"
+	switch {
+	case valueType.text != "" && valueType.text != "String" && !list:
+		t.fault(valueType, "want String or StringArray")
+		return t.foreign(valueType.path)
+	case len(path) == 1 && (path[0] == "scope" || path[0] == "scp") && !list:
+		t.report(name, check.Warning, "never fits: Envoy Gateway splits this claim at spaces, and then it is a list; "+
+			"did you mean scopes, or valueType: StringArray?")
+		return t.never()
+	case len(path) == 1 && (path[0] == "scope" || path[0] == "scp"):
+		is = t.never()
+		for _, v := range values {
+			is = t.or(is, t.word(v, path, v.text, false, false))
+		}
+		return is
+	case list:
+		return t.and(is, t.tokenHas(claimThere, items))
 	}
-	return text
+	return t.and(is, t.tokenHas(claimMissing, items))
 }
 
 // operation reads an operation. possible is false where nothing fits it that jwt-scope could tell.
