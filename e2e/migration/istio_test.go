@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 )
 
@@ -111,6 +113,13 @@ func jwtAuthn(rules []jwtRule, keySets map[string]string) (bootstrap.M, error) {
 	providers := bootstrap.M{}
 	var each, any []bootstrap.M
 	for i, r := range rules {
+		if r.JWKSURI == "" { // pilot/pkg/model/jwks_resolver.go: resolveJwksURIUsingOpenID
+			issuer, err := url.Parse(r.Issuer)
+			if err != nil {
+				return nil, err
+			}
+			r.JWKSURI = gjson.Get(keySets[issuer.Host+issuer.Path+"/.well-known/openid-configuration"], "jwks_uri").Str
+		}
 		u, err := url.Parse(r.JWKSURI)
 		if err != nil || keySets[u.Host+u.Path] == "" {
 			return nil, fmt.Errorf("no keys are published at %q", r.JWKSURI)
@@ -205,17 +214,21 @@ func (p *authorizationPolicy) add(policies map[string]bootstrap.M) error {
 	for i, r := range p.Spec.Rules {
 		var when []bootstrap.M
 		for _, w := range r.When {
-			path, ok := strings.CutPrefix(w.Key, "request.auth.claims[")
-			path, end := strings.CutSuffix(path, "]")
-			if !ok || !end {
+			path, end := strings.CutSuffix(w.Key, "]")
+			claim, isClaim := strings.CutPrefix(path, "request.auth.claims[")
+			name, isHeader := strings.CutPrefix(path, "request.headers[")
+			if !isClaim && !isHeader || !end {
 				return fmt.Errorf("no translation for when %s", w.Key)
 			}
-			names := strings.Split(path, "][")
+			is := func(values []string) bootstrap.M { return claimIs(strings.Split(claim, "]["), values) }
+			if isHeader {
+				is = func(values []string) bootstrap.M { return headerIs(name, values) }
+			}
 			if len(w.Values) > 0 {
-				when = append(when, claimIs(names, w.Values))
+				when = append(when, is(w.Values))
 			}
 			if len(w.NotValues) > 0 {
-				when = append(when, bootstrap.M{"not_id": claimIs(names, w.NotValues)})
+				when = append(when, bootstrap.M{"not_id": is(w.NotValues)})
 			}
 		}
 		var permissions, principals []bootstrap.M
@@ -299,6 +312,16 @@ func claimIs(names, values []string) bootstrap.M {
 	}
 	return metadata(names, bootstrap.M{
 		"or_match": bootstrap.M{"value_matchers": []bootstrap.M{{"list_match": bootstrap.M{"one_of": value}}, value}}})
+}
+
+// headerIs is pilot/pkg/security/authz/model/generator.go: requestHeaderGenerator, with HeaderMatcher
+// in pilot/pkg/security/authz/matcher/header.go.
+func headerIs(name string, values []string) bootstrap.M {
+	var or []bootstrap.M
+	for _, v := range values {
+		or = append(or, header(name, v, false))
+	}
+	return bootstrap.M{"or_ids": bootstrap.M{"ids": or}}
 }
 
 func text(value string) bootstrap.M { return bootstrap.M{"string_match": stringMatcher(value, false)} }

@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -150,8 +151,6 @@ var more = []struct {
 		resources: bothSides +
 			policy("readers", `{rules: [{to: [{operation: {paths: [/orders/7]}}], when: [{key: "request.auth.claims[scope]", values: [read]}]}]}`) +
 			policy("clerks", `{rules: [{to: [{operation: {paths: [/orders/7, /bills]}}], when: [{key: "request.auth.claims[role]", values: [clerk], notValues: [left]}]}]}`),
-		lost:     []string{"a token may fit one of 2 conditions"},
-		stricter: []string{"a clerk on /orders/7"},
 		requests: func() []request {
 			b := base(claim("scope", "read"))
 			list := []request{b.ask("a reader")}
@@ -165,6 +164,81 @@ var more = []struct {
 					b.ask("no token on "+path, onPath(path), noToken))
 			}
 			return list
+		},
+	},
+	{
+		name: "headers that open and close",
+		resources: bothSides +
+			policy("open", `{rules: [{to: [{operation: {paths: ["/orders/*"]}}], when: [{key: "request.headers[x-channel]", values: ["app-*"], notValues: [app-old, "app-0*"]}]}, {to: [{operation: {methods: [GET]}}], when: [{key: "request.auth.claims[role]", values: [clerk]}, {key: "request.headers[x-mode]", notValues: ["*"]}]}]}`) +
+			policy("closed", `{action: DENY, rules: [{when: [{key: "request.headers[x-channel]", values: [app-lost, lost]}, {key: "request.auth.claims[role]", notValues: [boss]}]}, {when: [{key: "request.headers[X-Mode]", values: ["*-test"]}]}]}`),
+		lost: []string{"not how it ends"},
+		stricter: []string{"app-1 GET mode", "app-1 POST mode", "app-1 GET clerk mode", "app-1 POST clerk mode",
+			"app-1 GET boss mode", "app-1 POST boss mode", "app-lost GET boss mode", "app-lost POST boss mode"},
+		requests: func() []request {
+			var list []request
+			for _, channel := range []string{"app-1", "app-old", "app-0x", "app-lost", "lost", "web", ""} {
+				for _, method := range []string{"GET", "POST"} {
+					b := base(withMethod(method))
+					if channel != "" {
+						b = base(withMethod(method), withHeader("X-Channel", channel))
+					}
+					name := channel + " " + method
+					list = append(list, b.ask(name), b.ask(name+" mode", withHeader("x-mode", "a")),
+						b.ask(name+" mode for tests", withHeader("x-mode", "a-test")))
+					for _, role := range []string{"clerk", "boss"} {
+						list = append(list, b.ask(name+" "+role, claim("role", role)),
+							b.ask(name+" "+role+" mode", claim("role", role), withHeader("x-mode", "a")))
+					}
+				}
+			}
+			return list
+		},
+	},
+	{
+		name: "scopes in part, and two claims that are split",
+		resources: bothSides +
+			policy("parts", `{rules: [{to: [{operation: {paths: ["/orders/*"]}}], when: [{key: "request.auth.claims[scope]", values: ["orders:*", "*:admin"]}]}, {to: [{operation: {paths: [/bills]}}], when: [{key: "request.auth.claims[scope]", values: [bills]}, {key: "request.auth.claims[permission]", values: [read]}]}]}`),
+		requests: func() []request {
+			b := base(claim("scope", "bills"))
+			list := []request{b.ask("neither"), b.ask("no scope", without("scope"))}
+			for _, one := range []any{"orders:read", "a orders:read", "orders:read a", "a orders:read b", "xorders:read",
+				"a xorders:read", "orders:", "x:admin", "x:admin a", "a x:admin", "a x:admin b", "x:administrator",
+				"a:administrator b",
+				[]string{"a", "orders:read"}, []string{"a orders:read"}, []string{"x:admin a"}, []string{"a x:admin"}, []string{},
+				claims{"orders:read": true}, "a  orders:read"} {
+				list = append(list, b.ask(fmt.Sprint(one, " for a scope"), claim("scope", one)))
+			}
+			bills := base(claim("scope", "bills"), onPath("/bills"))
+			for _, one := range []any{"read", "a read", "read a", "a read b", "reads", "a reads", "aread b", "a  read  b",
+				[]string{"a", "read"}, []string{"a read"}, []any{[]string{"read"}}, 7, true, nil} {
+				list = append(list, bills.ask(fmt.Sprint(one, " for a permission"), claim("permission", one)))
+			}
+			return list
+		},
+	},
+	{
+		name: "keys that the metadata names",
+		resources: strings.Replace(bothSides, "    jwksUri: https://idp.example.com/realms/shop/certs\n", "", 1) +
+			policy("tokens", `{rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`),
+		requests: func() []request {
+			b := base()
+			return []request{b.ask("ann"), b.ask("no token", noToken), b.ask("a forged token", by(forger)),
+				b.ask("the other key", by(rsaKey)), b.ask("another audience", claim("aud", "billing"))}
+		},
+	},
+	{
+		name: "two rules of one issuer, for two audiences",
+		resources: strings.Replace(bothSides, "---\n", `  - issuer: https://idp.example.com/realms/shop
+    audiences: [bills-api]
+    jwksUri: https://idp.example.com/realms/shop/certs
+    fromHeaders: [{name: authorization, prefix: "Bearer "}]
+---
+`, 1) + policy("tokens", `{rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}`),
+		requests: func() []request {
+			b := base()
+			return []request{b.ask("orders"), b.ask("bills", claim("aud", "bills-api")),
+				b.ask("both", claim("aud", []string{"bills-api", "orders-api"})), b.ask("another", claim("aud", "x")),
+				b.ask("none", without("aud")), b.ask("no token", noToken), b.ask("a forged token", by(forger))}
 		},
 	},
 	{
@@ -244,6 +318,11 @@ var more = []struct {
 						b.ask(name+" with scp", append(at, without("scope"), claim("scp", []string{"orders:read"}))...),
 						b.ask(name+" without a scope", append(at, without("scope"))...),
 						b.ask(name+" with both scopes", append(at, claim("scope", "orders:write orders:read"))...),
+						b.ask(name+" as a canary", append(at, withHeader("x-canary", "on"))...),
+						b.ask(name+" as a star", append(at, withHeader("x-canary", "*"))...),
+						b.ask(name+" as no canary", append(at, withHeader("x-canary", "off"))...),
+						b.ask(name+" by one that is a clerk", append(at, claim("realm_access", claims{"roles": "clerk"}))...),
+						b.ask(name+" by some that are suspended", append(at, claim("status", []string{"suspended"}))...),
 						b.ask(name+" by a clerk", append(at, claim("realm_access", claims{"roles": []string{"x", "clerk"}}))...),
 						b.ask(name+" by somebody who is suspended", append(at, claim("status", "suspended"))...),
 						b.ask(name+" without a token", append(at, noToken)...))
@@ -277,6 +356,9 @@ spec:
     - name: admin
       action: Deny
       operation: {path: {type: Exact, value: /admin}}
+    - name: canary
+      action: Deny
+      principal: {headers: [{name: X-Canary, values: [on, "*"]}]}
     - name: write
       action: Allow
       operation: {methods: [POST, PUT], path: {value: /orders}}
@@ -350,6 +432,8 @@ func gatewayFilters() []bootstrap.M {
 		"matcher_list": bootstrap.M{"matchers": []bootstrap.M{
 			rule("suspended", "DENY", metadata(is("suspended"), "status")),
 			rule("admin", "DENY", pathIs(`^/admin(\?.*|#.*|;.*|$)`)),
+			rule("canary", "DENY", or(header("X-Canary", bootstrap.M{"exact": "on"}), header("X-Canary",
+				bootstrap.M{"exact": "*"}))),
 			rule("write", "ALLOW", and(or(method("POST"), method("PUT")), pathIs(below), scope("orders:read"),
 				scope("orders:write"))),
 			rule("delete", "ALLOW", and(method("DELETE"), pathIs(below),

@@ -28,9 +28,11 @@ var (
 	forger     = mint.New("shop-1", jose.ES256) // another key with a kid of the issuer's
 )
 
-// published are the key sets, by where the notes say that they are.
+// published are the key sets, by where the notes say that they are, and an issuer's metadata.
 func published() map[string]string {
 	return map[string]string{
+		"idp.example.com/realms/shop/.well-known/openid-configuration": `{"issuer":"` + shop +
+			`","jwks_uri":"https://idp.example.com/realms/shop/certs"}`,
 		"idp.example.com/realms/shop/certs": string(mint.Set(shopKey, rsaKey)),
 		"partner.example.net/keys":          string(mint.Set(partnerKey)),
 	}
@@ -436,6 +438,59 @@ var requests = map[string]func() []request{
 		return append(common(b),
 			b.ask("another scope", claim("scope", "reports:list")),
 			b.ask("no scope", without("scope")),
+		)
+	},
+	"Headers": func() []request {
+		b := base(withHeader("x-channel", "web"))
+		other := base()
+		return append(common(b),
+			b.ask("debugging", withHeader("x-debug", "1")),
+			b.ask("debugging with an empty value", withHeader("x-debug", "")),
+			b.ask("debugging twice", withHeader("x-debug", "1"), withHeader("x-debug", "2")),
+			b.ask("debugging without a token", withHeader("x-debug", "1"), noToken),
+			b.ask("debugging in another case", withHeader("X-Debug", "1")),
+			b.ask("debugging in another spelling", withHeader("x_debug", "1")),
+			b.ask("a header that begins so", withHeader("x-debugger", "1")),
+			other.ask("no channel"),
+			other.ask("an app", withHeader("x-channel", "app-7")),
+			other.ask("an app, in another case of the name", withHeader("X-CHANNEL", "app-7")),
+			other.ask("only the beginning of an app", withHeader("x-channel", "app-")),
+			other.ask("less than the beginning of an app", withHeader("x-channel", "app")),
+			other.ask("an app in another case", withHeader("x-channel", "App-7")),
+			other.ask("a channel that begins like another", withHeader("x-channel", "webs")),
+			other.ask("a channel that ends like another", withHeader("x-channel", "my-web")),
+			other.ask("an empty channel", withHeader("x-channel", "")),
+			other.ask("a list of channels in one header", withHeader("x-channel", "web,web")),
+			other.ask("a list of channels that begins so", withHeader("x-channel", "app-7,web")),
+			other.ask("the channel in another spelling only", withHeader("x_channel", "web")),
+			b.ask("the channel twice", withHeader("x-channel", "web")),
+			b.ask("a channel and another one", withHeader("x-channel", "batch")),
+			other.ask("two channels that begin so", withHeader("x-channel", "app-1"), withHeader("x-channel", "batch")),
+			b.ask("a region", withHeader("x-region", "eu")),
+			b.ask("an empty region", withHeader("x-region", "")),
+			b.ask("the region for tests", withHeader("x-region", "test")),
+			b.ask("the region for tests without a token", withHeader("x-region", "test"), noToken),
+			b.ask("a region that begins so", withHeader("x-region", "test-1")),
+			b.ask("the region twice", withHeader("x-region", "test"), withHeader("x-region", "test")),
+			b.ask("the region in another spelling", withHeader("x_region", "test")),
+			b.ask("the path itself", onPath("/orders")),
+		)
+	},
+	"Issuers with conditions of their own": func() []request {
+		b := base(claim("scope", "orders:read"))
+		other := func(r *request) { r.claims["iss"], r.key = partner, partnerKey }
+		return append(common(b),
+			b.ask("the shop without the scope", without("scope")),
+			b.ask("the shop with the partner's claim", without("scope"), claim("contract", "gold-7")),
+			b.ask("the partner", other, without("scope"), claim("contract", "gold-7")),
+			b.ask("the partner with one of several contracts", other, without("scope"),
+				claim("contract", []string{"tin-1", "gold-7"})),
+			b.ask("the partner with another contract", other, without("scope"), claim("contract", "tin-1")),
+			b.ask("the partner with the scope", other),
+			b.ask("the partner without a subject", other, claim("contract", "gold-7"), without("sub")),
+			b.ask("the partner, signed by somebody else", other, claim("contract", "gold-7"), by(forger)),
+			b.ask("the partner's claim under the shop's key", claim("iss", partner), claim("contract", "gold-7")),
+			b.ask("the path itself", onPath("/orders")),
 		)
 	},
 }
