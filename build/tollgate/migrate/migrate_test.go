@@ -208,6 +208,8 @@ func TestFindings(t *testing.T) {
 		{name: "a header that begins so, but for one value", text: asks("DENY", xa+`values: ["a*"], notValues: [ab]}`),
 			want: comes, severity: check.Warning, admitted: []ask{person, sends(person, "x-a", "ab")},
 			refused: []ask{sends(person, "x-a", "a"), sends(person, "x-a", "abc")}},
+		{name: "a beginning within another", text: asks("ALLOW", xa+`values: ["a*"], notValues: ["ab*"]}`), want: comes,
+			severity: check.Warning, admitted: []ask{sends(person, "x-a", "ac")}, refused: []ask{sends(person, "x-a", "abc")}},
 		{name: "a header that can have no value", text: asks("ALLOW", xa+"values: [a]}, "+xa+"values: [b]}"), want: comes,
 			severity: check.Warning, refused: []ask{sends(person, "x-a", "a"), sends(person, "x-a", "b")}},
 		{name: "the end of a header", text: asks("ALLOW", strings.Replace(xa, "X-A", "x-a", 1)+`values: ["*a"]}`),
@@ -422,6 +424,12 @@ func TestFindings(t *testing.T) {
 			admitted: []ask{person, has("role", "b a"), of2(map[string]any{"role": "a"})},
 			refused:  []ask{bare, of2(map[string]any{"role": "b a"})}},
 
+		{name: "spaceDelimitedClaims of one issuer, for a text with a space",
+			text: two(t, ", spaceDelimitedClaims: [role]", "") +
+				authz(`{rules: [{when: [{key: "request.auth.claims[role]", values: ["b a"]}]}]}`),
+			admitted: []ask{has("role", []string{"b a"}), of2(map[string]any{"role": "b a"})},
+			refused:  []ask{person, has("role", "b a")}},
+
 		{name: "an unknown field of a policy", text: inline + authz("{selectors: {}}"),
 			want: "spec.selectors: is unknown here", no: true},
 		{name: "an unknown field of a source", text: inline + authz("{rules: [{from: [{source: {planets: [x]}}]}]}"),
@@ -588,6 +596,24 @@ func TestFindings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The metadata is where Istio looks for it.
+func TestDiscovery(t *testing.T) {
+	for issuer, want := range map[string]string{
+		"https://idp.example.com": `{"cluster":"outbound|443||idp.example.com","authority":"idp.example.com",` +
+			`"path":"/.well-known/openid-configuration","discover":true}`,
+		"http://idp.shop:8080/realms/shop/": `{"cluster":"outbound|8080||idp.shop","authority":"idp.shop:8080",` +
+			`"path":"/realms/shop/.well-known/openid-configuration","discover":true}`,
+		"https://accounts.google.com": `{"cluster":"outbound|443||accounts.google.com","authority":"accounts.google.com",` +
+			`"path":"/.well-known/openid-configuration","discover":true,` +
+			`"discoverAuthorities":{"www.googleapis.com":"outbound|443||www.googleapis.com"}}`,
+	} {
+		r := migrateText(strings.Replace(authn(""), issuerURL(1), issuer, 1))
+		if len(r.Configurations) != 1 || !strings.Contains(r.Configurations[0].JSON, `"remote":`+want) {
+			t.Errorf("%s: %s\n%v", issuer, lines(r.Findings), r.Configurations)
+		}
 	}
 }
 

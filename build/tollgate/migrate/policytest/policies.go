@@ -204,7 +204,7 @@ func RandomPolicies(r *rand.Rand, exact bool) (list []Policy) {
 	methods := []string{"GET", "POST", "*"}
 	principals := []string{"*", IssuerURL(1) + "/*", IssuerURL(2) + "/*", IssuerURL(1) + "/ann", "*/bob"}
 	roles, scopes := []string{"a", "b"}, []string{"r", "w"}
-	headers := []string{"a", "ab", "b", "a*", "*"}
+	headers := []string{"a", "ab", "b", "a*", "ab*", "*"}
 	if !exact {
 		paths = append(paths, "/a*", "*b", "/a/{**}/c", "/a/b*")
 		hosts = append(hosts, "x.*", "*example.com")
