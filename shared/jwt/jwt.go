@@ -146,16 +146,18 @@ func Claim(claims gjson.Result, path []string) (v gjson.Result, ok bool) {
 }
 
 // Some reports whether a value that a path comes to has a property; a name of * is each item of a
-// list, and a value that is no list counts as a list of one. null is absent.
-func Some(claims gjson.Result, path []string, property func(gjson.Result) bool) bool {
+// list, and of what is no list itself where loose is set. null is absent.
+func Some(claims gjson.Result, path []string, loose bool, property func(gjson.Result) bool) bool {
 	switch {
 	case len(path) == 0:
 		return claims.Type != gjson.Null && property(claims)
+	case path[0] == "*" && !claims.IsArray() && !loose:
+		return false
 	case path[0] == "*":
-		return HasItem(claims, func(item gjson.Result) bool { return Some(item, path[1:], property) })
+		return HasItem(claims, func(item gjson.Result) bool { return Some(item, path[1:], loose, property) })
 	}
 	v, ok := strictjson.Member(claims, path[0])
-	return ok && Some(v, path[1:], property)
+	return ok && Some(v, path[1:], loose, property)
 }
 
 // MediaType gives a typ (RFC 7515 §4.1.9: a media type, of which application/ may be left out) the

@@ -13,7 +13,7 @@ import (
 // What providers call, and read from the environment, has to be there.
 func TestProviders(t *testing.T) {
 	const opaque = `{"name":"o","introspection":{"cluster":"as","authority":"as","path":"/i","clientId":"g",` +
-		`"clientSecretEnv":"SECRET"},"audiences":["a"]}`
+		`"clientSecretEnv":"SECRET"},"audiences":["a"],"senderConstraint":"dpop"}`
 	with := func(provider, clusters string) string {
 		text := bootstrapWith("clusters: ["+clusters+"]", "")
 		i := strings.Index(text, `"providers": [`) + len(`"providers": [`)

@@ -113,11 +113,14 @@ func (c *claimCondition) fits(d *Decision, claims gjson.Result) bool {
 }
 
 // fitsEach is fits for a path with a *: one value that the path comes to and that fits is enough; for
-// none, and exists: false, no value may be otherwise.
+// none, and exists: false, no value may be otherwise, and what is no list counts as a list of one: a
+// refusal must not be got around by who writes one item without its brackets. Only a path that ends in
+// a * exists by a list's items alone: so a rule can ask for what is no list.
 //
 //go:noinline
 func (c *claimCondition) fitsEach(d *Decision, claims gjson.Result) bool {
-	some := func(property func(gjson.Result) bool) bool { return jwt.Some(claims, c.path, property) }
+	loose := c.op == opNone || c.op == opExists && !c.wanted && c.path[len(c.path)-1] != "*"
+	some := func(property func(gjson.Result) bool) bool { return jwt.Some(claims, c.path, loose, property) }
 	switch {
 	case c.op == opNone:
 		return !some(func(v gjson.Result) bool { return !c.fitsValue(d, v, true) })

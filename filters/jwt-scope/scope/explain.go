@@ -425,7 +425,7 @@ func (e *explainer) scopes(s *scopes) string {
 
 func (e *explainer) claim(c *claimCondition) string {
 	said, found := strings.Join(c.path, "."), 0
-	jwt.Some(e.d.verified.claims, c.path, func(v gjson.Result) bool {
+	jwt.Some(e.d.verified.claims, c.path, true, func(v gjson.Result) bool {
 		if found++; found == 1 {
 			said += " is "
 		} else {

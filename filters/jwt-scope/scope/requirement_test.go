@@ -100,10 +100,12 @@ func TestEachItem(t *testing.T) {
 		{`"path":["authorization","permissions","*","scopes"],"all":["write","count"]`, true},
 		{`"path":["authorization","permissions","*","scopes"],"all":["read","count"]`, false}, // of two items
 		{`"path":["authorization","one","*"],"none":["write"]`, false},
-		{`"path":["authorization","one","*"],"any":["write"]`, true},
+		{`"path":["authorization","one","*"],"any":["write"]`, false},
 		{`"path":["authorization","object","*","scopes"],"none":["write"]`, false},
 		{`"path":["authorization","object","*","scopes"],"exists":false`, false},
 		{`"path":["authorization","nothing","*"],"exists":true`, false},
+		{`"path":["authorization","one","*"],"exists":false`, true},
+		{`"path":["authorization","permissions","*"],"exists":false`, false},
 		{`"path":["authorization","permissions","*","scopes"],"all":["read","delete"]`, false},
 		{`"path":["authorization","permissions","*","scopes"],"none":["delete"]`, true},
 		{`"path":["authorization","permissions","*","scopes"],"none":["delete","count"]`, false},
