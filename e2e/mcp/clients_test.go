@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +22,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 	"github.com/tollgate-wasm/tollgate/build/tools/process"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
+	"github.com/tollgate-wasm/tollgate/e2e/keycloak"
 )
 
 // client is a program in testdata.
@@ -39,27 +39,10 @@ func clients(t *testing.T) (python, typescript, typescript1 client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, modules, err := backends.NodePackages(os.Stderr, "testdata")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Node.js looks for packages beside the program.
-	program := filepath.Join(shared.dir, "client.mjs")
-	text, err := os.ReadFile("testdata/client.mjs")
-	if err == nil {
-		err = os.WriteFile(program, text, 0o600)
-	}
-	if err == nil {
-		if err = os.Symlink(modules, filepath.Join(shared.dir, "node_modules")); os.IsExist(err) {
-			err = nil
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := harness.NodeProgram(t, "testdata", "client.mjs")
 	return client{"Python SDK 2", []string{interpreter, "testdata/client.py"}, nil},
-		client{"TypeScript SDK 2", []string{node, program, "@modelcontextprotocol/client"}, nil},
-		client{"TypeScript SDK 1", []string{node, program, "@modelcontextprotocol/sdk"}, nil}
+		client{"TypeScript SDK 2", append(program[:2:2], "@modelcontextprotocol/client"), nil},
+		client{"TypeScript SDK 1", append(program[:2:2], "@modelcontextprotocol/sdk"), nil}
 }
 
 // run runs the client against a server and plays the user whom it asks for. What it tells is in the
@@ -81,7 +64,7 @@ func (c client) run(t *testing.T, w *world, arguments ...string) (told []string,
 		t.Fatal(err)
 	}
 	defer p.Stop()
-	alice := w.alice()
+	alice := keycloak.NewUser(w.password, "")
 	lines := bufio.NewScanner(out) // ends when the program does
 	for lines.Scan() {
 		var line struct {
@@ -96,7 +79,7 @@ func (c client) run(t *testing.T, w *world, arguments ...string) (told []string,
 		switch {
 		case line.Open != "":
 			told = append(told, asked(line.Open, w.origin()))
-			if err := alice.open(line.Open); err != nil {
+			if _, err := alice.Open(line.Open); err != nil {
 				t.Fatalf("%s, after %q: %v", c.name, told, err)
 			}
 		case line.Registered != "":
