@@ -6,6 +6,7 @@
 package keycloak
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -20,6 +21,9 @@ import (
 // Tests run one after the other.
 var shared *Server
 
+// What the realm's user alice logs in with.
+var password, seed = rand.Text(), rand.Text()
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if shared != nil {
@@ -33,7 +37,8 @@ func TestMain(m *testing.M) {
 func running(t *testing.T) *Server {
 	t.Helper()
 	if shared == nil {
-		s, err := Start(os.Stderr, "testdata/shop-realm.json")
+		s, err := Start(os.Stderr, "testdata/shop-realm.json", "TOLLGATE_USER_PASSWORD="+password,
+			"TOLLGATE_USER_SEED="+seed)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,7 +76,7 @@ func PythonPackages(w io.Writer, requirements string) (string, error) {
 	})
 }
 
-// oldestNode is the oldest Node.js that the packages of e2e/mcp take.
+// oldestNode is the oldest Node.js that the packages of e2e/mcp and e2e/keycloak take.
 const oldestNode = 20
 
 // NodePackages returns the Node.js that is here, and a folder node_modules with the packages of a
