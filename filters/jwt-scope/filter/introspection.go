@@ -63,7 +63,9 @@ func (s *state) answered(q *scope.Inquiry, a httpcall.Answer) {
 		q.Fail()
 		s.complain(q, problem)
 	}
-	s.host.Pace().AtLeast(wait.AtOnce) // for those for whom this turn has no room
+	if len(s.introspection.waiters) > 1 {
+		s.host.Pace().AtLeast(wait.AtOnce) // for those for whom this turn has no room
+	}
 	turn := wait.NewTurn(now)
 	s.wake(now, &turn)
 }
