@@ -276,7 +276,9 @@ func (d *Decision) introspect(p *provider) *verdict.Code {
 func (d *Decision) answered(q *Inquiry) *verdict.Code {
 	switch {
 	case !q.answered:
-		d.why = ErrAnswerExpired.Error()
+		if d.why = ErrAnswerExpired.Error(); !q.sent {
+			d.why = ErrNotAsked.Error()
+		}
 		return IntrospectionUnavailable
 	case q.code != nil:
 		return q.code
