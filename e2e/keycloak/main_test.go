@@ -37,12 +37,14 @@ func TestMain(m *testing.M) {
 func running(t *testing.T) *Server {
 	t.Helper()
 	if shared == nil {
-		s, err := Start(os.Stderr, "testdata/shop-realm.json", "TOLLGATE_USER_PASSWORD="+password,
-			"TOLLGATE_USER_SEED="+seed)
+		s, err := Start(os.Stderr, "testdata/shop-realm.json")
 		if err != nil {
 			t.Fatal(err)
 		}
 		shared = s
+		if err := s.AddAlice(password, seed); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() {
 		if t.Failed() && shared != nil {

@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -24,6 +25,21 @@ import (
 type User struct {
 	client         http.Client
 	password, seed string
+}
+
+// AddAlice makes the user of NewUser. She is not in the realm's file, which the local loop has, too.
+func (s *Server) AddAlice(password, seed string) error {
+	secret, err := json.Marshal(map[string]string{"value": seed})
+	if err != nil {
+		return err
+	}
+	return s.administer(http.MethodPost, "/users", map[string]any{
+		"username": "alice", "enabled": true, "email": "alice@example.com", "emailVerified": true, "firstName": "Alice",
+		"lastName": "Example", "credentials": []map[string]string{
+			{"type": "password", "value": password},
+			{"type": "otp", "secretData": string(secret),
+				"credentialData": `{"subType":"totp","algorithm":"HmacSHA1","digits":6,"period":30,"counter":0}`},
+		}}, nil)
 }
 
 // NewUser is alice with a browser that has been nowhere yet. The seed is that of her one-time codes.
