@@ -173,6 +173,15 @@ func questions(partner *mint.Key) (list []question) {
 				list = append(list, q)
 			}
 		}
+		for _, headers := range [][][2]string{{{"X-Channel", "web"}}, {{"X-Channel", "app-7"}, {"X-Region", "eu"}},
+			{{"X-Channel", "other"}}, {{"X-Channel", "web"}, {"X-Region", "test"}}, {{"X-Channel", "web"}, {"X-Debug", ""}}} {
+			q := question{fmt.Sprint(token.name, ": GET /orders/7 with ", headers), "GET", "/orders/7",
+				append([][2]string{{"Host", "api.example.com"}}, headers...)}
+			if token.token != "" {
+				q.headers = append(q.headers, bearer(token.token))
+			}
+			list = append(list, q)
+		}
 		if token.token != "" {
 			for _, place := range [][2]string{{"X-Assertion", token.token}, {"Cookie", "session=" + token.token},
 				{"Authorization", "Token " + token.token}} {
