@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 func running(t *testing.T) *Server {
 	t.Helper()
 	if shared == nil {
-		s, err := Start(os.Stderr, "testdata/shop-realm.json")
+		s, err := Start(os.Stderr, "testdata/realm/shop-realm.json")
 		if err != nil {
 			t.Fatal(err)
 		}
