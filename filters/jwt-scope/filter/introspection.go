@@ -6,11 +6,9 @@ package filter
 import (
 	"time"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/jwt-scope/scope"
-	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/httpcall"
 	"github.com/tollgate-wasm/tollgate/shared/host"
@@ -71,26 +69,16 @@ func (s *state) answered(q *scope.Inquiry, a httpcall.Answer) {
 }
 
 func readAnswer(q *scope.Inquiry, a httpcall.Answer, now time.Time) (problem string) {
-	if a.Headers == 0 {
-		return "no answer"
-	}
-	headers, err := proxywasm.GetHttpCallResponseHeaders()
-	if err != nil {
-		return "the answer's headers cannot be read"
-	}
-	if status := forward.Header(headers, ":status"); status != "200" {
+	_, body, problem := wait.Read200(a, scope.MaxIntrospection, func(status string, headers [][2]string) string {
 		if wait.Unreached(status, headers) {
 			return wait.CannotReach(q.Cluster())
 		}
 		return "the answer has status " + status // and nothing of its body, which may repeat the token
+	})
+	if problem != "" {
+		return problem
 	}
-	var body []byte
-	if a.Body > 0 && a.Body <= scope.MaxIntrospection {
-		if body, err = proxywasm.GetHttpCallResponseBody(0, a.Body); err != nil {
-			return "the answer's body cannot be read"
-		}
-	}
-	if err = q.Answer(string(body), now); err != nil {
+	if err := q.Answer(string(body), now); err != nil {
 		return err.Error()
 	}
 	return ""

@@ -32,7 +32,6 @@ type config struct {
 	proofEntries int           // how many proofs are remembered at once
 	nonces       bool          // proofs need one of ours
 	nonceKey     []byte        // of the configuration; nil: none
-	nonceAt      conf.Node     // where nonces are asked for
 	warnings     []conf.Fault
 }
 
@@ -62,13 +61,13 @@ func readConfig(text string, from Surroundings) (*config, error) {
 		c.cacheEntries = cache.Int("entries", c.cacheEntries, 0, 1<<16)
 		cache.End()
 	}
-	c.readProofs(o, from)
 	c.readForward(o)
 	if n, ok := o.Need("providers"); ok {
 		for _, item := range n.List() {
 			c.readProvider(item.Object(), from)
 		}
 	}
+	c.readProofs(o, from)
 	if n, ok := o.Need("rules"); ok {
 		for _, item := range n.List() {
 			c.readRule(item.Object())
@@ -76,9 +75,6 @@ func readConfig(text string, from Surroundings) (*config, error) {
 	}
 	c.readResources(o)
 	c.checkTrustedHeaders(o)
-	if c.nonces && !c.proves() {
-		c.nonceAt.Warn("has no effect: no provider has senderConstraint: dpop or whenPresent")
-	}
 	o.End()
 	c.warnings = r.Warnings()
 	return c, r.Err()

@@ -5,6 +5,7 @@ package scope
 
 import (
 	"encoding/base64"
+	"slices"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
@@ -69,7 +70,7 @@ func (r *rule) checkIntrospection(o *conf.Object) {
 				continue
 			}
 			for _, l := range p.locations {
-				if (&provider{locations: other.locations}).looksAt(l) {
+				if slices.Contains(other.locations, l) {
 					o.FaultAt("require", "providers "+other.name+" and "+p.name+" both introspect tokens from "+l.String()+
 						": name one of them, or give them places of their own")
 					return
@@ -90,14 +91,4 @@ func (r *rule) warnOfKeys(o *conf.Object) {
 			}
 		}
 	}
-}
-
-// looksAt reports whether the provider's tokens may stand there.
-func (p *provider) looksAt(l *location) bool {
-	for _, own := range p.locations {
-		if own == l {
-			return true
-		}
-	}
-	return false
 }

@@ -55,7 +55,7 @@ func (c *config) readConstraint(o *conf.Object, p *provider) {
 	}
 }
 
-// readProofs reads how long proofs are good, how many are remembered, and whether they need a nonce.
+// readProofs, which has to know the providers, reads how long proofs are good, how many are remembered, and whether they need a nonce.
 func (c *config) readProofs(o *conf.Object, from Surroundings) {
 	c.proofAge, c.proofEntries = time.Minute, 1<<16
 	if n, ok := o.At("dpop"); ok {
@@ -64,8 +64,8 @@ func (c *config) readProofs(o *conf.Object, from Surroundings) {
 		c.proofEntries = d.Int("entries", c.proofEntries, 1, 1<<20)
 		c.nonces = d.Enum("nonce", "none", "required") == "required"
 		c.readNonceKey(d, from)
-		if n, ok := d.At("nonce"); ok && c.nonces {
-			c.nonceAt = n
+		if c.nonces && !c.proves() {
+			d.WarnAt("nonce", "has no effect: no provider has senderConstraint: dpop or whenPresent")
 		}
 		d.End()
 	}

@@ -99,12 +99,12 @@ func (c *config) readLocations(o *conf.Object, p *provider) {
 func (c *config) allLocations() (all []*location) {
 	for _, provider := range c.providers {
 		for _, l := range provider.locations {
-			at := 0
-			for at < len(all) && all[at] != l && all[at].breadth() <= l.breadth() {
-				at++
-			}
 			if slices.Contains(all, l) {
 				continue
+			}
+			at := 0
+			for at < len(all) && all[at].breadth() <= l.breadth() {
+				at++
 			}
 			all = slices.Insert(all, at, l)
 		}

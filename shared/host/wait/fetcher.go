@@ -210,26 +210,16 @@ func (f *KeyFetcher) etag() string {
 	return etag
 }
 
-// read200 reads an answer of status 200, or says what came instead.
+// read200 reads an answer of status 200, or says what came instead: a redirect, too, since whoever
+// could make us follow one could choose our keys.
 func (f *KeyFetcher) read200(answer httpcall.Answer) (headers [][2]string, body []byte, problem string) {
-	if answer.Headers == 0 {
-		return nil, nil, "no answer"
+	headers, body, problem = Read200(answer, jwks.MaxBody, func(status string, headers [][2]string) string {
+		return f.refusal(status, headers, answer)
+	})
+	if problem == "" && body == nil {
+		problem = jwks.ErrBody.Error()
 	}
-	headers, err := proxywasm.GetHttpCallResponseHeaders()
-	if err != nil {
-		return nil, nil, "the answer's headers cannot be read"
-	}
-	// A redirect is no answer, either: whoever could make us follow one could choose our keys.
-	if status := forward.Header(headers, ":status"); status != "200" {
-		return headers, nil, f.refusal(status, headers, answer)
-	}
-	if answer.Body == 0 || answer.Body > jwks.MaxBody {
-		return headers, nil, jwks.ErrBody.Error()
-	}
-	if body, err = proxywasm.GetHttpCallResponseBody(0, answer.Body); err != nil {
-		return headers, nil, "the answer's body cannot be read"
-	}
-	return headers, body, ""
+	return headers, body, problem
 }
 
 func (f *KeyFetcher) fetched(answer httpcall.Answer) {
@@ -288,19 +278,6 @@ func quoted(text string) string {
 		text = text[:most] + "…"
 	}
 	return strconv.QuoteToASCII(text)
-}
-
-// Unreached reports whether it is the proxy itself that answers, since it could not reach the
-// cluster: without a server or a date, as nothing answers that has passed an upstream connection.
-func Unreached(status string, headers [][2]string) bool {
-	return strings.HasPrefix(status, "5") && forward.Header(headers, "server") == "" &&
-		forward.Header(headers, "date") == "" && forward.Header(headers, "x-envoy-upstream-service-time") == ""
-}
-
-// CannotReach tells of it.
-func CannotReach(cluster string) string {
-	return "cluster " + cluster + " cannot be reached (its counters say why: upstream_cx_connect_fail, " +
-		"ssl.fail_verify_error, …)"
 }
 
 // refusal says what came instead of a document. A proxy that answers itself says why in its body
