@@ -55,7 +55,8 @@ func (c *config) readConstraint(o *conf.Object, p *provider) {
 	}
 }
 
-// readProofs, which has to know the providers, reads how long proofs are good, how many are remembered, and whether they need a nonce.
+// readProofs, which has to know the providers, reads how long proofs are good, how many are remembered, and
+// whether they need a nonce.
 func (c *config) readProofs(o *conf.Object, from Surroundings) {
 	c.proofAge, c.proofEntries = time.Minute, 1<<16
 	if n, ok := o.At("dpop"); ok {
