@@ -7,7 +7,8 @@
 // The time is the one at which everything taken so far has drained (the theoretical arrival time).
 // A request moves it into the future by its cost; one that would move it further than the burst
 // allows is refused and moves nothing. So there are no windows, and no edge between two at which
-// the double gets through.
+// the double gets through. Where a cost is known only later, it is charged whatever the burst
+// allows: that is a debt, and nothing is let through until it has drained.
 //
 // Times are int64 nanoseconds since the epoch. With microseconds the interval between two requests
 // of 700,000 in a second would be 1 or 2; with nanoseconds it is at least 1,000, and rounding it up
@@ -36,6 +37,7 @@ type Limit struct {
 	depth    int64 // of the burst: burst intervals
 	slack    int64 // how far a state may be ahead of what is possible before it counts as the clock's doing
 	burst    int64
+	debt     int64 // beyond the depth, that Charge may make
 }
 
 // New makes a limit of requests in each per, of which burst may come at once. ok is false where one
@@ -50,14 +52,34 @@ func New(requests int64, per time.Duration, burst int64) (l Limit, ok bool) {
 		uint64(burst)); int64(per)/requests < int64(time.Second)/MaxPerSecond || high > 0 || depth > uint64(MaxSpan) {
 		return Limit{}, false
 	}
-	return Limit{interval, interval * burst, int64(per), burst}, true
+	return Limit{interval: interval, depth: interval * burst, slack: int64(per), burst: burst}, true
 }
 
 // Burst is how many requests may come at once.
 func (l *Limit) Burst() int64 { return l.burst }
 
+// MaxDebt is how long the longest debt takes to drain. The further ahead a state may be, the later
+// it is noticed that the clock has gone back; until then the limit stays shut.
+const MaxDebt = 31 * 24 * time.Hour
+
+// Indebted is the limit with room for a debt of so many requests, which is bounded by MaxDebt: what
+// is charged beyond it is lost.
+func (l Limit) Indebted(requests int64) Limit {
+	l.debt = l.span(requests, int64(MaxDebt))
+	return l
+}
+
+// span is how long requests take to drain, most at most.
+func (l *Limit) span(requests, most int64) int64 {
+	high, span := bits.Mul64(uint64(l.interval), uint64(max(requests, 0)))
+	if high > 0 || span > uint64(most) {
+		return most
+	}
+	return int64(span)
+}
+
 // Horizon is how far ahead of now a state of this limit can be without the clock having gone back, in nanoseconds.
-func (l *Limit) Horizon() int64 { return l.depth + l.slack }
+func (l *Limit) Horizon() int64 { return l.depth + l.debt + l.slack }
 
 // Result of a Take or a Refund. Times are in nanoseconds. The zero Result allows nothing.
 type Result struct {
@@ -86,7 +108,7 @@ func (l *Limit) Take(state, now, cost int64) (next int64, r Result) {
 		return state, Result{Remaining: l.remaining(used), Retry: max(l.depth, 1), Reset: used}
 	}
 	need := used + cost*l.interval
-	if need > l.depth {
+	if need > l.depth && cost > 0 {
 		return state, Result{Remaining: l.remaining(used), Retry: need - l.depth, Reset: used}
 	}
 	r = Result{Allowed: true, Remaining: l.remaining(need), Reset: need, Until: now + need}
@@ -96,8 +118,32 @@ func (l *Limit) Take(state, now, cost int64) (next int64, r Result) {
 	return now + need, r
 }
 
-// Refund gives back what Take took at that cost, as its Until tells. It gives no more than of it
-// has not drained yet: had the request never come, what came after it would have found no more.
+// Look asks whether a request of cost 1 would be let through, and takes nothing.
+func (l *Limit) Look(state, now int64) Result {
+	_, r := l.Take(state, now, 1)
+	if r.Allowed {
+		_, r = l.Take(state, now, 0)
+	}
+	return r
+}
+
+// Charge takes a cost that nobody has asked for before, however much is left: what the burst does
+// not allow is a debt. A cost of a limit without room for debts (Indebted) is charged as far as
+// the burst goes.
+func (l *Limit) Charge(state, now, cost int64) (next int64, r Result) {
+	now = within(now)
+	next, used := l.used(state, now)
+	most := l.depth + l.debt
+	if cost > 0 && used < most { // it is more where clocks differ; that has been taken, too
+		used += l.span(cost, most-used)
+		next = now + used
+	}
+	return next, Result{Allowed: true, Remaining: l.remaining(used), Reset: used}
+}
+
+// Refund gives back what Take took at that cost, or a part of it, as its Until tells. It gives no
+// more than of it has not drained yet: had the request never come, or cost less, what came after it
+// would have found no more.
 func (l *Limit) Refund(state, now, cost, until int64) (next int64, r Result) {
 	now = within(now)
 	next, used := l.used(state, now)

@@ -51,6 +51,7 @@ type Ask struct {
 	Shared uint64 // tag of what keys of this limit share; none of a key
 	Limit  *Limit
 	Cost   int64
+	Look   bool // take nothing, but refuse where nothing is left (Limit.Look); Cost is 0
 }
 
 // noRoom is how long those wait who find no room at all.
@@ -65,19 +66,18 @@ func (t *Table) Take(dst, bucket []byte, a *Ask, now int64) (next []byte, r Resu
 	if !ok {
 		return nil, Result{Retry: noRoom}
 	}
-	place, state := a.Tag, s.own
-	if s.own == none {
-		// A key that was among those who share brings their debt along: it never has more than one burst.
-		state = s.shared
-		if s.live >= BucketEntries {
-			if place = a.Shared; s.shared == none && s.live >= BucketEntries+sharedEntries {
-				r = Result{Retry: noRoom}
-				if s.skewed { // or nobody would ever find room before the clock is where it was
-					next = t.write(dst, bucket, place, none, now)
-				}
-				return next, r
-			}
+	place, state, ok := s.place(a)
+	if !ok {
+		r = Result{Retry: noRoom}
+		if s.skewed { // or nobody would ever find room before the clock is where it was
+			next = t.write(dst, bucket, place, none, now)
 		}
+		return next, r
+	}
+	if a.Look {
+		r = a.Limit.Look(state, now)
+		r.Shared = place == a.Shared
+		return nil, r
 	}
 	after, r := a.Limit.Take(state, now, a.Cost)
 	r.Shared = place == a.Shared
@@ -85,6 +85,25 @@ func (t *Table) Take(dst, bucket []byte, a *Ask, now int64) (next []byte, r Resu
 		next = t.write(dst, bucket, place, after, now)
 	}
 	return next, r
+}
+
+// Charge is Limit.Charge of the ask's Cost, in the key's place. ok is false where it could not be
+// noted: there is no room, not even for what keys share.
+func (t *Table) Charge(dst, bucket []byte, a *Ask, now int64) (next []byte, r Result, ok bool) {
+	now = within(now)
+	s, ok := t.scan(bucket, a, now)
+	if !ok {
+		return nil, Result{}, false
+	}
+	place, state, ok := s.place(a)
+	if !ok {
+		return nil, Result{}, false
+	}
+	after, r := a.Limit.Charge(state, now, a.Cost)
+	if after != state {
+		next = t.write(dst, bucket, place, after, now)
+	}
+	return next, r, true
 }
 
 // Refund is Limit.Refund of what Take has taken.
@@ -113,6 +132,19 @@ type scanned struct {
 	own, shared int64
 	live        int  // entries with debt
 	skewed      bool // there are states that only a clock that has gone back explains
+}
+
+// place is where the state of a key is, or is to be, and that state; false: there is no room, not
+// even for what keys share.
+func (s *scanned) place(a *Ask) (tag uint64, state int64, ok bool) {
+	if s.own != none {
+		return a.Tag, s.own, true
+	}
+	// A key that was among those who share brings their debt along: it never has more than one burst.
+	if s.live < BucketEntries {
+		return a.Tag, s.shared, true
+	}
+	return a.Shared, s.shared, s.shared != none || s.live < BucketEntries+sharedEntries
 }
 
 func (t *Table) scan(bucket []byte, a *Ask, now int64) (s scanned, ok bool) {

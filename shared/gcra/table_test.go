@@ -31,7 +31,7 @@ func newMemory(entries int, limits ...*Limit) *memory {
 
 func (m *memory) ask(limit *Limit, name byte, key int, cost int64) *Ask {
 	text := binary.LittleEndian.AppendUint64([]byte{name}, uint64(key))
-	return &Ask{m.seed.Tag(text), m.seed.Tag([]byte{name}), limit, cost}
+	return &Ask{Tag: m.seed.Tag(text), Shared: m.seed.Tag([]byte{name}), Limit: limit, Cost: cost}
 }
 
 func (m *memory) take(a *Ask, now int64) Result {
@@ -253,9 +253,9 @@ func FuzzTable(f *testing.F) {
 	f.Add([]byte{1}, uint64(1), uint64(2), int64(1), start)
 	f.Add(append(Empty(), make([]byte, 64)...), uint64(0), uint64(0), int64(3), start)
 	l := limit(f, 7, time.Second, 7)
-	table := Table{1, l.Horizon()}
+	table := Table{Entries: 1, Horizon: l.Horizon()}
 	f.Fuzz(func(t *testing.T, bucket []byte, tag, shared uint64, cost, now int64) {
-		a := &Ask{tag, shared, l, cost}
+		a := &Ask{Tag: tag, Shared: shared, Limit: l, Cost: cost}
 		next, r := table.Take(nil, bucket, a, now)
 		if next == nil {
 			if r.Allowed && cost > 0 {
