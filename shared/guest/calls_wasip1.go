@@ -9,6 +9,11 @@ import "github.com/tollgate-wasm/tollgate/shared/guest/internal/abi"
 
 func defineCounter(name string) (id, status uint32) { return abi.DefineCounter(name) }
 func incrementCounter(id uint32) uint32             { return abi.IncrementCounter(id) }
+func addToCounter(id uint32, n int64) uint32        { return abi.AddToCounter(id, n) }
+func responseHeaders() ([][2]string, uint32)        { return abi.ResponseHeaders() }
+func responseBody(start, size int) ([]byte, uint32) { return abi.ResponseBody(start, size) }
+func used() uint32                                  { return abi.Used() }
+func rewind(used uint32)                            { abi.Rewind(used) }
 func requestHeaders() ([][2]string, uint32)         { return abi.RequestHeaders() }
 func setProperty(name, value string) uint32         { return abi.SetProperty(name, value) }
 func defineGauge(name string) (id, status uint32)   { return abi.DefineGauge(name) }

@@ -29,6 +29,14 @@ func (c Counter) Increment() error {
 	return nil
 }
 
+// Add adds n, which is not negative.
+func (c Counter) Add(n int64) error {
+	if addToCounter(uint32(c), n) != 0 {
+		return ErrMetric
+	}
+	return nil
+}
+
 // Gauge is a gauge of the proxy, shared by all VMs.
 type Gauge uint32
 

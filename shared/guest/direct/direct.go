@@ -136,8 +136,15 @@ func body(id uint32, size int, end bool) types.Action {
 // OnEnd is told of the end of every stream and plugin context, before anybody else; nil: nobody wants to know.
 var OnEnd func(context uint32)
 
+// Followed is how many streams package response follows, and OnOver is told of the end of each
+// stream while there are any.
+var (
+	Followed int
+	OnOver   func(stream uint32)
+)
+
 // concerns reports whether the end of a context is anything to anybody.
-func concerns(id uint32) bool { return len(paused) > 0 || find(id) >= 0 }
+func concerns(id uint32) bool { return len(paused) > 0 || Followed > 0 || find(id) >= 0 }
 
 // end reports whether a context that has ended is a plugin's, which is then forgotten, or a
 // stream's whose handler is to be told: for most there is nothing to do.

@@ -91,6 +91,9 @@ func onDelete(contextID uint32) {
 func ended(contextID uint32) {
 	abi.Enter()
 	defer abi.Leave("proxy_on_delete", contextID, nil, 0)
+	if Followed > 0 {
+		OnOver(contextID)
+	}
 	if plugin, tell := end(contextID); plugin {
 		sdkOnDelete(contextID)
 	} else if tell != nil {

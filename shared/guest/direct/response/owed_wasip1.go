@@ -13,17 +13,18 @@ import (
 )
 
 //go:wasmexport proxy_on_response_headers
-func onResponseHeaders(contextID uint32, _, _ int32) int32 {
-	if owing > 0 {
-		return pay(contextID)
+func onResponseHeaders(contextID uint32, _, end int32) int32 {
+	if owing > 0 || len(followed) > 0 {
+		return onHeaders(contextID, end != 0)
 	}
 	return int32(types.ActionContinue)
 }
 
 //go:noinline
-func pay(contextID uint32) (action int32) {
+func onHeaders(contextID uint32, end bool) (action int32) {
 	abi.Enter()
 	defer abi.Leave("proxy_on_response_headers", contextID, &action, abi.Pause)
+	headers(contextID, end) // before what is owed is added: as the upstream has sent them
 	settle(contextID, add)
 	return int32(types.ActionContinue)
 }

@@ -39,6 +39,12 @@ func allocateOversize(size uint32) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(block))
 }
 
+// Used is how much of the arena is in use, for Rewind.
+func Used() uint32 { return arenaUsed }
+
+// Rewind takes back what has been handed out since Used told that: nobody may hold on to it.
+func Rewind(used uint32) { arenaUsed = min(used, arenaUsed) }
+
 func releaseArena() {
 	arenaUsed = 0
 	if len(oversize) > 0 {

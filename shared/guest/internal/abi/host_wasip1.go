@@ -375,6 +375,9 @@ func RecordMetric(id uint32, value uint64) (status uint32) { return importRecord
 // IncrementCounter adds one.
 func IncrementCounter(id uint32) (status uint32) { return importIncrementMetric(id, 1) }
 
+// AddToCounter adds n.
+func AddToCounter(id uint32, n int64) (status uint32) { return importIncrementMetric(id, n) }
+
 //go:wasmimport env proxy_get_current_time_nanoseconds
 //go:noescape
 func importGetCurrentTimeNanoseconds(result unsafe.Pointer) uint32
@@ -397,6 +400,31 @@ func RequestHeaders() (list [][2]string, status uint32) {
 	pairs = readPairs(allocated(address, size), pairs[:0])
 	return pairs, 0
 }
+
+// responsePairs is used again by every response.
+var responsePairs [][2]string
+
+// ResponseHeaders reads the headers of the current stream's response.
+func ResponseHeaders() (list [][2]string, status uint32) {
+	var address, size uint32
+	if status = importGetHeaderMapPairs(responseHeaders, unsafe.Pointer(&address), unsafe.Pointer(&size)); status != 0 {
+		return nil, status
+	}
+	responsePairs = readPairs(allocated(address, size), responsePairs[:0])
+	return responsePairs, 0
+}
+
+// ResponseBody reads size bytes of what the proxy has of the response's body, from start on.
+func ResponseBody(start, size int) (part []byte, status uint32) {
+	var address, n uint32
+	status = importGetBufferBytes(responseBody, uint32(start), uint32(size), unsafe.Pointer(&address), unsafe.Pointer(&n))
+	if status != 0 {
+		return nil, status
+	}
+	return block(address, n), 0
+}
+
+const responseBody = 1 // a buffer's type
 
 // SetProperty is proxy_set_property for a path of one part.
 func SetProperty(name, value string) (status uint32) {
