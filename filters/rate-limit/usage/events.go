@@ -1,0 +1,113 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package usage
+
+// stream is where a Reader stands in server-sent events
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
+type stream struct {
+	line  line
+	at    uint8 // the bytes of a byte order mark or of "data" that have come
+	cr    bool  // the last line has ended in \r, and \n belongs to its end
+	dated bool  // the event has a line of data
+}
+
+// line is what a stream expects next.
+type line uint8
+
+const (
+	mark  line = iota // a byte order mark, at the beginning
+	field             // the name of a field, or the end of an empty line
+	space             // one space before the value of data
+	data              // more of the value of data
+	pass              // more of another field or of a comment
+)
+
+const (
+	byteOrderMark = "\xEF\xBB\xBF"
+	dataField     = "data"
+)
+
+// newline joins the lines of data of one event.
+var newline = []byte{'\n'}
+
+// readEvents reads the next bytes of a stream of events. The data of each event is a JSON text of its own, so that a
+// broken one does not spoil the next.
+func (r *Reader) readEvents(b []byte) {
+	s := &r.stream
+	for i := 0; i < len(b); {
+		c := b[i]
+		if s.cr {
+			s.cr = false
+			if c == '\n' {
+				i++
+				continue
+			}
+		}
+		switch s.line {
+		case mark:
+			if c == byteOrderMark[s.at] {
+				i++
+				if s.at++; int(s.at) < len(byteOrderMark) {
+					continue
+				}
+				s.line, s.at = field, 0
+				continue
+			}
+			s.line = field
+			if s.at > 0 {
+				s.line = pass
+			}
+		case field:
+			switch {
+			case c == '\n' || c == '\r':
+				switch int(s.at) {
+				case 0:
+					r.endText()
+					s.dated = false
+				case len(dataField):
+					r.beginData() // an empty line of data
+				}
+				r.endLine(c)
+				i++
+			case int(s.at) < len(dataField) && c == dataField[s.at]:
+				s.at++
+				i++
+			case int(s.at) == len(dataField) && c == ':':
+				s.line = space
+				r.beginData()
+				i++
+			default:
+				s.line = pass
+			}
+		case space:
+			s.line = data
+			if c == ' ' {
+				i++
+			}
+		default:
+			from := i
+			for i < len(b) && b[i] != '\n' && b[i] != '\r' {
+				i++
+			}
+			if s.line == data {
+				r.scan(b[from:i])
+			}
+			if i < len(b) {
+				r.endLine(b[i])
+				i++
+			}
+		}
+	}
+}
+
+func (r *Reader) beginData() {
+	if r.stream.dated {
+		r.scan(newline)
+	}
+	r.stream.dated = true
+}
+
+func (r *Reader) endLine(c byte) {
+	r.stream.line, r.stream.at, r.stream.cr = field, 0, c == '\r'
+}
