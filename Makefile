@@ -178,13 +178,14 @@ fuzz: tools-go ## Fuzz every parser for FUZZTIME each (default 30s)
 MCPSERVER := build/loop/mcpserver
 
 .PHONY: check
-check: tools-go ## Check form: gofmt, vet, staticcheck, go.mod, licence headers
+check: tools-go ## Check form: gofmt, vet, staticcheck, go.mod, licence headers, schemas as they are made
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (run gofmt -w):"; echo "$$out"; exit 1; }
 	go vet -tags keycloak ./...
 	cd $(MCPSERVER) && go vet ./... && go mod tidy -diff && go run $(STATICCHECK) ./...
 	GOOS=wasip1 GOARCH=wasm go vet $(FILTERS:%=./filters/%) ./filters/tollgate ./shared/guest/... ./shared/host/...
 	go run $(STATICCHECK) -tags keycloak ./...
 	go mod tidy -diff
+	go test -count=1 -run 'TestCommitted$$' ./build/tollgate/schema
 	@out=$$(git ls-files '*.go' | xargs grep -L '^// SPDX-License-Identifier: Apache-2.0$$' || true); [ -z "$$out" ] || { echo "without licence header:"; echo "$$out"; exit 1; }
 
 .PHONY: clean
