@@ -14,7 +14,7 @@ import (
 // Module is the module that carries all filters, and ModuleCode how many bytes of code it may have.
 const (
 	Module     = "tollgate"
-	ModuleCode = 3_500_000
+	ModuleCode = 3_700_000
 )
 
 // ModulePlaces are the folders that the module has under WasmPlugin/, sorted: where the single plugins

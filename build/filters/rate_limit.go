@@ -33,7 +33,7 @@ var rateLimit = Filter{
 	Codes:       limit.Codes,
 	Samples:     rateLimitSamples,
 	Places:      []string{"gateway", "namespace", "waypoint", "workload"}, // no one key fits a whole mesh
-	Code:        2_300_000,
+	Code:        2_500_000,
 	OfResponses: true,
 }
 

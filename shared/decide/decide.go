@@ -110,6 +110,9 @@ type World struct {
 	// content, as often as another worker was faster, and what it returned last is what stays; nil:
 	// nothing has changed. ErrBusy: others have always been faster.
 	Swap func(bucket int, change func(old []byte) (next []byte)) error
+
+	// Flight is Swap for what counts requests at once.
+	Flight func(bucket int, change func(old []byte) (next []byte)) error
 }
 
 // identityLimits are those of the claims that an earlier filter has verified: what jwt-scope lets

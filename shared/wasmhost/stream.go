@@ -100,23 +100,44 @@ func (s *Stream) Trailers(trailers [][2]string) {
 
 // Respond hands the filter a response and returns its headers and body as the filter left them.
 func (s *Stream) Respond(headers [][2]string, body string, trailers [][2]string) ([][2]string, string) {
-	m := &headerMap{pairs: lower(headers)}
-	b := []byte(body)
 	if s.worker.dead {
 		return nil, ""
 	}
-	s.response = m
-	s.worker.call(s, "proxy_on_response_headers", uint64(s.id), uint64(len(headers)), flag(body == "" && trailers == nil))
-	s.responseBody = &b
+	headers = s.RespondHeaders(headers, body == "" && trailers == nil)
 	if body != "" {
-		s.worker.call(s, "proxy_on_response_body", uint64(s.id), uint64(len(b)), flag(trailers == nil))
+		body = s.RespondBody(body, trailers == nil)
 	}
 	if trailers != nil {
 		s.responseTrailers = &headerMap{pairs: lower(trailers)}
 		s.worker.call(s, "proxy_on_response_trailers", uint64(s.id), uint64(len(trailers)))
+		s.responseTrailers = nil
 	}
-	s.response, s.responseBody, s.responseTrailers = nil, nil, nil
-	return m.pairs, string(b)
+	return headers, body
+}
+
+// RespondHeaders hands the filter the headers of a response, whose body RespondBody brings unless
+// that is all, and returns them as the filter left them.
+func (s *Stream) RespondHeaders(headers [][2]string, endOfStream bool) [][2]string {
+	if s.worker.dead {
+		return nil
+	}
+	m := &headerMap{pairs: lower(headers)}
+	s.response = m
+	s.worker.call(s, "proxy_on_response_headers", uint64(s.id), uint64(len(headers)), flag(endOfStream))
+	s.response = nil
+	return m.pairs
+}
+
+// RespondBody hands the filter the next part of a response's body, and returns it as the filter left it.
+func (s *Stream) RespondBody(part string, endOfStream bool) string {
+	if s.worker.dead {
+		return ""
+	}
+	b := []byte(part)
+	s.responseBody = &b
+	s.worker.call(s, "proxy_on_response_body", uint64(s.id), uint64(len(b)), flag(endOfStream))
+	s.responseBody = nil
+	return string(b)
 }
 
 // Close ends the stream: the module's context for it is deleted.

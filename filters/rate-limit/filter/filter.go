@@ -6,8 +6,6 @@
 package filter
 
 import (
-	"time"
-
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
@@ -29,11 +27,8 @@ var Filter = plugin.Filter{Name: Name, New: start}
 func start(h *plugin.Host) plugin.Step {
 	s := &state{host: h, decision: &limit.Decision{}, held: map[uint32]*held{},
 		world: decide.World{Source: h.Source, Identity: h.Identity, PeerURI: h.PeerURI}}
-	return plugin.Step{Configure: s.configure, Request: s.request, End: s.end, Tick: s.tick}
+	return plugin.Step{Configure: s.configure, Request: s.request, End: s.gone, Tick: s.tick}
 }
-
-// tick has nothing to do.
-func (*state) tick(time.Time, *wait.Turn) uint32 { return wait.Idle }
 
 // state is one configuration in one VM.
 type state struct {
@@ -46,6 +41,8 @@ type state struct {
 	service  *service         // nil where no limit is global
 	held     map[uint32]*held // requests that wait for the service, by their streams
 	room     wait.Room        // for what they hold
+	answers  answers
+	flights  *flights // nil: no limit is of requests at once
 }
 
 func (s *state) configure(text string) (err error) {
@@ -64,6 +61,14 @@ func (s *state) configure(text string) (err error) {
 	}
 	s.world.Swap = t.swap
 	s.policy.SetSeed(seed)
+	if err = s.openFlights(name); err != nil {
+		return err
+	}
+	if s.policy.Settles() {
+		if err = s.follows(); err != nil {
+			return err
+		}
+	}
 	if g := s.policy.Global(); g != nil {
 		s.service = &service{Service: limitservice.Service{Service: g.Service, Plugin: s.host.Plugin(),
 			Log: Name + ": global"}}
@@ -77,6 +82,9 @@ func (s *state) configure(text string) (err error) {
 // request decides a request.
 func (s *state) request(stream uint32) types.Action {
 	r, d := s.host.Request(), s.decision
+	if s.flights != nil {
+		d.Abandon(r.Now, s.world.Flight) // what a fault has left behind
+	}
 	s.policy.Decide(d, r)
 	if d.Step() != decide.Done && s.waits(stream, d, r.Headers) {
 		return types.ActionPause
@@ -106,6 +114,9 @@ func (s *state) conclude(stream uint32, d *limit.Decision, headers [][2]string) 
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
 		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers, refusalHeaders(d)...) {
 		return s.host.Answered()
+	}
+	if s.policy.Settles() {
+		s.follow(stream, d)
 	}
 	if d.HasHeaders() {
 		owed := response.Owe(stream)

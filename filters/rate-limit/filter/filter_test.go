@@ -54,7 +54,7 @@ func get(headers ...[2]string) [][2]string {
 // config is one of limits, each a list of members, with more of its own.
 func config(more string, limits ...string) string {
 	for i, l := range limits {
-		if !strings.Contains(l, `"rate"`) {
+		if !strings.Contains(l, `"rate"`) && !strings.Contains(l, `"concurrency"`) {
 			l += `,"rate":{"requests":5,"per":"1m"}`
 		}
 		limits[i] = fmt.Sprintf(`{"name":"l%d"%s}`, i, l)

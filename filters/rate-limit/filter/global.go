@@ -92,6 +92,14 @@ func (s *state) answered(stream uint32, r ratelimit.Response, err error) {
 	})
 }
 
+// gone is for a stream that has ended while it waited.
+func (s *state) gone(stream uint32) {
+	if h := s.held[stream]; h != nil && s.flights != nil {
+		h.decision.Abandon(guest.Now(), s.world.Flight)
+	}
+	s.end(stream)
+}
+
 // end forgets what is held of a stream.
 func (s *state) end(stream uint32) {
 	if h := s.held[stream]; h != nil {

@@ -26,19 +26,25 @@ func openTable(filter string, buckets int) (t *table, seed gcra.Seed, err error)
 	if err = host.ShareRandom(name+"seed", seed[:]); err != nil {
 		return nil, seed, err
 	}
-	t = &table{key: []byte(name + strconv.Itoa(buckets) + "\x00")}
+	t, err = openBuckets(name, buckets, gcra.Empty())
+	return t, seed, err
+}
+
+// openBuckets makes the records of a table's buckets where there are none.
+func openBuckets(name string, buckets int, empty []byte) (*table, error) {
+	t := &table{key: []byte(name + strconv.Itoa(buckets) + "\x00")}
 	t.common = len(t.key)
 	// Whoever has made all of them leaves a mark, so that a VM that is made anew asks once.
 	complete := string(t.key) + "complete"
 	if _, _, err := guest.SharedData([]byte(complete)); err == nil {
-		return t, seed, nil
+		return t, nil
 	}
 	for i := range buckets {
-		if err = host.CreateShared(string(t.bucket(i)), gcra.Empty()); err != nil {
-			return nil, seed, err
+		if err := host.CreateShared(string(t.bucket(i)), empty); err != nil {
+			return nil, err
 		}
 	}
-	return t, seed, host.CreateShared(complete, []byte{1})
+	return t, host.CreateShared(complete, []byte{1})
 }
 
 // bucket is the key of a bucket's record, until the next call.

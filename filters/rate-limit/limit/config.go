@@ -10,6 +10,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
+	"github.com/tollgate-wasm/tollgate/shared/inflight"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/sfv"
@@ -39,6 +40,10 @@ type limit struct {
 	global     bool // scope
 	missing    missing
 	cost       cost
+
+	counts      *statuses       // of answers; nil: requests are counted
+	response    *responseCost   // nil: the request tells what it costs
+	concurrency *inflight.Limit // in place of rate; nil: of a rate
 }
 
 // rate is how much a limit lets through for one key.
@@ -157,11 +162,14 @@ func (c *config) readLimit(o *conf.Object) {
 	if o.Has("onMissingKey") && !l.canMiss() {
 		o.WarnAt("onMissingKey", "has no effect: no part of the key can be missing")
 	}
+	l.readCounts(o)
 	l.readCost(o)
-	if n, ok := o.Need("rate"); ok {
+	if n, ok := o.At("concurrency"); ok {
+		l.readConcurrency(o, n)
+	} else if n, ok := o.Need("rate"); ok {
 		l.rate = l.readRate(n.Object(), "")
 	}
-	if n, ok := o.At("tiers"); ok {
+	if n, ok := o.At("tiers"); ok && l.concurrency == nil {
 		l.readTiers(n.Object())
 	}
 	if l.global && c.global != nil && c.global.onError == onErrorLocal {
@@ -177,6 +185,11 @@ func (l *limit) readCost(o *conf.Object) {
 		return
 	}
 	c := n.Object()
+	if n, ok := c.At("response"); ok {
+		l.readResponseCost(c, n)
+		c.End()
+		return
+	}
 	l.cost.ownCost = int64(c.Int("default", 1, 0, maxRequests))
 	l.cost.mostAsked = l.cost.ownCost
 	if n, ok := c.At("header"); ok {
@@ -217,6 +230,7 @@ func (l *limit) readRate(o *conf.Object, tier string) rate {
 	if r.gcra, hasRequests = gcra.New(r.requests, r.per, burst); !hasRequests {
 		o.FaultAt("burst", "takes over 20 years to come back at this rate")
 	}
+	r.gcra = r.gcra.Indebted(l.debt(burst))
 	most := burst
 	if l.global {
 		most = r.requests // the service knows no burst
@@ -225,20 +239,26 @@ func (l *limit) readRate(o *conf.Object, tier string) rate {
 		o.Fault("lets no request of the highest cost through, which is " + strconv.FormatInt(l.cost.mostAsked, 10) +
 			": raise " + map[bool]string{false: "burst", true: "requests"}[l.global])
 	}
-	r.item, r.policy = policyItem(l.name, r.requests, int64(r.per/time.Second))
+	r.item, r.policy = policyItem(l.name, r.requests, "", int64(r.per/time.Second))
 	return r
 }
 
 // policyItem serialises what RateLimit-Policy says of a limit
-// (draft-ietf-httpapi-ratelimit-headers). A name that is none has a fault already.
-func policyItem(name string, quota, window int64) (item, policy string) {
+// (draft-ietf-httpapi-ratelimit-headers). unit: of the quota; empty: requests. window: in seconds;
+// 0: none. A name that is none has a fault already.
+func policyItem(name string, quota int64, unit string, window int64) (item, policy string) {
 	i := sfv.Item{Value: sfv.Value{Kind: sfv.String, Text: name}}
 	b, err := sfv.AppendItem(nil, &i)
 	if err != nil {
 		return "", ""
 	}
-	i.Parameters = []sfv.Parameter{{Name: "q", Value: sfv.Value{Kind: sfv.Integer, Int: quota}},
-		{Name: "w", Value: sfv.Value{Kind: sfv.Integer, Int: window}}}
+	i.Parameters = []sfv.Parameter{{Name: "q", Value: sfv.Value{Kind: sfv.Integer, Int: quota}}}
+	if unit != "" {
+		i.Parameters = append(i.Parameters, sfv.Parameter{Name: "qu", Value: sfv.Value{Kind: sfv.String, Text: unit}})
+	}
+	if window > 0 {
+		i.Parameters = append(i.Parameters, sfv.Parameter{Name: "w", Value: sfv.Value{Kind: sfv.Integer, Int: window}})
+	}
 	p, err := sfv.AppendItem(nil, &i)
 	if err != nil {
 		return "", ""
@@ -321,5 +341,6 @@ func (c *config) checkGlobal(o *conf.Object) {
 func (l *limit) share(replicas int64) {
 	for _, r := range l.rates() {
 		r.fallback, _ = gcra.New(r.requests, r.per*time.Duration(replicas), max(r.gcra.Burst()/replicas, l.cost.mostAsked, 1))
+		r.fallback = r.fallback.Indebted(l.debt(r.fallback.Burst()))
 	}
 }

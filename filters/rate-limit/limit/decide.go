@@ -11,6 +11,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
+	"github.com/tollgate-wasm/tollgate/shared/inflight"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -34,10 +35,12 @@ type Decision struct {
 	refused int           // in list; -1: none
 	early   *verdict.Code // why nothing was looked at; nil: it was
 
-	verdict verdict.Verdict
-	key     []byte                     // of the limit that is being looked at
-	next    []byte                     // a bucket's new contents
-	change  func(bucket []byte) []byte // take
+	verdict      verdict.Verdict
+	key          []byte                     // of the limit that is being looked at
+	next         []byte                     // a bucket's new contents
+	change       func(bucket []byte) []byte // take
+	changeFlight func(bucket []byte) []byte // takeFlight
+	holding      int                        // requests at once that this one is, and nobody else knows of
 
 	policies, left []byte // of headers
 }
@@ -58,6 +61,13 @@ type applied struct {
 	key      string // of the descriptor
 	tag      uint64 // globalTag
 	fallback uint64 // fallbackTag
+
+	look    bool  // nothing is taken before the answer is known
+	looked  bool  // in the table
+	counted bool  // by the service, or from what was taken ahead
+	owes    int64 // that an answer which counts spends
+	flight  inflight.Ask
+	hold    inflight.Hold
 
 	remaining    int64
 	reset, retry int64 // nanoseconds
@@ -114,7 +124,12 @@ func (d *Decision) Run(w *decide.World) decide.Step {
 //go:noinline
 func (d *Decision) do(w *decide.World) {
 	switch {
-	case d.step == decide.TakeBucket && w.Swap != nil:
+	case d.step == decide.TakeBucket && d.list[d.current].limit.concurrency != nil && w.Flight != nil:
+		if d.changeFlight == nil {
+			d.changeFlight = d.takeFlight
+		}
+		d.taken(w.Flight(d.policy.flights.Bucket(&d.list[d.current].flight), d.changeFlight))
+	case d.step == decide.TakeBucket && d.list[d.current].limit.concurrency == nil && w.Swap != nil:
 		if d.change == nil {
 			d.change = d.take
 		}
@@ -189,8 +204,12 @@ func (d *Decision) takeNext() {
 		if a == nil || a.code != nil {
 			continue
 		}
-		a.ask = gcra.Ask{Tag: d.policy.tag(l, a.rate, localTag, d.key), Shared: a.rate.shared, Limit: &a.rate.gcra,
-			Cost: a.cost}
+		tag := d.policy.tag(l, a.rate, localTag, d.key)
+		if l.concurrency != nil {
+			a.flight = inflight.Ask{Tag: tag, Shared: a.rate.shared, Limit: l.concurrency}
+		} else {
+			a.ask = gcra.Ask{Tag: tag, Shared: a.rate.shared, Limit: &a.rate.gcra, Cost: a.cost, Look: a.look}
+		}
 		d.cursor++
 		d.want(len(d.list) - 1)
 		return
@@ -238,6 +257,9 @@ func (d *Decision) apply(hit *match.Hit, l *limit) *applied {
 	}
 	if a.code == nil {
 		a.cost = l.cost.of(d.headers)
+		if l.settles() {
+			a.untilAnswered()
+		}
 	}
 	return a
 }
@@ -314,8 +336,9 @@ func (d *Decision) told(step decide.Step) bool {
 
 // bucketState is how far the current bucket is.
 type bucketState struct {
-	tried bool // take has been called
-	next  gcra.Result
+	tried  bool // take has been called
+	next   gcra.Result
+	flight inflight.Result
 }
 
 func (d *Decision) want(i int) {
@@ -353,6 +376,8 @@ func (d *Decision) taken(err error) {
 	i, r := d.current, d.bucket.next
 	a := &d.list[i]
 	switch {
+	case a.limit.concurrency != nil && (d.phase == refund || err == nil && tried):
+		d.flightTaken(err == nil && tried)
 	case d.phase == refund:
 		if a.taken = false; err == nil && tried {
 			a.remaining, a.reset = r.Remaining, r.Reset
@@ -368,7 +393,7 @@ func (d *Decision) taken(err error) {
 			d.say(i, RateLimited)
 			break
 		}
-		a.took, a.taken = r, true
+		a.took, a.taken, a.looked = r, !a.ask.Look, a.ask.Look
 		d.say(i, verdict.OK)
 	}
 	d.run()
@@ -384,6 +409,10 @@ func (d *Decision) refundNext() {
 		}
 		d.cursor++
 		if a.taken {
+			if a.limit.concurrency != nil {
+				d.policy.flights.GiveBack(a.hold)
+				d.holding--
+			}
 			d.want(d.cursor - 1)
 			return
 		}

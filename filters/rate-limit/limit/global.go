@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/decide"
+	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -55,19 +56,28 @@ func (d *Decision) askNext() {
 func (d *Decision) lookUp(a *applied) {
 	p := d.policy
 	a.tag = p.tag(a.limit, a.rate, globalTag, d.key)
-	if left, due := p.overs.left(a.tag, a.cost, d.now); left > 0 && !due {
+	if left, due := p.overs.left(a.tag, a.wants(), d.now); left > 0 && !due {
 		a.reset, a.retry = left, left
 		d.say(len(d.list)-1, RateLimited)
 		return
 	}
 	if remaining, reset, ok := p.leases.spend(a.tag, a.cost, d.now); ok {
-		a.leased, a.remaining, a.reset = a.cost, remaining, reset
+		a.leased, a.remaining, a.reset, a.counted = a.cost, remaining, reset, true
+		a.key = descriptorKey(d.key, p.global.plainKeys)
 		d.say(len(d.list)-1, verdict.OK)
 		return
 	}
 	a.asked = p.leases.ask(p.global, a.tag, a.cost, d.now)
 	a.key = descriptorKey(d.key, p.global.plainKeys)
 	a.fallback = p.tag(a.limit, a.rate, fallbackTag, d.key)
+}
+
+// wants is how many hits there must be for the request to go on.
+func (a *applied) wants() int64 {
+	if a.look {
+		return 1
+	}
+	return a.cost
 }
 
 // waits reports whether a limit is among those that the service is asked for.
@@ -82,13 +92,18 @@ func (d *Decision) Asks() *ratelimit.Request {
 		if !a.waits() {
 			continue
 		}
-		entries := []ratelimit.Entry{{Key: "limit", Value: a.limit.name}, {Key: "key", Value: a.key}}
-		if a.rate.tier != "" {
-			entries = append(entries, ratelimit.Entry{Key: "tier", Value: a.rate.tier})
-		}
-		r.Descriptors = append(r.Descriptors, ratelimit.Descriptor{Entries: entries, Hits: ratelimit.HitsOf(uint64(a.asked))})
+		r.Descriptors = append(r.Descriptors, descriptor(a.limit, a.rate, a.key, a.asked))
 	}
 	return r
+}
+
+// descriptor asks for hits of a key.
+func descriptor(l *limit, r *rate, key string, hits int64) ratelimit.Descriptor {
+	entries := []ratelimit.Entry{{Key: "limit", Value: l.name}, {Key: "key", Value: key}}
+	if r.tier != "" {
+		entries = append(entries, ratelimit.Entry{Key: "tier", Value: r.tier})
+	}
+	return ratelimit.Descriptor{Entries: entries, Hits: ratelimit.HitsOf(uint64(hits))}
 }
 
 // Answered tells what the rate-limit service has answered to what Asks asked. An error, given
@@ -164,17 +179,19 @@ func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 			a.reset = max(int64(min(s.Reset, maxReset)), 1)
 		}
 		// A request that costs nothing is over no limit, here as in the local table.
-		if s.Code == ratelimit.OverLimit && r.Code == ratelimit.OverLimit && a.asked > 0 {
+		// One that only looks whether anything is left is over where nothing is.
+		if s.Code == ratelimit.OverLimit && r.Code == ratelimit.OverLimit && a.asked > 0 || a.look && s.Remaining == 0 {
 			// Whatever was asked for has been counted: at envoyproxy/ratelimit, nothing is left
 			// then, however little the next request wants. That is for the service to say.
 			a.remaining, a.retry = 0, a.reset
-			p.overs.remember(a.tag, a.asked, d.now, a.reset, p.global.recheck)
+			p.overs.remember(a.tag, max(a.asked, a.wants()), d.now, a.reset, p.global.recheck)
 			d.say(i, RateLimited)
 			continue
 		}
-		if a.asked > 0 {
+		if a.wants() > 0 {
 			p.overs.forget(a.tag)
 		}
+		a.counted = true
 		extra := a.asked - a.cost
 		p.leases.grant(p.global, a.tag, extra, a.remaining, d.now, a.reset)
 		if p.global.lease > 0 {
@@ -199,7 +216,7 @@ func (d *Decision) fallBackNext() {
 		i := d.cursor
 		d.cursor++
 		// What the service has said of a key before it fell silent still holds.
-		if left, _ := d.policy.overs.left(a.tag, a.cost, d.now); left > 0 {
+		if left, _ := d.policy.overs.left(a.tag, a.wants(), d.now); left > 0 {
 			a.reset, a.retry = left, left
 			d.say(i, RateLimited)
 			return
@@ -209,7 +226,7 @@ func (d *Decision) fallBackNext() {
 			a.open = true
 			d.say(i, verdict.OK)
 		case onErrorLocal:
-			a.ask.Tag, a.ask.Shared, a.ask.Limit, a.ask.Cost = a.fallback, a.rate.fallbackShared, &a.rate.fallback, a.cost
+			a.ask = gcra.Ask{Tag: a.fallback, Shared: a.rate.fallbackShared, Limit: &a.rate.fallback, Cost: a.cost, Look: a.look}
 			d.want(i)
 		default:
 			d.say(i, LimiterUnavailable)

@@ -44,7 +44,9 @@ func (d *Decision) EachHeader(f func(name string, value []byte, list bool)) {
 			}
 			policies = append(policies, a.rate.policy...)
 			left = strconv.AppendInt(append(append(left, a.rate.item...), ";r="...), a.left(), 10)
-			left = strconv.AppendInt(append(left, ";t="...), seconds(a.reset), 10)
+			if a.limit.concurrency == nil { // nobody knows when a request ends
+				left = strconv.AppendInt(append(left, ";t="...), seconds(a.reset), 10)
+			}
 		}
 		if d.policies, d.left = policies, left; len(left) > 0 {
 			f("ratelimit-policy", policies, true)
@@ -64,7 +66,7 @@ func (d *Decision) EachHeader(f func(name string, value []byte, list bool)) {
 		number("x-ratelimit-remaining", a.left())
 		number("x-ratelimit-reset", seconds(a.reset))
 	}
-	if d.refused >= 0 && a.code == RateLimited {
+	if d.refused >= 0 && a.code == RateLimited && a.retry > 0 {
 		number("retry-after", seconds(a.retry))
 	}
 }

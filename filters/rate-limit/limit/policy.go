@@ -9,6 +9,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
+	"github.com/tollgate-wasm/tollgate/shared/inflight"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -24,6 +25,12 @@ type Policy struct {
 	seed   gcra.Seed
 	seeded bool
 	text   []byte // of a tag
+
+	settles     bool // there are limits that are settled when requests were answered
+	accounts    []*Account
+	flights     *inflight.VM // nil: no limit has concurrency
+	flightTable inflight.Table
+	renewed     []byte
 
 	overs   overs
 	leases  leases
@@ -42,6 +49,11 @@ func Parse(text string) (*Policy, error) {
 	p.plain = true
 	for i := range c.limits {
 		p.plain = p.plain && !c.limits[i].global && !c.limits[i].shadow
+		p.settles = p.settles || c.limits[i].settles()
+		if c.limits[i].concurrency != nil {
+			p.flightTable.Entries = c.table.Entries
+			p.flights = inflight.NewVM(p.flightTable, 0)
+		}
 		conditions = append(conditions, c.limits[i].conditions)
 		p.needs = append(p.needs, c.limits[i].needs())
 	}

@@ -253,6 +253,9 @@ func (h *Host) Name() (string, error) {
 
 var errNoName = errors.New("the proxy does not say what the filter is called")
 
+// Called says that the step has been called, other than by its plugin: a fault is its filter's.
+func (h *Host) Called() { h.chain.step(h.index) }
+
 // Pace is how often the plugin's tick comes.
 func (h *Host) Pace() *wait.Pace { return &h.chain.pace }
 
