@@ -3,6 +3,8 @@
 
 package usage
 
+import "bytes"
+
 // stream is where a Reader stands in server-sent events
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
 type stream struct {
@@ -35,6 +37,7 @@ var newline = []byte{'\n'}
 // broken one does not spoil the next.
 func (r *Reader) readEvents(b []byte) {
 	s := &r.stream
+	lf, cr := -1, -1 // where the next of each is, from i on, or the end: looked for once, since there may be none
 	for i := 0; i < len(b); {
 		c := b[i]
 		if s.cr {
@@ -86,19 +89,30 @@ func (r *Reader) readEvents(b []byte) {
 				i++
 			}
 		default:
-			from := i
-			for i < len(b) && b[i] != '\n' && b[i] != '\r' {
-				i++
+			if lf < i {
+				lf = next(b, i, '\n')
 			}
+			if cr < i {
+				cr = next(b, i, '\r')
+			}
+			end := min(lf, cr)
 			if s.line == data {
-				r.scan(b[from:i])
+				r.scan(b[i:end])
 			}
-			if i < len(b) {
+			if i = end; i < len(b) {
 				r.endLine(b[i])
 				i++
 			}
 		}
 	}
+}
+
+// next is where the next c is in b, from i on, or the end.
+func next(b []byte, i int, c byte) int {
+	if n := bytes.IndexByte(b[i:], c); n >= 0 {
+		return i + n
+	}
+	return len(b)
 }
 
 func (r *Reader) beginData() {

@@ -3,6 +3,8 @@
 
 package usage
 
+import "math/bits"
+
 // state is what a scanner expects next.
 type state uint8
 
@@ -47,29 +49,9 @@ func (r *Reader) scan(b []byte) {
 	for i := 0; i < len(b); {
 		switch s.state {
 		case passing:
-			// In most answers, most bytes are in here: the choices, the content.
-			for i < len(b) && b[i] != '"' && b[i]|0x20 != '{' && b[i]|0x20 != '}' { // 0x20 makes [ and ] of them
-				i++
-			}
-			if i == len(b) {
-				return
-			}
-			switch b[i] {
-			case '"':
-				s.state = inText
-			case '{', '[':
-				s.depth++
-			default:
-				if s.depth--; s.depth == 0 {
-					s.state = members
-				}
-			}
-			i++
+			i = s.pass(b, i)
 		case inText:
-			for i < len(b) && b[i] != '"' && b[i] != '\\' {
-				i++
-			}
-			if i == len(b) {
+			if i = skipText(b, i); i == len(b) {
 				return
 			}
 			s.state = inTextEscape
@@ -95,18 +77,7 @@ func (r *Reader) scan(b []byte) {
 			}
 			i++
 		case members:
-			// What may stand here beside them, a comma or a value that is passed over, needs no look.
-			switch b[i] {
-			case '"':
-				s.state, s.named, s.at, s.high = inName, s.on[s.level], 0, 0
-			case '}':
-				if s.level--; s.level == outside {
-					s.state = top
-				}
-			case '{', '[':
-				s.state, s.depth = passing, 1
-			}
-			i++
+			i = r.member(b, i)
 		case inName, inNameEscape, inNameHex:
 			i = r.readName(b, i)
 		case afterName:
@@ -132,6 +103,65 @@ func (r *Reader) scan(b []byte) {
 	}
 }
 
+// pass reads more of an object or a list that is passed over, and returns where to read on. In most answers, most
+// bytes are in one: the choices, the content.
+func (s *scanner) pass(b []byte, i int) int {
+	depth := s.depth
+	for i < len(b) {
+		c := b[i]
+		i++
+		if c != '"' && c|0x20 != '{' && c|0x20 != '}' { // 0x20 makes them of [ and ]
+			continue
+		}
+		switch c {
+		case '"':
+			for i = skipText(b, i); i < len(b) && b[i] == '\\'; i = skipText(b, i+2) {
+				if i+1 == len(b) {
+					s.state, s.depth = inTextEscape, depth
+					return len(b)
+				}
+			}
+			if i >= len(b) {
+				s.state, s.depth = inText, depth
+				return len(b)
+			}
+			i++
+		case '{', '[':
+			depth++
+		default:
+			if depth--; depth == 0 {
+				s.state, s.depth = members, 0
+				return i
+			}
+		}
+	}
+	s.depth = depth
+	return i
+}
+
+// skipText returns where the next quote or backslash is, or the end of b.
+func skipText(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		w := b[i : i+8 : i+8]
+		eight := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 | uint64(w[4])<<32 |
+			uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56 // one load
+		// A byte that is 0 borrows: its highest bit is set, and of no byte below it.
+		quote, slash := eight^'"'*each, eight^'\\'*each
+		if found := ((quote-each)&^quote | (slash-each)&^slash) & (0x80 * each); found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if b[i] == '"' || b[i] == '\\' {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// each is 1 in each byte.
+const each = 0x0101010101010101
+
 // resume goes on after a string that was passed over.
 func (s *scanner) resume() {
 	switch {
@@ -142,6 +172,39 @@ func (s *scanner) resume() {
 	default:
 		s.state = members
 	}
+}
+
+// member reads the names of objects on paths, and their ends, until a value comes, and returns where to read on. What
+// may stand there beside them, a comma or a number that does not count, needs no look.
+func (r *Reader) member(b []byte, i int) int {
+	s := &r.json
+	for i < len(b) {
+		c := b[i]
+		i++
+		switch c {
+		case '"':
+			s.state, s.named, s.at, s.high = inName, s.on[s.level], 0, 0
+			if end := skipText(b, i); end < len(b) && b[end] == '"' { // the whole name, as it is: nearly always
+				s.state = afterName
+				for left := s.named; left != 0; left &= left - 1 {
+					if path := lowest(left); r.paths.names[path][s.level] != string(b[i:end]) {
+						s.named &^= 1 << path
+					}
+				}
+				i = end + 1
+			}
+			return i
+		case '}':
+			if s.level--; s.level == outside {
+				s.state = top
+				return i
+			}
+		case '{', '[':
+			s.state, s.depth = passing, 1
+			return i
+		}
+	}
+	return i
 }
 
 // begin reads the first byte of a value, or white space before it, and returns where to read on.

@@ -36,10 +36,7 @@ func (r *Reader) readName(b []byte, i int) int {
 			}
 		default:
 			if s.named == 0 {
-				for i < len(b) && b[i] != '"' && b[i] != '\\' {
-					i++
-				}
-				if i == len(b) {
+				if i = skipText(b, i); i == len(b) {
 					return i
 				}
 				c = b[i]

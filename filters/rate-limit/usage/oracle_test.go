@@ -352,7 +352,7 @@ func TestDifferential(t *testing.T) {
 		}
 		found[want.how]++
 		if got := read(p, false, cut(rnd, body)...); got != want {
-			t.Errorf("seed %d: %q: %v, want %v", seed, body, got, want)
+			t.Fatalf("seed %d: %q: %v, want %v", seed, body, got, want)
 		}
 
 		m = maker{rnd: rnd, paths: paths, newline: m.one("\ndata:", "\ndata: ", "\rdata:", "\r\ndata: ")}
@@ -366,7 +366,7 @@ func TestDifferential(t *testing.T) {
 			t.Fatalf("seed %d: these are no events with JSON: %q", seed, body)
 		}
 		if got := read(p, true, cut(rnd, body)...); got != want {
-			t.Errorf("seed %d: %q: %v, want %v", seed, body, got, want)
+			t.Fatalf("seed %d: %q: %v, want %v", seed, body, got, want)
 		}
 	}
 	for _, how := range []Found{Missing, Unreadable, Read} {

@@ -487,3 +487,32 @@ func TestMemory(t *testing.T) {
 		})
 	}
 }
+
+// Eight bytes at once find what one by one do.
+func TestSkipText(t *testing.T) {
+	for c := range 256 {
+		for size := range 20 {
+			for at := range size {
+				for _, rest := range []byte{'a', '!', '#', '[', ']', 0, 0xff, '"' | 0x80, '\\' | 0x80, '"', '\\'} {
+					b := make([]byte, size)
+					for i := range b {
+						b[i] = 'a'
+						if i > at {
+							b[i] = rest
+						}
+					}
+					b[at] = byte(c)
+					for from := range size + 2 {
+						want := from
+						for want < size && b[want] != '"' && b[want] != '\\' {
+							want++
+						}
+						if got := skipText(b, from); got != min(want, size) {
+							t.Fatalf("%q from %d: %d, want %d", b, from, got, min(want, size))
+						}
+					}
+				}
+			}
+		}
+	}
+}
