@@ -28,7 +28,8 @@ func pure() []string {
 	list := []string{"shared/strictjson", "shared/conf", "shared/match", "shared/verdict", "shared/sha2", "shared/jose",
 		"shared/jwks",
 		"shared/replay", "shared/sfv", "shared/httpsig", "shared/ratelimit", "shared/jwt", "shared/forward",
-		"shared/gcra", "filters/tollgate/chain", "filters/rate-limit/usage"}
+		"shared/gcra", "shared/inflight", "shared/condition", "shared/parameter", "filters/tollgate/chain",
+		"filters/rate-limit/usage"}
 	for _, f := range filters.All {
 		list = append(list, "filters/"+f.Name+"/"+f.Core)
 	}

@@ -371,7 +371,7 @@ func (d *Decision) authorize() *verdict.Code {
 		return InsufficientScope
 	}
 	for i := range r.claims {
-		if !r.claims[i].fits(d, v.claims) {
+		if !d.meets(&r.claims[i]) {
 			return ClaimMismatch
 		}
 	}

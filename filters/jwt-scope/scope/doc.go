@@ -11,7 +11,7 @@
 // introspection endpoint. The package knows neither Envoy nor the clock; filter/ is what binds it to
 // them.
 //
-// decide.go is the way of a request; claims.go and requirement.go compare what a token says with what
+// decide.go is the way of a request; requirement.go compares what a token says with what (shared/condition)
 // is asked; constraint.go and nonce.go look at who sends it; introspection.go is for tokens that do
 // not say anything; resource.go serves metadata, and answers.go writes challenges.
 //

@@ -4,7 +4,6 @@
 package scope
 
 import (
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -400,10 +399,10 @@ func (e *explainer) requirement(whose string, q *requirement) (met bool) {
 	}
 	for i := range q.claims {
 		var code *verdict.Code
-		if !q.claims[i].fits(e.d, e.d.verified.claims) {
+		if !e.d.meets(&q.claims[i]) {
 			code = ClaimMismatch
 		}
-		if !e.check(whose+"claim", code, e.claim(&q.claims[i])) {
+		if !e.check(whose+"claim", code, q.claims[i].Explain(e.d.verified.claims)) {
 			return false
 		}
 	}
@@ -419,33 +418,6 @@ func (e *explainer) scopes(s *scopes) string {
 		if len(want.scopes) > 0 {
 			said += "; " + want.name + " of " + list(want.scopes) + " wanted"
 		}
-	}
-	return said
-}
-
-func (e *explainer) claim(c *claimCondition) string {
-	said, found := strings.Join(c.path, "."), 0
-	jwt.Some(e.d.verified.claims, c.path, true, func(v gjson.Result) bool {
-		if found++; found == 1 {
-			said += " is "
-		} else {
-			said += " and "
-		}
-		said += v.Raw
-		return false
-	})
-	if found == 0 {
-		said += " is not there"
-	}
-	if c.op != opBetween {
-		return said + "; " + string(c.op) + " is asked for"
-	}
-	said += "; asked for is a number"
-	if !math.IsInf(c.least, 0) {
-		said += " of at least " + strconv.FormatFloat(c.least, 'g', -1, 64)
-	}
-	if !math.IsInf(c.most, 0) {
-		said += " of at most " + strconv.FormatFloat(c.most, 'g', -1, 64)
 	}
 	return said
 }
@@ -468,8 +440,8 @@ func (e *explainer) alternatives(r *rule) (met bool) {
 			said += e.scopes(&a.scopes)
 		default:
 			for j := range a.claims {
-				if !a.claims[j].fits(e.d, e.d.verified.claims) {
-					said += e.claim(&a.claims[j])
+				if !e.d.meets(&a.claims[j]) {
+					said += a.claims[j].Explain(e.d.verified.claims)
 					break
 				}
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
+	"github.com/tollgate-wasm/tollgate/shared/parameter"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
@@ -311,45 +312,22 @@ func schemeToken(value, scheme string) (token string, refused *verdict.Code) {
 
 // findInQuery compares names as they are sent: an escaped name is another one, to us and to whoever made the link.
 func (l *location) findInQuery(query string) (token string, refused *verdict.Code) {
-	refused = TokenMissing
-	for query != "" {
-		var part string
-		part, query, _ = strings.Cut(query, "&")
-		name, value, _ := strings.Cut(part, "=")
-		if name != l.query {
-			continue
-		}
-		if refused != TokenMissing {
-			return "", TokenAmbiguous
-		}
-		if token, refused = value, nil; value == "" {
-			refused = TokenMalformed
-		}
-	}
-	return token, refused
+	return theOnly(parameter.Query(query, l.query))
 }
 
 func (l *location) findInCookies(headers [][2]string) (token string, refused *verdict.Code) {
-	refused = TokenMissing
-	for i := range headers {
-		if headers[i][0] != "cookie" {
-			continue
-		}
-		for rest := headers[i][1]; rest != ""; {
-			var pair string
-			pair, rest, _ = strings.Cut(rest, ";")
-			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if name != l.cookie {
-				continue
-			}
-			if refused != TokenMissing {
-				return "", TokenAmbiguous
-			}
-			value = strings.TrimSuffix(strings.TrimPrefix(value, `"`), `"`) // RFC 6265 §4.1.1
-			if token, refused = value, nil; value == "" {
-				refused = TokenMalformed
-			}
-		}
+	return theOnly(parameter.Cookie(headers, l.cookie))
+}
+
+// theOnly is the token where there is one.
+func theOnly(value string, n int) (token string, refused *verdict.Code) {
+	switch {
+	case n == 0:
+		return "", TokenMissing
+	case n > 1:
+		return "", TokenAmbiguous
+	case value == "":
+		return "", TokenMalformed
 	}
-	return token, refused
+	return value, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tollgate-wasm/tollgate/shared/condition"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -16,10 +17,17 @@ import (
 // requirement is what is asked of a token; the zero value asks nothing.
 type requirement struct {
 	scopes scopes
-	claims []claimCondition
+	claims []condition.Claim
 }
 
 func (q *requirement) empty() bool { return q.scopes.empty() && len(q.claims) == 0 }
+
+// meets holds the verified claims against one condition.
+//
+//go:noinline
+func (d *Decision) meets(c *condition.Claim) bool {
+	return c.Fits(&condition.Request{Headers: d.headers, Host: d.request.Host, Hit: &d.hit}, d.verified.claims)
+}
 
 // unmet is why the verified token does not meet the requirement; nil: it does.
 //
@@ -29,7 +37,7 @@ func (q *requirement) unmet(d *Decision) *verdict.Code {
 		return InsufficientScope
 	}
 	for i := range q.claims {
-		if !q.claims[i].fits(d, d.verified.claims) {
+		if !d.meets(&q.claims[i]) {
 			return ClaimMismatch
 		}
 	}
