@@ -296,6 +296,51 @@ func (n Node) Duration(low, high time.Duration) time.Duration {
 	return low
 }
 
+// periods are what Period takes.
+const periods = `^([0-9]+d|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)$`
+
+// maxDays keeps days in a time.Duration.
+const maxDays = 100_000
+
+// Period is Duration, which may also be written as whole days ("30d"), each of 24 hours. fits is for
+// whoever wants more than bounds; its fault is what it returns, empty: there is none.
+//
+//go:noinline
+func (n Node) Period(fits func(time.Duration) (problem string)) time.Duration {
+	observe(n, Want{Kind: Text, Pattern: periods})
+	const want = `a duration such as "30s", "5m" or "7d"`
+	if n.v.Type != gjson.String {
+		n.want(want)
+		return 0
+	}
+	d, err := time.ParseDuration(n.v.Str)
+	if digits, ok := strings.CutSuffix(n.v.Str, "d"); ok {
+		var days int
+		if days, err = strconv.Atoi(digits); days > maxDays || digits != "" && (digits[0] < '0' || digits[0] > '9') {
+			err = strconv.ErrRange
+		}
+		d = time.Duration(days) * 24 * time.Hour
+	}
+	if err != nil {
+		n.Fault("want " + want)
+		return 0
+	}
+	if problem := fits(d); problem != "" {
+		n.Fault(problem)
+		return 0
+	}
+	return d
+}
+
+// SpellPeriod is Spell with whole days as such: 7d, not 168h.
+func SpellPeriod(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	return Spell(d)
+}
+
 // Spell writes a duration as a configuration does: 5m, not 5m0s.
 func Spell(d time.Duration) string {
 	s := d.String()

@@ -149,3 +149,31 @@ func TestSpell(t *testing.T) {
 		}
 	}
 }
+
+func TestPeriods(t *testing.T) {
+	for text, want := range map[string]time.Duration{`"1s"`: time.Second, `"1d"`: 24 * time.Hour, `"24h"`: 24 * time.Hour,
+		`"031d"`: 31 * 24 * time.Hour, `"365d"`: 365 * 24 * time.Hour, `"1m30s"`: 90 * time.Second} {
+		r, o := Read(`{"per":` + text + `}`)
+		n, _ := o.At("per")
+		if got := n.Period(func(time.Duration) string { return "" }); got != want || r.Err() != nil {
+			t.Errorf("%s: %v, %v", text, got, r.Err())
+		}
+	}
+	const want = `want a duration such as "30s", "5m" or "7d"`
+	for text, problem := range map[string]string{`"d"`: want, `"-1d"`: want, `"+1d"`: want, `"1.5d"`: want, `"1d12h"`: want,
+		`"100001d"`: want, `"9223372036854775808d"`: want, `""`: want, `"1w"`: want, `1`: want + ", got a number",
+		`"2d"`: "is 2d: too long"} {
+		r, o := Read(`{"per":` + text + `}`)
+		n, _ := o.At("per")
+		n.Period(func(d time.Duration) string { return "is " + SpellPeriod(d) + ": too long" })
+		if err := r.Err(); err == nil || err.Error() != "per: "+problem {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for d, want := range map[time.Duration]string{23 * time.Hour: "23h", 24 * time.Hour: "1d", 36 * time.Hour: "36h",
+		720 * time.Hour: "30d"} {
+		if got := SpellPeriod(d); got != want {
+			t.Errorf("%v: %s", d, got)
+		}
+	}
+}

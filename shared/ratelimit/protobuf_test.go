@@ -119,6 +119,13 @@ func TestRequestIsEnvoys(t *testing.T) {
 			Request{Hits: 1<<32 - 1,
 				Descriptors: []Descriptor{{}, {Hits: HitsOf(0)}, {Hits: HitsOf(300)}, {Hits: HitsOf(1<<64 - 1)}}},
 			`hits_addend: 4294967295 descriptors {} descriptors { hits_addend {} } descriptors { hits_addend { value: 300 } } descriptors { hits_addend { value: 1000000000 } }`},
+		{"limits of its own, of each unit that a request has",
+			Request{Descriptors: []Descriptor{{Override: Override{1, Second}}, {Override: Override{300, Minute}},
+				{Override: Override{1<<32 - 1, Hour}, Hits: HitsOf(2)}, {Override: Override{0, Day}},
+				{Override: Override{5, Month}}, {Override: Override{5, Year}}}},
+			`descriptors { limit { requests_per_unit: 1 unit: SECOND } } descriptors { limit { requests_per_unit: 300 unit: MINUTE } }
+			descriptors { limit { requests_per_unit: 4294967295 unit: HOUR } hits_addend { value: 2 } } descriptors { limit { unit: DAY } }
+			descriptors { limit { requests_per_unit: 5 unit: MONTH } } descriptors { limit { requests_per_unit: 5 unit: YEAR } }`},
 		{"texts longer than one byte tells",
 			Request{Domain: long, Descriptors: []Descriptor{{Entries: []Entry{{"k", long}, {long, "v"}}}}},
 			`domain: "` + long + `" descriptors { entries { key: "k" value: "` + long + `" } entries { key: "` + long +

@@ -294,3 +294,19 @@ func BenchmarkParseResponse(b *testing.B) {
 		}
 	}
 }
+
+// What a service says that has a descriptor as unlimited, and one that does not know it.
+func TestUnlimited(t *testing.T) {
+	for _, c := range []struct {
+		status Status
+		want   bool
+	}{
+		{Status{Code: OK, Remaining: 1<<32 - 1}, true}, {Status{Code: OK}, false}, {Status{Code: OK, Remaining: 1<<32 - 2}, false},
+		{Status{Code: OverLimit, Remaining: 1<<32 - 1}, false}, {Status{Remaining: 1<<32 - 1}, false},
+		{Status{Code: OK, HasLimit: true, Remaining: 1<<32 - 1}, false},
+	} {
+		if got := c.status.Unlimited(); got != c.want {
+			t.Errorf("%+v: %v", c.status, got)
+		}
+	}
+}

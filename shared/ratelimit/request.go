@@ -29,8 +29,18 @@ type Request struct {
 // Descriptor is looked up in the service's configuration by its entries, in their order. One that
 // is not there has no limit.
 type Descriptor struct {
-	Entries []Entry
-	Hits    Hits
+	Entries  []Entry
+	Override Override
+	Hits     Hits
+}
+
+// Override is a limit that the service is to apply to a descriptor, whatever it is configured with, as
+// long as it knows the domain. The zero value is none.
+//
+// envoyproxy/ratelimit takes the unit as it is, and has no multiples of it.
+type Override struct {
+	Requests uint32
+	Unit     Unit // up to Year: the request, unlike the answer, has no week
 }
 
 // Entry of a descriptor.
@@ -56,9 +66,12 @@ const (
 	requestDescriptors = 2<<3 | wireBytes
 	requestHits        = 3<<3 | wireVarint
 	descriptorEntries  = 1<<3 | wireBytes
+	descriptorOverride = 2<<3 | wireBytes
 	descriptorHits     = 3<<3 | wireBytes // a google.protobuf.UInt64Value
 	entryKey           = 1<<3 | wireBytes
 	entryValue         = 2<<3 | wireBytes
+	overrideRequests   = 1<<3 | wireVarint
+	overrideUnit       = 2<<3 | wireVarint
 	wrapperValue       = 1<<3 | wireVarint // of google.protobuf.UInt64Value and UInt32Value
 )
 
@@ -82,6 +95,11 @@ func AppendRequest(dst []byte, r *Request) []byte {
 			dst = appendString(dst, entryKey, e.Key)
 			dst = appendString(dst, entryValue, e.Value)
 		}
+		if d.Override != (Override{}) {
+			dst = appendVarint(append(dst, descriptorOverride), uint64(d.Override.size()))
+			dst = appendNumber(dst, overrideRequests, uint64(d.Override.Requests))
+			dst = appendNumber(dst, overrideUnit, uint64(d.Override.Unit))
+		}
 		if d.Hits.own {
 			dst = appendVarint(append(dst, descriptorHits), uint64(numberSize(d.Hits.n)))
 			dst = appendNumber(dst, wrapperValue, d.Hits.n)
@@ -103,11 +121,16 @@ func (d *Descriptor) size() int {
 	for i := range d.Entries {
 		n += fieldSize(d.Entries[i].size())
 	}
+	if d.Override != (Override{}) {
+		n += fieldSize(d.Override.size())
+	}
 	if d.Hits.own {
 		n += fieldSize(numberSize(d.Hits.n))
 	}
 	return n
 }
+
+func (o *Override) size() int { return numberSize(uint64(o.Requests)) + numberSize(uint64(o.Unit)) }
 
 func (e *Entry) size() int { return stringSize(e.Key) + stringSize(e.Value) }
 

@@ -75,6 +75,12 @@ type Status struct {
 	Reset     time.Duration // until the window ends, never negative; envoyproxy/ratelimit counts whole seconds, at least 1
 }
 
+// Unlimited reports whether the service has the descriptor as unlimited: it has looked it up, and has
+// nothing to count.
+func (s *Status) Unlimited() bool {
+	return s.Code == OK && !s.HasLimit && s.Remaining == math.MaxUint32
+}
+
 // Response is an answer that was read.
 type Response struct {
 	// Code is the service's decision over all descriptors. It may be OK where a status is
