@@ -13,7 +13,9 @@ export GOTOOLCHAIN ?= auto
 
 # tollgate carries all filters, and is none.
 FILTERS := $(filter-out tollgate,$(patsubst filters/%/main.go,%,$(wildcard filters/*/main.go)))
-MODULES := $(FILTERS:%=build/out/%.wasm) build/out/tollgate.wasm
+# Lean modules are without the callback for the bodies of answers, which costs each response and which few configurations need.
+LEAN := rate-limit tollgate
+MODULES := $(FILTERS:%=build/out/%.wasm) build/out/tollgate.wasm $(LEAN:%=build/out/%-lean.wasm)
 SOURCES := go.mod go.sum $(wildcard filters/*/default.pgo) $(shell find filters shared build/tools/pretty -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
 # What makes the bytes of a module: no paths, no VCS stamp, no symbol table, no build id, and nothing of the settings of whoever compiles it, in the environment or by go env -w, but for where modules come from.
@@ -36,6 +38,12 @@ build/out/%.wasm: $(SOURCES) Makefile
 	@mkdir -p build/out
 	@echo "compiling $@ (the first time takes a minute) …"
 	@$(WASM_BUILD) -o $@ ./filters/$*
+	@ls -l $@ | awk '{ printf "%s: %d bytes\n", $$NF, $$5 }'
+
+$(LEAN:%=build/out/%-lean.wasm): build/out/%-lean.wasm: $(SOURCES) Makefile
+	@mkdir -p build/out
+	@echo "compiling $@ …"
+	@$(WASM_BUILD) -tags lean -o $@ ./filters/$*
 	@ls -l $@ | awk '{ printf "%s: %d bytes\n", $$NF, $$5 }'
 
 .PHONY: wasm-env

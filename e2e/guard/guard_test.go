@@ -146,6 +146,17 @@ func TestModules(t *testing.T) {
 				t.Errorf("%s exports %s: %t", name, export, m.Exports(export))
 			}
 		}
+		if f.OfResponses {
+			lean, err := wasmhost.LoadFile(harness.Module(t, name+"-lean"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, export := range []string{"proxy_on_response_body", "proxy_on_response_trailers"} {
+				if !m.Exports(export) || lean.Exports(export) {
+					t.Errorf("%s exports %s: %v, lean: %v", name, export, m.Exports(export), lean.Exports(export))
+				}
+			}
+		}
 		for _, export := range []string{"proxy_abi_version_0_2_1", "proxy_on_memory_allocate",
 			"proxy_on_context_create", "proxy_on_configure", "proxy_on_request_headers", "proxy_on_request_body",
 			"proxy_on_request_trailers", "proxy_on_delete"} {
@@ -155,7 +166,7 @@ func TestModules(t *testing.T) {
 		}
 		for _, export := range []string{"proxy_on_response_headers", "proxy_on_response_body",
 			"proxy_on_response_trailers", "proxy_on_log", "proxy_on_done", "proxy_on_queue_ready"} {
-			if m.Exports(export) && !(f.OfResponses && export == "proxy_on_response_headers") {
+			if m.Exports(export) && !(f.OfResponses && strings.HasPrefix(export, "proxy_on_response_")) {
 				t.Errorf("%s exports %s, which it does not need: every call of it costs", name, export)
 			}
 		}

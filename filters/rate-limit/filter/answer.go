@@ -9,7 +9,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 	"github.com/tollgate-wasm/tollgate/shared/guest"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct/response"
-	_ "github.com/tollgate-wasm/tollgate/shared/guest/direct/response/body" // costs are in bodies, too
 	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 )

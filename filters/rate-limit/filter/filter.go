@@ -9,6 +9,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct/response"
 	"github.com/tollgate-wasm/tollgate/shared/host"
@@ -48,6 +49,14 @@ type state struct {
 func (s *state) configure(text string) (err error) {
 	if s.policy, err = limit.Parse(text); err != nil {
 		return err
+	}
+	if paths := s.policy.ReadsBodies(); !toldOfBodies && len(paths) > 0 {
+		var faults conf.Faults
+		for _, path := range paths {
+			faults = append(faults, conf.Fault{Path: path,
+				Problem: "needs to see the bodies of answers, of which a lean module is not told: take the one without -lean"})
+		}
+		return faults
 	}
 	s.counters = host.NewCounters(Name)
 	host.LogWarnings(Name, s.policy.Warnings())

@@ -28,7 +28,12 @@ type world struct {
 
 func start(t *testing.T, o wasmhost.Options) *world {
 	t.Helper()
-	module := emulated.Load(t, "rate-limit")
+	return startModule(t, "rate-limit", o)
+}
+
+func startModule(t *testing.T, name string, o wasmhost.Options) *world {
+	t.Helper()
+	module := emulated.Load(t, name)
 	w := &world{t: t, clock: time.Unix(1_800_000_000, 0),
 		props: map[string]string{"plugin_name": "limits", "source.address": "192.0.2.1:4711"}}
 	o.Clock, o.Properties = func() time.Time { return w.clock }, w.props
@@ -480,12 +485,18 @@ func TestLateAnswers(t *testing.T) {
 // costs two more, whatever the other limits are.
 func TestCrossings(t *testing.T) {
 	harness.Alone(t, "neighbours have crossings of their own; those of chains are counted in filters/tollgate/chain")
-	w := start(t, wasmhost.Options{})
+	for module, bodies := range map[string]int{"rate-limit": 1, "rate-limit-lean": 0} {
+		t.Run(module, func(t *testing.T) { crossings(t, module, bodies) })
+	}
+}
+
+func crossings(t *testing.T, module string, bodies int) {
+	w := startModule(t, module, wasmhost.Options{})
 	worker := w.worker(config(`,"headers":"none"`, `,"rate":{"requests":1000,"per":"1s"}`),
 		config("", perAddress+`,"rate":{"requests":1000,"per":"1s"}`), config(`,"headers":"none"`,
 			`,"match":[{"paths":["/x"]}]`))
 	stream := map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1,
-		"proxy_on_response_headers": 1, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1,
+		"proxy_on_response_headers": 1, "proxy_on_response_body": bodies, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1,
 		"proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1}
 	for plugin, more := range []map[string]int{
 		{"proxy_on_memory_allocate": 2, "proxy_get_shared_data": 1, "proxy_set_shared_data": 1},
@@ -534,6 +545,28 @@ func TestNonsenseInSharedData(t *testing.T) {
 	}
 	if _, err := w.proxy.Worker(config("", "")); err == nil {
 		t.Error("R9: a seed of five bytes is taken")
+	}
+}
+
+// A lean module refuses what it cannot do, and says which module can.
+func TestLean(t *testing.T) {
+	harness.Alone(t, "neighbours are in the whole module")
+	w := startModule(t, "rate-limit-lean", wasmhost.Options{})
+	if _, err := w.proxy.Worker(config("", "", tokens)); err == nil ||
+		!strings.Contains(err.Error(), "limits[1].cost.response.json: needs to see the bodies of answers") {
+		t.Errorf("%v", err)
+	}
+	worker := w.worker(config("", `,"counts":{"status":["401"]}`, strings.Replace(tokens, `"json":["usage","total_tokens"],"stream":"sse"`,
+		`"header":"x-cost"`, 1), atOnce))
+	s := worker.Request(get([2]string{"x-user", "ann"}), true)
+	w.want("within", s, "ok")
+	s.Respond(status("401", [2]string{"x-cost", "7"}), "body", nil)
+	w.counted("rule.l0.cost.settled", 1)
+	w.counted("rule.l1.cost.settled", 7)
+	s.Close()
+	worker.Tick()
+	if n := w.proxy.Gauges()["tollgate.rate_limit.rule.l2.in_flight"]; n != 0 {
+		t.Errorf("%d in flight", n)
 	}
 }
 

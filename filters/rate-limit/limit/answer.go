@@ -95,6 +95,16 @@ func (p *Policy) HasCosts(limit int) bool {
 // IsConcurrency is described at Limits.
 func (p *Policy) IsConcurrency(limit int) bool { return p.limits[limit].concurrency != nil }
 
+// ReadsBodies are the places in the configuration that say that the bodies of answers are read.
+func (p *Policy) ReadsBodies() (paths []string) {
+	for i := range p.limits {
+		if r := p.limits[i].response; r != nil && r.header == "" {
+			paths = append(paths, p.limits[i].path(i)+"cost.response.json")
+		}
+	}
+	return paths
+}
+
 // untilAnswered is for a limit that is settled when the request was answered: nothing is taken of
 // one that counts answers only.
 func (a *applied) untilAnswered() {
