@@ -8,10 +8,9 @@ import "bytes"
 // stream is where a Reader stands in server-sent events
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
 type stream struct {
-	line  line
-	at    uint8 // the bytes of a byte order mark or of "data" that have come
-	cr    bool  // the last line has ended in \r, and \n belongs to its end
-	dated bool  // the event has a line of data
+	line line
+	at   uint8 // the bytes of a byte order mark or of "data" that have come
+	cr   bool  // the last line has ended in \r, and \n belongs to its end
 }
 
 // line is what a stream expects next.
@@ -20,7 +19,6 @@ type line uint8
 const (
 	mark  line = iota // a byte order mark, at the beginning
 	field             // the name of a field, or the end of an empty line
-	space             // one space before the value of data
 	data              // more of the value of data
 	pass              // more of another field or of a comment
 )
@@ -30,7 +28,8 @@ const (
 	dataField     = "data"
 )
 
-// newline joins the lines of data of one event.
+// newline joins the lines of data of one event. It comes before the first one, too, and the space that may stand
+// before a value is left there: both are white space before a JSON text, and wherever another line begins.
 var newline = []byte{'\n'}
 
 // readEvents reads the next bytes of a stream of events. The data of each event is a JSON text of its own, so that a
@@ -64,12 +63,8 @@ func (r *Reader) readEvents(b []byte) {
 		case field:
 			switch {
 			case c == '\n' || c == '\r':
-				switch int(s.at) {
-				case 0:
+				if s.at == 0 {
 					r.endText()
-					s.dated = false
-				case len(dataField):
-					r.beginData() // an empty line of data
 				}
 				r.endLine(c)
 				i++
@@ -77,16 +72,11 @@ func (r *Reader) readEvents(b []byte) {
 				s.at++
 				i++
 			case int(s.at) == len(dataField) && c == ':':
-				s.line = space
-				r.beginData()
+				s.line = data
+				r.scan(newline)
 				i++
 			default:
 				s.line = pass
-			}
-		case space:
-			s.line = data
-			if c == ' ' {
-				i++
 			}
 		default:
 			if lf < i {
@@ -113,13 +103,6 @@ func next(b []byte, i int, c byte) int {
 		return i + n
 	}
 	return len(b)
-}
-
-func (r *Reader) beginData() {
-	if r.stream.dated {
-		r.scan(newline)
-	}
-	r.stream.dated = true
 }
 
 func (r *Reader) endLine(c byte) {

@@ -211,8 +211,7 @@ func (r *Reader) member(b []byte, i int) int {
 func (r *Reader) begin(b []byte, i int) int {
 	s := &r.json
 	ending, further := s.named&r.paths.ending[s.level], s.named&r.paths.further[s.level]
-	c := b[i]
-	switch c {
+	switch b[i] {
 	case ' ', '\t', '\n', '\r':
 		return i + 1
 	case '{':
@@ -231,12 +230,7 @@ func (r *Reader) begin(b []byte, i int) int {
 		if ending == 0 {
 			return i // a number or a word that does not count, or nothing
 		}
-		if !ends(c) {
-			s.state, s.number = inNumber, number{}
-			return i
-		}
-		// There is no value where one should be.
-		r.broken = true
+		s.state, s.number = inNumber, number{} // where c ends it already, it is none
 		return i
 	}
 	r.broken = r.broken || ending != 0
@@ -258,7 +252,7 @@ func (r *Reader) endNumber() {
 	for left := s.named & r.paths.ending[s.level]; left != 0; left &= left - 1 {
 		sum := r.paths.sum[lowest(left)]
 		r.numbers[sum] = max(r.numbers[sum], n)
-		r.seen |= 1 << sum
+		r.read = true
 	}
 }
 

@@ -86,7 +86,7 @@ func NewPaths(paths [][]string) *Paths {
 type Reader struct {
 	paths   *Paths
 	numbers [MaxPaths]int64 // the highest of each sum; math.MaxInt64 is that or more
-	seen    uint8           // the bits of those in numbers that have been read
+	read    bool            // one of them has been read
 	broken  bool            // something was Unreadable, and nothing undoes that
 	events  bool
 	stream  stream
@@ -121,7 +121,7 @@ func (r *Reader) Number(max int64) (n int64, how Found) {
 	switch {
 	case r.broken || r.paths == nil:
 		return max, Unreadable
-	case r.seen == 0:
+	case !r.read:
 		return 0, Missing
 	}
 	for i := range r.numbers {
