@@ -36,6 +36,9 @@ type Outside struct {
 	Body       []byte    // nil: there is none
 	Keys       *jwks.Set // that every set which has to be fetched counts as; nil: none can be fetched
 
+	// Counted is what limits have counted, for whoever decides several requests; nil: nothing, and it is forgotten.
+	Counted map[int][]byte
+
 	// Introspection is what every introspection endpoint answers (RFC 7662 §2.2); empty: none can be asked.
 	Introspection string
 }
@@ -43,7 +46,10 @@ type Outside struct {
 // World does what a proxy would, as one that has counted nothing and seen nothing yet.
 func (o *Outside) World() *decide.World {
 	tell := func(text string) func() (string, error) { return func() (string, error) { return text, nil } }
-	buckets := map[int][]byte{}
+	buckets := o.Counted
+	if buckets == nil {
+		buckets = map[int][]byte{}
+	}
 	return &decide.World{
 		Verify: proxycrypto.Verify, Sign: proxycrypto.Sign,
 		Identity: func() (gjson.Result, error) { return decide.ParseIdentity(o.Identity) }, Source: tell(o.Source),
@@ -213,5 +219,6 @@ func decideLimits(config string, r *decide.Request, o *Outside) (*Decided, error
 	}
 	v := d.Verdict()
 	out.Rule, out.Verdict, out.Why, out.Headers = p.RuleName(v.Rule), *v, d.Explain(), d.Headers(nil)
+	d.Effect(&out.Effect)
 	return out, nil
 }

@@ -19,7 +19,7 @@ var rateLimit = Filter{
 	Rule:   "limit",
 	Decide: decideLimits,
 	Parse:  func(config string, _ Env) (Policy, error) { return limit.Parse(config) },
-	Keys:   []string{"filter", "mode", "ambiguousPath", "headers", "table", "global", "limits"},
+	Keys:   []string{"filter", "mode", "ambiguousPath", "headers", "table", "global", "limits", "sourcesFrom"},
 	Distinct: func(config *yaml.Node) bool { // those of jwt-scope are no list, but bounds of tokens
 		limits := yamlnode.Member(config, "limits")
 		return limits != nil && limits.Kind == yaml.SequenceNode

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
 
 // operator is how a claim is compared.
@@ -55,6 +56,69 @@ func (c *Claim) Fits(r *Request, claims gjson.Result) bool {
 	}
 	v, ok := jwt.Claim(claims, c.path)
 	return c.fitsValue(r, v, ok)
+}
+
+// Header is the request's header that the claim is compared with; empty: none is.
+func (c *Claim) Header() string {
+	if c.op != opHeader {
+		return ""
+	}
+	return c.text
+}
+
+// Unreadable reports whether there is something that the condition cannot be held against: a claim of
+// another kind than is compared, a path that leads through one, a header that is there twice. Whoever
+// lets requests go that do not fit asks for it: what cannot be read is not missing.
+//
+//go:noinline
+func (c *Claim) Unreadable(r *Request, claims gjson.Result) bool {
+	if c.op == opHost && r.Host == "" {
+		return true
+	}
+	if c.op == opHeader {
+		n := 0
+		for i := range r.Headers {
+			if r.Headers[i][0] == c.text {
+				n++
+			}
+		}
+		if n > 1 {
+			return true
+		}
+	}
+	return c.unreadable(claims, c.path)
+}
+
+// unreadable follows a path to what it comes to.
+func (c *Claim) unreadable(v gjson.Result, path []string) (bad bool) {
+	switch {
+	case v.Type == gjson.Null:
+		return false
+	case len(path) == 0:
+		return jwt.HasItem(v, func(item gjson.Result) bool { return !c.compares(item) })
+	case path[0] != "*":
+		if !v.IsObject() {
+			return true
+		}
+		next, _ := strictjson.Member(v, path[0])
+		return c.unreadable(next, path[1:])
+	case !v.IsArray():
+		return true
+	}
+	return jwt.HasItem(v, func(item gjson.Result) bool { return c.unreadable(item, path[1:]) })
+}
+
+// compares reports whether the operator can be asked about a value.
+func (c *Claim) compares(v gjson.Result) bool {
+	switch c.op {
+	case opExists:
+		return true
+	case opBetween:
+		return v.Type == gjson.Number
+	case opAny, opAll, opNone:
+		return v.Type == gjson.String || v.Type == gjson.Number || v.IsBool()
+	}
+	return v.Type == gjson.String
 }
 
 // fitsEach is Fits for a path with a *: one value that the path comes to and that fits is enough; for

@@ -56,7 +56,15 @@ func (t Template) Variables() []string {
 // ReadConditions reads a match list. An absent or empty list is nil: it fits every request. literal
 // is that of Request.Set.
 func ReadConditions(o *conf.Object, literal bool) []Condition {
-	list, ok := o.At("match")
+	return ReadEntries(o, "match", literal, func(*conf.Object) {})
+}
+
+// ReadEntries is ReadConditions of the member called name, whose entries may have other members, too:
+// more reads those.
+//
+//go:noinline
+func ReadEntries(o *conf.Object, name string, literal bool, more func(entry *conf.Object)) []Condition {
+	list, ok := o.At(name)
 	if !ok {
 		return nil
 	}
@@ -87,6 +95,7 @@ func ReadConditions(o *conf.Object, literal bool) []Condition {
 		if headers, ok := entry.At("headers"); ok {
 			c.Headers = readHeaders(headers)
 		}
+		more(entry)
 		entry.End()
 		conditions = append(conditions, c)
 	}

@@ -301,7 +301,8 @@ func TestUnlimited(t *testing.T) {
 		status Status
 		want   bool
 	}{
-		{Status{Code: OK, Remaining: 1<<32 - 1}, true}, {Status{Code: OK}, false}, {Status{Code: OK, Remaining: 1<<32 - 2}, false},
+		{Status{Code: OK, Remaining: 1<<32 - 1}, true}, {Status{Code: OK}, false},
+		{Status{Code: OK, Remaining: 1<<32 - 2}, false},
 		{Status{Code: OverLimit, Remaining: 1<<32 - 1}, false}, {Status{Remaining: 1<<32 - 1}, false},
 		{Status{Code: OK, HasLimit: true, Remaining: 1<<32 - 1}, false},
 	} {

@@ -71,6 +71,7 @@ const (
 	Allowed   Outcome = "allowed"
 	Denied    Outcome = "denied"
 	WouldDeny Outcome = "would_deny" // refused by the rules, let through by shadow mode
+	Marked    Outcome = "marked"     // refused by a rule that has such requests marked and lets them go on
 	Error     Outcome = "error"      // no decision was possible
 )
 
@@ -83,6 +84,7 @@ type Verdict struct {
 	Code      *Code  // nil counts as Internal
 	Rule      int    // index of the rule that decided; -1 where none did
 	Shadow    bool   // the rule, or the filter, is in shadow mode
+	Marked    bool   // the rule has the request marked instead of refused
 	Challenge string // value of WWW-Authenticate; empty for none
 	Why       string // more about the code, for the log: nothing of what the request says
 }
@@ -99,7 +101,7 @@ func (v *Verdict) Reason() *Code {
 // shadow mode: after it nothing is known about the headers that should have been removed.
 func (v *Verdict) Admits() bool {
 	c := v.Reason()
-	return c == OK || v.Shadow && c != Internal
+	return c == OK || (v.Shadow || v.Marked) && c != Internal
 }
 
 // Outcome under which the verdict is counted.
@@ -111,6 +113,8 @@ func (v *Verdict) Outcome() Outcome {
 		return Error
 	case v.Shadow:
 		return WouldDeny
+	case v.Marked:
+		return Marked
 	}
 	return Denied
 }

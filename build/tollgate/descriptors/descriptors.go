@@ -132,7 +132,7 @@ func write(domain string, rates []limit.ServiceRate) []byte {
 			}
 			b.WriteString("  descriptors:\n  - key: key\n")
 			writeRate(&b, "    ", &r)
-			if i+1 < len(rates) && rates[i+1].Tier != "" {
+			if tiered := rates[i+1:]; len(tiered) > 0 && tiered[0].Tier != "" {
 				b.WriteString("    descriptors:\n")
 			}
 			continue
@@ -144,7 +144,14 @@ func write(domain string, rates []limit.ServiceRate) []byte {
 }
 
 func writeRate(b *bytes.Buffer, indent string, r *limit.ServiceRate) {
-	if r.Burst != r.Requests {
+	switch {
+	case r.Brought:
+		fmt.Fprintf(b, "%s# rate.requests.claim: each request brings its own rate_limit.\n", indent)
+		return
+	case r.Requests == 0:
+		fmt.Fprintf(b, "%s# unlimited: the filter does not ask.\n", indent)
+		return
+	case r.Burst != r.Requests:
 		fmt.Fprintf(b, "%s# burst: %d is for a proxy that limits alone (onError: local). The service counts in fixed "+
 			"windows and has none.\n", indent, r.Burst)
 	}

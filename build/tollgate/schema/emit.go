@@ -136,7 +136,10 @@ func (v *value) object(path string) (object, error) {
 func (v *value) merge(w *value) {
 	v.kinds, v.words, v.patterns = append(v.kinds, w.kinds...), append(v.words, w.words...), append(v.patterns,
 		w.patterns...)
-	v.low, v.high, v.filled = w.low, w.high, v.filled || w.filled
+	if w.is(conf.Int) {
+		v.low, v.high = w.low, w.high
+	}
+	v.filled = v.filled || w.filled
 	v.read += w.read
 	if w.items != nil {
 		if v.items == nil {

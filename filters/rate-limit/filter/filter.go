@@ -11,6 +11,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/filters/rate-limit/limit"
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/guest/direct/response"
 	"github.com/tollgate-wasm/tollgate/shared/host"
 	"github.com/tollgate-wasm/tollgate/shared/host/limitservice"
@@ -38,6 +39,7 @@ type state struct {
 	counters *host.Counters
 	decision *limit.Decision   // of the request that is being decided
 	verdicts []verdict.Verdict // likewise
+	effect   forward.Effect    // likewise
 	world    decide.World
 	service  *service         // nil where no limit is global
 	held     map[uint32]*held // requests that wait for the service, by their streams
@@ -131,7 +133,19 @@ func (s *state) conclude(stream uint32, d *limit.Decision, headers [][2]string) 
 		owed := response.Owe(stream)
 		d.EachHeader(func(name string, value []byte, list bool) { owed.Header(name, value, !list) })
 	}
+	if s.policy.Marks() {
+		return s.passMarked(d)
+	}
 	return s.host.Pass(nil)
+}
+
+// passMarked lets a request go on where limits mark what is over them.
+//
+//go:noinline
+func (s *state) passMarked(d *limit.Decision) types.Action {
+	s.effect.Reset()
+	d.Effect(&s.effect)
+	return s.host.Pass(&s.effect)
 }
 
 // count counts what a limit says that has not the last word.

@@ -187,6 +187,12 @@ var hostPrefixes = prefixes{32, 64}
 
 // masked returns the prefix of an address.
 func (p prefixes) masked(a address) []byte {
+	p.mask(&a)
+	return a.bytes[:a.size]
+}
+
+// mask clears what stands behind the prefix.
+func (p prefixes) mask(a *address) {
 	bits := p.v4
 	if a.size == 16 {
 		bits = p.v6
@@ -199,5 +205,4 @@ func (p prefixes) masked(a address) []byte {
 			a.bytes[i] &= 0xff << (8 - keep)
 		}
 	}
-	return a.bytes[:a.size]
 }

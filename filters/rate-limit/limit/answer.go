@@ -36,7 +36,7 @@ type Account struct {
 type item struct {
 	index int
 	limit *limit
-	rate  *rate
+	rate  rate // a copy: a decision's own is used again by the next
 
 	hold inflight.Hold // concurrency
 	held bool
@@ -135,7 +135,7 @@ func (c *Account) add(a *applied) {
 		c.items = append(c.items, item{})
 	}
 	t := &c.items[len(c.items)-1]
-	t.index, t.limit, t.rate, t.held, t.open, t.counted = a.index, a.limit, a.rate, false, false, a.limit.counts == nil
+	t.index, t.limit, t.held, t.open, t.counted = a.index, a.limit, false, false, a.limit.counts == nil
 	t.found, t.number, t.encoded, t.reads = usage.Missing, 0, false, false
 	if a.limit.concurrency != nil {
 		t.hold, t.held = a.hold, true
@@ -148,7 +148,7 @@ func (c *Account) add(a *applied) {
 		t.ask.Limit = &t.gcra
 		return
 	}
-	t.tag, t.key = a.tag, a.key
+	t.tag, t.key, t.rate = a.tag, a.key, *a.rate
 }
 
 // Headers tells of the answer's headers, with :status, and returns whether Body wants the body.
@@ -322,7 +322,7 @@ func (c *Account) Settle(s Stage, now time.Time, swap func(int, func([]byte) []b
 			if asks == nil {
 				asks = &ratelimit.Request{Domain: c.policy.global.Domain}
 			}
-			asks.Descriptors = append(asks.Descriptors, descriptor(t.limit, t.rate, t.key, more))
+			asks.Descriptors = append(asks.Descriptors, descriptor(t.limit, &t.rate, t.key, more))
 		}
 		list = append(list, came)
 	}

@@ -23,6 +23,7 @@ type config struct {
 	standard     bool // RateLimit and RateLimit-Policy
 	legacy       bool // x-ratelimit-limit, -remaining and -reset
 	limits       []limit
+	sourcesFrom  int     // hops of forwardedFor; 0: sources are compared with source.address
 	global       *Global // nil: no limit is global
 	table        gcra.Table
 	warnings     []conf.Fault
@@ -32,14 +33,17 @@ type config struct {
 type limit struct {
 	name       string
 	conditions []match.Condition
+	selection
 	key        []part // empty: one bucket for all
 	rate       rate   // of who is in no tier
 	tierClaim  []string
+	tierHeader string // in place of tierClaim
 	tiers      []*rate
 	shadow     bool
 	global     bool // scope
 	missing    missing
 	cost       cost
+	mark       mark
 
 	counts      *statuses       // of answers; nil: requests are counted
 	response    *responseCost   // nil: the request tells what it costs
@@ -48,13 +52,16 @@ type limit struct {
 
 // rate is how much a limit lets through for one key.
 type rate struct {
-	tier     string // the claim's value; empty: for who is in no tier
-	requests int64
-	per      time.Duration
-	gcra     gcra.Limit
-	fallback gcra.Limit // of a global limit under onError: local: this proxy's share of it
-	item     string     // "per-user", as the headers name the limit
-	policy   string     // "per-user";q=600;w=60
+	tier      string // the claim's value, or the header's; empty: for who is in no tier
+	unlimited bool   // nothing is counted, and nothing else is set
+	requests  int64
+	claim     ofClaim
+	per       time.Duration
+	burst     int64 // as configured; 0: as many as requests
+	gcra      gcra.Limit
+	fallback  gcra.Limit // of a global limit under onError: local: this proxy's share of it
+	item      string     // "per-user", as the headers name the limit
+	policy    string     // "per-user";q=600;w=60
 
 	shared, fallbackShared uint64 // tags of what keys without a place in the table share
 }
@@ -99,7 +106,8 @@ const (
 // Limits of what is configured.
 const (
 	maxRequests = 1_000_000_000
-	maxPer      = 24 * time.Hour
+	maxPer      = 31 * 24 * time.Hour
+	year        = 365 * 24 * time.Hour // the longest window of the rate-limit service
 )
 
 // readConfig returns what text says, or conf.Faults.
@@ -127,12 +135,15 @@ func readConfig(text string) (*config, error) {
 	if n, ok := o.At("global"); ok {
 		c.global = readGlobal(n.Object())
 	}
+	c.sourcesFrom = readSourcesFrom(o)
 	if n, ok := o.Need("limits"); ok {
 		for _, item := range n.List() {
 			c.readLimit(item.Object())
 		}
 	}
 	c.checkGlobal(o)
+	c.checkSelection(o)
+	c.checkMarks()
 	o.End()
 	c.warnings = r.Warnings()
 	if err := r.Err(); err != nil {
@@ -140,7 +151,7 @@ func readConfig(text string) (*config, error) {
 	}
 	for i := range c.limits {
 		for _, r := range c.limits[i].rates() {
-			c.table.Horizon = max(c.table.Horizon, r.gcra.Horizon(), r.fallback.Horizon())
+			c.table.Horizon = max(c.table.Horizon, c.limits[i].horizon(r, c.global))
 		}
 	}
 	return c, nil
@@ -152,10 +163,11 @@ func (l *limit) rates() []*rate { return append([]*rate{&l.rate}, l.tiers...) }
 func (c *config) readLimit(o *conf.Object) {
 	l := limit{shadow: c.shadow, cost: cost{ownCost: 1, mostAsked: 1}}
 	l.name = o.Name()
-	l.conditions = match.ReadConditions(o, c.literalPaths)
+	l.readSelection(o, c.literalPaths)
 	if n, ok := o.At("mode"); ok {
 		l.shadow = n.Enum("enforce", "shadow") == "shadow"
 	}
+	l.readOnExceeded(o)
 	l.global = o.Enum("scope", "local", "global") == "global"
 	l.readKey(o)
 	l.missing = missing(o.Enum("onMissingKey", string(skip), string(deny), string(shared)))
@@ -167,7 +179,7 @@ func (c *config) readLimit(o *conf.Object) {
 	if n, ok := o.At("concurrency"); ok {
 		l.readConcurrency(o, n)
 	} else if n, ok := o.Need("rate"); ok {
-		l.rate = l.readRate(n.Object(), "")
+		l.rate = l.readRate(n, "")
 	}
 	if n, ok := o.At("tiers"); ok && l.concurrency == nil {
 		l.readTiers(n.Object())
@@ -206,41 +218,69 @@ func (l *limit) readCost(o *conf.Object) {
 	c.End()
 }
 
-func (l *limit) readRate(o *conf.Object, tier string) rate {
+func (l *limit) readRate(n conf.Node, tier string) rate {
 	r := rate{tier: tier}
+	if n.IsString() {
+		n.Enum("unlimited")
+		r.unlimited = true
+		return r
+	}
+	o := n.Object()
 	n, hasRequests := o.Need("requests")
+	most := int64(0)
 	if hasRequests {
-		r.requests = int64(n.Int(1, maxRequests))
+		most = r.readRequests(n)
 	}
 	per, hasPer := o.Need("per")
 	if hasPer {
-		if r.per = per.Duration(time.Second, maxPer); r.per%time.Second != 0 {
-			per.Fault("want whole seconds: RateLimit-Policy has no smaller ones")
+		r.per = per.Period(l.isPeriod)
+		if l.global && r.claim.path != nil && overrideOf(r.per) == 0 && r.per > 0 {
+			per.Fault("is " + conf.SpellPeriod(r.per) + ", but what a claim says goes to the rate-limit service with each " +
+				"request, for a window of " + overrides + " only")
 		}
 	}
-	burst := int64(o.Int("burst", int(r.requests), 1, maxRequests))
+	if n, ok := o.At("burst"); ok {
+		r.burst = int64(n.Int(1, maxRequests))
+	}
 	o.End()
-	if !hasRequests || !hasPer {
+	if !hasRequests || !hasPer || r.per == 0 {
 		return r
 	}
-	if r.requests > gcra.MaxPerSecond*int64(r.per/time.Second) {
+	if most > gcra.MaxPerSecond*int64(r.per/time.Second) {
 		n.Fault("is over 1000000 a second")
 		return r
 	}
-	if r.gcra, hasRequests = gcra.New(r.requests, r.per, burst); !hasRequests {
+	if r.gcra, hasRequests = l.gcraOf(r.requests, r.per, r.burstOf(r.requests)); !hasRequests {
 		o.FaultAt("burst", "takes over 20 years to come back at this rate")
 	}
-	r.gcra = r.gcra.Indebted(l.debt(burst))
-	most := burst
-	if l.global {
-		most = r.requests // the service knows no burst
+	if _, ok := l.gcraOf(1, r.per, r.burstOf(1)); hasRequests && r.claim.path != nil && !ok {
+		o.FaultAt("burst", "takes over 20 years to come back where a claim says 1: lower it, or leave it out")
 	}
-	if l.cost.mostAsked > most {
+	least := r.burstOf(r.requests)
+	if l.global {
+		least = r.requests // the service knows no burst
+	}
+	if l.cost.mostAsked > least {
 		o.Fault("lets no request of the highest cost through, which is " + strconv.FormatInt(l.cost.mostAsked, 10) +
 			": raise " + map[bool]string{false: "burst", true: "requests"}[l.global])
 	}
 	r.item, r.policy = policyItem(l.name, r.requests, "", int64(r.per/time.Second))
 	return r
+}
+
+// isPeriod says what is wrong with a period.
+func (l *limit) isPeriod(per time.Duration) (problem string) {
+	switch {
+	case l.global && per == year:
+	case per < time.Second || per > maxPer:
+		problem = "must be from 1s to 31d"
+		if l.global {
+			problem += ", or 365d"
+		}
+	case per%time.Second != 0:
+		problem = "want whole seconds: RateLimit-Policy has no smaller ones"
+	}
+	return problem
 }
 
 // policyItem serialises what RateLimit-Policy says of a limit
@@ -267,8 +307,15 @@ func policyItem(name string, quota int64, unit string, window int64) (item, poli
 }
 
 func (l *limit) readTiers(o *conf.Object) {
-	if n, ok := o.Need("claim"); ok {
+	if n, ok := o.At("header"); ok {
+		l.tierHeader = forward.ReadHeaderName(n)
+		if n, ok := o.At("claim"); ok {
+			n.Fault("stands beside header: tiers go by one of them")
+		}
+	} else if n, ok := o.At("claim"); ok {
 		l.tierClaim = readPath(n)
+	} else if o.IsObject() {
+		o.FaultAt("claim", "is required, or header")
 	}
 	if n, ok := o.Need("values"); ok {
 		values := n.Object()
@@ -281,7 +328,7 @@ func (l *limit) readTiers(o *conf.Object) {
 				if name == "" {
 					v.Fault("no tier is called by nothing")
 				}
-				r := l.readRate(v.Object(), name)
+				r := l.readRate(v, name)
 				l.tiers = append(l.tiers, &r)
 			}
 		}
@@ -332,15 +379,5 @@ func (c *config) checkGlobal(o *conf.Object) {
 	case !wanted && c.global != nil:
 		o.WarnAt("global", "has no effect: no limit has scope: global")
 		c.global = nil
-	}
-}
-
-// share gives each of a global limit's rates what this proxy may let through alone, in bursts in
-// which a request of the highest cost still fits. It is always a limit: its burst comes back no
-// later than the whole one.
-func (l *limit) share(replicas int64) {
-	for _, r := range l.rates() {
-		r.fallback, _ = gcra.New(r.requests, r.per*time.Duration(replicas), max(r.gcra.Burst()/replicas, l.cost.mostAsked, 1))
-		r.fallback = r.fallback.Indebted(l.debt(r.fallback.Burst()))
 	}
 }

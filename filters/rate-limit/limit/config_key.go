@@ -14,7 +14,7 @@ import (
 type part struct {
 	kind     partKind
 	path     []string // claim
-	text     string   // header: its name; pathVariable: its name; constant: itself
+	text     string   // header, query, cookie, pathVariable: its name; constant: itself
 	prefixes prefixes // sourceAddress, forwardedAddress
 	hops     int      // forwardedAddress
 }
@@ -32,11 +32,14 @@ const (
 	pathVariable
 	peer
 	constant
+	query
+	cookie
 )
 
 var partNames = [...]string{claim: "claim", header: "header", sourceAddress: "sourceAddress",
 	forwardedAddress: "forwardedAddress", host: "host", method: "method",
-	pathTemplate: "pathTemplate", pathVariable: "pathVariable", peer: "peer", constant: "constant"}
+	pathTemplate: "pathTemplate", pathVariable: "pathVariable", peer: "peer", constant: "constant",
+	query: "query", cookie: "cookie"}
 
 // maxParts is more than anybody counts by.
 const maxParts = 16
@@ -83,8 +86,16 @@ func (l *limit) readPartOf(kind partKind, n conf.Node) part {
 		p.path = readPath(n)
 	case header:
 		p.text = forward.ReadHeaderName(n)
-	case constant:
+	case constant, query:
 		p.text = n.Text()
+	case cookie:
+		p.text = n.Text()
+		for i := range len(p.text) {
+			if !forward.IsTokenChar(p.text[i]) {
+				n.Fault("want a cookie's name: the characters of an HTTP token (RFC 6265 §4.1.1)")
+				break
+			}
+		}
 	case sourceAddress:
 		if n.IsObject() {
 			o := n.Object()

@@ -24,7 +24,8 @@ type Decision struct {
 	have   needs // of the subject
 	failed needs // could not be had
 	hits   []match.Hit
-	now    int64 // nanoseconds since the epoch
+	choosing
+	now int64 // nanoseconds since the epoch
 
 	phase   phase
 	cursor  int // in hits or in list, by the phase
@@ -43,6 +44,9 @@ type Decision struct {
 	holding      int                        // requests at once that this one is, and nobody else knows of
 
 	policies, left []byte // of headers
+
+	rates []*rate // of requests whose claims say how many there may be
+	spent int     // of rates
 }
 
 // applied is a limit that fits the request.
@@ -52,7 +56,7 @@ type applied struct {
 	rate     *rate
 	cost     int64
 	code     *verdict.Code // what this limit says; nil: nothing yet
-	open     bool          // it says OK because nobody knows
+	open     bool          // it says OK because nobody knows, or without a limit
 	ask      gcra.Ask
 	took     gcra.Result // from the table
 	taken    bool
@@ -85,6 +89,7 @@ const (
 	takeShadow
 	refund // what was taken of a request that is refused
 	end
+	selectLimits // before all others, where a limit is for some of the requests that it fits
 )
 
 // Step is what the decision waits for now.
@@ -96,7 +101,10 @@ func (p *Policy) Decide(d *Decision, r *decide.Request) {
 	d.policy, d.now = p, r.Now.UnixNano()
 	d.have, d.failed, d.claims, d.source, d.from, d.peer = 0, 0, gjson.Result{}, address{}, absent, ""
 	d.phase, d.cursor, d.step, d.refused, d.early = takeEnforced, 0, decide.Done, -1, nil
-	d.hits, d.list = d.hits[:0], d.list[:0]
+	d.hits, d.list, d.spent = d.hits[:0], d.list[:0], 0
+	if p.rules != nil {
+		d.phase, d.choosing = selectLimits, choosing{}
+	}
 	if !p.seeded {
 		d.stop(verdict.Internal)
 		return
@@ -178,6 +186,8 @@ func (d *Decision) run() {
 			d.fallBackNext()
 		case refund:
 			d.refundNext()
+		case selectLimits:
+			d.selectNext()
 		}
 	}
 	d.conclude()
@@ -222,19 +232,7 @@ func (d *Decision) takeNext() {
 }
 
 // lacks sets the step to what is needed for a limit and not there.
-func (d *Decision) lacks(limit int) bool {
-	switch wanted := d.policy.needs[limit] &^ d.have; {
-	case wanted&needIdentity != 0:
-		d.step = decide.ReadIdentity
-	case wanted&needSource != 0:
-		d.step = decide.ReadSource
-	case wanted&needPeer != 0:
-		d.step = decide.ReadPeer
-	default:
-		return false
-	}
-	return true
-}
+func (d *Decision) lacks(limit int) bool { return d.lacksOf(d.policy.needs[limit]) }
 
 // apply puts a limit on the list and its key into d.key. It returns nil where the limit does not
 // apply, and has a code where its key tells already.
@@ -245,7 +243,7 @@ func (d *Decision) apply(hit *match.Hit, l *limit) *applied {
 	if how == absent && !failed && l.missing == skip {
 		return nil
 	}
-	d.list = append(d.list, applied{index: hit.Rule, limit: l, rate: l.tierOf(d.claims)})
+	d.list = append(d.list, applied{index: hit.Rule, limit: l, rate: d.rateOf(l)})
 	a := &d.list[len(d.list)-1]
 	switch {
 	case failed:
@@ -256,6 +254,11 @@ func (d *Decision) apply(hit *match.Hit, l *limit) *applied {
 		d.key = appendPart(d.key[:0], noPart, "")
 	}
 	if a.code == nil {
+		if a.rate.unlimited {
+			a.open = true // there is nothing to tell of what is left
+			d.say(len(d.list)-1, verdict.OK)
+			return a
+		}
 		a.cost = l.cost.of(d.headers)
 		if l.settles() {
 			a.untilAnswered()
@@ -264,11 +267,12 @@ func (d *Decision) apply(hit *match.Hit, l *limit) *applied {
 	return a
 }
 
-// say notes what a limit says. One in shadow mode is only heard.
+// say notes what a limit says. One in shadow mode is only heard, and one that marks what is over it
+// does not refuse that.
 func (d *Decision) say(i int, code *verdict.Code) {
 	a := &d.list[i]
 	a.code = code
-	if code != verdict.OK && !a.limit.shadow && d.refused < 0 {
+	if code != verdict.OK && !a.limit.shadow && d.refused < 0 && !a.marked() {
 		d.refused = i
 		d.enter(refund)
 	}
@@ -433,17 +437,24 @@ func (d *Decision) conclude() {
 		*v = verdict.Verdict{Code: verdict.OK, Rule: -1}
 		if i := d.decisive(); i >= 0 {
 			v.Rule = d.list[i].index
+			if d.list[i].marked() {
+				v.Code, v.Marked = RateLimited, true
+			}
 		}
 	}
 }
 
-// decisive is the limit that refuses the request, or the one that leaves the least; -1: none limits it.
+// decisive is the limit that refuses the request, or the first that marks it, or the one that leaves
+// the least; -1: none limits it.
 func (d *Decision) decisive() int {
 	if d.refused >= 0 {
 		return d.refused
 	}
 	best := -1
 	for i := range d.list {
+		if d.list[i].marked() {
+			return i
+		}
 		if a := &d.list[i]; !a.limit.shadow &&
 			(best < 0 || d.list[best].open && !a.open || a.open == d.list[best].open && a.remaining < d.list[best].remaining) {
 			best = i
@@ -469,7 +480,7 @@ func (d *Decision) Counts(dst []verdict.Verdict) []verdict.Verdict {
 		if i == decisive || a.code == nil || !a.limit.shadow && d.refused >= 0 {
 			continue
 		}
-		dst = append(dst, verdict.Verdict{Code: a.code, Rule: a.index, Shadow: a.limit.shadow})
+		dst = append(dst, verdict.Verdict{Code: a.code, Rule: a.index, Shadow: a.limit.shadow, Marked: a.marked()})
 	}
 	return dst
 }

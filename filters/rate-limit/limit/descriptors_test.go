@@ -15,8 +15,8 @@ func TestServiceRates(t *testing.T) {
 		`{"name":"all","scope":"global","mode":"shadow","rate":{"requests":7,"per":"60m"}}`), service))
 	got, err := p.ServiceRates()
 	want := []ServiceRate{
-		{"user", "", 600, "minute", false, 600}, {"user", "tin", 1, "second", false, 3}, {"user", "gold", 1_000_000_000,
-			"day", false, 1_000_000_000}, {"all", "", 7, "hour", true, 7},
+		{"user", "", 600, false, "minute", false, 600}, {"user", "tin", 1, false, "second", false, 3},
+		{"user", "gold", 1_000_000_000, false, "day", false, 1_000_000_000}, {"all", "", 7, false, "hour", true, 7},
 	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%+v, %v", got, err)
@@ -29,7 +29,7 @@ func TestServiceRatesFaults(t *testing.T) {
 		`{"name":"local","rate":{"requests":5,"per":"7s"}}`,
 		`{"name":"user","scope":"global","rate":{"requests":100,"per":"5m"},"tiers":{"claim":["plan"],"values":{"gold":{"requests":1,"per":"2s"},"tin":{"requests":2,"per":"1m"}}}}`,
 		`{"name":"all","scope":"global","rate":{"requests":1000000000,"per":"12h"}}`), service))
-	const but = ", but envoyproxy/ratelimit counts in windows of 1s, 1m, 1h and 24h only: "
+	const but = ", but envoyproxy/ratelimit counts in windows of 1s, 1m, 1h, 1d, 7d, 30d and 365d only: "
 	const want = "limits[1].rate.per: is 5m" + but + "1200 per 1h, or 20 per 1m, or scope: local\n" +
 		"limits[1].tiers.values.gold.per: is 2s" + but + "30 per 1m, or scope: local\n" +
 		"limits[2].rate.per: is 12h" + but + "83333333 per 1h, or scope: local"

@@ -24,8 +24,7 @@ var (
 // Why the rate-limit service does not tell whether a request is within a limit.
 var (
 	ErrStatuses = errors.New("the answer is not about the descriptors that were asked for")
-	ErrLimit    = errors.New("the service has no limit for a descriptor: its configuration lacks it, or has it as " +
-		"unlimited (README)")
+	ErrLimit    = errors.New("the service has no limit for a descriptor: its configuration lacks it (README)")
 
 	// ErrRate is for the log only: the service's word counts.
 	ErrRate = errors.New("the service has another rate for a limit than this configuration, by which headers and the " +

@@ -103,7 +103,7 @@ func descriptor(l *limit, r *rate, key string, hits int64) ratelimit.Descriptor 
 	if r.tier != "" {
 		entries = append(entries, ratelimit.Entry{Key: "tier", Value: r.tier})
 	}
-	return ratelimit.Descriptor{Entries: entries, Hits: ratelimit.HitsOf(uint64(hits))}
+	return ratelimit.Descriptor{Entries: entries, Hits: ratelimit.HitsOf(uint64(hits)), Override: r.override()}
 }
 
 // Answered tells what the rate-limit service has answered to what Asks asked. An error, given
@@ -145,7 +145,7 @@ func (d *Decision) check(r *ratelimit.Response) error {
 	}
 	for i := range r.Statuses {
 		s := &r.Statuses[i]
-		limited = limited && s.HasLimit
+		limited = limited && (s.HasLimit || s.Unlimited())
 		over = over || s.Code == ratelimit.OverLimit
 		if s.Code != ratelimit.OK && s.Code != ratelimit.OverLimit {
 			return ErrStatuses
@@ -172,6 +172,12 @@ func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 		}
 		s := &r.Statuses[next]
 		next++
+		if s.Unlimited() {
+			a.open = true
+			p.overs.forget(a.tag)
+			d.say(i, verdict.OK)
+			continue
+		}
 		same = same && int64(s.Limit.Requests) == a.rate.requests &&
 			s.Limit.Unit.Seconds()*int64(s.Limit.Multiplier) == int64(a.rate.per/time.Second)
 		a.remaining, a.reset = int64(s.Remaining), int64(a.rate.per)
@@ -204,7 +210,7 @@ func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 }
 
 // maxReset is longer than any window that is configured here.
-const maxReset = 31 * 24 * time.Hour
+const maxReset = year + 24*time.Hour
 
 // fallBackNext decides the next limit whose service does not tell.
 func (d *Decision) fallBackNext() {

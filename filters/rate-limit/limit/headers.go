@@ -42,7 +42,7 @@ func (d *Decision) EachHeader(f func(name string, value []byte, list bool)) {
 			if len(left) > 0 {
 				policies, left = append(policies, ", "...), append(left, ", "...)
 			}
-			policies = append(policies, a.rate.policy...)
+			policies = a.rate.appendPolicy(policies)
 			left = strconv.AppendInt(append(append(left, a.rate.item...), ";r="...), a.left(), 10)
 			if a.limit.concurrency == nil { // nobody knows when a request ends
 				left = strconv.AppendInt(append(left, ";t="...), seconds(a.reset), 10)
@@ -126,7 +126,12 @@ func (a *applied) known() bool {
 	return !a.limit.shadow && !a.open && (a.code == RateLimited || a.code == verdict.OK)
 }
 
-func (a *applied) left() int64 { return max(a.remaining, 0) }
+func (a *applied) left() int64 {
+	if a.marked() {
+		return 0 // a request like this one is over the limit
+	}
+	return max(a.remaining, 0)
+}
 
 // seconds rounds up.
 func seconds(nanoseconds int64) int64 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/match"
+	"github.com/tollgate-wasm/tollgate/shared/parameter"
 	"github.com/tollgate-wasm/tollgate/shared/sha2"
 	"github.com/tollgate-wasm/tollgate/shared/strictjson"
 )
@@ -52,6 +53,11 @@ const (
 func (l *limit) needs() (n needs) {
 	if len(l.tierClaim) > 0 {
 		n = needIdentity
+	}
+	for _, r := range l.rates() {
+		if r.claim.path != nil {
+			n = needIdentity
+		}
 	}
 	for i := range l.key {
 		switch l.key[i].kind {
@@ -114,6 +120,10 @@ func (s *subject) appendKey(dst []byte, l *limit, hit *match.Hit) (key []byte, h
 			}
 		case constant:
 			dst = appendPart(dst, 'c', p.text)
+		case query:
+			dst, read = appendQuery(dst, s.request.Query, p.text)
+		case cookie:
+			dst, read = appendCookie(dst, s.headers, p.text)
 		}
 		how = max(how, read)
 	}
@@ -262,10 +272,54 @@ func appendHeader(dst []byte, headers [][2]string, name string) ([]byte, reading
 	return appendPart(dst, 'h', value), found
 }
 
+// appendQuery appends a parameter of the query, found and decoded as servers do that: whoever escapes
+// its name, or its value, has no other bucket.
+func appendQuery(dst []byte, query, name string) ([]byte, reading) {
+	value, n := parameter.Form(query, name)
+	switch {
+	case n == 0:
+		return dst, absent
+	case n > 1 || value == "":
+		return dst, unreadable
+	}
+	start := len(dst)
+	dst, ok := parameter.AppendDecoded(dst, value)
+	if !ok {
+		return dst, unreadable
+	}
+	return shiftPart(dst, start, 'q'), found
+}
+
+// shiftPart makes a part of what stands behind start.
+func shiftPart(dst []byte, start int, kind byte) []byte {
+	size := len(dst) - start
+	var head [1 + binary.MaxVarintLen64]byte
+	head[0] = kind
+	n := 1 + binary.PutUvarint(head[1:], uint64(size))
+	dst = append(dst, head[:n]...)
+	copy(dst[start+n:], dst[start:start+size])
+	copy(dst[start:], head[:n])
+	return dst
+}
+
+// appendCookie appends a cookie's value.
+func appendCookie(dst []byte, headers [][2]string, name string) ([]byte, reading) {
+	value, n := parameter.Cookie(headers, name)
+	switch {
+	case n == 0:
+		return dst, absent
+	case n > 1 || value == "":
+		return dst, unreadable
+	}
+	return appendPart(dst, 'k', value), found
+}
+
 func appendAddress(dst []byte, a address, p prefixes) []byte {
 	masked := p.masked(a)
 	return append(binary.AppendUvarint(append(dst, 'a'), uint64(len(masked))), masked...)
 }
+
+const xForwardedFor = "x-forwarded-for"
 
 // forwardedFor is the hops-th address from the right of all x-forwarded-for together: each proxy
 // appends whom it has the request from, so that what stands left of what trusted ones have appended
@@ -274,7 +328,7 @@ func appendAddress(dst []byte, a address, p prefixes) []byte {
 // IPv6 address with a port but without brackets.
 func forwardedFor(headers [][2]string, hops int) (address, reading) {
 	for i := len(headers) - 1; i >= 0; i-- {
-		if headers[i][0] != "x-forwarded-for" {
+		if headers[i][0] != xForwardedFor {
 			continue
 		}
 		for rest, more := headers[i][1], true; more; hops-- {
@@ -297,13 +351,25 @@ func forwardedFor(headers [][2]string, hops int) (address, reading) {
 	return address{}, absent
 }
 
-// tierOf is the rate for the request: of a claim that is a list, the first tier in the
-// configuration's order that is one of its items.
-func (l *limit) tierOf(claims gjson.Result) *rate {
+// rateOf is the rate for the request.
+func (d *Decision) rateOf(l *limit) *rate {
+	r := l.tierOf(&d.subject)
+	if r.claim.path == nil {
+		return r
+	}
+	return d.own(l, r)
+}
+
+// tierOf is the rate of the request's tier: of a claim that is a list, the first tier in the
+// configuration's order that is one of its items. Who says twice which tier it is in is in none.
+func (l *limit) tierOf(s *subject) *rate {
 	if len(l.tierClaim) == 0 {
+		if l.tierHeader != "" {
+			return l.tierOfHeader(s.headers)
+		}
 		return &l.rate
 	}
-	v, ok := jwt.Claim(claims, l.tierClaim)
+	v, ok := jwt.Claim(s.claims, l.tierClaim)
 	if !ok {
 		return &l.rate
 	}
@@ -320,6 +386,24 @@ func (l *limit) tierOf(claims gjson.Result) *rate {
 		}
 	}
 	return &l.rate
+}
+
+func (l *limit) tierOfHeader(headers [][2]string) *rate {
+	tier, n := &l.rate, 0
+	for i := range headers {
+		if headers[i][0] != l.tierHeader {
+			continue
+		}
+		if n++; n > 1 {
+			return &l.rate
+		}
+		for _, r := range l.tiers {
+			if r.tier == headers[i][1] {
+				tier = r
+			}
+		}
+	}
+	return tier
 }
 
 // is reports whether a value is the tier's. Tiers are called by strings; a number is one of these in any spelling.
@@ -440,6 +524,9 @@ func appendAddressText(b, value []byte) []byte {
 // tag is how the table knows a key of a limit and a tier. fallback is that of a global limit.
 func (p *Policy) tag(l *limit, r *rate, kind byte, key []byte) uint64 {
 	p.text = appendPart(appendPart(append(p.text[:0], kind), 'l', l.name), 'r', r.tier)
+	if kind == globalTag && r.claim.path != nil { // what was said of one number is not said of another
+		p.text = binary.AppendUvarint(p.text, uint64(r.requests))
+	}
 	p.text = append(p.text, key...)
 	return p.seed.Tag(p.text)
 }

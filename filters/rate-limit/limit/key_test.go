@@ -250,7 +250,7 @@ func TestTiers(t *testing.T) {
 		`{"a":{"plan":2.0}}`: 20, `{"a":{"plan":0.2e1}}`: 20,
 		`{"plan":"gold"}`: 5, `{"a":{"plan":""}}`: 5, `{}`: 5} {
 		claims, err := decide.ParseIdentity(identity)
-		if got := p.limits[0].tierOf(claims).requests; err != nil || got != want {
+		if got := p.limits[0].tierOf(&subject{claims: claims}).requests; err != nil || got != want {
 			t.Errorf("%s: %d, want %d", identity, got, want)
 		}
 	}

@@ -4,10 +4,8 @@
 package limit
 
 import (
-	"slices"
 	"strconv"
 
-	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/inflight"
 	"github.com/tollgate-wasm/tollgate/shared/match"
@@ -20,8 +18,10 @@ import (
 type Policy struct {
 	config
 	index  *match.Index
-	needs  []needs // by limit
-	plain  bool    // all limits are local, and none is in shadow mode
+	rules  []rule   // of the index; nil: they are the limits
+	marks  []string // headers that limits mark requests by
+	needs  []needs  // by limit
+	plain  bool     // all limits are local, and none is in shadow mode
 	seed   gcra.Seed
 	seeded bool
 	text   []byte // of a tag
@@ -44,9 +44,9 @@ func Parse(text string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Policy{config: *c}
-	var conditions [][]match.Condition
-	p.plain = true
+	p := &Policy{config: *c, plain: true, marks: c.markHeaders()}
+	rules, conditions := c.rules()
+	p.rules = rules
 	for i := range c.limits {
 		p.plain = p.plain && !c.limits[i].global && !c.limits[i].shadow
 		p.settles = p.settles || c.limits[i].settles()
@@ -54,7 +54,6 @@ func Parse(text string) (*Policy, error) {
 			p.flightTable.Entries = c.table.Entries
 			p.flights = inflight.NewVM(p.flightTable, 0)
 		}
-		conditions = append(conditions, c.limits[i].conditions)
 		p.needs = append(p.needs, c.limits[i].needs())
 	}
 	p.index = match.NewIndex(conditions)
@@ -87,42 +86,6 @@ func (p *Policy) Buckets() int { return p.table.Buckets() }
 // Global says how the rate-limit service is asked; nil where no limit is global.
 func (p *Policy) Global() *Global { return p.global }
 
-// Warnings are what the log should say once about a configuration that limits less than it seems
-// to, or has what is without effect.
-func (p *Policy) Warnings() []conf.Fault {
-	list := slices.Clone(p.warnings)
-	for i := range p.limits {
-		l := &p.limits[i]
-		chosen := len(l.key) > 0
-		for j := range l.key {
-			switch l.key[j].kind {
-			case header, pathVariable, host, method, pathTemplate, constant:
-			default:
-				chosen = false
-			}
-		}
-		if chosen && l.hasHeader() {
-			list = append(list, conf.Fault{Path: l.path(i) + "key",
-				Problem: "is chosen by clients: each new value of the header has a burst of its own"})
-		}
-	}
-	for i := range p.limits {
-		l := &p.limits[i]
-		for _, r := range l.rates() {
-			if l.global && unitOf(r.per) == "" {
-				list = append(list, conf.Fault{Path: l.path(i) + r.path() + "per", Problem: "is " + conf.Spell(r.per) +
-					", but Envoy's rate-limit service counts in windows of " + windows +
-					" only: what it enforces is not what the headers say"})
-			}
-		}
-	}
-	if p.global != nil && p.global.onError == onErrorAllow {
-		list = append(list, conf.Fault{Path: "global.onError",
-			Problem: "is allow: while the rate-limit service does not answer, its limits are open"})
-	}
-	return list
-}
-
 // path is where the limit stands in the configuration, path of a rate where it stands in a limit.
 func (l *limit) path(i int) string { return "limits[" + strconv.Itoa(i) + "]." }
 
@@ -131,13 +94,4 @@ func (r *rate) path() string {
 		return "tiers.values." + r.tier + "."
 	}
 	return "rate."
-}
-
-func (l *limit) hasHeader() bool {
-	for i := range l.key {
-		if l.key[i].kind == header {
-			return true
-		}
-	}
-	return false
 }
