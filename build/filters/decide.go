@@ -19,6 +19,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
+	"github.com/tollgate-wasm/tollgate/shared/inflight"
 	"github.com/tollgate-wasm/tollgate/shared/jose/proxycrypto"
 	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
@@ -62,6 +63,10 @@ func (o *Outside) World() *decide.World {
 			if next := change(buckets[bucket]); next != nil {
 				buckets[bucket] = slices.Clone(next)
 			}
+			return nil
+		},
+		Flight: func(_ int, change func([]byte) []byte) error { // nothing else is on its way
+			change(inflight.Empty())
 			return nil
 		},
 	}

@@ -467,7 +467,7 @@ func (r *report) verdict(name string, v *verdict.Verdict, contentType string, he
 	if v.Challenge != "" {
 		headers = append(headers, [2]string{"www-authenticate", v.Challenge})
 	}
-	a := v.Reason().Answer(contentType, headers...)
+	a := v.Reason().Answer(name, contentType, headers...)
 	r.Answer = &clientGot{int(a.Status), append([][2]string{}, a.Headers...), string(a.Body)}
 	return errRefused
 }

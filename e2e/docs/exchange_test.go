@@ -93,7 +93,7 @@ func exchange(f filters.Filter, config, request, answer, body string) (problem s
 	case d.Answer != nil:
 		status, given, said = d.Answer.Status, d.Answer.Headers, d.Answer.Body
 	case v != verdict.OK:
-		a := v.Answer("")
+		a := v.Answer(d.Rule, "")
 		status, said = v.Status, string(a.Body)
 		given = append(append(a.Headers, d.Headers...), [2]string{"www-authenticate", d.Verdict.Challenge})
 	}

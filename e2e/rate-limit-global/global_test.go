@@ -215,7 +215,8 @@ func (w *world) refusals(t *testing.T) {
 		}
 		seconds(m.Header("retry-after"), before)
 		if m.Start != "HTTP/1.1 429 Too Many Requests" || m.Header("content-type") != "application/problem+json" ||
-			m.Body != `{"type":"about:blank","title":"Too Many Requests","status":429,"code":"rate_limited"}` {
+			m.Body != `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too Many Requests",`+
+				`"status":429,"code":"rate_limited","violated-policies":["both"]}` {
 			t.Errorf("request %d: %+v", i, m)
 		}
 		for _, name := range []string{"ratelimit", "ratelimit-policy", "retry-after", "x-ratelimit-limit",

@@ -24,7 +24,7 @@ func Reply(filter, rule string, v *verdict.Verdict, contentType string, headers 
 	if code.Status == 503 {
 		headers = append(headers, [2]string{"retry-after", retryAfter})
 	}
-	a := code.Answer(contentType, headers...)
+	a := code.Answer(rule, contentType, headers...)
 	guest.SetReplyDetails("tollgate." + filter + "." + rule + "." + code.Name)
 	return proxywasm.SendHttpResponse(a.Status, a.Headers, a.Body, a.GRPCStatus)
 }

@@ -18,12 +18,12 @@ type Answer struct {
 
 // Answer is the reply for a refused request: application/problem+json (RFC 9457), or a
 // trailers-only gRPC response where contentType, that of the request, is application/grpc*. It is
-// the same for every request with this code; headers are added to it.
-func (c *Code) Answer(contentType string, headers ...[2]string) Answer {
+// the same for every request with this code and rule; headers are added to it.
+func (c *Code) Answer(rule, contentType string, headers ...[2]string) Answer {
 	const prefix = "application/grpc"
 	if len(contentType) < len(prefix) || !strings.EqualFold(contentType[:len(prefix)], prefix) {
 		return Answer{uint32(c.Status), append([][2]string{{"content-type", "application/problem+json"}}, headers...),
-			c.body, -1}
+			c.bodyOf(rule), -1}
 	}
 	if rest := contentType[len(prefix):]; rest == "" || rest[0] == '+' {
 		// Envoy knows the request as gRPC and writes the trailers-only form itself, with the body as grpc-message
@@ -34,6 +34,14 @@ func (c *Code) Answer(contentType string, headers ...[2]string) Answer {
 	return Answer{200, append([][2]string{
 		{"content-type", "application/grpc"}, {"grpc-status", strconv.Itoa(int(c.grpc))}, {"grpc-message", c.shown},
 	}, headers...), nil, -1}
+}
+
+// bodyOf is the body of the answer; a rule's name needs no escapes.
+func (c *Code) bodyOf(rule string) []byte {
+	if !c.quota {
+		return c.body
+	}
+	return append(append(append(make([]byte, 0, len(c.body)+len(rule)+3), c.body...), rule...), `"]}`...)
 }
 
 // grpcStatus is the status of gRPC for one of HTTP; 13 (INTERNAL) stands for what it does not name.

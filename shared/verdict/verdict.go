@@ -16,6 +16,7 @@ type Code struct {
 
 	shown     string // what the client is told instead of Name
 	undecided bool   // the filter could not come to a decision
+	quota     bool   // body ends before the rule's name
 	grpc      int32
 	body      []byte
 }
@@ -57,6 +58,16 @@ func (l *Codes) Hidden(name, shown string, status int) *Code {
 func (l *Codes) Undecided(name string, status int) *Code {
 	c := l.New(name, status)
 	c.undecided = true
+	return c
+}
+
+// Quota makes a code for what is over a limit, which is the rule: its answer names it, as
+// draft-ietf-httpapi-ratelimit-headers has it.
+func (l *Codes) Quota(name string, status int) *Code {
+	c := l.New(name, status)
+	c.body = []byte(`{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"` + reason(status) +
+		`","status":` + digits(status) + `,"code":"` + name + `","violated-policies":["`)
+	c.quota = true
 	return c
 }
 

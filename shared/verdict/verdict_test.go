@@ -44,7 +44,7 @@ func TestMetric(t *testing.T) {
 }
 
 func TestAnswer(t *testing.T) {
-	a := limited.Answer("application/json", [2]string{"retry-after", "1"})
+	a := limited.Answer("-", "application/json", [2]string{"retry-after", "1"})
 	want := Answer{429, [][2]string{{"content-type", "application/problem+json"}, {"retry-after", "1"}},
 		[]byte(`{"type":"about:blank","title":"Too Many Requests","status":429,"code":"rate_limited"}`), -1}
 	if !reflect.DeepEqual(a, want) {
@@ -57,21 +57,45 @@ func TestAnswer(t *testing.T) {
 		"application/grpc-web": {200,
 			[][2]string{{"content-type", "application/grpc"}, {"grpc-status", "8"}, {"grpc-message", "rate_limited"}}, nil, -1},
 	} {
-		if got := limited.Answer(contentType); !reflect.DeepEqual(got, want) {
+		if got := limited.Answer("-", contentType); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v\nwant %+v", contentType, got, want)
 		}
 	}
 	for status, want := range map[int]int32{400: 3, 401: 16, 403: 7, 413: 3, 429: 8, 500: 13, 503: 14} {
-		if a := new(Codes).New("x", status).Answer("application/grpc"); a.GRPCStatus != want {
+		if a := new(Codes).New("x", status).Answer("-", "application/grpc"); a.GRPCStatus != want {
 			t.Errorf("P18 %d: grpc-status %d, want %d", status, a.GRPCStatus, want)
 		}
+	}
+}
+
+// What is over a limit names the limit, as draft-ietf-httpapi-ratelimit-headers has it.
+func TestQuota(t *testing.T) {
+	code := new(Codes).Quota("over", 429)
+	for range 2 { // an answer must not write into the next one's
+		for _, rule := range []string{"per-user", "x"} {
+			var got struct {
+				Type, Title, Code string
+				Status            int
+				Violated          []string `json:"violated-policies"`
+			}
+			if err := json.Unmarshal(code.Answer(rule, "").Body, &got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Type != "https://iana.org/assignments/http-problem-types#quota-exceeded" || got.Title != "Too Many Requests" ||
+				got.Code != "over" || got.Status != 429 || len(got.Violated) != 1 || got.Violated[0] != rule {
+				t.Errorf("%s: %+v", rule, got)
+			}
+		}
+	}
+	if a := code.Answer("per-user", "application/grpc"); a.GRPCStatus != 8 || string(a.Body) != "over" {
+		t.Errorf("%+v", a)
 	}
 }
 
 func TestBodyIsProblemJSON(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 413, 429, 500, 503} {
 		var got map[string]any
-		if err := json.Unmarshal(new(Codes).New("x", status).Answer("").Body, &got); err != nil {
+		if err := json.Unmarshal(new(Codes).New("x", status).Answer("-", "").Body, &got); err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": float64(status),

@@ -148,7 +148,7 @@ func TestVerify(t *testing.T) {
 				t.Errorf("%s, want %s", got.Name, c.want.Name)
 			}
 			if c.want.Status == 401 {
-				a := c.want.Answer("")
+				a := c.want.Answer("-", "")
 				if string(a.Body) != `{"type":"about:blank","title":"Unauthorized","status":401,"code":"stamp_rejected"}` || len(a.Headers) != 1 {
 					t.Errorf("S18 the answer is %s %v", a.Body, a.Headers)
 				}

@@ -421,7 +421,7 @@ func TestAnswers(t *testing.T) {
 	for code, want := range map[*verdict.Code]string{RateLimited: "429 8", KeyMissing: "403 7",
 		LimiterUnavailable: "503 14"} {
 		if got := strconv.Itoa(code.Status) + " " +
-			strconv.Itoa(int(code.Answer("application/grpc").GRPCStatus)); got != want {
+			strconv.Itoa(int(code.Answer("-", "application/grpc").GRPCStatus)); got != want {
 			t.Errorf("R12 %s: %s", code.Name, got)
 		}
 	}

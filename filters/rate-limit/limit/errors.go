@@ -14,7 +14,7 @@ var Codes verdict.Codes
 
 // The reasons for which a request is refused, beside those that every filter has (verdict.PathAmbiguous, Internal).
 var (
-	RateLimited = Codes.New("rate_limited", 429) // over a limit, or its bucket could not be had
+	RateLimited = Codes.Quota("rate_limited", 429) // over a limit, or its bucket could not be had
 	// onMissingKey: deny, and a part of the key is not there or cannot be read
 	KeyMissing = Codes.New("key_missing", 403)
 	// the rate-limit service does not tell, and onError is deny

@@ -52,13 +52,16 @@ func (d *Decision) explain(hit *match.Hit) decide.Check {
 			}
 		}
 	}
-	if c.Said = "unlimited"; !r.unlimited {
+	switch c.Said = "unlimited"; {
+	case l.concurrency != nil:
+		c.Said = strconv.FormatInt(l.concurrency.Most, 10) + " requests at once, over all workers of the proxy"
+	case !r.unlimited:
 		c.Said = strconv.FormatInt(r.requests, 10) + " requests per " + r.per.String()
 		if r.claim.path != nil {
 			c.Said += " by the claim " + strings.Join(r.claim.path, ".") + d.saidOf(r)
 		}
 		c.Said += ", burst " + strconv.FormatInt(r.gcra.Burst(), 10) +
-			", cost " + strconv.FormatInt(l.cost.of(d.headers), 10)
+			", " + l.costs(d.headers)
 	}
 	if r.tier != "" {
 		c.Said += ", tier " + r.tier
@@ -90,6 +93,23 @@ func (d *Decision) explain(hit *match.Hit) decide.Check {
 		c.Said += ", in shadow mode"
 	}
 	return c
+}
+
+// costs tells what a request costs, and when.
+func (l *limit) costs(headers [][2]string) (said string) {
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	switch r := l.response; {
+	case r == nil && l.counts == nil:
+		return "cost " + number(l.cost.of(headers))
+	case r == nil:
+		said = "cost " + number(l.cost.of(headers))
+	default:
+		said = "a reserve of " + number(r.reserve) + ", settled by what the answer says, at most " + number(r.mostTold)
+	}
+	if l.counts != nil {
+		said += ", only where the answer has one of the statuses of counts"
+	}
+	return said
 }
 
 // saidOf tells what a claim has in place of a number of requests.

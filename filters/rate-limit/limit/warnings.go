@@ -75,6 +75,10 @@ func (p *Policy) warnOfSelection(warn func(path, problem string)) {
 			}
 		}
 		l.warnOfUnlimited(l.path(i), warn)
+		if r := l.response; r != nil && r.reserve < r.ownCost {
+			warn(l.path(i)+"cost.response.reserve", "is less than default, which an answer without a number costs: each request "+
+				"that is on its way when the limit is reached goes over it by the difference")
+		}
 	}
 }
 
