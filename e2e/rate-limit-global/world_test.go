@@ -98,13 +98,17 @@ func (w *world) dial(t testing.TB, proxy int, domain string) *harness.Conn {
 // Limits of all proxies, when all is well.
 func TestShared(t *testing.T) {
 	configs := []M{perClient, tiers, several, costs, refusals, hashed, plain, remembered, rechecked, dear, edge, capped,
-		leased, unleased, scarce}
+		leased, unleased, scarce, answering}
 	redis, service := startService(t, configs)
 	harness.Each(t, func(t *testing.T, version string) {
 		w := &world{version: version, redis: redis, service: service}
 		var listeners []M
 		for _, c := range configs {
-			if domain(c) != "tiers" {
+			switch domain(c) {
+			case "tiers": // below
+			case "answering":
+				listeners = append(listeners, answeringListener(t))
+			default:
 				listeners = append(listeners, listener(t, c))
 			}
 		}
@@ -133,6 +137,7 @@ func TestShared(t *testing.T) {
 		t.Run("refused costs", w.refusedCosts)
 		t.Run("the edge of a window", w.windowEdge)
 		t.Run("leases", w.leases)
+		t.Run("answers", w.answers)
 	})
 }
 
