@@ -131,6 +131,10 @@ test-matrix: build ## Run the real-Envoy tests in every claimed version of Envoy
 test-keycloak: build ## Run jwt-scope in real Envoy against a real Keycloak, and with MCP clients (Java 17, Python 3.10, Node.js 20)
 	go test -count=1 -timeout 20m -p 1 -tags keycloak -v $(TESTFLAGS) ./e2e/keycloak ./e2e/mcp
 
+.PHONY: test-tokens
+test-tokens: build ## Run rate-limit in real Envoy before a service that tells tokens, with the OpenAI library (Python 3.10)
+	go test -count=1 -timeout 10m -tags python -v $(TESTFLAGS) ./e2e/tokens
+
 # Istio's own programs, in e2e/istio's versions. All are compiled with one set of flags: with another, Go compiles 2,000 packages once more.
 ISTIO := $(or $(TOLLGATE_CACHE),$(CURDIR)/build/.cache)/istio
 ISTIO_FLAGS := -trimpath -tags vtprotobuf,disable_pgv
@@ -188,10 +192,10 @@ MCPSERVER := build/loop/mcpserver
 .PHONY: check
 check: tools-go ## Check form: gofmt, vet, staticcheck, go.mod, licence headers, schemas as they are made
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (run gofmt -w):"; echo "$$out"; exit 1; }
-	go vet -tags keycloak ./...
+	go vet -tags keycloak,python ./...
 	cd $(MCPSERVER) && go vet ./... && go mod tidy -diff && go run $(STATICCHECK) ./...
 	GOOS=wasip1 GOARCH=wasm go vet $(FILTERS:%=./filters/%) ./filters/tollgate ./shared/guest/... ./shared/host/...
-	go run $(STATICCHECK) -tags keycloak ./...
+	go run $(STATICCHECK) -tags keycloak,python ./...
 	go mod tidy -diff
 	go test -count=1 -run 'TestCommitted$$' ./build/tollgate/schema
 	@out=$$(git ls-files '*.go' | xargs grep -L '^// SPDX-License-Identifier: Apache-2.0$$' || true); [ -z "$$out" ] || { echo "without licence header:"; echo "$$out"; exit 1; }
