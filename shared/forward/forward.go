@@ -193,6 +193,21 @@ func Fold(name string) string {
 	return string(folded)
 }
 
+// SameFold reports whether two names fold to the same.
+//
+//go:noinline
+func SameFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if x, y := a[i], b[i]; x != y && !(x == '_' && y == '-' || x == '-' && y == '_') {
+			return false
+		}
+	}
+	return true
+}
+
 // ReadHeaderName reads the name of a header of requests, in lower case. Names that say what the
 // request is are not for tokens and claims.
 //

@@ -43,3 +43,12 @@ func TestEncoding(t *testing.T) {
 		}
 	}
 }
+
+func TestSameFold(t *testing.T) {
+	for _, names := range [][2]string{{"a-b", "a_b"}, {"a-b", "a-b"}, {"a_b", "a_b"}, {"a-b", "a.b"}, {"a-b", "a-bc"},
+		{"", ""}, {"x_-", "x-_"}, {"a_", "ab"}, {"ab", "a_"}, {"a-", "ab"}} {
+		if got, want := SameFold(names[0], names[1]), Fold(names[0]) == Fold(names[1]); got != want {
+			t.Errorf("%q: %v", names, got)
+		}
+	}
+}

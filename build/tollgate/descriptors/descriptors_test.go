@@ -61,6 +61,37 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
+// What requests bring along, and what is unlimited, has no rate there.
+func TestBrought(t *testing.T) {
+	out, err := Write([]byte(`
+limits:
+- name: own
+  rate: {requests: {claim: [quota], default: 60, max: 6000}, per: 1m}
+  tiers: {claim: [plan], values: {gold: {requests: 6000, per: 7d}, staff: unlimited}}
+  scope: global
+- {name: staff, rate: unlimited, scope: global}
+global: {cluster: ratelimit, authority: ratelimit, domain: tollgate}
+`))
+	const want = `domain: "tollgate"
+descriptors:
+- key: limit
+  value: "own"
+  descriptors:
+  - key: key
+    # rate.requests.claim: each request brings its own rate_limit.
+    descriptors:
+    - key: tier
+      value: "gold"
+      rate_limit: {unit: week, requests_per_unit: 6000}
+    - key: tier
+      value: "staff"
+      # unlimited: the filter does not ask.
+`
+	if err != nil || !strings.HasSuffix(string(out), "when they change.\n"+want) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for config, want := range map[string]string{
 		"a: [":       "yaml",

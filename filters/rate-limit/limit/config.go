@@ -243,7 +243,7 @@ func (l *limit) readRate(n conf.Node, tier string) rate {
 		r.burst = int64(n.Int(1, maxRequests))
 	}
 	o.End()
-	if !hasRequests || !hasPer || r.per == 0 {
+	if r.requests == 0 || r.per == 0 {
 		return r
 	}
 	if most > gcra.MaxPerSecond*int64(r.per/time.Second) {

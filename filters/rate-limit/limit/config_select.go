@@ -159,7 +159,7 @@ func (c *config) checkMarks() {
 		}
 		for j := range c.limits {
 			for _, name := range c.limits[j].readHeaders() {
-				if name != "" && forward.Fold(name) == forward.Fold(m.header) {
+				if forward.SameFold(name, m.header) {
 					m.node.Fault("is a header that the limit " + c.limits[j].name + " goes by (- and _ count as the same): choose another")
 				}
 			}

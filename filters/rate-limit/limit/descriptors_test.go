@@ -41,3 +41,33 @@ func TestServiceRatesFaults(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What the service is not configured with: rates that requests bring, and what is unlimited.
+func TestServiceRatesBrought(t *testing.T) {
+	const number = `{"requests":{"claim":["q"],"default":5,"max":9},"per":"30d"}`
+	p := parse(t, with(limitsConfig(
+		`{"name":"free","scope":"global","rate":"unlimited","tiers":{"claim":["plan"],"values":{"a":"unlimited"}}}`,
+		`{"name":"staff","scope":"global","rate":"unlimited","tiers":{"claim":["plan"],"values":{"tin":{"requests":1,"per":"7d"}}}}`,
+		`{"name":"own","scope":"global","rate":`+number+`,"tiers":{"claim":["plan"],"values":{"gold":"unlimited"}}}`,
+		`{"name":"long","scope":"global","rate":{"requests":3,"per":"365d"},"tiers":{"claim":["plan"],"values":{"own":`+
+			number+`,"tin":{"requests":1,"per":"30d"}}}}`), service))
+	got, err := p.ServiceRates()
+	want := []ServiceRate{
+		{Limit: "staff"}, {"staff", "tin", 1, false, "week", false, 1},
+		{Limit: "own", Brought: true}, {Limit: "own", Tier: "gold"},
+		{"long", "", 3, false, "year", false, 3}, {Limit: "long", Tier: "own", Brought: true},
+		{"long", "tin", 1, false, "month", false, 1},
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := parse(t, with(limitsConfig(`{"name":"free","scope":"global","rate":"unlimited"}`), service)).ServiceRates(); err == nil ||
+		err.Error() != "limits: those of scope: global are unlimited, so there is nothing for the service to know" {
+		t.Error(err)
+	}
+	p = parse(t, with(limitsConfig(`{"name":"a","scope":"global","rate":{"requests":90,"per":"10d"}}`), service))
+	if _, err := p.ServiceRates(); err == nil || err.Error() != "limits[0].rate.per: is 10d, but envoyproxy/ratelimit counts in "+
+		"windows of 1s, 1m, 1h, 1d, 7d, 30d and 365d only: 270 per 30d, or 63 per 7d, or scope: local" {
+		t.Error(err)
+	}
+}

@@ -163,7 +163,8 @@ func (d *Decision) leftOut(index int) string {
 		}
 	}
 	for i := range d.kept {
-		if other := &p.limits[d.hits[i].Rule]; l.group != "" && other.group == l.group && other.shadow == l.shadow {
+		other := &p.limits[d.hits[i].Rule]
+		if l.group != "" && d.hits[i].Rule < index && other.group == l.group && other.shadow == l.shadow {
 			return "of the group " + l.group + " the limit " + other.name + " applies"
 		}
 	}

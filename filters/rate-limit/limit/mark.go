@@ -32,7 +32,7 @@ func (a *applied) marked() bool {
 func (d *Decision) Effect(e *forward.Effect) {
 	for _, name := range d.policy.marks {
 		for i := range d.headers {
-			if sent := d.headers[i][0]; len(sent) == len(name) && forward.Fold(sent) == forward.Fold(name) {
+			if sent := d.headers[i][0]; forward.SameFold(sent, name) {
 				e.RemoveHeader(sent)
 			}
 		}
