@@ -224,7 +224,7 @@ func hard(made time.Time) *report.Report {
 		}
 		r.Paths = append(r.Paths, p)
 	}
-	for _, outcome := range []string{"allowed", "denied", "would_deny", "error", "new"} {
+	for _, outcome := range []string{"allowed", "denied", "would_deny", "marked", "error", "new"} {
 		r.Decisions = append(r.Decisions,
 			report.Decision{Proxy: "edge", Filter: "jwt-scope", Outcome: outcome, Code: long, Count: 1e12, During: 1},
 			report.Decision{Proxy: "edge", Filter: "another", Outcome: outcome, Code: outcome, Count: math.MaxFloat64})

@@ -108,18 +108,22 @@ func wantWorkers(t testing.TB, envoy *harness.Envoy, workers int) {
 	}
 }
 
-// counted are counters by a short form: "name:code", with ~ in front where shadow mode lets the request go on.
+// counted are counters by a short form: "name:code", with ~ in front where shadow mode lets the
+// request go on, and ^ where it is marked.
 func counted(short ...string) map[string]uint64 {
 	counters := map[string]uint64{}
 	for _, s := range short {
 		outcome := "denied"
 		s, shadow := strings.CutPrefix(s, "~")
+		s, marked := strings.CutPrefix(s, "^")
 		name, code, _ := strings.Cut(s, ":")
 		switch {
 		case code == "ok":
 			outcome = "allowed"
 		case shadow:
 			outcome = "would_deny"
+		case marked:
+			outcome = "marked"
 		}
 		counters["rate_limit.rule."+name+".outcome."+outcome+".code."+code]++
 	}

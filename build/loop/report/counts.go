@@ -13,7 +13,7 @@ import (
 )
 
 // outcomes in the order of the page. Another one, of a later filter, comes behind them and has the colour of an error.
-var outcomes = []string{"allowed", "would_deny", "denied", "error"}
+var outcomes = []string{"allowed", "marked", "would_deny", "denied", "error"}
 
 func rank(outcome string) int {
 	if i := slices.Index(outcomes, outcome); i >= 0 {
@@ -25,6 +25,9 @@ func rank(outcome string) int {
 func colour(outcome string) string {
 	if rank(outcome) == len(outcomes) {
 		return "error"
+	}
+	if outcome == "marked" { // it goes on, as in shadow mode
+		return "would_deny"
 	}
 	return outcome
 }
@@ -47,6 +50,8 @@ func decisions(list []Decision) string {
 		code := l.Code
 		if l.Outcome == "would_deny" {
 			code = "would: " + code
+		} else if l.Outcome == "marked" {
+			code = "marked: " + code
 		}
 		d.fitted("label", 0, y+16, label-8, 13, code)
 		// At least three units: what has been once is not nothing.

@@ -178,7 +178,7 @@ func legend(p Place) string {
 func (r *Report) decided(b *strings.Builder) {
 	b.WriteString(`<section id="decisions"><h2>Decisions by code</h2><p>All since the proxies were started, as Prometheus has them. The fainter end of a bar is what was decided while this report sent its own requests.</p>` + "\n")
 	b.WriteString(`<div class="legend">` + dot("allowed", "allowed") +
-		dot("would_deny", "would be denied (shadow mode)") + dot("denied", "denied") +
+		dot("would_deny", "would be denied (shadow mode), or marked") + dot("denied", "denied") +
 		dot("error", "error: could not decide") + `</div><div class="grid3">` + "\n")
 	for _, p := range r.panels() {
 		var list []Decision
