@@ -17,7 +17,8 @@ import (
 var answering = config("answering", nil,
 	limit("tokens", 1000, "24h", M{"match": []M{{"paths": []string{"/tokens/{n}"}}}, "cost": M{"response": M{
 		"json": []string{"usage", "total_tokens"}, "reserve": 100, "default": 50, "max": 5000}}}),
-	limit("guesses", 3, "24h", M{"match": []M{{"paths": []string{"/login/{status}"}}}, "counts": M{"status": []string{"401"}}}))
+	limit("guesses", 3, "24h", M{"match": []M{{"paths": []string{"/login/{status}"}}},
+		"counts": M{"status": []string{"401"}}}))
 
 // answeringListener answers /tokens/N with that cost, and /login/S with that status.
 func answeringListener(t testing.TB) M {

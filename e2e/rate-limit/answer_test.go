@@ -96,7 +96,8 @@ func cleartext2() *http.Client {
 
 // tokenLimit is a limit of 1,000 for each user, by what answers say.
 func tokenLimit(name string) M {
-	return limit(name, 1000, M{"key": []M{{"header": "x-user"}}, "cost": M{"response": M{"json": []string{"usage", "total_tokens"},
+	return limit(name, 1000, M{"key": []M{{"header": "x-user"}}, "cost": M{"response": M{"json": []string{"usage",
+		"total_tokens"},
 		"stream": "sse", "reserve": 100, "default": 50, "max": 5000}}})
 }
 
@@ -107,7 +108,8 @@ func TestAnswers(t *testing.T) {
 		port, _ := model(t)
 		listener := bootstrap.Listener("main", 0, []M{limiter(t, limits(tokenLimit("tokens"))).Filter()}, []M{
 			{"match": M{"prefix": "/local"}, "direct_response": M{"status": 404, "body": M{"inline_string": "nothing here"}}},
-			{"match": M{"prefix": "/retry"}, "route": M{"cluster": "upstream", "retry_policy": M{"retry_on": "5xx", "num_retries": 2}}},
+			{"match": M{"prefix": "/retry"}, "route": M{"cluster": "upstream", "retry_policy": M{"retry_on": "5xx",
+				"num_retries": 2}}},
 			{"match": M{"prefix": "/late"}, "route": M{"cluster": "upstream", "timeout": "0.2s"}},
 			{"match": M{"prefix": "/"}, "route": M{"cluster": "upstream", "timeout": "0s"}},
 		}, nil)
@@ -198,8 +200,9 @@ func TestBruteForce(t *testing.T) {
 			limit("guesses", fails, M{"key": []M{{"header": "x-user"}}, "counts": M{"status": []string{"401", "403"}}}),
 			M{"name": "logins", "key": []M{{"header": "x-user"}}, "concurrency": M{"requests": atOnce}})
 		envoy := harness.Start(t, harness.Config{Version: version, Concurrency: workers,
-			Listeners: []M{spread(bootstrap.Listener("main", 0, []M{limiter(t, config).Filter()}, bootstrap.To("upstream"), nil))},
-			Clusters:  []M{bootstrap.Cluster("upstream", port, false)}})
+			Listeners: []M{spread(bootstrap.Listener("main", 0, []M{limiter(t, config).Filter()},
+				bootstrap.To("upstream"), nil))},
+			Clusters: []M{bootstrap.Cluster("upstream", port, false)}})
 		right := harness.Request("GET", "/login", [2]string{"x-user", "bob"}, [2]string{"x-password", "right"})
 		var wg sync.WaitGroup
 		var admitted, refused atomic.Int64

@@ -191,7 +191,8 @@ func TestOverload(t *testing.T) {
 		})
 		envoy := harness.Start(t, harness.Config{Version: version, Own: true, Concurrency: workers,
 			Listeners: []M{spread(bootstrap.Listener("main", 0,
-				[]M{limiter(t, limits(M{"name": "slow", "concurrency": M{"requests": most}})).Filter()}, bootstrap.To("upstream"), nil))},
+				[]M{limiter(t, limits(M{"name": "slow", "concurrency": M{"requests": most}})).Filter()},
+				bootstrap.To("upstream"), nil))},
 			Clusters: []M{bootstrap.Cluster("upstream", port, false)}})
 		var wg sync.WaitGroup
 		var admitted, refused atomic.Int64
@@ -301,8 +302,9 @@ func TestSwapWhileInFlight(t *testing.T) {
 				Configuration: text(limits(atOnce("places", most)))})
 		}
 		push(1)
-		envoy := harness.Start(t, harness.Config{Version: version, Own: true, Concurrency: 2, LogLevel: "info", Upstream: up.port,
-			Filters: []M{watched.Filter()}})
+		envoy := harness.Start(t, harness.Config{Version: version, Own: true, Concurrency: 2, LogLevel: "info",
+			Upstream: up.port,
+			Filters:  []M{watched.Filter()}})
 		hold := func() net.Conn {
 			t.Helper()
 			c, err := net.Dial("tcp", envoy.Main())

@@ -43,8 +43,8 @@ func Empty() []byte { return []byte{1} }
 // Buckets is how many buckets the table has. Keys fall into them at random, so that there is twice the room.
 func (t *Table) Buckets() int { return max(1, (2*t.Entries+BucketEntries-1)/BucketEntries) }
 
-// Bucket is which of the buckets a tag belongs into.
-func (t *Table) Bucket(tag uint64) int { return int(tag >> 32 * uint64(t.Buckets()) >> 32) } // as gcra.Table's, of half the tag
+// Bucket is which of the buckets a tag belongs into, as in gcra.Table.
+func (t *Table) Bucket(tag uint64) int { return int(tag >> 32 * uint64(t.Buckets()) >> 32) }
 
 // entry is one of a bucket's.
 type entry struct {

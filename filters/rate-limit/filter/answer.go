@@ -30,7 +30,8 @@ type costCounters struct{ reserved, settled, givenBack, lost guest.Counter }
 // follows makes ready what following answers takes.
 func (s *state) follows() (err error) {
 	s.answers.open = map[uint32]*limit.Account{}
-	s.answers.follower = response.Follower{Headers: s.answerHeaders, Body: s.answerBody, Answered: s.answerPassed, End: s.streamEnded}
+	s.answers.follower = response.Follower{Headers: s.answerHeaders, Body: s.answerBody, Answered: s.answerPassed,
+		End: s.streamEnded}
 	for i := range s.policy.Limits() {
 		var c costCounters
 		if s.policy.HasCosts(i) {

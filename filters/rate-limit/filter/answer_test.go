@@ -136,7 +136,8 @@ func TestCostInHeader(t *testing.T) {
 	for i, c := range []struct {
 		headers [][2]string
 		cost    uint64
-	}{{[][2]string{{"x-cost", "3"}}, 3}, {[][2]string{{"x-cost", "2.1"}, {"x-cost", "1"}}, 3}, {nil, 10}, {[][2]string{{"x-cost", "-1"}}, 50},
+	}{{[][2]string{{"x-cost", "3"}}, 3}, {[][2]string{{"x-cost", "2.1"}, {"x-cost", "1"}}, 3}, {nil, 10},
+		{[][2]string{{"x-cost", "-1"}}, 50},
 		{[][2]string{{"x-cost", "999"}}, 50}} {
 		w.clock = w.clock.Add(time.Hour)
 		before := w.proxy.Counters()["tollgate.rate_limit.rule.l0.cost.settled"]

@@ -496,7 +496,8 @@ func crossings(t *testing.T, module string, bodies int) {
 		config("", perAddress+`,"rate":{"requests":1000,"per":"1s"}`), config(`,"headers":"none"`,
 			`,"match":[{"paths":["/x"]}]`))
 	stream := map[string]int{"proxy_on_context_create": 1, "proxy_on_request_headers": 1,
-		"proxy_on_response_headers": 1, "proxy_on_response_body": bodies, "proxy_on_delete": 1, "proxy_get_header_map_pairs": 1,
+		"proxy_on_response_headers": 1, "proxy_on_response_body": bodies, "proxy_on_delete": 1,
+		"proxy_get_header_map_pairs":         1,
 		"proxy_get_current_time_nanoseconds": 1, "proxy_increment_metric": 1}
 	for plugin, more := range []map[string]int{
 		{"proxy_on_memory_allocate": 2, "proxy_get_shared_data": 1, "proxy_set_shared_data": 1},

@@ -148,7 +148,8 @@ func (l *limit) readConcurrency(o *conf.Object, n conf.Node) {
 	if n, ok := c.Need("requests"); ok {
 		most = int64(n.Int(1, 1_000_000))
 	}
-	l.concurrency = &inflight.Limit{Most: most, MaxAge: int64(c.Duration("maxAge", time.Minute, time.Second, 24*time.Hour))}
+	maxAge := c.Duration("maxAge", time.Minute, time.Second, 24*time.Hour)
+	l.concurrency = &inflight.Limit{Most: most, MaxAge: int64(maxAge)}
 	c.End()
 	for _, name := range []string{"rate", "tiers"} {
 		if n, ok := o.At(name); ok {
