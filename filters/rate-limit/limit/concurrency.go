@@ -41,12 +41,14 @@ func (d *Decision) takeFlight(bucket []byte) (next []byte) {
 // flightTaken goes on after takeFlight; ok: what it returned is written.
 func (d *Decision) flightTaken(ok bool) {
 	a, r := &d.list[d.current], d.bucket.flight
-	a.remaining = r.Remaining
-	switch {
-	case d.phase == refund:
+	if d.phase == refund {
 		a.taken = false
 		a.remaining++
 		d.policy.flights.Written(a.hold, ok, d.now)
+		return
+	}
+	a.remaining = r.Remaining
+	switch {
 	case !r.Allowed:
 		if r.Full {
 			a.retry = int64(time.Second)
