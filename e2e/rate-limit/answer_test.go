@@ -101,7 +101,7 @@ func tokenLimit(name string) M {
 		"stream": "sse", "reserve": 100, "default": 50, "max": 5000}}})
 }
 
-// What an answer says that it has cost is settled, however it comes, in HTTP/1.1 and HTTP/2; what never
+// R31 R32: what an answer says that it has cost is settled, however it comes, in HTTP/1.1 and HTTP/2; what never
 // comes costs what was reserved.
 func TestAnswers(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
@@ -182,7 +182,7 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
-// Guessing passwords: only failed logins count, for each address and each user, over 16 workers. As many
+// R37: guessing passwords: only failed logins count, for each address and each user, over 16 workers. As many
 // as are on their way when the limit is reached are let through more, which a limit of requests at
 // once bounds.
 func TestBruteForce(t *testing.T) {

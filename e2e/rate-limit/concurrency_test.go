@@ -58,7 +58,7 @@ func atOnce(name string, most int, more ...M) M {
 	return with(M{"name": name, "key": []M{{"header": "x-key"}}, "concurrency": M{"requests": most}}, more...)
 }
 
-// Each way in which a request can end gives its place back, at once, and none does before.
+// R35: each way in which a request can end gives its place back, at once, and none does before.
 func TestEveryEnd(t *testing.T) {
 	harness.Each(t, func(t *testing.T, version string) {
 		up := startHeld(t)
@@ -237,7 +237,7 @@ func TestOverload(t *testing.T) {
 	})
 }
 
-// What a VM that traps had on its way is let go after maxAge, and counts until then; requests of other VMs are
+// R35: what a VM that traps had on its way is let go after maxAge, and counts until then; requests of other VMs are
 // not let go by that.
 func TestTrapWhileInFlight(t *testing.T) {
 	faulty := probetest.Build(t, "e2e/rate-limit/faulty")

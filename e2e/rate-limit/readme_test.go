@@ -51,7 +51,8 @@ func TestReadme(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		})
 		for _, example := range examples {
-			filter := bootstrap.Wasm{Name: "rate-limit", Module: harness.Module(t, "rate-limit"), Configuration: example[1]}.Filter()
+			filter := bootstrap.Wasm{Name: "rate-limit", Module: harness.Module(t, "rate-limit"),
+				Configuration: example[1]}.Filter()
 			envoy := harness.Start(t, harness.Config{Version: version, Filters: []M{filter}, Upstream: port})
 			tell(t, envoy, strings.Split(strings.TrimSpace(example[2]), "\n\n"))
 		}

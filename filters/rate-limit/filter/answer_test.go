@@ -26,7 +26,7 @@ var (
 const tokens = `,"rate":{"requests":1000,"per":"1h"},"cost":{"response":{"json":["usage","total_tokens"],"stream":"sse",` +
 	`"reserve":100,"default":50,"max":5000}}`
 
-// What an answer says it has cost is settled when it has passed, whatever the way it comes.
+// R31 R32: what an answer says it has cost is settled when it has passed, whatever the way it comes.
 func TestCostOfAnswers(t *testing.T) {
 	usage := func(n string) string { return `{"choices":[],"usage":{"prompt_tokens":1,"total_tokens":` + n + `}}` }
 	for name, c := range map[string]struct {
@@ -154,7 +154,7 @@ func TestCostInHeader(t *testing.T) {
 	}
 }
 
-// Only answers with these statuses spend, when they are answered; who has spent the limit is refused.
+// R36 R37: only answers with these statuses spend, when they are answered; who has spent the limit is refused.
 func TestCounts(t *testing.T) {
 	w := start(t, wasmhost.Options{})
 	logins := config("", `,"key":[{"header":"x-user"}],"rate":{"requests":3,"per":"1h"},"counts":{"status":["401","5xx"]}`)
@@ -262,7 +262,7 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
-// What a VM that has died had on its way ends after maxAge; what lasts longer in one that lives counts on.
+// R35: what a VM that has died had on its way ends after maxAge; what lasts longer in one that lives counts on.
 func TestConcurrencyOfADeadVM(t *testing.T) {
 	w := start(t, wasmhost.Options{})
 	c := config("", atOnce)
@@ -301,7 +301,7 @@ func TestConcurrencyOfADeadVM(t *testing.T) {
 	w.want("until it ends", alive.Request(user, true), "ok")
 }
 
-// A request that another limit refuses, or that ends while it waits for the service, holds no place.
+// R35: a request that another limit refuses, or that ends while it waits for the service, holds no place.
 func TestConcurrencyGivenBack(t *testing.T) {
 	w := start(t, wasmhost.Options{})
 	worker := w.worker(config(global(`,"onError":"deny"`), atOnce, `,"key":[{"header":"x-other"}],"rate":{"requests":1,"per":"1h"}`,

@@ -111,7 +111,7 @@ func (a *applied) untilAnswered() {
 	if l := a.limit; l.counts != nil && l.response == nil {
 		a.owes, a.cost = a.cost, 0
 	}
-	a.look = a.cost == 0 && a.limit.concurrency == nil
+	a.look = a.limit.looks()
 }
 
 // takes reports whether a limit has taken something of a request, or has looked whether it could.
@@ -247,15 +247,13 @@ func (t *item) price(told, complete bool) int64 {
 		return t.reserve
 	}
 	if t.reads {
-		if complete {
-			t.reader.Close()
-		}
+		t.reader.Close()
 		t.number, t.found = t.reader.Number(r.mostTold)
 	}
 	n := r.ownCost
 	switch t.found {
 	case usage.Read:
-		n = min(t.number, r.mostTold)
+		n = t.number
 	case usage.Unreadable:
 		n = r.mostTold
 	}
@@ -309,7 +307,7 @@ func (c *Account) Settle(s Stage, now time.Time, swap func(int, func([]byte) []b
 		case more == 0:
 		case t.local:
 			c.current, c.failed = i, false
-			t.ask.Cost, t.ask.Look = more, false
+			t.ask.Cost = more
 			came.Lost = swap(c.policy.table.Bucket(t.ask.Tag), c.change) != nil || c.failed
 		case more < 0:
 			if c.policy.global.lease > 0 {
@@ -378,7 +376,7 @@ func (c *Account) Close(now time.Time, flight func(int, func([]byte) []byte) err
 		if !t.held {
 			continue
 		}
-		t.held, c.current = false, i
+		c.current = i
 		bucket := c.policy.flights.GiveBack(t.hold)
 		err := flight(bucket, c.write)
 		c.policy.flights.Written(t.hold, err == nil, c.now)

@@ -90,8 +90,8 @@ func (l *limit) readResponseCost(cost *conf.Object, n conf.Node) {
 	}
 	o.End()
 	for _, name := range []string{"header", "default", "max"} {
-		if cost.Has(name) {
-			cost.WarnAt(name, "has no effect beside response: a request takes its reserve, and is settled when it was answered")
+		if n, ok := cost.At(name); ok {
+			n.Warn("has no effect beside response: a request takes its reserve, and is settled when it was answered")
 		}
 	}
 	l.response = r
@@ -183,6 +183,14 @@ func (l *limit) debt(burst int64) int64 {
 		return (burst + lasting) * l.cost.mostAsked
 	}
 	return 0
+}
+
+// looks reports whether requests of the limit take nothing before they are answered.
+func (l *limit) looks() bool {
+	if l.response != nil {
+		return l.response.reserve == 0
+	}
+	return l.counts != nil
 }
 
 // settles reports whether requests of the limit are settled when they were answered, or are no more.

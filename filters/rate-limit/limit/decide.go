@@ -83,8 +83,11 @@ type phase uint8
 
 const (
 	takeEnforced phase = iota // local limits, in order
-	askService                // global limits: what is remembered, taken ahead, and asked for in one call
-	fallBack                  // global limits whose service does not tell
+	// local limits of which nothing is taken before the answer: last, so that a limit of requests at
+	// once bounds how many have looked and are not counted yet
+	lookEnforced
+	askService // global limits: what is remembered, taken ahead, and asked for in one call
+	fallBack   // global limits whose service does not tell
 	// local limits in shadow mode: only of a request that goes on, as only those would come to them
 	takeShadow
 	refund // what was taken of a request that is refused
@@ -178,7 +181,7 @@ func (d *Decision) stop(why *verdict.Code) {
 func (d *Decision) run() {
 	for d.step == decide.Done && d.phase != end {
 		switch d.phase {
-		case takeEnforced, takeShadow:
+		case takeEnforced, lookEnforced, takeShadow:
 			d.takeNext()
 		case askService:
 			d.askNext()
@@ -201,7 +204,7 @@ func (d *Decision) takeNext() {
 	for ; d.cursor < len(d.hits); d.cursor++ {
 		hit := &d.hits[d.cursor]
 		l := &d.policy.limits[hit.Rule]
-		if l.global || l.shadow != shadow {
+		if l.global || l.shadow != shadow || !shadow && l.looks() != (d.phase == lookEnforced) {
 			continue
 		}
 		if d.lacks(hit.Rule) {
@@ -224,9 +227,12 @@ func (d *Decision) takeNext() {
 		d.want(len(d.list) - 1)
 		return
 	}
-	if shadow || d.policy.plain {
+	switch {
+	case d.phase == takeEnforced && d.policy.settles:
+		d.enter(lookEnforced)
+	case shadow || d.policy.plain:
 		d.enter(end)
-	} else {
+	default:
 		d.enter(askService)
 	}
 }

@@ -35,6 +35,8 @@ type proxy struct {
 	shared                 error                  // of shared data
 	unwritten              error                  // of writing to it
 	service                *counter
+	flights                *flights
+	record                 []byte // of what is in flight
 
 	steps    []decide.Step // of the last request
 	attempts int           // to write a bucket, of the last request
@@ -42,7 +44,8 @@ type proxy struct {
 }
 
 func newProxy(t testing.TB, config string) *proxy {
-	p := &proxy{policy: parse(t, config), now: noon, source: "192.0.2.1:4711"}
+	p := &proxy{policy: parse(t, config), now: noon, source: "192.0.2.1:4711",
+		flights: &flights{buckets: map[int][]byte{}}}
 	for range p.policy.Buckets() {
 		p.buckets = append(p.buckets, gcra.Empty())
 	}
@@ -124,6 +127,10 @@ func (p *proxy) world(d *Decision) *decide.World {
 		Swap: func(bucket int, change func([]byte) []byte) error {
 			p.step(d)
 			return p.swap(bucket, change)
+		},
+		Flight: func(bucket int, change func([]byte) []byte) error {
+			p.step(d)
+			return p.flights.swap(bucket, change)
 		},
 	}
 }

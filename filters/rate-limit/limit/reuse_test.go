@@ -1,0 +1,158 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package limit
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
+)
+
+// An account that is used again knows nothing of the request before.
+func TestAccountUsedAgain(t *testing.T) {
+	p := newProxy(t, limitsConfig(named("a", hundred, response), named("b", hundred, `"match":[{"paths":["/b"]}],`+failures)))
+	json := statusHeaders("401", [2]string{"content-encoding", "gzip"})
+	first := p.get("/b").Account()
+	p.answer(first, json, "", Complete)
+	first = p.get("/b").Account()
+	p.answer(first, statusHeaders("401"), `{"usage":{"total_tokens":30}}`, Complete)
+	again := p.get("/b").Account()
+	if again != first {
+		t.Fatal("it is not used again")
+	}
+	if again.WantsBody() {
+		t.Error("it wants a body before its answer's headers")
+	}
+	again.Body([]byte(`{"usage":{"total_tokens":40}}`))
+	list, _ := p.answer(again, nil, "", Ended)
+	if len(list) != 2 || list[0].Settled != 10 || list[1].Settled != 0 {
+		t.Errorf("never answered: %+v", list)
+	}
+	d := p.get("/b")
+	again = d.Account()
+	d.Abandon(p.now, p.flights.swap)
+	list, _ = p.answer(again, statusHeaders("200"), `{}`, Complete)
+	if len(list) != 2 || list[0].Limit != 1 || list[0].Settled != 0 || list[1].Settled != 5 { // b's headers are enough
+		t.Errorf("without a number: %+v", list)
+	}
+}
+
+// A place is given back once, by the account, whose memory serves again.
+func TestPlaceGivenBackOnce(t *testing.T) {
+	p := newProxy(t, limitsConfig(atOnceOfUser))
+	for range 3 {
+		p.get("/", [2]string{"x-user", "bob"}).Account().Close(p.now, p.flights.swap)
+	}
+	if n := len(p.policy.accounts); n != 1 {
+		t.Errorf("%d accounts for one request at a time", n)
+	}
+	user := [2]string{"x-user", "ann"}
+	first, d := p.get("/", user).Account(), p.get("/", user)
+	second := d.Account()
+	d.Abandon(p.now, p.flights.swap)
+	wantCode(t, "both places are taken", p.get("/", user), RateLimited, "a")
+	first.Close(p.now, p.flights.swap)
+	second.Close(p.now, p.flights.swap)
+	if n := p.policy.limits[0].concurrency.Held; n != 0 {
+		t.Errorf("%d held", n)
+	}
+}
+
+// The rate that a claim says is that of the request, whatever the next one's says.
+func TestAccountOfARateInAClaim(t *testing.T) {
+	p := newProxy(t, limitsConfig(named("a", `{"requests":{"claim":["n"],"default":100,"max":1000},"per":"1m"}`, response)))
+	d := &Decision{}
+	decide := func(claims string) {
+		p.identity = claims
+		headers := [][2]string{{":method", "GET"}, {":authority", "a"}, {":path", "/"}}
+		p.policy.Decide(d, p.asked(headers))
+		p.finish(d, headers)
+		wantCode(t, claims, d, verdict.OK, "a")
+	}
+	decide(`{"n":100}`)
+	account := d.Account()
+	decide(`{"n":1000}`)
+	d.Account().Close(p.now, p.flights.swap)
+	p.answer(account, statusHeaders("200"), `{"usage":{"total_tokens":50}}`, Complete) // 40 more, of 600 ms each
+	decide(`{"n":100}`)
+	if got := headerOf(d, "ratelimit"); !strings.HasPrefix(got, `"a";r=39;`) { // less 50, 1 (10 of 1,000) and 10
+		t.Errorf("%s", got)
+	}
+}
+
+// What needs no body does not wait for it.
+func TestSettledAtHeaders(t *testing.T) {
+	for name, c := range map[string]struct {
+		more    string
+		headers [][2]string
+		open    bool
+	}{
+		"not counted":   {failures + "," + response, statusHeaders("200"), false},
+		"counted":       {failures + "," + response, statusHeaders("500"), true},
+		"not a status":  {failures, statusHeaders("0401"), false},
+		"in the header": {`"cost":{"response":{"header":"x-cost","max":5}}`, statusHeaders("200"), false},
+	} {
+		p := newProxy(t, limitsConfig(named("a", hundred, c.more)))
+		account := p.get("/").Account()
+		account.Headers(c.headers)
+		if list, _ := account.Settle(Told, p.now, p.swap, nil); account.Open() != c.open || (len(list) == 0) != c.open ||
+			name == "not a status" && list[0].Settled != 0 {
+			t.Errorf("%s: %+v", name, list)
+		}
+	}
+	// An event that nothing ends is read when the body has ended.
+	p := newProxy(t, limitsConfig(named("a", hundred, response)))
+	list, _ := p.answer(p.get("/").Account(), statusHeaders("200", [2]string{"content-type", "text/event-stream"}),
+		`data: {"usage":{"total_tokens":7}}`, Complete)
+	if list[0].Settled != 7 {
+		t.Errorf("the last event: %+v", list)
+	}
+	p = newProxy(t, limitsConfig(named("a", hundred, response)))
+	account := p.get("/").Account()
+	for i := range p.buckets {
+		p.buckets[i] = []byte("nonsense")
+	}
+	if list, _ := p.answer(account, statusHeaders("200"), `{"usage":{"total_tokens":30}}`, Complete); !list[0].Lost {
+		t.Errorf("noted in what is no bucket: %+v", list)
+	}
+}
+
+// What was taken ahead gets back what was reserved too much.
+func TestLeaseGivenBack(t *testing.T) {
+	p := newProxy(t, `{"limits":[`+named("a", five, `"scope":"global","cost":{"response":{"json":["n"],"reserve":2,"max":5}}`)+
+		`],"global":{"cluster":"c","authority":"a","domain":"d","lease":{"requests":4,"per":"1m"}}}`)
+	p.service = newCounter("a")
+	p.service.limits["a"] = ratelimit.Limit{Requests: 1000, Unit: ratelimit.Minute, Multiplier: 1}
+	for range 2 {
+		p.answer(p.get("/").Account(), statusHeaders("200"), `{"n":0}`, Complete)
+	}
+	before := p.calls
+	for range 10 {
+		if _, asks := p.answer(p.get("/").Account(), statusHeaders("200"), `{"n":0}`, Complete); asks != nil {
+			t.Errorf("asks %v", asks)
+		}
+	}
+	if p.calls != before {
+		t.Errorf("%d calls for what costs nothing", p.calls-before)
+	}
+}
+
+// R37: what only looks is looked at last, wherever it stands: so that requests at once bound how many have
+// looked and are not counted yet.
+func TestLooksComeLast(t *testing.T) {
+	p := newProxy(t, limitsConfig(named("a", `{"requests":1,"per":"1m"}`, failures), `{"name":"c","concurrency":{"requests":1}}`,
+		named("b", `{"requests":1,"per":"1m","burst":9}`, "")))
+	first := p.get("/").Account()
+	first.Headers(statusHeaders("401"))
+	first.Settle(Told, p.now, p.swap, nil)
+	wantCode(t, "both are over", p.get("/"), RateLimited, "c")
+	first.Close(p.now, p.flights.swap)
+	d := p.get("/")
+	wantCode(t, "one is", d, RateLimited, "a")
+	if got := headerOf(d, "ratelimit"); !strings.Contains(got, `"b";r=8;`) || !strings.Contains(got, `"c";r=1`) {
+		t.Errorf("what it took of the others comes back: %s", got)
+	}
+}
