@@ -220,10 +220,35 @@ func ReadHeaderName(n conf.Node) string {
 			return ""
 		}
 	}
-	switch name {
-	case "host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer":
+	if frames(name) {
 		n.Fault("this header frames the request: choose another")
 		return ""
+	}
+	return name
+}
+
+func frames(name string) bool {
+	switch name {
+	case "host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer":
+		return true
+	}
+	return false
+}
+
+// ReadOwnHeaderName reads the name of a header that the filter writes, and removes from requests in
+// every spelling: so it folds to none that requests need.
+//
+//go:noinline
+func ReadOwnHeaderName(n conf.Node) string {
+	name := ReadHeaderName(n)
+	switch folded := Fold(name); {
+	case name == "":
+	case folded == "authorization", folded == "cookie":
+		n.Fault("credentials stand in this header: choose another")
+	case folded == "x-forwarded-for":
+		n.Fault("the addresses of clients stand in this header: choose another")
+	case frames(folded):
+		n.Fault("folds to a header that frames the request: choose another")
 	}
 	return name
 }

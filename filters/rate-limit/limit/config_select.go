@@ -91,13 +91,8 @@ func (s *selection) hasSources() bool {
 // readHeaders are the request's headers that a limit goes by.
 func (l *limit) readHeaders() (names []string) {
 	for i := range l.key {
-		switch p := &l.key[i]; p.kind {
-		case header:
+		if p := &l.key[i]; p.kind == header {
 			names = append(names, p.text)
-		case cookie:
-			names = append(names, "cookie")
-		case forwardedAddress:
-			names = append(names, xForwardedFor)
 		}
 	}
 	for _, list := range [...][]match.Condition{l.conditions, l.except} {
@@ -133,13 +128,7 @@ func (l *limit) readOnExceeded(o *conf.Object) {
 	if n, ok := exceeded.Need("mark"); ok {
 		m := n.Object()
 		if n, ok := m.Need("header"); ok {
-			l.mark = mark{forward.ReadHeaderName(n), n}
-			switch l.mark.header {
-			case "authorization", "cookie":
-				n.Fault("credentials stand in this header: choose another")
-			case xForwardedFor:
-				n.Fault("the addresses of clients stand in this header: choose another")
-			}
+			l.mark = mark{forward.ReadOwnHeaderName(n), n}
 		}
 		m.End()
 	}

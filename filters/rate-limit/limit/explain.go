@@ -133,6 +133,13 @@ func (d *Decision) leftOut(index int) string {
 			return ""
 		}
 	}
+	if !d.chosen && d.refused >= 0 {
+		if last := d.list[d.refused].index; index == last {
+			return "nobody knows whether it applies: the proxy does not say who sends the request"
+		} else if index > last {
+			return "it is not looked at any more"
+		}
+	}
 	all, _ := p.index.All(&d.request, nil)
 	var hits, except []match.Hit
 	for _, h := range all {

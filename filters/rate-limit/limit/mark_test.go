@@ -156,6 +156,13 @@ func TestMarkedTakesNothing(t *testing.T) {
 	if d := cost("2"); effect(d) != "[] [] [] " || headerOf(d, "ratelimit") != `"a";r=0;t=60` {
 		t.Errorf("%s %s", effect(d), headerOf(d, "ratelimit"))
 	}
+	// Who has a mark is told by it, whatever others leave.
+	p = newProxy(t, limitsConfig(named("a", two, ""), named("b", five, marking+`,"cost":{"header":"x-cost","max":5}`)))
+	p.get("/", [2]string{"x-cost", "3"})
+	d := p.get("/", [2]string{"x-cost", "4"})
+	if wantCode(t, "a mark beside a limit that leaves less", d, RateLimited, "b"); counts(d) != "b marked rate_limited, a allowed ok" {
+		t.Errorf("%s", counts(d))
+	}
 	p = newProxy(t, limitsConfig(named("a", two, marking), named("b", five, `"match":[{"paths":["/b"]}],"cost":{"default":5}`)))
 	p.get("/")
 	p.get("/b")
@@ -193,6 +200,10 @@ func TestMarkFaults(t *testing.T) {
 		{"a credential", one(mark("Authorization")), at + "credentials stand in this header: choose another"},
 		{"cookies", one(mark("cookie")), at + "credentials stand in this header: choose another"},
 		{"addresses", one(mark("x-forwarded-for")), at + "the addresses of clients stand in this header: choose another"},
+		{"addresses in another spelling", one(mark("X_Forwarded-For")),
+			at + "the addresses of clients stand in this header: choose another"},
+		{"what folds to a header that frames", one(mark("content_length")),
+			at + "folds to a header that frames the request: choose another"},
 		{"a key", one(mark("x-over") + `,"key":[{"header":"x_over"}]`), at + goesBy},
 		{"a cost", one(mark("x-over") + `,"cost":{"header":"x-over","max":2}`), at + goesBy},
 		{"a tier", one(mark("x-over") + `,"tiers":{"header":"x-over","values":{"a":"unlimited"}}`), at + goesBy},

@@ -97,6 +97,11 @@ func TestSeveralNumbers(t *testing.T) {
 	if got := headerOf(p.get("/"), "ratelimit-policy"); got != `"a";q=40;w=3600, "b";q=40;w=3600, "c";q=40;w=3600` {
 		t.Errorf("of a tier: %s", got)
 	}
+	p = newProxy(t, limitsConfig(named("a", five, `"tiers":{"header":"x-plan","values":{"own":`+ofQuota+`}}`)))
+	p.identity = `{"a":{"quota":40}}`
+	if got := headerOf(p.get("/", [2]string{"x-plan", "own"}), "ratelimit-policy"); got != `"a";q=40;w=60` {
+		t.Errorf("of a tier by header: %s", got)
+	}
 }
 
 func TestUnlimited(t *testing.T) {
@@ -181,6 +186,8 @@ func TestShares(t *testing.T) {
 	for _, c := range []struct{ rate, more, replicas, burst, retry string }{
 		{`{"requests":1000,"per":"365d"}`, "", "10", "100", "315360"},
 		{`{"requests":1,"per":"365d"}`, "", "1000", "1", "630720000"},
+		{`{"requests":1,"per":"365d"}`, "", "600", "1", "630720000"},
+		{`{"requests":7,"per":"365d"}`, `,"cost":{"default":7}`, "1000", "7", "630720000"},
 		{`{"requests":1,"per":"31d"}`, "", "1000", "1", "630720000"},
 		{`{"requests":50,"per":"365d"}`, `,"cost":{"default":50}`, "1000", "50", "630720000"},
 		{`{"requests":5,"per":"365d"}`, "", "5", "1", "31536000"}, {`{"requests":1,"per":"1d"}`, "", "1000", "1", "86400000"},
@@ -304,6 +311,16 @@ func TestUnlimitedAtTheService(t *testing.T) {
 	d := p.get("/b")
 	if wantCode(t, "beside a limit", d, verdict.OK, "b"); headerOf(d, "ratelimit-policy") != `"b";q=5;w=60` {
 		t.Errorf("%q", d.Headers(nil))
+	}
+	// What it said before it had the limit as unlimited is forgotten.
+	p.service.mangle = func(r *ratelimit.Response) {
+		r.Code, r.Statuses[0].Code, r.Statuses[0].Remaining = ratelimit.OverLimit, ratelimit.OverLimit, 0
+	}
+	wantCode(t, "over the limit", p.get("/"), RateLimited, "a")
+	p.service.mangle = unlimited
+	p.now = p.now.Add(6 * time.Second)
+	for range 3 {
+		wantCode(t, "unlimited by now", p.get("/"), verdict.OK, "a")
 	}
 	for name, status := range map[string]ratelimit.Status{"no limit": {Code: ratelimit.OK},
 		"nearly unlimited": {Code: ratelimit.OK, Remaining: 1<<32 - 2}} {

@@ -45,7 +45,8 @@ func (c *config) rules() (rules []rule, conditions [][]match.Condition) {
 
 // choosing is how far a decision is with telling which limits apply of those that fit.
 type choosing struct {
-	kept   int // hits of limits that apply, in front
+	kept   int  // hits of limits that apply, in front
+	chosen bool // all limits have been looked at
 	client address
 	how    reading
 	known  bool // client
@@ -72,7 +73,7 @@ func (d *Decision) selectNext() {
 		}
 		d.cursor = end
 	}
-	d.hits = d.hits[:d.kept]
+	d.hits, d.chosen = d.hits[:d.kept], true
 	d.enter(takeEnforced)
 }
 

@@ -136,7 +136,10 @@ func TestSourcesNeeded(t *testing.T) {
 			wantCode(t, "nobody needs the source of "+c.path, d, verdict.OK, d.policy.RuleName(d.verdict.Rule))
 		}
 	}
-	p := newProxy(t, config(`,"mode":"shadow"`))
+	p := newProxy(t, limitsConfig(named("a", many, `"match":[{"paths":["/a"]}],"except":[{"paths":["/b"],"sources":["10.0.0.0/8"]}]`)))
+	p.sourceErr = errProxy
+	wantCode(t, "an exception of a limit that does not fit", p.get("/b"), verdict.OK, "-")
+	p = newProxy(t, config(`,"mode":"shadow"`))
 	p.sourceErr = errProxy
 	d := p.get("/in")
 	if counts(d) != "b allowed ok, a error internal" || !d.Verdict().Admits() {
@@ -161,6 +164,11 @@ func TestSourcesFrom(t *testing.T) {
 	if got := applying(p.get("/")); got != "in out" || len(p.steps) != 2 {
 		t.Errorf("no header: %s, %v", got, p.steps)
 	}
+	p = newProxy(t, with(limitsConfig(named("trial", five, `"group":"g","key":[{"sourceAddress":{}}],"mode":"shadow"`),
+		named("in", five, `"match":[{"sources":["10.0.0.0/8"]}]`)), `"sourcesFrom":{"forwardedAddress":{"trustedHops":1}}`))
+	p.sourceErr = errProxy
+	wantCode(t, "nobody knows the source, which is for another limit", p.get("/", [2]string{"x-forwarded-for", "10.0.0.1"}),
+		verdict.OK, "in")
 }
 
 func TestClaimsOfLimits(t *testing.T) {

@@ -177,4 +177,10 @@ func TestExplainSelection(t *testing.T) {
 	if got := explain("/bulk"); !strings.Contains(got, "user: of the group g the limit bulk applies\nrest: of the group g the limit bulk applies\n") {
 		t.Errorf("%s", got)
 	}
+	p.sourceErr = errProxy
+	if got := explain("/"); got != "probes: nobody knows whether it applies: the proxy does not say who sends the request\n"+
+		"anonymous: it is not looked at any more\nbulk: the path \"/\" is none of /bulk\n"+
+		"user: it is not looked at any more\nrest: it is not looked at any more" {
+		t.Errorf("nobody knows the source: %s", got)
+	}
 }
