@@ -160,7 +160,8 @@ func TestMarkedTakesNothing(t *testing.T) {
 	p = newProxy(t, limitsConfig(named("a", two, ""), named("b", five, marking+`,"cost":{"header":"x-cost","max":5}`)))
 	p.get("/", [2]string{"x-cost", "3"})
 	d := p.get("/", [2]string{"x-cost", "4"})
-	if wantCode(t, "a mark beside a limit that leaves less", d, RateLimited, "b"); counts(d) != "b marked rate_limited, a allowed ok" {
+	if wantCode(t, "a mark beside a limit that leaves less", d, RateLimited,
+		"b"); counts(d) != "b marked rate_limited, a allowed ok" {
 		t.Errorf("%s", counts(d))
 	}
 	p = newProxy(t, limitsConfig(named("a", two, marking), named("b", five, `"match":[{"paths":["/b"]}],"cost":{"default":5}`)))
