@@ -46,6 +46,12 @@ limits:
 - {name: all, scope: global, mode: shadow, cost: {header: x-cost, max: 9}, rate: {requests: 100, per: 1h}}
 global: {cluster: c, authority: a, domain: d, onError: deny}
 `)
+	some := write(t, "some.yaml", `
+limits:
+- {name: outside, except: [{sources: [10.0.0.0/8]}], group: g, rate: unlimited}
+- {name: paying, claims: [{path: [plan], any: [gold]}], group: g, rate: {requests: {claim: [quota], default: 60, max: 6000}, per: 30d}}
+- {name: rest, match: [{sources: [192.0.2.0/24]}], rate: {requests: 5, per: 1m}, tiers: {header: x-plan, values: {tin: {requests: 2, per: 1m}}}}
+`)
 	for _, c := range []struct {
 		name string
 		code int
@@ -114,6 +120,16 @@ global: {cluster: c, authority: a, domain: d, onError: deny}
 				"limit all limiter_unavailable: 100 requests per 1h0m0s, burst 100, cost 7, one bucket for all, " +
 					"global: without the service, onError decides, in shadow mode",
 				`header ratelimit: "address";r=4;t=1, "user";r=5999;t=1`, "verdict allowed, ok, by address"}},
+		{"limits for some requests", 0, []string{"--config", some, "-r", "GET https://api/", "--claims",
+			file(`{"plan":"gold","quota":7}`), "--source", "10.0.0.7:1"},
+			[]string{"limit outside does not fit: it is excepted by except[0]",
+				"limit rest does not fit: the address 10.0.0.7 is in none of the sources",
+				"limit paying ok: 7 requests per 30d by the claim quota, burst 7, cost 1, one bucket for all, first of the group g",
+				`header ratelimit-policy: "paying";q=7;w=2592000`}},
+		{"limits for others", 0, []string{"--config", some, "-r", "GET https://api/", "-H", "X-Plan: tin"},
+			[]string{"limit paying does not fit: a claim does not hold: plan is not there; any is asked for",
+				"limit outside ok: unlimited, one bucket for all, first of the group g",
+				"limit rest ok: 2 requests per 1m0s, burst 2, cost 1, tier tin by the header x-plan, one bucket for all"}},
 		{"a missing key", exitFound, []string{"--config", limits, "-r", "GET https://api/orders/7"},
 			[]string{"limit user key_missing: 600 requests per 1m0s, burst 600, cost 1, a part of its key is missing",
 				"answer 403"}},

@@ -10,6 +10,9 @@
 // who sends the request, swap a bucket of the table, ask the service. The package knows neither
 // Envoy nor the clock; filter/ is what binds it to them.
 //
+// select.go tells which limits are for a request, mark.go what becomes of one that goes on although it
+// is over a limit.
+//
 // To add a key part: read it in config_key.go and append it in key.go. To add a deny reason: name
 // it in errors.go and return it in decide.go.
 package limit

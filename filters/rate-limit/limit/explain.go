@@ -6,10 +6,12 @@ package limit
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/tollgate-wasm/tollgate/shared/condition"
+	"github.com/tollgate-wasm/tollgate/shared/conf"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/jwt"
 	"github.com/tollgate-wasm/tollgate/shared/match"
@@ -56,7 +58,11 @@ func (d *Decision) explain(hit *match.Hit) decide.Check {
 	case l.concurrency != nil:
 		c.Said = strconv.FormatInt(l.concurrency.Most, 10) + " requests at once, over all workers of the proxy"
 	case !r.unlimited:
-		c.Said = strconv.FormatInt(r.requests, 10) + " requests per " + r.per.String()
+		per := r.per.String()
+		if r.per >= 24*time.Hour {
+			per = conf.SpellPeriod(r.per)
+		}
+		c.Said = strconv.FormatInt(r.requests, 10) + " requests per " + per
 		if r.claim.path != nil {
 			c.Said += " by the claim " + strings.Join(r.claim.path, ".") + d.saidOf(r)
 		}
@@ -166,7 +172,7 @@ func (d *Decision) leftOut(index int) string {
 	r := condition.Request{Headers: d.headers, Host: d.request.Host, Hit: &hits[fitting]}
 	for i := range l.claims {
 		if c := &l.claims[i]; d.have&needIdentity != 0 && !c.Fits(&r, d.claims) && !c.Unreadable(&r, d.claims) {
-			return "the claim does not: " + c.Explain(d.claims)
+			return "a claim does not hold: " + c.Explain(d.claims)
 		}
 	}
 	for i := range d.kept {

@@ -155,7 +155,7 @@ func TestExplainSelection(t *testing.T) {
 	p.source = "[2001:db8::1]:1"
 	p.identity = `{"sub":"ann","a":{"quota":7}}`
 	if got := explain("/"); got != "probes: the address 2001:db8:0:0:0:0:0:1 is in none of the sources\n"+
-		"anonymous: the claim does not: sub is \"ann\"; exists is asked for\nbulk: the path \"/\" is none of /bulk\n"+
+		"anonymous: a claim does not hold: sub is \"ann\"; exists is asked for\nbulk: the path \"/\" is none of /bulk\n"+
 		"rest: of the group g the limit user applies\n"+
 		"limit user: ok: 7 requests per 1m0s by the claim a.quota, burst 7, cost 1, key s:ann, first of the group g" {
 		t.Errorf("%s", got)
