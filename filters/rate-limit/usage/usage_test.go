@@ -453,7 +453,7 @@ func TestPathsAreCopied(t *testing.T) {
 	}
 }
 
-// Whatever an answer is, a reader has one size and allocates nothing.
+// R33: whatever an answer is, a reader has one size and allocates nothing.
 func TestMemory(t *testing.T) {
 	if size := unsafe.Sizeof(Reader{}); size > 256 {
 		t.Errorf("a Reader has %d bytes", size)
