@@ -336,14 +336,38 @@ func TestSwapWhileInFlight(t *testing.T) {
 			}
 		}
 		first.Close()
-		third := hold() // which has its place as soon as the first has given it back
-		second.Close()
-		third.Close()
-		if err := envoy.Await(func() bool {
-			text, err := envoy.Admin("/stats?filter=places.in_flight")
-			return err == nil && strings.HasSuffix(text, ": 0\n")
-		}, 10*time.Second); err != nil {
-			t.Errorf("something stays in flight: %v", err)
+		free := harness.Request("GET", "/reset", key("one"))
+		if err := envoy.Await(func() bool { return harness.HTTP1(t, envoy.Main(), free).Status() != 429 },
+			10*time.Second); err != nil {
+			t.Fatalf("the place of the old configuration is never free: %v", err)
 		}
+		third := hold()
+		second.Close()
+		inFlight := func(n string) {
+			t.Helper()
+			if err := envoy.Await(func() bool {
+				text, err := envoy.Admin("/stats?filter=places.in_flight")
+				return err == nil && strings.HasSuffix(text, ": "+n+"\n")
+			}, 10*time.Second); err != nil {
+				t.Errorf("never %s in flight: %v", n, err)
+			}
+		}
+		inFlight("1")
+		// The listener is drained: nobody comes any more, and who is there keeps the place until it ends.
+		if _, err := envoy.AdminPost("/drain_listeners"); err != nil {
+			t.Fatal(err)
+		}
+		if err := envoy.Await(func() bool {
+			c, err := net.Dial("tcp", envoy.Main())
+			if err == nil {
+				c.Close()
+			}
+			return err != nil
+		}, 10*time.Second); err != nil {
+			t.Fatalf("the listener takes connections while it is drained: %v", err)
+		}
+		inFlight("1")
+		third.Close()
+		inFlight("0")
 	})
 }

@@ -28,11 +28,16 @@ const (
 type flights struct {
 	buckets map[int][]byte
 	err     error
+	calls   int
+	fails   int // the call that fails, once; 0: none
 }
 
 func (f *flights) swap(at int, change func([]byte) []byte) error {
-	if f.err != nil {
+	if f.calls++; f.err != nil {
 		return f.err
+	}
+	if f.calls == f.fails {
+		return errProxy
 	}
 	if f.buckets[at] == nil {
 		f.buckets[at] = inflight.Empty()

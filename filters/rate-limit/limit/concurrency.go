@@ -73,7 +73,6 @@ func (d *Decision) Abandon(now time.Time, flight func(int, func([]byte) []byte) 
 		if a.limit.concurrency == nil || !a.taken {
 			continue
 		}
-		a.taken = false
 		err := flight(v.GiveBack(a.hold), func(bucket []byte) []byte { return v.Write(nil, bucket, a.hold, at) })
 		v.Written(a.hold, err == nil, at)
 	}

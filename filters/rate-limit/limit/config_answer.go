@@ -95,7 +95,7 @@ func (l *limit) readResponseCost(cost *conf.Object, n conf.Node) {
 		}
 	}
 	l.response = r
-	l.cost.ownCost, l.cost.mostAsked, l.cost.header = r.reserve, r.reserve, ""
+	l.cost.ownCost, l.cost.mostAsked = r.reserve, r.reserve
 }
 
 // readUsage reads a path, or a list of paths.

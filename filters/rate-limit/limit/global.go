@@ -190,7 +190,7 @@ func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 			// Whatever was asked for has been counted: at envoyproxy/ratelimit, nothing is left
 			// then, however little the next request wants. That is for the service to say.
 			a.remaining, a.retry = 0, a.reset
-			p.overs.remember(a.tag, max(a.asked, a.wants()), d.now, a.reset, p.global.recheck)
+			p.overs.remember(a.tag, a.asked, d.now, a.reset, p.global.recheck)
 			d.say(i, RateLimited)
 			continue
 		}

@@ -156,3 +156,57 @@ func TestLooksComeLast(t *testing.T) {
 		t.Errorf("what it took of the others comes back: %s", got)
 	}
 }
+
+// R35: what a refused request gives back is given back once, and written when it can be.
+func TestPlaceOfARefusedRequest(t *testing.T) {
+	p := newProxy(t, limitsConfig(`{"name":"c","concurrency":{"requests":1}}`, named("a", two, "")))
+	other := newProxy(t, limitsConfig(`{"name":"c","concurrency":{"requests":1}}`, named("a", two, "")))
+	p.policy.SetVM(1)
+	other.policy.SetVM(2)
+	other.flights = p.flights
+	for range 2 {
+		p.get("/").Account().Close(p.now, p.flights.swap)
+	}
+	held := &p.policy.limits[0].concurrency.Held
+	p.flights.fails = p.flights.calls + 2 // to give back
+	d := p.get("/")
+	wantCode(t, "over", d, RateLimited, "a")
+	d.Abandon(p.now, p.flights.swap)
+	if *held != 0 {
+		t.Errorf("%d held", *held)
+	}
+	wantCode(t, "it could not be written", other.get("/"), RateLimited, "c")
+	p.policy.Renew(p.now, p.flights.swap, func() bool { return true })
+	if other.get("/").Account() == nil {
+		t.Error("it is never written")
+	}
+	p = newProxy(t, limitsConfig(`{"name":"c","concurrency":{"requests":1}}`))
+	for i := range p.policy.Flights() {
+		p.flights.buckets[i] = []byte("nonsense")
+	}
+	d = p.get("/")
+	wantCode(t, "nobody knows", d, RateLimited, "c")
+	if got := headerOf(d, "retry-after"); got != "1" {
+		t.Errorf("retry-after %s", got)
+	}
+}
+
+// What an answer has cost more than the burst is a debt, here and in the share of a service that does not tell.
+func TestDebt(t *testing.T) {
+	dear := `"cost":{"response":{"json":["n"],"max":50}}`
+	for name, config := range map[string]string{
+		"local": limitsConfig(named("a", five, dear)),
+		"a share": `{"limits":[` + named("a", five, `"scope":"global",`+dear) +
+			`],"global":{"cluster":"c","authority":"a","domain":"d","onError":"local"}}`,
+	} {
+		p := newProxy(t, config)
+		p.service = newCounter()
+		p.service.err = errProxy
+		p.answer(p.get("/").Account(), statusHeaders("200"), `{"n":50}`, Complete)
+		d := p.get("/")
+		wantCode(t, name, d, RateLimited, "a")
+		if got := headerOf(d, "retry-after"); got != "552" { // 46 of 12 s
+			t.Errorf("%s: retry-after %s", name, got)
+		}
+	}
+}
