@@ -115,6 +115,7 @@ func TestCharge(t *testing.T) {
 		"the largest there is":       {&indebted, 4, math.MaxInt64, 30, 0},
 		"in debt already":            {&indebted, 29, 5, 30, 0},
 		"a clock that has gone back": {&indebted, 41, 1, 11, 0},
+		"clocks that differ":         {plain, 15, 3, 15, 0},
 	} {
 		const interval = second / 10
 		state := start + c.ahead*interval

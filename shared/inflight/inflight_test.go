@@ -297,6 +297,7 @@ func TestTotal(t *testing.T) {
 		{one, &a, 3, 14 * second, 7, false}, {one, &a, 3, 15 * second, 7, true}, {one, &a, 2, 16 * second, 6, true},
 		{one, &a, 2, 31 * second, 2, true}, {two, &b, 0, 31 * second, 2, false}, {one, &a, 0, 32 * second, 0, true},
 		{one, &a, 0, 32 * second, 0, false}, {one, &a, 1, -3600 * second, 1, true},
+		{one, &a, 1, -7200 * second, 1, true},
 	} {
 		c.l.Held = c.held
 		if total, written := tell(c.v, c.l, start+c.after); total != c.total || written != c.written {

@@ -67,7 +67,7 @@ func (e entry) append(dst []byte) []byte {
 }
 
 // holds reports whether an entry counts.
-func (e *entry) holds(now int64) bool { return e.until > now && e.count > 0 }
+func (e *entry) holds(now int64) bool { return e.until > now }
 
 // isBucket reports whether a byte string is one.
 func isBucket(b []byte) bool { return len(b)%entrySize == 1 }
