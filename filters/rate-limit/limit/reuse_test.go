@@ -103,10 +103,10 @@ func TestSettledAtHeaders(t *testing.T) {
 			t.Errorf("%s: %+v", name, list)
 		}
 	}
-	// An event that nothing ends is read when the body has ended.
+	// An event that nothing ends, and a number, are read when the body has ended.
 	p := newProxy(t, limitsConfig(named("a", hundred, response)))
 	list, _ := p.answer(p.get("/").Account(), statusHeaders("200", [2]string{"content-type", "text/event-stream"}),
-		`data: {"usage":{"total_tokens":7}}`, Complete)
+		`data: {"usage":{"total_tokens":7`, Complete)
 	if list[0].Settled != 7 {
 		t.Errorf("the last event: %+v", list)
 	}
