@@ -173,16 +173,23 @@ func (p *pooled) giveBack() error {
 
 const activeVMs = "wasm.envoy.wasm.runtime.v8.active"
 
-// keep makes a VM of each of our filters' modules that the listeners have: it lives as long as the
-// process, and the compiled code with it.
+// keep makes a VM of each of our modules that the listeners have, also of the one with all filters:
+// it lives as long as the process, and the compiled code with it.
 func (p *pooled) keep(listeners []bootstrap.M) error {
 	text, err := json.Marshal(listeners)
 	if err != nil {
 		return err
 	}
 	before := len(p.keepers)
+	type kept struct{ name, module, configuration string }
+	var modules []kept
 	for _, filter := range filters.All {
-		name, module := "keeper-"+filter.Name, filepath.Join("build", "out", filter.Module())
+		modules = append(modules, kept{filter.Name, filter.Module(), filter.Smallest})
+	}
+	modules = append(modules, kept{filters.Module, filters.Module + ".wasm",
+		Between(filters.All[0].Name, "step", filters.All[0].Smallest)})
+	for _, m := range modules {
+		name, module := "keeper-"+m.name, filepath.Join("build", "out", m.module)
 		if !strings.Contains(string(text), module) ||
 			slices.ContainsFunc(p.keepers, func(l bootstrap.M) bool { return l["name"] == name }) {
 			continue
@@ -191,7 +198,7 @@ func (p *pooled) keep(listeners []bootstrap.M) error {
 		if err != nil {
 			return err
 		}
-		w := bootstrap.Wasm{Name: name, Module: filepath.Join(root, module), Configuration: filter.Smallest}
+		w := bootstrap.Wasm{Name: name, Module: filepath.Join(root, module), Configuration: m.configuration}
 		p.keepers = append(p.keepers, bootstrap.Listener(name, 0, []bootstrap.M{w.Filter()}, bootstrap.Answer(404, ""), nil))
 	}
 	if len(p.keepers) == before {
