@@ -1,12 +1,11 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build costresponse
-
 package tokens
 
 import (
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -188,6 +187,51 @@ func TestWithoutNumber(t *testing.T) {
 			}
 			w.holds(t, "dave", reserve)
 		})
+	})
+}
+
+// A running total that breaks off costs what has been read of it, and never less than the reserve. The service breaks
+// off in the middle of an event, whose number nobody has told yet.
+func TestBrokenTotal(t *testing.T) {
+	const running = `{"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}}`
+	each(t, func(t *testing.T, version string, http2 bool) {
+		w := limited(t, version, http2, every)
+		for i, c := range []struct {
+			name, path, body, usage string
+			want                    int
+		}{
+			// 50 events with numbers and three more: the 27th breaks off, and the first has no token of the answer.
+			{"more than the reserve", chat, running, "1200,50", 1200 + 25},
+			{"less than the reserve", chat, running, "30,50", reserve},
+			{"more than max", chat, running, "1000000,50", most},
+			{"Gemini's events", "/v1beta/models/g:streamGenerateContent?alt=sse", "{}", "1200,50", 1200 + 24},
+			{"Gemini's list", "/v1beta/models/g:streamGenerateContent", "{}", "1200,50", 1200 + 24},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				user := "broken-" + strconv.Itoa(i)
+				got := ask(t, w.gateway, c.path, c.body, "x-user", user, "x-usage", c.usage, "x-answer", service.Break)
+				if got.StatusCode != 200 || got.err == nil {
+					t.Errorf("%d with %d bytes, and it does not break off", got.StatusCode, len(got.body))
+				}
+				await(t, w.Service)
+				w.holds(t, user, c.want)
+			})
+			t.Run(c.name+", left by the client", func(t *testing.T) {
+				user := "left-" + strconv.Itoa(i)
+				resp, leave := open(t, w.gateway, c.path, c.body, "x-user", user, "x-usage", c.usage, "x-answer", service.Hang)
+				// What has come to the client has passed the filter. The last number stands before the event that hangs.
+				whole := ask(t, address(w.Service), c.path, c.body, "x-user", user, "x-usage", c.usage, "x-answer", service.Break)
+				await(t, w.Service)
+				if _, err := io.ReadFull(resp.Body, make([]byte, len(whole.body))); err != nil {
+					t.Fatal(err)
+				}
+				leave()
+				if r := await(t, w.Service); !r.Left {
+					t.Errorf("%+v", r)
+				}
+				w.holds(t, user, c.want)
+			})
+		}
 	})
 }
 
