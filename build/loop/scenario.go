@@ -188,6 +188,9 @@ func (l *loop) measured(ctx context.Context) error {
 		`up{job="envoy",proxy="edge"} == 1`, `up{job="envoy",proxy="mesh"} == 1`, `up{job="ratelimit"} == 1`,
 		`tollgate_jwt_scope{proxy="edge",rule="read-orders",outcome="denied",code="token_expired"} >= 1`,
 		`tollgate_rate_limit{proxy="edge",rule="reports",outcome="denied",code="rate_limited"} >= 1`,
+		`tollgate_rate_limit{proxy="edge",rule="refunds-often",outcome="marked",code="rate_limited"} >= 1`,
+		`tollgate_rate_limit_cost_settled{proxy="edge",rule="service-time"} > 0`,
+		`tollgate_rate_limit_in_flight{proxy="edge",rule="at-once"} == 0`,
 		`tollgate_edge_stamp{proxy="mesh",rule="everything",outcome="denied",code="stamp_replayed"} >= 1`,
 		`tollgate_jwt_scope{proxy="mesh",rule="read-orders",outcome="allowed",code="ok"} >= 1`,
 	} {

@@ -216,6 +216,14 @@ func (l *loop) rows() ([]tried, error) {
 		{"GET /orders/7/refunds, whose rule is in shadow mode", "200 ok",
 			ask(client{}, "GET", edge+"/orders/7/refunds", bearer(reader))},
 		{"  again, over a limit in shadow mode", "200 ok", ask(client{}, "GET", edge+"/orders/7/refunds", bearer(reader))},
+		{"  over one that marks: what has reached the service", "x-over-limit: refunds-often",
+			func(ctx context.Context) (string, error) {
+				a, err := client{}.send(ctx, "GET", edge+"/orders/7/refunds", bearer(reader), [2]string{overLimit, "forged"})
+				if err != nil {
+					return "", err
+				}
+				return marked(a.body)
+			}},
 		{"GET /admin, for which there is no rule", "403 no_rule", ask(client{}, "GET", edge+"/admin", bearer(writer))},
 		{"GET /orders/%252e%252e/admin, which may mean two things", "400 path_ambiguous",
 			ask(client{}, "GET", edge+"/orders/%252e%252e/admin", bearer(reader))},
@@ -293,6 +301,18 @@ func reached(body, user string) (string, error) {
 	}
 	return strings.Join([]string{seen.Method + " " + strings.TrimPrefix(at.Path, "/anything"), identity, token, stamp},
 		", "), nil
+}
+
+// overLimit is the header by which edge/rate-limit.yaml marks requests.
+const overLimit = "X-Over-Limit"
+
+// marked tells from go-httpbin's answer how the request was marked that has reached it.
+func marked(body string) (string, error) {
+	var seen struct{ Headers map[string][]string }
+	if err := json.Unmarshal([]byte(body), &seen); err != nil {
+		return "", fmt.Errorf("the upstream's answer is none: %w", err)
+	}
+	return strings.ToLower(overLimit) + ": " + strings.Join(seen.Headers[overLimit], ", "), nil
 }
 
 // limited sends requests until one is refused. The service counts in fixed windows, so that around

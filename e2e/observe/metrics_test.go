@@ -35,8 +35,8 @@ func metrics(t *testing.T) metricsOf {
 	m := metricsOf{names: map[string]bool{},
 		labels: map[string]map[string]bool{"outcome": {}, "code": codes(), "filter": {}}}
 	// the last two are the rate-limit service's
-	for _, o := range []verdict.Outcome{verdict.Allowed, verdict.Denied, verdict.WouldDeny, verdict.Error, "answered",
-		"failed"} {
+	for _, o := range []verdict.Outcome{verdict.Allowed, verdict.Denied, verdict.WouldDeny, verdict.Marked, verdict.Error,
+		"answered", "failed"} {
 		m.labels["outcome"][string(o)] = true
 	}
 	tags := statsTags(t)
@@ -185,6 +185,8 @@ func TestLabels(t *testing.T) {
 		"wasmcustom." + verdict.Metric("rate_limit", verdict.NoRuleName, verdict.Allowed,
 			verdict.OK): `tollgate_rate_limit map[code:ok outcome:allowed rule:-]`,
 		"wasmcustom.tollgate.rate_limit.service.outcome.failed":                                     `tollgate_rate_limit_service map[outcome:failed]`,
+		"wasmcustom.tollgate.rate_limit.rule.cost.cost.given_back":                                  `tollgate_rate_limit_cost_given_back map[rule:cost]`,
+		"wasmcustom.tollgate.rate_limit.rule.per-user.in_flight":                                    `tollgate_rate_limit_in_flight map[rule:per-user]`,
 		"wasmcustom.tollgate.edge_stamp.vm.memory_bytes":                                            `tollgate_edge_stamp_vm_memory_bytes map[]`,
 		"wasmcustom.tollgate.jwt_scope.keys.corp-1.age_seconds":                                     `tollgate_jwt_scope_keys_age_seconds map[provider:corp-1]`,
 		"wasmcustom.tollgate.edge_stamp.keys.edge.count":                                            `tollgate_edge_stamp_keys_count map[provider:edge]`,
