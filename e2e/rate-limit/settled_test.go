@@ -5,16 +5,11 @@ package ratelimit
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
-	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
@@ -79,17 +74,10 @@ func spend(t *testing.T, address string, connections int, window time.Duration) 
 	return all
 }
 
-// settledTable is the table in rate-limit's README.
-var settledTable = regexp.MustCompile(`(?s)(<!-- settled -->\n)(.*?)(<!-- /settled -->)`)
-
 // What answers have cost is within one percent of the limit, with 1 to 16 workers that share it, once they
 // are settled: never more than burst + rate × time + what was reserved too little for those that were on
 // their way.
 func TestSettledAccuracy(t *testing.T) {
-	root, err := envoybin.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
 	newest := harness.Versions(t)[0]
 	harness.Each(t, func(t *testing.T, version string) {
 		measured := "| workers | answered | refused | of the limit |\n|---|---|---|---|\n"
@@ -149,23 +137,6 @@ func TestSettledAccuracy(t *testing.T) {
 		if version != newest {
 			return
 		}
-		file := filepath.Join(root, "filters", "rate-limit", "README.md")
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if *update && !t.Failed() {
-			text = settledTable.ReplaceAll(text, []byte("${1}"+measured+"${3}"))
-			if err := os.WriteFile(file, text, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		kept := settledTable.FindSubmatch(text)
-		if kept == nil || anyNumber.ReplaceAllString(strings.TrimSpace(string(kept[2])), "0") !=
-			anyNumber.ReplaceAllString(strings.TrimSpace(measured), "0") {
-			t.Errorf("the README has not the rows and columns that are measured; -update writes this:\n%s", measured)
-		}
+		holdTable(t, "settled", measured)
 	})
 }
-
-var anyNumber = regexp.MustCompile(`\d+(\.\d+)?`)
