@@ -10,87 +10,79 @@ import (
 	"time"
 )
 
-// settled is a request that was let through with a reserve, and what it has cost in the end.
-type settled struct {
-	at            int64
-	reserve, cost int64
-	until         int64
-}
-
-// However requests and their settlements follow each other, what was let through in any time is at
+// However requests and their settlements follow each other, what answers have cost in any time is at
 // most
 //
-//	burst + rate × time + what was reserved too little for those requests
+//	burst + rate × time + what was reserved too little for them
 //
-// and what was reserved too little is paid: nothing is let through until it has drained, so that
-// all that was ever settled is at most what has drained, and what the state still holds.
+// where a request goes on if what has been charged, what is reserved and its own reserve fit into the
+// burst. Nothing is lost: each answer has cost what it says, neither more nor less. And what was
+// reserved too little is paid: nothing goes on until it has drained.
 func TestSettled(t *testing.T) {
+	type open struct{ reserve, cost int64 }
 	rng := rand.New(rand.NewPCG(11, 12))
 	for range 400 {
 		l := randomLimit(t, rng).Indebted(1 << 20)
 		if l.debt == int64(MaxDebt) {
 			continue // what is over it is lost
 		}
-		now, state := start, int64(0)
-		var open []settled
+		now, state, reserved := start, int64(0), int64(0)
+		var list []open
 		var all []taken // at most what was reserved
 		charged, drained := int64(0), int64(0)
 		settle := func(i int) {
-			o := open[i]
-			open = append(open[:i:i], open[i+1:]...)
+			o := list[i]
+			list = append(list[:i:i], list[i+1:]...)
 			before := max(state, now)
-			r := Result{}
-			if o.cost < o.reserve {
-				state, r = l.Refund(state, now, o.reserve-o.cost, o.until)
-				if state > before {
-					t.Fatal("giving back takes")
-				}
-			} else {
-				state, r = l.Charge(state, now, o.cost-o.reserve)
-				if state-before != (o.cost-o.reserve)*l.interval && o.cost > o.reserve {
-					t.Fatalf("a cost of %d more moves the state by %v", o.cost-o.reserve, time.Duration(state-before))
-				}
+			next, r := l.Charge(state, now, o.cost)
+			if max(next, now)-before != o.cost*l.interval || r.Lost != 0 {
+				t.Fatalf("a cost of %d moves the state by %v", o.cost, time.Duration(next-before))
 			}
+			state = next
+			reserved -= o.reserve
 			charged += o.cost
-			if _, next := l.Take(state, now, r.Remaining); !next.Allowed {
-				t.Fatal("what remains is not there")
-			}
-			if _, next := l.Take(state, now, r.Remaining+1); next.Allowed {
-				t.Fatal("there is more than what remains")
+			if o.cost > 0 {
+				all = append(all, taken{now, min(o.reserve, o.cost)})
 			}
 		}
 		for range 300 {
 			d := rng.Int64N(1 + 2*l.interval)
 			drained += min(d, max(state-now, 0))
 			now += d
-			if len(open) > 0 && rng.IntN(2) == 0 {
-				settle(rng.IntN(len(open)))
+			if len(list) > 0 && rng.IntN(2) == 0 {
+				settle(rng.IntN(len(list)))
 				continue
 			}
-			reserve := rng.Int64N(1 + l.burst)
-			next, r := l.Take(state, now, reserve)
-			if reserve == 0 {
-				r = l.Look(state, now)
-				if _, one := l.Take(state, now, 1); r.Allowed != one.Allowed || r.Retry != one.Retry || next != state {
-					t.Fatalf("a look says %+v, and a request %+v", r, one)
-				}
+			reserve := 1 + rng.Int64N(l.burst)
+			r := l.Look(state, now, reserved+reserve)
+			used := max(state-now, 0) + (reserved+reserve)*l.interval
+			if r.Allowed != (used <= l.depth) {
+				t.Fatalf("%v of %v: %+v", time.Duration(used), time.Duration(l.depth), r)
 			}
-			if r.Allowed && state > now+l.depth {
-				t.Fatal("let through in debt")
+			if more := l.Look(state, now, reserved+reserve+r.Remaining+1); r.Allowed && more.Allowed {
+				t.Fatal("there is more than what remains")
 			}
 			if !r.Allowed {
+				if r.Retry > 0 {
+					if early := l.Look(state, now+r.Retry-1, reserved+reserve); early.Allowed {
+						t.Fatal("it could have been retried earlier")
+					}
+					if late := l.Look(state, now+r.Retry, reserved+reserve); !late.Allowed {
+						t.Fatal("it cannot be retried when it should")
+					}
+				} else if late := l.Look(state, now+int64(MaxSpan), reserved+reserve); late.Allowed {
+					t.Fatal("time makes room, and nobody says when")
+				}
 				continue
 			}
-			state = next
-			cost := rng.Int64N(1 + 3*l.burst)
-			open = append(open, settled{now, reserve, cost, r.Until})
-			all = append(all, taken{now, min(reserve, cost)})
+			reserved += reserve
+			list = append(list, open{reserve, rng.Int64N(1 + 3*l.burst)})
 		}
-		for len(open) > 0 {
-			settle(0)
+		for len(list) > 0 {
+			settle(rng.IntN(len(list)))
 		}
 		conforms(t, &l, all)
-		if owed := charged * l.interval; owed > drained+max(state-now, 0) {
+		if owed := charged * l.interval; owed != drained+max(state-now, 0) {
 			t.Fatalf("settled %v, of which %v have drained and %v are held", time.Duration(owed),
 				time.Duration(drained), time.Duration(state-now))
 		}
@@ -123,6 +115,10 @@ func TestCharge(t *testing.T) {
 			state = 0
 		}
 		next, r := c.limit.Charge(state, start, c.cost)
+		if lost := max(c.cost, 0) - (c.want - min(c.ahead, c.want)); name != "a clock that has gone back" && c.cost < 1<<40 &&
+			r.Lost != lost*interval {
+			t.Errorf("%s: %v lost, want %d", name, time.Duration(r.Lost), lost)
+		}
 		if want := start + c.want*interval; next != want && !(c.cost <= 0 && next == state) || r.Remaining != c.remaining ||
 			r.Reset != max(next-start, 0) || !r.Allowed {
 			t.Errorf("%s: %v ahead, want %d, %+v", name, time.Duration(next-start), c.want, r)
@@ -150,7 +146,7 @@ func TestChargeInTable(t *testing.T) {
 	}
 	look := func(key int) Result {
 		a := m.ask(l, 'a', key, 0)
-		a.Look = true
+		a.Room = 1
 		before := string(m.buckets[0])
 		next, r := m.Take(nil, m.buckets[0], a, start)
 		if next != nil || string(m.buckets[0]) != before {
@@ -160,7 +156,7 @@ func TestChargeInTable(t *testing.T) {
 	}
 	m.buckets = m.buckets[:1]
 	m.Entries = 1
-	if r := look(0); !r.Allowed || r.Remaining != 10 || r.Retry != 0 {
+	if r := look(0); !r.Allowed || r.Remaining != 9 || r.Retry != 0 {
 		t.Errorf("nobody has taken anything: %+v", r)
 	}
 	for i := range BucketEntries {

@@ -92,6 +92,7 @@ type Result struct {
 
 	Until  int64 // the time at which what was taken drains, for Refund
 	Shared bool  // it was taken from what the keys without a place in the table share
+	Lost   int64 // of a Charge: what could not be noted, as the time that it takes to drain
 }
 
 // Take asks for a request of some cost at the time now; a negative cost is 0, which spends nothing.
@@ -118,11 +119,19 @@ func (l *Limit) Take(state, now, cost int64) (next int64, r Result) {
 	return now + need, r
 }
 
-// Look asks whether a request of cost 1 would be let through, and takes nothing.
-func (l *Limit) Look(state, now int64) Result {
-	_, r := l.Take(state, now, 1)
-	if r.Allowed {
-		_, r = l.Take(state, now, 0)
+// Look asks whether there is room for so many, at least 1, and takes nothing. What remains is what
+// there is besides. Where not even time makes room, Retry is 0.
+func (l *Limit) Look(state, now, room int64) Result {
+	_, r := l.Take(state, now, 0)
+	_, used := l.used(state, within(now))
+	need := l.span(room, l.depth+1) + used
+	if r.Allowed = need <= l.depth; r.Allowed {
+		r.Remaining = max(r.Remaining-room, 0)
+		return r
+	}
+	r.Remaining = 0
+	if r.Retry = need - l.depth; r.Retry > used {
+		r.Retry = 0
 	}
 	return r
 }
@@ -133,17 +142,18 @@ func (l *Limit) Look(state, now int64) Result {
 func (l *Limit) Charge(state, now, cost int64) (next int64, r Result) {
 	now = within(now)
 	next, used := l.used(state, now)
-	most := l.depth + l.debt
-	if cost > 0 && used < most { // it is more where clocks differ; that has been taken, too
-		used += l.span(cost, most-used)
+	whole := l.span(cost, int64(MaxSpan))
+	lost := max(whole-max(l.depth+l.debt-used, 0), 0) // used may be more, where clocks differ
+	if whole > lost {
+		used += whole - lost
 		next = now + used
 	}
-	return next, Result{Allowed: true, Remaining: l.remaining(used), Reset: used}
+	return next, Result{Allowed: true, Remaining: l.remaining(used), Reset: used, Lost: lost}
 }
 
-// Refund gives back what Take took at that cost, or a part of it, as its Until tells. It gives no
-// more than of it has not drained yet: had the request never come, or cost less, what came after it
-// would have found no more.
+// Refund gives back what Take took at that cost, as its Until tells. It gives no
+// more than of it has not drained yet: had the request never come, what came after it would have
+// found no more.
 func (l *Limit) Refund(state, now, cost, until int64) (next int64, r Result) {
 	now = within(now)
 	next, used := l.used(state, now)

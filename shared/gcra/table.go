@@ -51,7 +51,7 @@ type Ask struct {
 	Shared uint64 // tag of what keys of this limit share; none of a key
 	Limit  *Limit
 	Cost   int64
-	Look   bool // take nothing, but refuse where nothing is left (Limit.Look); Cost is 0
+	Room   int64 // at least 1: take nothing, but look whether there is room for so many (Limit.Look)
 }
 
 // noRoom is how long those wait who find no room at all.
@@ -74,8 +74,8 @@ func (t *Table) Take(dst, bucket []byte, a *Ask, now int64) (next []byte, r Resu
 		}
 		return next, r
 	}
-	if a.Look {
-		r = a.Limit.Look(state, now)
+	if a.Room > 0 {
+		r = a.Limit.Look(state, now, a.Room)
 		r.Shared = place == a.Shared
 		return nil, r
 	}

@@ -100,7 +100,8 @@ func TestExact(t *testing.T) {
 			}
 			key := rng.IntN(12)
 			l := &limits[i][key%4]
-			hold, r := p.take(vms[i], &Ask{Tag: uint64(key+1) * 0x9e3779b97f4a7c15, Shared: uint64(key%4) + 1, Limit: l}, now)
+			hold, r := p.take(vms[i], &Ask{Tag: uint64(key+1) * 0x9e3779b97f4a7c15, Shared: uint64(key%4) + 1,
+				Limit: l, Count: 1}, now)
 			if r.Allowed != (used[key] < l.Most) || r.Full {
 				t.Fatalf("%+v with %d of %d on their way", r, used[key], l.Most)
 			}
@@ -141,7 +142,7 @@ func TestDeadVM(t *testing.T) {
 	l := Limit{Most: 3, MaxAge: 30 * second}
 	dead, alive := p.vm(1), p.vm(2)
 	mine := l
-	a, b := &Ask{Tag: 7, Shared: 1, Limit: &l}, &Ask{Tag: 7, Shared: 1, Limit: &mine}
+	a, b := &Ask{Tag: 7, Shared: 1, Limit: &l, Count: 1}, &Ask{Tag: 7, Shared: 1, Limit: &mine, Count: 1}
 	p.take(dead, a, start)
 	p.take(dead, a, start+second)
 	hold, _ := p.take(alive, b, start+second)
@@ -166,9 +167,9 @@ func TestUnwritten(t *testing.T) {
 	p := newProxy(t, 1)
 	l := Limit{Most: 2, MaxAge: 30 * second}
 	v := p.vm(1)
-	a := &Ask{Tag: 7, Shared: 1, Limit: &l}
+	a := &Ask{Tag: 7, Shared: 1, Limit: &l, Count: 1}
 	other, others := p.vm(2), Limit{Most: 2, MaxAge: 30 * second}
-	later := &Ask{Tag: 9 << 60, Shared: 1, Limit: &l}
+	later := &Ask{Tag: 9 << 60, Shared: 1, Limit: &l, Count: 1}
 	p.take(v, later, start)
 	first, _ := p.take(v, a, start)
 	second_, _ := p.take(v, a, start)
@@ -176,12 +177,12 @@ func TestUnwritten(t *testing.T) {
 		v.GiveBack(one)
 		v.Written(one, false, start+1)
 	}
-	b := &Ask{Tag: 7, Shared: 1, Limit: &others}
+	b := &Ask{Tag: 7, Shared: 1, Limit: &others, Count: 1}
 	if _, r := p.take(other, b, start+1); r.Allowed {
 		t.Error("the other VM cannot know that it was given back")
 	}
 	one, _, ok := v.Due(start + 1)
-	if !ok || one != first {
+	if !ok || one.h != first.h {
 		t.Fatalf("%+v is due, %v", one, ok)
 	}
 	if n := p.renew(v, start+1); n != 1 {
@@ -204,7 +205,9 @@ func TestFullBucket(t *testing.T) {
 	p.buckets = p.buckets[:1]
 	l := Limit{Most: 2, MaxAge: 30 * second}
 	v := p.vm(1)
-	ask := func(key uint64, shared uint64, l *Limit) *Ask { return &Ask{Tag: key, Shared: shared, Limit: l} }
+	ask := func(key uint64, shared uint64, l *Limit) *Ask {
+		return &Ask{Tag: key, Shared: shared, Limit: l, Count: 1}
+	}
 	var holds []Hold
 	for i := range uint64(BucketEntries) {
 		h, r := p.take(v, ask(100+i, 1, &l), start)
@@ -218,19 +221,22 @@ func TestFullBucket(t *testing.T) {
 		if r.place.tag != 1 {
 			t.Errorf("%+v", r)
 		}
-		if r.place = (place{}); r != want {
+		if r.place, r.Total = (place{}), 0; r != want {
 			t.Errorf("key %d without a place: %+v", i, r)
 		}
 	}
 	if _, r := p.take(v, ask(100, 1, &l), start); !r.Allowed || r.Remaining != 0 {
 		t.Errorf("a key with a place: %+v", r)
 	}
-	// Another VM has no place for a key that has one here: it counts what it knows of both.
+	// Another VM has a place for a key that has one here: it is exact over all of them.
 	other, others := p.vm(2), Limit{Most: 3, MaxAge: 30 * second}
-	if _, r := p.take(other, ask(100, 1, &others), start); r.Allowed {
-		t.Errorf("2 of 3 on their way under the key, 2 shared: %+v", r)
+	if _, r := p.take(other, ask(100, 1, &others), start); !r.Allowed || r.place.tag != 100 || r.Total != 3 {
+		t.Errorf("2 of 3 on their way under the key: %+v", r)
 	}
-	for i := range uint64(sharedEntries - 1) {
+	if _, r := p.take(other, ask(100, 1, &others), start); r.Allowed {
+		t.Errorf("3 of 3 on their way under the key: %+v", r)
+	}
+	for i := range uint64(sharedEntries - 2) {
 		if _, r := p.take(v, ask(300, 1000+i, &l), start); !r.Allowed {
 			t.Fatalf("limit %d has no shared place: %+v", i, r)
 		}
@@ -252,14 +258,54 @@ func TestFullBucket(t *testing.T) {
 	}
 }
 
+// One key in more VMs than a bucket has entries, and what each counts as several.
+func TestManyVMs(t *testing.T) {
+	p := newProxy(t, 1)
+	p.buckets = p.buckets[:1]
+	total := int64(0)
+	for vm := range uint32(3 * BucketEntries) {
+		l := Limit{Most: 150, MaxAge: 30 * second}
+		_, r := p.take(p.vm(vm+1), &Ask{Tag: 7, Shared: 1, Limit: &l, Count: 1 + int64(vm%2)}, start)
+		if want := total+1+int64(vm%2) <= 150; r.Allowed != want {
+			t.Fatalf("VM %d with %d on their way: %+v", vm, total, r)
+		}
+		if r.Allowed {
+			total += 1 + int64(vm%2)
+		}
+		if r.Total != total || r.Remaining != 150-total {
+			t.Fatalf("VM %d: %+v of %d", vm, r, total)
+		}
+	}
+	if total != 150 {
+		t.Errorf("%d at once", total)
+	}
+}
+
+// Another configuration's entries last as long as that says, not as long as ours do.
+func TestOtherMaxAge(t *testing.T) {
+	p := newProxy(t, 1)
+	long, short := Limit{Most: 2, MaxAge: 60 * second}, Limit{Most: 2, MaxAge: 5 * second}
+	before, after := p.vm(1), p.vm(2)
+	a := func(l *Limit) *Ask { return &Ask{Tag: 7, Shared: 1, Limit: l, Count: 1} }
+	p.take(before, a(&long), start)
+	p.take(after, a(&short), start)
+	p.renew(after, start+4*second) // which writes the bucket
+	if _, r := p.take(after, a(&short), start+59*second); r.Allowed {
+		t.Errorf("after 59 of 60 seconds: %+v", r)
+	}
+	if _, r := p.take(after, a(&short), start+61*second); !r.Allowed || r.Remaining != 0 {
+		t.Errorf("after 61 of 60 seconds: %+v", r)
+	}
+}
+
 // The clock goes back: what a dead VM had counts for no longer than what is new.
 func TestClockBack(t *testing.T) {
 	p := newProxy(t, 1)
 	l, mine := Limit{Most: 1, MaxAge: 30 * second}, Limit{Most: 1, MaxAge: 30 * second}
 	dead, alive := p.vm(1), p.vm(2)
-	p.take(dead, &Ask{Tag: 7, Shared: 1, Limit: &l}, start)
+	p.take(dead, &Ask{Tag: 7, Shared: 1, Limit: &l, Count: 1}, start)
 	back := start - 3600*second
-	a := &Ask{Tag: 7, Shared: 1, Limit: &mine}
+	a := &Ask{Tag: 7, Shared: 1, Limit: &mine, Count: 1}
 	if _, r := p.take(alive, a, back); r.Allowed {
 		t.Fatal("the clock opens the limit")
 	}
@@ -317,7 +363,7 @@ func BenchmarkTake(b *testing.B) {
 	bucket, next := Empty(), make([]byte, 0, 4096)
 	b.ReportAllocs()
 	for i := range b.N {
-		a := Ask{Tag: uint64(i%20)<<40 | 1, Shared: 2, Limit: &l}
+		a := Ask{Tag: uint64(i%20)<<40 | 1, Shared: 2, Limit: &l, Count: 1}
 		next, r := v.Take(next, bucket, &a, start)
 		bucket = append(bucket[:0], next...)
 		h := v.Taken(&a, r, start)

@@ -27,11 +27,13 @@ type Table struct {
 	Entries int // keys at once, each in one VM, that the table is for
 }
 
-// A bucket is a byte that is never zero and entries of a tag, a VM, a number and a time, little-endian.
-const entrySize = 8 + 4 + 4 + 8
+// A bucket is a byte that is never zero and entries of a tag, a VM, a number, a time and how long that is
+// after the entry was written, in milliseconds, little-endian.
+const entrySize = 8 + 4 + 8 + 8 + 4
 
-// BucketEntries is how many entries one bucket holds at most, and sharedEntries how many more it can
-// have that keys share: some limits', in many VMs.
+// BucketEntries is how many entries one bucket holds before keys that come new to it have no place, and
+// sharedEntries how many more it can have that keys share: some limits', in many VMs. A key that is
+// there has room for each of its VMs.
 const (
 	BucketEntries = 64
 	sharedEntries = 64
@@ -50,21 +52,26 @@ func (t *Table) Bucket(tag uint64) int { return int(tag >> 32 * uint64(t.Buckets
 type entry struct {
 	tag   uint64
 	vm    uint32
-	count uint32
+	count uint64
 	until int64
+	age   uint32
 }
 
 func read(b []byte) entry {
-	return entry{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint32(b[12:]),
-		int64(binary.LittleEndian.Uint64(b[16:]))}
+	return entry{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint64(b[12:]),
+		int64(binary.LittleEndian.Uint64(b[20:])), binary.LittleEndian.Uint32(b[28:])}
 }
 
 func (e entry) append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, e.tag)
 	dst = binary.LittleEndian.AppendUint32(dst, e.vm)
-	dst = binary.LittleEndian.AppendUint32(dst, e.count)
-	return binary.LittleEndian.AppendUint64(dst, uint64(e.until))
+	dst = binary.LittleEndian.AppendUint64(dst, e.count)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.until))
+	return binary.LittleEndian.AppendUint32(dst, e.age)
 }
+
+// latest is the latest time until which the entry can be believed without the clock having gone back.
+func (e *entry) latest(now int64) int64 { return now + int64(e.age)*1e6 }
 
 // holds reports whether an entry counts.
 func (e *entry) holds(now int64) bool { return e.until > now }
@@ -79,32 +86,32 @@ type scanned struct {
 	skewed bool  // there are times that only a clock that has gone back explains
 }
 
-func scan(bucket []byte, tag uint64, but uint32, now, longest int64) (s scanned) {
+func scan(bucket []byte, tag uint64, but uint32, now int64) (s scanned) {
 	for rest := bucket[1:]; len(rest) >= entrySize; rest = rest[entrySize:] {
 		e := read(rest)
 		if !e.holds(now) {
 			continue
 		}
 		s.live++
-		s.skewed = s.skewed || e.until > now+longest
+		s.skewed = s.skewed || e.until > e.latest(now)
 		if e.tag == tag && e.vm != but {
-			s.others += int64(e.count)
+			s.others = min(s.others+int64(min(e.count, most)), most)
 		}
 	}
 	return s
 }
 
 // write copies what counts, with another number of one VM for one tag; 0: it has none. An entry that
-// is to be believed for longer than any is written for is from before the clock went back: it is
-// believed for as long as a new one is.
-func write(dst, bucket []byte, e entry, now, longest int64) []byte {
+// is to be believed for longer than it was written for is from before the clock went back: it is
+// believed for as long as if it were new.
+func write(dst, bucket []byte, e entry, now int64) []byte {
 	dst = append(dst[:0], bucket[0])
 	for rest := bucket[1:]; len(rest) >= entrySize; rest = rest[entrySize:] {
 		other := read(rest)
 		if !other.holds(now) || other.tag == e.tag && other.vm == e.vm {
 			continue
 		}
-		other.until = min(other.until, now+longest)
+		other.until = min(other.until, other.latest(now))
 		dst = other.append(dst)
 	}
 	if e.count == 0 {
@@ -113,5 +120,5 @@ func write(dst, bucket []byte, e entry, now, longest int64) []byte {
 	return e.append(dst)
 }
 
-// clamp keeps a number within an entry.
-func clamp(n int64) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }
+// most is more than there can be on the way; numbers are kept within it, so that none overflows.
+const most = math.MaxInt64 / 4

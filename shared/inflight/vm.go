@@ -5,12 +5,11 @@ package inflight
 
 // VM is what one VM has on its way, of one configuration. It belongs to one goroutine.
 type VM struct {
-	table   Table
-	id      uint32
-	longest int64 // the largest MaxAge
-	holds   map[place]*hold
-	oldest  []*list // by Limit: what is to be renewed next stands first
-	free    *hold
+	table  Table
+	id     uint32
+	holds  map[place]*hold
+	oldest []*list // by Limit: what is to be renewed next stands first
+	free   *hold
 }
 
 // place is where a number is kept.
@@ -36,7 +35,7 @@ type list struct {
 // Limit is how much may be on its way at once for one key.
 type Limit struct {
 	Most   int64
-	MaxAge int64 // nanoseconds after which the number of a VM that has written nothing since counts no more
+	MaxAge int64 // nanoseconds, whole milliseconds: a VM that has written nothing for so long counts no more
 	Held   int64 // what this VM has on its way for all keys; counted here
 }
 
@@ -50,6 +49,7 @@ type Ask struct {
 	Tag    uint64 // of the key and its limit
 	Shared uint64 // tag of what keys of this limit share; none of a key
 	Limit  *Limit
+	Count  int64 // how many at once it is
 }
 
 // Result of a Take.
@@ -57,6 +57,7 @@ type Result struct {
 	Allowed   bool
 	Full      bool  // nobody knows, since there is no room
 	Remaining int64 // how many more could be on their way
+	Total     int64 // how many are, with these
 	place     place
 }
 
@@ -70,32 +71,32 @@ func (v *VM) Take(dst, bucket []byte, a *Ask, now int64) (next []byte, r Result)
 	if !isBucket(bucket) {
 		return nil, Result{Full: true}
 	}
-	at, longest := place{v.table.Bucket(a.Tag), a.Tag}, v.longestOf(a.Limit)
-	s := scan(bucket, a.Tag, v.id, now, longest)
+	at := place{v.table.Bucket(a.Tag), a.Tag}
+	s := scan(bucket, a.Tag, v.id, now)
 	own := v.own(at)
 	used := s.others + own
-	if own == 0 && s.live >= BucketEntries {
+	if used == 0 && s.live >= BucketEntries { // a key that is there has a place for each VM
 		at.tag = a.Shared
 		if own = v.own(at); own == 0 && s.live >= BucketEntries+sharedEntries {
 			r.Full, used = true, a.Limit.Most
 		}
-		used += scan(bucket, a.Shared, v.id, now, longest).others + own
+		used += scan(bucket, a.Shared, v.id, now).others + own
 	}
-	r.Remaining, r.place = max(a.Limit.Most-used, 0), at
-	if r.Remaining == 0 {
+	r.Remaining, r.Total, r.place = max(a.Limit.Most-used, 0), used, at
+	if r.Remaining < a.Count || r.Full {
 		if s.skewed { // or nobody would get in before the clock is where it was
-			next = write(dst, bucket, entry{tag: at.tag, vm: v.id, count: clamp(own), until: now + a.Limit.MaxAge}, now, longest)
+			next = write(dst, bucket, v.entry(at.tag, own, a.Limit, now), now)
 		}
 		return next, r
 	}
 	r.Allowed = true
-	r.Remaining--
-	return write(dst, bucket, entry{at.tag, v.id, clamp(own + 1), now + a.Limit.MaxAge}, now, longest), r
+	r.Remaining, r.Total = r.Remaining-a.Count, used+a.Count
+	return write(dst, bucket, v.entry(at.tag, own+a.Count, a.Limit, now), now), r
 }
 
-func (v *VM) longestOf(l *Limit) int64 {
-	v.longest = max(v.longest, l.MaxAge)
-	return v.longest
+// entry is what this VM writes.
+func (v *VM) entry(tag uint64, count int64, l *Limit, now int64) entry {
+	return entry{tag, v.id, uint64(count), now + l.MaxAge, uint32(l.MaxAge / 1e6)}
 }
 
 func (v *VM) own(at place) int64 {
@@ -105,8 +106,11 @@ func (v *VM) own(at place) int64 {
 	return 0
 }
 
-// Hold is one that has been taken, to be given back once.
-type Hold struct{ h *hold }
+// Hold is what has been taken, to be given back once.
+type Hold struct {
+	h     *hold
+	count int64
+}
 
 // Taken notes that what Take returned is written.
 func (v *VM) Taken(a *Ask, r Result, now int64) Hold {
@@ -121,10 +125,10 @@ func (v *VM) Taken(a *Ask, r Result, now int64) Hold {
 		v.holds[r.place] = h
 		v.listOf(a.Limit).push(h)
 	}
-	h.count++
-	h.limit.Held++
+	h.count += a.Count
+	h.limit.Held += a.Count
 	v.written(h, now)
-	return Hold{h}
+	return Hold{h, a.Count}
 }
 
 func (v *VM) listOf(l *Limit) *list {
@@ -151,10 +155,10 @@ func (v *VM) written(h *hold, now int64) {
 	v.free = h
 }
 
-// GiveBack says that one is no longer on its way, and which bucket has to be told (Write).
+// GiveBack says that it is no longer on its way, and which bucket has to be told (Write).
 func (v *VM) GiveBack(one Hold) (bucket int) {
-	one.h.count--
-	one.h.limit.Held--
+	one.h.count -= one.count
+	one.h.limit.Held -= one.count
 	return one.h.bucket
 }
 
@@ -164,7 +168,7 @@ func (v *VM) Write(dst, bucket []byte, one Hold, now int64) (next []byte) {
 	if !isBucket(bucket) {
 		return nil
 	}
-	return write(dst, bucket, entry{h.tag, v.id, clamp(h.count), now + h.limit.MaxAge}, now, v.longestOf(h.limit))
+	return write(dst, bucket, v.entry(h.tag, h.count, h.limit, now), now)
 }
 
 // Written notes that what Write returned is written: the hold is not to be used any more unless
@@ -185,7 +189,7 @@ func (v *VM) Due(now int64) (one Hold, bucket int, ok bool) {
 	for _, l := range v.oldest {
 		// Where the clock has gone back, everything is.
 		if h := l.first; h != nil && (h.renew <= now || h.renew > now+l.limit.MaxAge) {
-			return Hold{h}, h.bucket, true
+			return Hold{h: h}, h.bucket, true
 		}
 	}
 	return Hold{}, 0, false
@@ -232,17 +236,17 @@ func (v *VM) Total(dst, record []byte, l *Limit, now int64) (next []byte, total 
 		return nil, 0
 	}
 	const tag = 0 // there is one limit in a record
-	total = scan(record, tag, v.id, now, l.MaxAge).others + l.Held
+	total = scan(record, tag, v.id, now).others + l.Held
 	for rest := record[1:]; len(rest) >= entrySize; rest = rest[entrySize:] {
 		if e := read(rest); e.tag == tag && e.vm == v.id && e.holds(now) {
 			if int64(e.count) == l.Held && e.until-now > l.MaxAge/2 && e.until <= now+l.MaxAge {
 				return nil, total
 			}
-			return write(dst, record, entry{tag, v.id, clamp(l.Held), now + l.MaxAge}, now, l.MaxAge), total
+			return write(dst, record, v.entry(tag, l.Held, l, now), now), total
 		}
 	}
 	if l.Held == 0 {
 		return nil, total
 	}
-	return write(dst, record, entry{tag, v.id, clamp(l.Held), now + l.MaxAge}, now, l.MaxAge), total
+	return write(dst, record, v.entry(tag, l.Held, l, now), now), total
 }

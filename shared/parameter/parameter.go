@@ -114,12 +114,12 @@ func Cookie(headers [][2]string, name string) (value string, n int) {
 		for rest := headers[i][1]; rest != "" && n < 2; {
 			var pair string
 			pair, rest, _ = strings.Cut(rest, ";")
-			sent, v, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if sent != name {
+			sent, v, _ := strings.Cut(pair, "=")
+			if strings.Trim(sent, " \t") != name { // Go's and Python's servers pass over white space there
 				continue
 			}
 			if n++; n == 1 {
-				value = strings.TrimSuffix(strings.TrimPrefix(v, `"`), `"`) // RFC 6265 §4.1.1
+				value = strings.TrimSuffix(strings.TrimPrefix(strings.Trim(v, " \t"), `"`), `"`) // RFC 6265 §4.1.1
 			}
 		}
 	}

@@ -61,6 +61,7 @@ func TestCookie(t *testing.T) {
 		{"", "", 0}, {"key=a", "a", 1}, {"b=1; key=a; c=2", "a", 1}, {`key="a"`, "a", 1}, {"key=", "", 1}, {"key", "", 1},
 		{"Key=a", "", 0}, {"key=a;key=b", "a", 2}, {"key=a|key=b", "a", 2}, {"b=1|key=a", "a", 1}, {"\tkey=a=b ;", "a=b", 1},
 		{"key=; key=b; key=c", "", 2}, {"%6bey=a", "", 0},
+		{"key =a", "a", 1}, {"b=1;\tkey\t= a ", "a", 1}, {"key=a; key =b", "a", 2}, {`key = "a"`, "a", 1},
 	} {
 		var headers [][2]string
 		for _, value := range strings.Split(c.headers, "|") {

@@ -89,7 +89,7 @@ func (d *Decision) stripCookies(names []string, e *forward.Effect) {
 		}
 		for _, pair := range strings.Split(d.headers[i][1], ";") {
 			pair = strings.Trim(pair, " \t")
-			if name, _, _ := strings.Cut(pair, "="); pair != "" && !contains(names, name) {
+			if name, _, _ := strings.Cut(pair, "="); pair != "" && !contains(names, strings.TrimRight(name, " \t")) {
 				rest = append(rest, pair)
 			}
 		}

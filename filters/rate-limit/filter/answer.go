@@ -120,7 +120,7 @@ func (s *state) settle(stream uint32, c *limit.Account, stage limit.Stage) {
 	if !c.Open() {
 		return
 	}
-	list, asks := c.Settle(stage, guest.Now(), s.world.Swap, s.answers.list[:0])
+	list, asks := c.Settle(stage, guest.Now(), &s.world, s.answers.list[:0])
 	s.answers.list = list
 	for i := range list {
 		came := &list[i]

@@ -13,12 +13,13 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/inflight"
 )
 
-// flights are what limits of requests at once have in common with those of other VMs: a table, and a
+// flights are what limits that count requests on their way have in common with those of other VMs: a table, and a
 // record for each limit, of how many are on their way in all.
 type flights struct {
 	*table
 	records map[string][]byte // their keys, by the limit's name
 	gauges  []guest.Gauge     // by limit; 0: it has none
+	pace    uint32            // of ticks, in milliseconds
 }
 
 // openFlights makes ready what limits of requests at once need; nil: there are none.
@@ -53,7 +54,9 @@ func (s *state) openFlights(filter string) error {
 		}
 	}
 	s.flights, s.world.Flight = f, t.swap
-	s.host.Pace().AtLeast(wait.Calm)
+	// Often enough that what lasts is renewed in time.
+	f.pace = uint32(min(wait.Calm, max(s.policy.Renewal().Milliseconds()/2, wait.Busy)))
+	s.host.Pace().AtLeast(f.pace)
 	return nil
 }
 
@@ -72,5 +75,5 @@ func (s *state) tick(now time.Time, turn *wait.Turn) (next uint32) {
 			panic(err)
 		}
 	})
-	return wait.Calm
+	return s.flights.pace
 }

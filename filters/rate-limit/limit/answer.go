@@ -41,15 +41,15 @@ type item struct {
 	hold inflight.Hold // concurrency
 	held bool
 
-	open    bool        // costs are not settled
-	ask     gcra.Ask    // of what has been taken
-	gcra    gcra.Limit  // ask's
-	took    gcra.Result // likewise
+	open    bool       // costs are not settled
+	ask     gcra.Ask   // of what is to be charged
+	gcra    gcra.Limit // ask's
 	reserve int64
 	cost    int64 // counts without response: what an answer that counts spends
 	local   bool  // from the table; else from the service
 	tag     uint64
 	key     string
+	ends    int64 // of the service's window in which reserve was taken, at the earliest
 
 	counted bool // the answer's status is one that counts
 	found   usage.Found
@@ -111,11 +111,10 @@ func (a *applied) untilAnswered() {
 	if l := a.limit; l.counts != nil && l.response == nil {
 		a.owes, a.cost = a.cost, 0
 	}
-	a.look = a.limit.looks()
 }
 
 // takes reports whether a limit has taken something of a request, or has looked whether it could.
-func (a *applied) takes() bool { return a.taken || a.looked || a.counted }
+func (a *applied) takes() bool { return a.placed || a.looked || a.counted }
 
 func (p *Policy) account() (c *Account) {
 	if n := len(p.accounts); n > 0 {
@@ -135,25 +134,27 @@ func (c *Account) add(a *applied) {
 		c.items = append(c.items, item{})
 	}
 	t := &c.items[len(c.items)-1]
-	t.index, t.limit, t.held, t.open, t.counted = a.index, a.limit, false, false, a.limit.counts == nil
+	t.index, t.limit, t.open, t.counted = a.index, a.limit, false, a.limit.counts == nil
 	t.found, t.number, t.encoded, t.reads = usage.Missing, 0, false, false
+	if t.held = a.placed; t.held {
+		t.hold = a.hold
+	}
 	if a.limit.concurrency != nil {
-		t.hold, t.held = a.hold, true
 		return
 	}
-	t.open, t.reserve, t.cost, t.took = true, a.cost, a.owes, a.took
-	t.local = a.taken || a.looked
+	t.open, t.reserve, t.cost = true, a.cost, a.owes
+	t.local = a.looked
 	if t.local {
 		t.ask, t.gcra = a.ask, *a.ask.Limit
 		t.ask.Limit = &t.gcra
 		return
 	}
-	t.tag, t.key, t.rate = a.tag, a.key, *a.rate
+	t.tag, t.key, t.rate, t.ends = a.tag, a.key, *a.rate, a.ends
 }
 
 // Headers tells of the answer's headers, with :status, and returns whether Body wants the body.
 func (c *Account) Headers(headers [][2]string) (body bool) {
-	status, media, encoding := 0, "", ""
+	status, media, encoded := 0, "", false
 	for i := range headers {
 		switch value := headers[i][1]; headers[i][0] {
 		case ":status":
@@ -161,11 +162,10 @@ func (c *Account) Headers(headers [][2]string) (body bool) {
 		case "content-type":
 			media = value
 		case "content-encoding":
-			encoding = value
+			encoded = encoded || isEncoded(value)
 		}
 	}
 	c.told, c.body = true, false
-	encoded := encoding != "" && !strings.EqualFold(strings.Trim(encoding, " \t"), "identity")
 	for i := range c.items {
 		t := &c.items[i]
 		if !t.open {
@@ -202,6 +202,12 @@ func statusOf(s string) (n int) {
 		n = 10*n + int(s[i]-'0')
 	}
 	return n
+}
+
+// isEncoded reports whether a body is encoded, by its content encoding.
+func isEncoded(encoding string) bool {
+	encoding = strings.Trim(encoding, " \t")
+	return encoding != "" && !strings.EqualFold(encoding, "identity")
 }
 
 // isEvents reports whether a body is a stream of server-sent events, by its content type.
@@ -289,11 +295,11 @@ type Settlement struct {
 	Lost                         bool // what it has cost more could not be noted
 }
 
-// Settle settles the costs that can be settled by now, each once. swap is decide.World.Swap. asks is
-// what the rate-limit service is to be told; nil: nothing. list has what has come of each limit,
+// Settle settles the costs that can be settled by now, each once, by the world's Swap and Flight. asks
+// is what the rate-limit service is to be told; nil: nothing. list has what has come of each limit,
 // appended to dst.
-func (c *Account) Settle(s Stage, now time.Time, swap func(int, func([]byte) []byte) error, dst []Settlement) (
-	list []Settlement, asks *ratelimit.Request) {
+func (c *Account) Settle(s Stage, now time.Time, w *decide.World, dst []Settlement) (list []Settlement,
+	asks *ratelimit.Request) {
 	c.now, list = now.UnixNano(), dst
 	for i := range c.items {
 		t := &c.items[i]
@@ -304,13 +310,15 @@ func (c *Account) Settle(s Stage, now time.Time, swap func(int, func([]byte) []b
 		price := t.price(c.told, s == Complete)
 		came := Settlement{Limit: t.index, Reserved: t.reserve, Settled: price, GivenBack: max(t.reserve-price, 0)}
 		switch more := price - t.reserve; {
-		case more == 0:
 		case t.local:
 			c.current, c.failed = i, false
-			t.ask.Cost = more
-			came.Lost = swap(c.policy.table.Bucket(t.ask.Tag), c.change) != nil || c.failed
+			if t.ask.Cost = price; price > 0 {
+				came.Lost = w.Swap(c.policy.table.Bucket(t.ask.Tag), c.change) != nil || c.failed
+			}
+			c.free(i, w.Flight) // by now it has been charged
+		case more == 0:
 		case more < 0:
-			if c.policy.global.lease > 0 {
+			if c.policy.global.lease > 0 && c.now < t.ends {
 				c.policy.leases.giveBack(t.tag, -more, c.now)
 			}
 		default:
@@ -349,22 +357,26 @@ func (c *Account) Open() bool {
 	return false
 }
 
-// settleBucket charges what the current item has cost more than its reserve, or gives back what it has cost less.
+// settleBucket charges what the current item has cost.
 func (c *Account) settleBucket(bucket []byte) (next []byte) {
-	t, table := &c.items[c.current], &c.policy.table
-	ok := true
-	if t.ask.Cost > 0 {
-		next, _, ok = table.Charge(c.next, bucket, &t.ask, c.now)
-	} else {
-		less := t.ask
-		less.Cost = -t.ask.Cost
-		next, _ = table.Refund(c.next, bucket, &less, t.took, c.now)
-	}
-	c.failed = !ok
+	t := &c.items[c.current]
+	next, r, ok := c.policy.table.Charge(c.next, bucket, &t.ask, c.now)
+	c.failed = !ok || r.Lost > 0
 	if next != nil {
 		c.next = next
 	}
 	return next
+}
+
+// free gives back what an item has on its way.
+func (c *Account) free(i int, flight func(int, func([]byte) []byte) error) {
+	t := &c.items[i]
+	if !t.held {
+		return
+	}
+	t.held, c.current = false, i
+	err := flight(c.policy.flights.GiveBack(t.hold), c.write)
+	c.policy.flights.Written(t.hold, err == nil, c.now)
 }
 
 // Close gives back what a stream that is no more has held, and ends the account. flight is
@@ -372,14 +384,7 @@ func (c *Account) settleBucket(bucket []byte) (next []byte) {
 func (c *Account) Close(now time.Time, flight func(int, func([]byte) []byte) error) {
 	c.now = now.UnixNano()
 	for i := range c.items {
-		t := &c.items[i]
-		if !t.held {
-			continue
-		}
-		c.current = i
-		bucket := c.policy.flights.GiveBack(t.hold)
-		err := flight(bucket, c.write)
-		c.policy.flights.Written(t.hold, err == nil, c.now)
+		c.free(i, flight)
 	}
 	c.items, c.told, c.body = c.items[:0], false, false
 	c.policy.accounts = append(c.policy.accounts, c)

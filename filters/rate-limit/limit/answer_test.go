@@ -52,7 +52,7 @@ func (f *flights) swap(at int, change func([]byte) []byte) error {
 func (p *proxy) answer(c *Account, headers [][2]string, body string, stage Stage) (list []Settlement,
 	asks *ratelimit.Request) {
 	settle := func(s Stage) {
-		more, a := c.Settle(s, p.now, p.swap, nil)
+		more, a := c.Settle(s, p.now, p.world(nil), nil)
 		if list = append(list, more...); a != nil {
 			asks = a
 		}
@@ -107,6 +107,8 @@ func TestAccount(t *testing.T) {
 			tokens("7"), Complete, 90},
 		"encoded, by nothing": {response, statusHeaders("200", json, [2]string{"content-encoding", " IDENTITY "}),
 			tokens("7"), Complete, 93},
+		"encoded, and by nothing": {response, statusHeaders("200", json, [2]string{"content-encoding", "gzip"},
+			[2]string{"content-encoding", "identity"}), tokens("7"), Complete, 90},
 		"R32 gone before":      {response, nil, "", Ended, 90},
 		"R32 gone in between":  {response, statusHeaders("200", events), "data: " + tokens("3") + "\n\n", Ended, 90},
 		"R32 gone after":       {response, statusHeaders("200", events), "data: " + tokens("30") + "\n\n", Ended, 70},
@@ -224,7 +226,7 @@ func TestCountsAtHeaders(t *testing.T) {
 	}
 	for _, c := range open {
 		c.Headers(statusHeaders("401"))
-		if list, _ := c.Settle(Told, p.now, p.swap, nil); len(list) != 1 || list[0].Settled != 1 || c.Open() {
+		if list, _ := c.Settle(Told, p.now, p.world(nil), nil); len(list) != 1 || list[0].Settled != 1 || c.Open() {
 			t.Errorf("R36: %+v", list)
 		}
 	}
@@ -526,6 +528,8 @@ func TestAnswerConfig(t *testing.T) {
 		`"cost":{"default":2,"response":{"json":["n"],"reserve":2,"max":5}}`:      "limits[0].cost.default: has no effect beside response",
 		`"cost":{"response":{"header":"x-n","stream":"sse","reserve":2,"max":5}}`: "limits[0].cost.response.stream: has no effect",
 		`"cost":{"response":{"json":["n"],"reserve":2,"default":4,"max":5}}`:      "limits[0].cost.response.reserve: is less than default",
+		`"cost":{"response":{"json":["n"],"reserve":0,"max":5}}`:                  "limits[0].cost.response.reserve: is 0",
+		`"cost":{"response":{"json":["n"],"reserve":4,"max":500}}`:                "limits[0].cost.response.reserve: is less than a hundredth",
 	} {
 		p := parse(t, limitsConfig(named("a", hundred, text)))
 		if got := fmt.Sprint(p.Warnings()); !strings.Contains(got, want) {

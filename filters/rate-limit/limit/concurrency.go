@@ -10,14 +10,25 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
-// Flights is how many buckets the table has that all VMs share for requests at once; 0: no limit
-// has concurrency. Each begins as inflight.Empty, and so does the record of each limit that
+// Flights is how many buckets the table has that all VMs share for requests on their way; 0: no limit
+// counts them. Each begins as inflight.Empty, and so does the record of each limit that
 // InFlight tells of.
 func (p *Policy) Flights() int {
 	if p.flights == nil {
 		return 0
 	}
 	return p.flightTable.Buckets()
+}
+
+// Renewal is how often the numbers that lapse first are written anew, at most.
+func (p *Policy) Renewal() time.Duration {
+	shortest := int64(24 * time.Hour)
+	for i := range p.limits {
+		if places := p.limits[i].places(); places != nil {
+			shortest = min(shortest, places.MaxAge)
+		}
+	}
+	return time.Duration(shortest / 3)
 }
 
 // SetVM makes ready what this VM counts of requests at once. id is chosen at random.
@@ -42,23 +53,33 @@ func (d *Decision) takeFlight(bucket []byte) (next []byte) {
 func (d *Decision) flightTaken(ok bool) {
 	a, r := &d.list[d.current], d.bucket.flight
 	if d.phase == refund {
-		a.taken = false
-		a.remaining++
+		a.placed = false
+		if a.code == verdict.OK {
+			a.remaining += a.flight.Count
+		}
 		d.policy.flights.Written(a.hold, ok, d.now)
 		return
 	}
 	a.remaining = r.Remaining
-	switch {
-	case !r.Allowed:
+	if !r.Allowed {
+		if a.limit.concurrency == nil {
+			a.remaining = 0
+		}
 		if r.Full {
 			a.retry = int64(time.Second)
 		}
 		d.say(d.current, RateLimited)
-	default:
-		a.hold, a.taken = d.policy.flights.Taken(&a.flight, r, d.now), true
-		d.holding++
-		d.say(d.current, verdict.OK)
+		return
 	}
+	a.hold, a.placed = d.policy.flights.Taken(&a.flight, r, d.now), true
+	d.holding++
+	if a.limit.concurrency != nil {
+		d.say(d.current, verdict.OK)
+		return
+	}
+	// What is reserved counts beside what has been charged: there must be room for both.
+	a.ask.Cost, a.ask.Room = 0, r.Total
+	d.want(d.current)
 }
 
 // Abandon gives back what a decision holds among the requests at once that nobody goes on with: its
@@ -70,7 +91,7 @@ func (d *Decision) Abandon(now time.Time, flight func(int, func([]byte) []byte) 
 	v, at := d.policy.flights, now.UnixNano()
 	for i := range d.list {
 		a := &d.list[i]
-		if a.limit.concurrency == nil || !a.taken {
+		if !a.placed {
 			continue
 		}
 		err := flight(v.GiveBack(a.hold), func(bucket []byte) []byte { return v.Write(nil, bucket, a.hold, at) })

@@ -48,6 +48,7 @@ type limit struct {
 	counts      *statuses       // of answers; nil: requests are counted
 	response    *responseCost   // nil: the request tells what it costs
 	concurrency *inflight.Limit // in place of rate; nil: of a rate
+	reserves    *inflight.Limit // what requests that are not answered yet reserve; nil: nothing
 }
 
 // rate is how much a limit lets through for one key.

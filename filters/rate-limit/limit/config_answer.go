@@ -95,6 +95,9 @@ func (l *limit) readResponseCost(cost *conf.Object, n conf.Node) {
 		}
 	}
 	l.response = r
+	if r.reserve > 0 {
+		l.reserves = &inflight.Limit{Most: maxReserved, MaxAge: int64(time.Minute)}
+	}
 	l.cost.ownCost, l.cost.mostAsked = r.reserve, r.reserve
 }
 
@@ -173,16 +176,27 @@ func (l *limit) readConcurrency(o *conf.Object, n conf.Node) {
 // burst lets through: for so many a debt is kept.
 const lasting = 1024
 
-// debt is how much more than it has reserved a limit may have to charge, where each of the requests
-// on their way costs the most. What more of them cost is lost.
+// debt is how much more than a burst a limit may have to charge, where each of the requests on their way
+// costs the most. What more of them cost is lost, and said to be.
 func (l *limit) debt(burst int64) int64 {
 	switch {
 	case l.response != nil:
-		return (burst/max(l.response.reserve, 1) + lasting) * (l.response.mostTold - l.response.reserve)
+		return (burst/max(l.response.reserve, 1) + lasting) * l.response.mostTold
 	case l.counts != nil:
 		return (burst + lasting) * l.cost.mostAsked
 	}
 	return 0
+}
+
+// maxReserved is more than any burst: whether there is room is for the table of rates to say.
+const maxReserved = 1 << 50
+
+// places is where the limit counts what is on its way; nil: it does not.
+func (l *limit) places() *inflight.Limit {
+	if l.concurrency != nil {
+		return l.concurrency
+	}
+	return l.reserves
 }
 
 // looks reports whether requests of the limit take nothing before they are answered.

@@ -70,8 +70,10 @@ type applied struct {
 	looked  bool  // in the table
 	counted bool  // by the service, or from what was taken ahead
 	owes    int64 // that an answer which counts spends
+	ends    int64 // of the service's window, at the earliest: it tells whole seconds
 	flight  inflight.Ask
 	hold    inflight.Hold
+	placed  bool // flight is taken
 
 	remaining    int64
 	reset, retry int64 // nanoseconds
@@ -135,12 +137,12 @@ func (d *Decision) Run(w *decide.World) decide.Step {
 //go:noinline
 func (d *Decision) do(w *decide.World) {
 	switch {
-	case d.step == decide.TakeBucket && d.list[d.current].limit.concurrency != nil && w.Flight != nil:
+	case d.step == decide.TakeBucket && d.bucket.flying && w.Flight != nil:
 		if d.changeFlight == nil {
 			d.changeFlight = d.takeFlight
 		}
 		d.taken(w.Flight(d.policy.flights.Bucket(&d.list[d.current].flight), d.changeFlight))
-	case d.step == decide.TakeBucket && d.list[d.current].limit.concurrency == nil && w.Swap != nil:
+	case d.step == decide.TakeBucket && !d.bucket.flying && w.Swap != nil:
 		if d.change == nil {
 			d.change = d.take
 		}
@@ -217,14 +219,8 @@ func (d *Decision) takeNext() {
 		if a == nil || a.code != nil {
 			continue
 		}
-		tag := d.policy.tag(l, a.rate, localTag, d.key)
-		if l.concurrency != nil {
-			a.flight = inflight.Ask{Tag: tag, Shared: a.rate.shared, Limit: l.concurrency}
-		} else {
-			a.ask = gcra.Ask{Tag: tag, Shared: a.rate.shared, Limit: &a.rate.gcra, Cost: a.cost, Look: a.look}
-		}
 		d.cursor++
-		d.want(len(d.list) - 1)
+		d.takeFrom(len(d.list)-1, d.policy.tag(l, a.rate, localTag, d.key), a.rate.shared, &a.rate.gcra)
 		return
 	}
 	switch {
@@ -346,6 +342,7 @@ func (d *Decision) told(step decide.Step) bool {
 
 // bucketState is how far the current bucket is.
 type bucketState struct {
+	flying bool // it is one of requests that are on their way
 	tried  bool // take has been called
 	next   gcra.Result
 	flight inflight.Result
@@ -353,6 +350,23 @@ type bucketState struct {
 
 func (d *Decision) want(i int) {
 	d.current, d.bucket, d.step = i, bucketState{}, decide.TakeBucket
+}
+
+// takeFrom has a limit counted under a tag of the table.
+func (d *Decision) takeFrom(i int, tag, shared uint64, g *gcra.Limit) {
+	a := &d.list[i]
+	a.ask = gcra.Ask{Tag: tag, Shared: shared, Limit: g, Cost: a.cost}
+	d.want(i)
+	switch l := a.limit; {
+	case l.places() != nil:
+		d.bucket.flying = true
+		a.flight = inflight.Ask{Tag: tag, Shared: shared, Limit: l.places(), Count: 1}
+		if l.concurrency == nil {
+			a.flight.Count = a.cost
+		}
+	case l.looks():
+		a.ask.Cost, a.ask.Room = 0, 1
+	}
 }
 
 // take takes from a bucket, or gives back, and returns what the bucket becomes, in memory that the
@@ -386,7 +400,7 @@ func (d *Decision) taken(err error) {
 	i, r := d.current, d.bucket.next
 	a := &d.list[i]
 	switch {
-	case a.limit.concurrency != nil && (d.phase == refund || err == nil && tried):
+	case d.bucket.flying && (d.phase == refund || err == nil && tried):
 		d.flightTaken(err == nil && tried)
 	case d.phase == refund:
 		if a.taken = false; err == nil && tried {
@@ -400,10 +414,13 @@ func (d *Decision) taken(err error) {
 	default:
 		a.remaining, a.reset, a.retry = r.Remaining, r.Reset, r.Retry
 		if !r.Allowed {
+			if a.retry == 0 { // what is reserved has to be settled, and nobody knows when
+				a.retry = int64(time.Second)
+			}
 			d.say(i, RateLimited)
 			break
 		}
-		a.took, a.taken, a.looked = r, !a.ask.Look, a.ask.Look
+		a.took, a.taken, a.looked = r, a.ask.Room == 0, a.ask.Room > 0
 		d.say(i, verdict.OK)
 	}
 	d.run()
@@ -418,11 +435,14 @@ func (d *Decision) refundNext() {
 			a.remaining, a.leased = a.remaining+a.leased, 0
 		}
 		d.cursor++
-		if a.taken {
-			if a.limit.concurrency != nil {
-				d.policy.flights.GiveBack(a.hold)
-				d.holding--
-			}
+		switch {
+		case a.placed:
+			d.policy.flights.GiveBack(a.hold)
+			d.holding--
+			d.want(d.cursor - 1)
+			d.bucket.flying = true
+			return
+		case a.taken:
 			d.want(d.cursor - 1)
 			return
 		}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/shared/decide"
-	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -62,7 +61,7 @@ func (d *Decision) lookUp(a *applied) {
 		return
 	}
 	if remaining, reset, ok := p.leases.spend(a.tag, a.cost, d.now); ok {
-		a.leased, a.remaining, a.reset, a.counted = a.cost, remaining, reset, true
+		a.leased, a.remaining, a.reset, a.counted, a.ends = a.cost, remaining, reset, true, d.now+reset-int64(time.Second)
 		a.key = descriptorKey(d.key, p.global.plainKeys)
 		d.say(len(d.list)-1, verdict.OK)
 		return
@@ -74,7 +73,7 @@ func (d *Decision) lookUp(a *applied) {
 
 // wants is how many hits there must be for the request to go on.
 func (a *applied) wants() int64 {
-	if a.look {
+	if a.limit.looks() {
 		return 1
 	}
 	return a.cost
@@ -186,7 +185,8 @@ func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 		}
 		// A request that costs nothing is over no limit, here as in the local table.
 		// One that only looks whether anything is left is over where nothing is.
-		if s.Code == ratelimit.OverLimit && r.Code == ratelimit.OverLimit && a.asked > 0 || a.look && s.Remaining == 0 {
+		if s.Code == ratelimit.OverLimit && r.Code == ratelimit.OverLimit && a.asked > 0 || a.limit.looks() &&
+			s.Remaining == 0 {
 			// Whatever was asked for has been counted: at envoyproxy/ratelimit, nothing is left
 			// then, however little the next request wants. That is for the service to say.
 			a.remaining, a.retry = 0, a.reset
@@ -197,7 +197,7 @@ func (d *Decision) settle(r *ratelimit.Response) (same bool) {
 		if a.wants() > 0 {
 			p.overs.forget(a.tag)
 		}
-		a.counted = true
+		a.counted, a.ends = true, d.now+a.reset-int64(time.Second)
 		extra := a.asked - a.cost
 		p.leases.grant(p.global, a.tag, extra, a.remaining, d.now, a.reset)
 		if p.global.lease > 0 {
@@ -232,8 +232,7 @@ func (d *Decision) fallBackNext() {
 			a.open = true
 			d.say(i, verdict.OK)
 		case onErrorLocal:
-			a.ask = gcra.Ask{Tag: a.fallback, Shared: a.rate.fallbackShared, Limit: &a.rate.fallback, Cost: a.cost, Look: a.look}
-			d.want(i)
+			d.takeFrom(i, a.fallback, a.rate.fallbackShared, &a.rate.fallback)
 		default:
 			d.say(i, LimiterUnavailable)
 		}

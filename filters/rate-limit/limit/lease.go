@@ -71,7 +71,7 @@ func (l *leases) grant(g *Global, tag uint64, extra, remaining, now, reset int64
 			extra, expires = extra+s.left, min(s.expires, expires)
 		}
 		*s = lease{tag, extra, remaining, now, expires, s.ends}
-	case s.left > 0 && now < s.expires && now >= s.from-clockGap:
+	case s.tag != tag && s.left > 0 && now < s.expires && now >= s.from-clockGap:
 		// Another key has something there. ask knows nothing of this one, then, and takes nothing ahead.
 	default:
 		*s = lease{tag, extra, remaining, now, expires, ends}

@@ -28,7 +28,7 @@ type Policy struct {
 
 	settles     bool // there are limits that are settled when requests were answered
 	accounts    []*Account
-	flights     *inflight.VM // nil: no limit has concurrency
+	flights     *inflight.VM // nil: no limit counts what is on its way
 	flightTable inflight.Table
 	renewed     []byte
 
@@ -50,7 +50,7 @@ func Parse(text string) (*Policy, error) {
 	for i := range c.limits {
 		p.plain = p.plain && !c.limits[i].global && !c.limits[i].shadow
 		p.settles = p.settles || c.limits[i].settles()
-		if c.limits[i].concurrency != nil {
+		if c.limits[i].places() != nil {
 			p.flightTable.Entries = c.table.Entries
 			p.flights = inflight.NewVM(p.flightTable, 0)
 		}

@@ -98,6 +98,9 @@ func (p *proxy) finish(d *Decision, headers [][2]string) {
 
 // step notes what a decision waits for, and that it does not admit meanwhile.
 func (p *proxy) step(d *Decision) {
+	if d == nil {
+		return // an account settles
+	}
 	if p.steps = append(p.steps, d.Step()); len(p.steps) > 1000 {
 		panic("it does not end")
 	}

@@ -75,10 +75,7 @@ func (p *Policy) warnOfSelection(warn func(path, problem string)) {
 			}
 		}
 		l.warnOfUnlimited(l.path(i), warn)
-		if r := l.response; r != nil && r.reserve < r.ownCost {
-			warn(l.path(i)+"cost.response.reserve", "is less than default, which an answer without a number costs: each request "+
-				"that is on its way when the limit is reached goes over it by the difference")
-		}
+		l.warnOfReserve(l.path(i)+"cost.response.reserve", warn)
 	}
 }
 
@@ -91,11 +88,27 @@ func (l *limit) warnOfUnlimited(path string, warn func(path, problem string)) {
 	for _, option := range [...]struct {
 		name string
 		set  bool
-	}{{"cost", l.cost != cost{ownCost: 1, mostAsked: 1}}, {"scope", l.global}, {"onExceeded", l.mark.header != ""},
+	}{{"cost", l.cost != cost{ownCost: 1, mostAsked: 1} || l.response != nil}, {"scope", l.global},
+		{"onExceeded", l.mark.header != ""}, {"counts", l.counts != nil},
 		{"onMissingKey", l.missing == shared}, {"key", len(l.key) > 0 && l.missing == shared}} {
 		if option.set {
 			warn(path+option.name, problem)
 		}
+	}
+}
+
+// warnOfReserve tells of reserves that let requests on their way go far over the limit.
+func (l *limit) warnOfReserve(path string, warn func(path, problem string)) {
+	switch r := l.response; {
+	case r == nil:
+	case r.reserve == 0:
+		warn(path, "is 0: all requests that come before one is answered go on, and one that breaks off costs nothing")
+	case r.reserve < r.ownCost:
+		warn(path, "is less than default, which an answer without a number costs: each request that is on its way when the "+
+			"limit is reached goes over it by the difference")
+	case r.reserve < r.mostTold/100:
+		warn(path, "is less than a hundredth of max: requests that are on their way when the limit is reached may go far over "+
+			"it, and one that breaks off costs no more: raise it to what answers cost")
 	}
 }
 
