@@ -30,6 +30,7 @@ type client struct {
 	status  []byte // what every response begins with
 	end     []byte // what every response ends with: the empty line and the body
 	buffer  []byte
+	least   int // bytes of an answer in chunks; 0: answers are not
 }
 
 // exchange opens a connection for a request and learns from a first answer, whose status must be
@@ -55,14 +56,21 @@ func exchange(address, request string, want int) (*client, error) {
 		return nil, fmt.Errorf("the first answer is %s, not %d", answer.Status, want)
 	}
 	first := raw.Bytes()
-	return &client{c, []byte(request), first[:len("HTTP/1.1 200")], first[bytes.Index(first, []byte("\r\n\r\n")):],
-		make([]byte, 4*len(first))}, nil
+	if answer.ContentLength < 0 {
+		return &client{c: c, request: []byte(request), status: first[:len("HTTP/1.1 200")], buffer: make([]byte, 1<<18),
+			least: len(first) / 2}, nil
+	}
+	return &client{c: c, request: []byte(request), status: first[:len("HTTP/1.1 200")],
+		end: first[bytes.Index(first, []byte("\r\n\r\n")):], buffer: make([]byte, 4*len(first))}, nil
 }
 
 // do sends the request once. It looks at the status before it waits for the rest: a refusal may be
 // shorter than the answer that was learnt.
 func (c *client) do() error {
 	_ = c.c.SetDeadline(time.Now().Add(answerTimeout))
+	if c.least > 0 {
+		return c.stream()
+	}
 	if _, err := c.c.Write(c.request); err != nil {
 		return err
 	}

@@ -38,6 +38,10 @@ func main() {
 	flag.BoolVar(&o.service, "service", false,
 		fmt.Sprintf("measure global limits instead, with a real rate-limit service; -rate is %d by default then, and "+
 			"-o bench-service.json", serviceRate))
+	flag.BoolVar(&o.told, "answers", false,
+		"measure what rate-limit costs where answers matter instead, by CPU only (-fixed is 0 by default then), and -o "+
+			"bench-answers.json")
+	flag.BoolVar(&o.update, "update", false, "with -answers: write the table of "+filepath.ToSlash(answersFile))
 	flag.BoolVar(&o.chain, "chain", false,
 		fmt.Sprintf("measure two Envoys one behind the other instead: each verifying by itself, or the first "+
 			"stamping what the second admits; -rate is %d by default then, and -o bench-chain.json, with a "+
@@ -64,6 +68,11 @@ func main() {
 		other(serviceRate, "bench-service.json")
 	case o.chain:
 		other(chainRate, "bench-chain.json")
+	case o.told:
+		other(o.rate, "bench-answers.json")
+		if !set["fixed"] {
+			o.fixed = 0
+		}
 	}
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -76,14 +85,20 @@ type options struct {
 	fixed, answers         time.Duration
 	only, version, out     string
 	every, service, chain  bool
-	starts                 bool
+	starts, told, update   bool
 }
 
 func run(o options) error {
-	if flag.NArg() > 0 || o.service && o.chain || o.rounds < 1 || o.requests < connections || o.rate < 1 ||
-		o.fixed < 0 || o.answers < 0 {
-		return fmt.Errorf("it takes flags only, not both -service and -chain, with at least 1 round, %d requests and "+
-			"a rate of 1", connections)
+	modes := 0
+	for _, mode := range []bool{o.service, o.chain, o.told} {
+		if mode {
+			modes++
+		}
+	}
+	if flag.NArg() > 0 || modes > 1 || o.update && (!o.told || o.only != "") || o.rounds < 1 ||
+		o.requests < connections || o.rate < 1 || o.fixed < 0 || o.answers < 0 {
+		return fmt.Errorf("it takes flags only, at most one of -service, -chain and -answers, -update only with all of -answers, "+
+			"with at least 1 round, %d requests and a rate of 1", connections)
 	}
 	o.requests -= o.requests % connections // each connection sends as many
 	root, err := envoybin.Root()
@@ -91,12 +106,12 @@ func run(o options) error {
 		return err
 	}
 	out := filepath.Join(root, "build", "out")
-	for _, module := range append(filters.Names(), "hostsign", "empty") {
+	for _, module := range append(filters.Names(), "rate-limit-lean", "hostsign", "empty") {
 		if _, err := os.Stat(filepath.Join(out, module+".wasm")); err != nil {
 			return fmt.Errorf("%w; run: make bench", err)
 		}
 	}
-	if o.starts || !o.service && !o.chain && o.only == "" {
+	if o.starts || !o.service && !o.chain && !o.told && o.only == "" {
 		if err := runStarts(out, filepath.Join(filepath.Dir(o.out), "bench-start.json"), o.version); err != nil || o.starts {
 			return err
 		}
@@ -108,6 +123,8 @@ func run(o options) error {
 		all = serviceRows(out)
 	case o.chain:
 		all = chainRows(out, o.answers)
+	case o.told:
+		all = answerRows(out)
 	}
 	chosen := choose(all, o.only)
 	if len(chosen) == 1 && !strings.Contains(nothing, o.only) {
@@ -150,6 +167,14 @@ func run(o options) error {
 		}
 		route = func(r row) []bootstrap.M { return bootstrap.To(r.name) }
 	}
+	if o.told {
+		for _, s := range []stream{megabyte, singles} {
+			cluster, stop := s.start()
+			defer stop()
+			clusters = append(clusters, cluster)
+		}
+		route = answerRoutes
+	}
 	var listeners []bootstrap.M
 	for _, r := range chosen {
 		listeners = append(listeners, bootstrap.Listener(r.name, 0, r.filters, route(r), nil))
@@ -176,6 +201,14 @@ func run(o options) error {
 	}
 	report.finish()
 	report.print(os.Stdout)
+	if o.told {
+		fmt.Println("\n" + report.answersTable())
+	}
+	if o.update {
+		if err := report.writeAnswers(root); err != nil {
+			return err
+		}
+	}
 	if o.service || o.chain {
 		report.printLatency(os.Stdout)
 	}
@@ -199,8 +232,7 @@ func run(o options) error {
 func measure(envoys []*envoybin.Envoy, chosen []row, o options) (*Report, error) {
 	envoy := envoys[0]
 	report := &Report{Envoy: envoy.Version, Processes: len(envoys),
-		Answer: map[bool]string{false: "direct response", true: "an upstream"}[o.service], Rounds: o.rounds,
-		Requests: o.requests, Rate: o.rate}
+		Answer: answering(o), Rounds: o.rounds, Requests: o.requests, Rate: o.rate}
 	loads := make([]load, len(chosen))
 	defer func() {
 		for _, l := range loads {
@@ -210,7 +242,7 @@ func measure(envoys []*envoybin.Envoy, chosen []row, o options) (*Report, error)
 	for i, r := range chosen {
 		err := loads[i].open(envoy.Address(r.name), r)
 		if err == nil {
-			err = loads[i].closed(o.requests / 4) // V8 optimises what has run often
+			err = loads[i].closed(r.requests(o) / 4) // V8 optimises what has run often
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.name, err)
@@ -220,7 +252,7 @@ func measure(envoys []*envoybin.Envoy, chosen []row, o options) (*Report, error)
 	for round := range o.rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
 		for i, r := range chosen {
-			if err := turn(envoys, loads[i], o, &report.Rows[i]); err != nil {
+			if err := turn(envoys, loads[i], r, o, &report.Rows[i]); err != nil {
 				return nil, fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
@@ -228,20 +260,42 @@ func measure(envoys []*envoybin.Envoy, chosen []row, o options) (*Report, error)
 	return report, nil
 }
 
+// answering is who answers the requests.
+func answering(o options) string {
+	switch {
+	case o.service:
+		return "an upstream"
+	case o.told:
+		return "direct response, and an upstream that streams"
+	}
+	return "direct response"
+}
+
+// requests of one turn of a row: each connection sends as many. An answer that is streamed takes longer.
+func (r row) requests(o options) int {
+	return max(o.requests/max(r.streams.share, 1)/connections, 1) * connections
+}
+
+// figure is what a request of a row has cost, or what a part of its answer has.
+func (r row) figure(used time.Duration, requests int) float64 {
+	return micros(used) / float64(requests*max(r.streams.units, 1))
+}
+
 // turn adds one round's measurements to a row's.
-func turn(envoys []*envoybin.Envoy, l load, o options, result *Result) error {
+func turn(envoys []*envoybin.Envoy, l load, r row, o options, result *Result) error {
+	requests := r.requests(o)
 	before, err := cpu(envoys)
 	if err != nil {
 		return err
 	}
-	if err := l.closed(o.requests); err != nil {
+	if err := l.closed(requests); err != nil {
 		return err
 	}
 	after, err := cpu(envoys)
 	if err != nil {
 		return err
 	}
-	result.CPU = append(result.CPU, micros(after-before)/float64(o.requests))
+	result.CPU = append(result.CPU, r.figure(after-before, requests))
 	took, err := l.fixed(o.rate, o.fixed/time.Duration(o.rounds))
 	result.took = append(result.took, took...)
 	slices.Sort(took)

@@ -23,6 +23,7 @@ type row struct {
 	request string        // answered 200
 	refused string        // answered 403, which shows that the filters decide; empty: none
 	versus  string        // the row whose added cost this one's is divided by; empty: none
+	streams stream        // what a service streams in answer; -answers only
 	beyond  string        // the row that this one's added cost is counted from; empty: the one without filters
 }
 
