@@ -301,6 +301,17 @@ func TestConcurrencyOfADeadVM(t *testing.T) {
 	w.want("until it ends", alive.Request(user, true), "ok")
 }
 
+// A VM says in time that what it has on its way lasts.
+func TestTicksOfConcurrency(t *testing.T) {
+	for maxAge, want := range map[string]uint32{"60s": 1000, "1s": 166} {
+		w := start(t, wasmhost.Options{})
+		worker := w.worker(config("", `,"concurrency":{"requests":1,"maxAge":"`+maxAge+`"}`))
+		if periods := worker.TickPeriods(); len(periods) != 1 || periods[0] != want {
+			t.Errorf("%s: ticks every %v ms", maxAge, periods)
+		}
+	}
+}
+
 // R35: a request that another limit refuses, or that ends while it waits for the service, holds no place.
 func TestConcurrencyGivenBack(t *testing.T) {
 	w := start(t, wasmhost.Options{})

@@ -12,6 +12,7 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/gcra"
 	"github.com/tollgate-wasm/tollgate/shared/inflight"
 	"github.com/tollgate-wasm/tollgate/shared/ratelimit"
+	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
 // Account is what a request that went on still owes its limits: a cost that its answer tells, a hit
@@ -139,8 +140,8 @@ func (c *Account) add(a *applied) {
 	if t.held = a.placed; t.held {
 		t.hold = a.hold
 	}
-	if a.limit.concurrency != nil {
-		return
+	if a.limit.concurrency != nil || a.code != verdict.OK {
+		return // only what it holds
 	}
 	t.open, t.reserve, t.cost = true, a.cost, a.owes
 	t.local = a.looked

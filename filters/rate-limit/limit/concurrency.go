@@ -37,7 +37,7 @@ func (p *Policy) SetVM(id uint32) { p.flights = inflight.NewVM(p.flightTable, id
 // takeFlight takes a place among the requests at once, as take does from a bucket of hits.
 func (d *Decision) takeFlight(bucket []byte) (next []byte) {
 	a, v := &d.list[d.current], d.policy.flights
-	if d.phase == refund {
+	if d.bucket.freeing {
 		next = v.Write(d.next, bucket, a.hold, d.now)
 	} else {
 		next, d.bucket.flight = v.Take(d.next, bucket, &a.flight, d.now)
@@ -49,15 +49,25 @@ func (d *Decision) takeFlight(bucket []byte) (next []byte) {
 	return next
 }
 
+// giveBack has a limit's place given back.
+func (d *Decision) giveBack(i int) {
+	d.policy.flights.GiveBack(d.list[i].hold)
+	d.holding--
+	d.want(i)
+	d.bucket.flying, d.bucket.freeing = true, true
+}
+
 // flightTaken goes on after takeFlight; ok: what it returned is written.
 func (d *Decision) flightTaken(ok bool) {
 	a, r := &d.list[d.current], d.bucket.flight
-	if d.phase == refund {
+	if d.bucket.freeing {
 		a.placed = false
-		if a.code == verdict.OK {
+		d.policy.flights.Written(a.hold, ok, d.now)
+		if a.code == nil {
+			d.say(d.current, RateLimited)
+		} else {
 			a.remaining += a.flight.Count
 		}
-		d.policy.flights.Written(a.hold, ok, d.now)
 		return
 	}
 	a.remaining = r.Remaining

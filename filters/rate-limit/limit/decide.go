@@ -66,8 +66,7 @@ type applied struct {
 	tag      uint64 // globalTag
 	fallback uint64 // fallbackTag
 
-	look    bool  // nothing is taken before the answer is known
-	looked  bool  // in the table
+	looked  bool  // whether the table has room, and taken nothing there
 	counted bool  // by the service, or from what was taken ahead
 	owes    int64 // that an answer which counts spends
 	ends    int64 // of the service's window, at the earliest: it tells whole seconds
@@ -342,10 +341,11 @@ func (d *Decision) told(step decide.Step) bool {
 
 // bucketState is how far the current bucket is.
 type bucketState struct {
-	flying bool // it is one of requests that are on their way
-	tried  bool // take has been called
-	next   gcra.Result
-	flight inflight.Result
+	flying  bool // it is one of requests that are on their way
+	freeing bool // and what was taken of it is given back
+	tried   bool // take has been called
+	next    gcra.Result
+	flight  inflight.Result
 }
 
 func (d *Decision) want(i int) {
@@ -400,7 +400,7 @@ func (d *Decision) taken(err error) {
 	i, r := d.current, d.bucket.next
 	a := &d.list[i]
 	switch {
-	case d.bucket.flying && (d.phase == refund || err == nil && tried):
+	case d.bucket.flying && (d.bucket.freeing || err == nil && tried):
 		d.flightTaken(err == nil && tried)
 	case d.phase == refund:
 		if a.taken = false; err == nil && tried {
@@ -416,6 +416,10 @@ func (d *Decision) taken(err error) {
 		if !r.Allowed {
 			if a.retry == 0 { // what is reserved has to be settled, and nobody knows when
 				a.retry = int64(time.Second)
+			}
+			if a.placed { // what is over a limit takes nothing of it, whether or not the request goes on
+				d.giveBack(i)
+				return
 			}
 			d.say(i, RateLimited)
 			break
@@ -437,10 +441,7 @@ func (d *Decision) refundNext() {
 		d.cursor++
 		switch {
 		case a.placed:
-			d.policy.flights.GiveBack(a.hold)
-			d.holding--
-			d.want(d.cursor - 1)
-			d.bucket.flying = true
+			d.giveBack(d.cursor - 1)
 			return
 		case a.taken:
 			d.want(d.cursor - 1)

@@ -289,3 +289,45 @@ func TestLeaseOfAnotherWindow(t *testing.T) {
 		t.Errorf("%d hits let through, %d counted", 10*let, counted)
 	}
 }
+
+// What is over a limit takes nothing of it and owes it nothing, also where the request goes on.
+func TestOverWhereTheRequestGoesOn(t *testing.T) {
+	for name, more := range map[string]string{"shadow": `"mode":"shadow",`, "marked": `"onExceeded":{"mark":{"header":"x-over"}},`} {
+		p := newProxy(t, limitsConfig(named("a", `{"requests":20,"per":"1h"}`, more+response), named("b", hundred, response)))
+		var list []*Account
+		for range 5 {
+			d := p.get("/")
+			if !d.Verdict().Admits() {
+				t.Fatalf("%s: %s", name, d.Verdict().Code.Name)
+			}
+			list = append(list, d.Account())
+		}
+		if n := p.policy.limits[0].reserves.Held; n != 20 {
+			t.Errorf("%s: %d reserved", name, n)
+		}
+		for i, account := range list {
+			got, asks := p.answer(account, statusHeaders("200"), `{"usage":{"total_tokens":4}}`, Complete)
+			if want := map[bool]int{true: 2, false: 1}[i < 2]; len(got) != want || asks != nil {
+				t.Errorf("%s, %d: %+v, asks %v", name, i, got, asks)
+			}
+		}
+		if n := p.policy.limits[0].reserves.Held + p.policy.limits[1].reserves.Held; n != 0 {
+			t.Errorf("%s: %d reserved by nobody", name, n)
+		}
+		if d := p.get("/"); strings.Contains(counts(d), "would_deny") || strings.Contains(counts(d), "marked") {
+			t.Errorf("%s: 8 of 20 are spent: %s", name, counts(d))
+		}
+	}
+	// Where nobody knows whether there is room, a request that goes on holds its place until it ends.
+	p := newProxy(t, limitsConfig(named("a", hundred, `"mode":"shadow",`+response)))
+	p.shared = errProxy
+	d := p.get("/")
+	account := d.Account()
+	if account == nil || account.Open() {
+		t.Fatal("it owes a cost")
+	}
+	account.Close(p.now, p.flights.swap)
+	if n := p.policy.limits[0].reserves.Held; n != 0 {
+		t.Errorf("%d reserved by nobody", n)
+	}
+}
