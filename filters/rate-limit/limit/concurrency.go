@@ -72,9 +72,6 @@ func (d *Decision) flightTaken(ok bool) {
 	}
 	a.remaining = r.Remaining
 	if !r.Allowed {
-		if a.limit.concurrency == nil {
-			a.remaining = 0
-		}
 		if r.Full {
 			a.retry = int64(time.Second)
 		}

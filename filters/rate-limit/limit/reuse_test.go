@@ -331,3 +331,39 @@ func TestOverWhereTheRequestGoesOn(t *testing.T) {
 		t.Errorf("%d reserved by nobody", n)
 	}
 }
+
+// A request that is abandoned gives back its places, whatever else it has taken; one that is settled has
+// nothing reserved any more, though its stream goes on.
+func TestAbandonedAndSettled(t *testing.T) {
+	p := newProxy(t, limitsConfig(named("a", hundred, ""), `{"name":"c","concurrency":{"requests":1}}`, named("b", hundred, response)))
+	d := p.get("/")
+	wantCode(t, "within", d, verdict.OK, d.policy.RuleName(d.Verdict().Rule))
+	d.Abandon(p.now, p.flights.swap)
+	account := p.get("/").Account()
+	if account == nil {
+		t.Fatal("the place is kept")
+	}
+	account.Headers(statusHeaders("200"))
+	account.Settle(Complete, p.now, p.world(nil), nil)
+	if n := p.policy.limits[2].reserves.Held; n != 0 {
+		t.Errorf("%d reserved after the answer", n)
+	}
+	if n := p.policy.limits[1].concurrency.Held; n != 1 {
+		t.Errorf("%d on their way before the stream ends", n)
+	}
+	account.Close(p.now, p.flights.swap)
+	p = newProxy(t, limitsConfig(`{"name":"a","rate":"unlimited",`+failures+`}`))
+	if got := fmt.Sprint(p.policy.Warnings()); !strings.Contains(got, "limits[0].counts: has no effect") {
+		t.Error(got)
+	}
+}
+
+// A key that has something left of the service's last window takes hits ahead in the next one, too.
+func TestLeaseOfANewWindow(t *testing.T) {
+	g, l := &Global{lease: 10, leasePer: time.Hour, replicas: 1}, &leases{}
+	l.grant(g, 7, 9, 90, 0, 60)
+	l.grant(g, 7, 5, 80, 100, 60)
+	if _, _, ok := l.spend(7, 5, 101); !ok {
+		t.Error("nothing is taken ahead in the second window")
+	}
+}
