@@ -298,6 +298,31 @@ func TestOtherMaxAge(t *testing.T) {
 	}
 }
 
+// A key that had its places among those who share counts them where it gets one of its own.
+func TestFromSharedToOwn(t *testing.T) {
+	p := newProxy(t, 1)
+	p.buckets = p.buckets[:1]
+	l := Limit{Most: 2, MaxAge: 30 * second}
+	v := p.vm(1)
+	var holds []Hold
+	for i := range uint64(BucketEntries) {
+		h, _ := p.take(v, &Ask{Tag: 100 + i, Shared: 1, Limit: &l, Count: 1}, start)
+		holds = append(holds, h)
+	}
+	a := &Ask{Tag: 7, Shared: 1, Limit: &l, Count: 1}
+	for range 2 {
+		if _, r := p.take(v, a, start); !r.Allowed || r.place.tag != 1 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	for _, h := range holds {
+		p.giveBack(v, h, start)
+	}
+	if _, r := p.take(v, a, start); r.Allowed || r.place.tag != 7 {
+		t.Errorf("2 of 2 are on their way: %+v", r)
+	}
+}
+
 // The clock goes back: what a dead VM had counts for no longer than what is new.
 func TestClockBack(t *testing.T) {
 	p := newProxy(t, 1)
@@ -313,6 +338,9 @@ func TestClockBack(t *testing.T) {
 		t.Fatal("shut until the clock is where it was")
 	}
 	// And a VM that lives writes its own anew.
+	if n := p.renew(alive, back+10*second); n != 1 { // renewed no later than a third of MaxAge after it was written
+		t.Errorf("%d renewed after twenty seconds back", n)
+	}
 	if n := p.renew(alive, back-3600*second); n != 1 {
 		t.Errorf("%d renewed", n)
 	}

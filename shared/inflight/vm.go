@@ -9,6 +9,7 @@ type VM struct {
 	id     uint32
 	holds  map[place]*hold
 	oldest []*list // by Limit: what is to be renewed next stands first
+	failed list    // what could not be written
 	free   *hold
 }
 
@@ -24,6 +25,7 @@ type hold struct {
 	limit      *Limit
 	count      int64
 	renew      int64 // when the entry is to be written anew
+	in         *list
 	prev, next *hold
 }
 
@@ -75,7 +77,12 @@ func (v *VM) Take(dst, bucket []byte, a *Ask, now int64) (next []byte, r Result)
 	s := scan(bucket, a.Tag, v.id, now)
 	own := v.own(at)
 	used := s.others + own
-	if used == 0 && s.live >= BucketEntries { // a key that is there has a place for each VM
+	switch {
+	case used > 0: // a key that is there has a place for each VM
+	case s.live < BucketEntries:
+		// What it had among those who share counts on; by now nobody knows whose it is.
+		used = scan(bucket, a.Shared, v.id, now).others + v.own(place{at.bucket, a.Shared})
+	default:
 		at.tag = a.Shared
 		if own = v.own(at); own == 0 && s.live >= BucketEntries+sharedEntries {
 			r.Full, used = true, a.Limit.Most
@@ -143,11 +150,10 @@ func (v *VM) listOf(l *Limit) *list {
 
 // written notes that an entry is as it should be.
 func (v *VM) written(h *hold, now int64) {
-	l := v.listOf(h.limit)
-	h.renew = now + h.limit.MaxAge/3
-	l.remove(h)
+	h.in.remove(h)
 	if h.count > 0 {
-		l.push(h)
+		h.renew = now + h.limit.MaxAge/3
+		v.listOf(h.limit).push(h)
 		return
 	}
 	delete(v.holds, h.place)
@@ -176,19 +182,39 @@ func (v *VM) Write(dst, bucket []byte, one Hold, now int64) (next []byte) {
 func (v *VM) Written(one Hold, ok bool, now int64) {
 	if ok {
 		v.written(one.h, now)
-		return
+	} else {
+		v.fail(one.h, now)
 	}
-	l := v.listOf(one.h.limit)
-	l.remove(one.h)
-	one.h.renew = now
-	l.unshift(one.h)
+}
+
+// Renewed notes that what Write returned for one that was Due is written. Where it could not be, it is
+// tried again a little later, and the others have their turn.
+func (v *VM) Renewed(one Hold, ok bool, now int64) {
+	if ok {
+		v.written(one.h, now)
+	} else {
+		v.fail(one.h, now+retry)
+	}
+}
+
+// retry is how long what could not be renewed waits, in nanoseconds: less than any MaxAge by far.
+const retry = 100e6
+
+// fail has a hold written again from a time on.
+func (v *VM) fail(h *hold, at int64) {
+	h.in.remove(h)
+	h.renew = at
+	v.failed.push(h)
 }
 
 // Due is one whose entry is to be written anew by now; ok is false where there is none.
 func (v *VM) Due(now int64) (one Hold, bucket int, ok bool) {
+	// Where the clock has gone back, everything is.
+	if h := v.failed.first; h != nil && (h.renew <= now || h.renew > now+retry) {
+		return Hold{h: h}, h.bucket, true
+	}
 	for _, l := range v.oldest {
-		// Where the clock has gone back, everything is.
-		if h := l.first; h != nil && (h.renew <= now || h.renew > now+l.limit.MaxAge) {
+		if h := l.first; h != nil && (h.renew <= now || h.renew > now+l.limit.MaxAge/3) {
 			return Hold{h: h}, h.bucket, true
 		}
 	}
@@ -196,23 +222,13 @@ func (v *VM) Due(now int64) (one Hold, bucket int, ok bool) {
 }
 
 func (l *list) push(h *hold) {
-	h.prev, h.next = l.last, nil
+	h.in, h.prev, h.next = l, l.last, nil
 	if l.last != nil {
 		l.last.next = h
 	} else {
 		l.first = h
 	}
 	l.last = h
-}
-
-func (l *list) unshift(h *hold) {
-	h.prev, h.next = nil, l.first
-	if l.first != nil {
-		l.first.prev = h
-	} else {
-		l.last = h
-	}
-	l.first = h
 }
 
 func (l *list) remove(h *hold) {

@@ -111,8 +111,8 @@ func (s *state) streamEnded(stream uint32) {
 		return
 	}
 	delete(s.answers.open, stream)
+	defer func() { c.Close(guest.Now(), s.world.Flight) }() // whatever comes of the costs
 	s.settle(stream, c, limit.Ended)
-	c.Close(guest.Now(), s.world.Flight)
 }
 
 // settle settles what can be settled by now.

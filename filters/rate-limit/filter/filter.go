@@ -94,7 +94,7 @@ func (s *state) configure(text string) (err error) {
 func (s *state) request(stream uint32) types.Action {
 	r, d := s.host.Request(), s.decision
 	if s.flights != nil {
-		d.Abandon(r.Now, s.world.Flight) // what a fault has left behind
+		d.Abandon(r.Now, s.world.Flight) // as abandon does
 	}
 	s.policy.Decide(d, r)
 	if d.Step() != decide.Done && s.waits(stream, d, r.Headers) {

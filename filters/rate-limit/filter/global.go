@@ -81,15 +81,23 @@ func (s *state) answered(stream uint32, r ratelimit.Response, err error) {
 		if h == nil {
 			return types.ActionPause
 		}
+		// It has the memory that the next request needs, which also gives back what a fault leaves behind.
+		s.abandon()
+		s.decision = h.decision
 		s.service.concluded(h.decision.Answered(r, err, guest.Now()))
 		if s.waits(stream, h.decision, h.headers) {
 			return types.ActionPause
 		}
 		s.end(stream)
-		action := s.conclude(stream, h.decision, h.headers)
-		s.decision = h.decision // it has the memory that the next one needs
-		return action
+		return s.conclude(stream, h.decision, h.headers)
 	})
+}
+
+// abandon gives back what the last decision has on its way that a fault has come between.
+func (s *state) abandon() {
+	if s.flights != nil {
+		s.decision.Abandon(guest.Now(), s.world.Flight)
+	}
 }
 
 // gone is for a stream that has ended while it waited.

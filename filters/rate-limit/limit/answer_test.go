@@ -473,8 +473,12 @@ func TestRenew(t *testing.T) {
 	p.flights.err = errProxy
 	p.now = p.now.Add(10 * time.Second)
 	turns = 0
-	if more := p.policy.Renew(p.now, p.flights.swap, turn); more || turns != 1 {
-		t.Errorf("where nothing can be written: %d turns, more: %v", turns, more)
+	all := func() bool { turns++; return true }
+	for i, want := range []int{10, 0, 10} { // each is tried once, and a little later again
+		if turns = 0; p.policy.Renew(p.now, p.flights.swap, all) || turns != want {
+			t.Errorf("where nothing can be written, %d: %d turns", i, turns)
+		}
+		p.now = p.now.Add(50 * time.Millisecond)
 	}
 }
 

@@ -49,9 +49,10 @@ func (d *Decision) takeFlight(bucket []byte) (next []byte) {
 	return next
 }
 
-// giveBack has a limit's place given back.
+// giveBack has a limit's place given back: from now on it is no more, and the bucket is to be told.
 func (d *Decision) giveBack(i int) {
 	d.policy.flights.GiveBack(d.list[i].hold)
+	d.list[i].placed = false
 	d.holding--
 	d.want(i)
 	d.bucket.flying, d.bucket.freeing = true, true
@@ -61,7 +62,6 @@ func (d *Decision) giveBack(i int) {
 func (d *Decision) flightTaken(ok bool) {
 	a, r := &d.list[d.current], d.bucket.flight
 	if d.bucket.freeing {
-		a.placed = false
 		d.policy.flights.Written(a.hold, ok, d.now)
 		if a.code == nil {
 			d.say(d.current, RateLimited)
@@ -126,10 +126,7 @@ func (p *Policy) Renew(now time.Time, flight func(int, func([]byte) []byte) erro
 			p.renewed = p.flights.Write(p.renewed, content, one, at)
 			return p.renewed
 		})
-		p.flights.Written(one, err == nil, at)
-		if err != nil {
-			return false // it is due still, and tried again with the next turn
-		}
+		p.flights.Renewed(one, err == nil, at)
 	}
 }
 

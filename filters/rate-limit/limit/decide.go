@@ -407,7 +407,11 @@ func (d *Decision) taken(err error) {
 			a.remaining, a.reset = r.Remaining, r.Reset
 		}
 	case err == decide.ErrBusy:
-		a.reset, a.retry = int64(time.Second), int64(time.Second)
+		a.remaining, a.reset, a.retry = 0, int64(time.Second), int64(time.Second)
+		if a.placed {
+			d.giveBack(i)
+			return
+		}
 		d.say(i, RateLimited)
 	case err != nil || !tried:
 		d.say(i, verdict.Internal)

@@ -367,3 +367,47 @@ func TestLeaseOfANewWindow(t *testing.T) {
 		t.Error("nothing is taken ahead in the second window")
 	}
 }
+
+// R35: one place that cannot be written keeps no other from being renewed.
+func TestRenewBesideAFailure(t *testing.T) {
+	p, other := newProxy(t, limitsConfig(atOnceOfUser)), newProxy(t, limitsConfig(atOnceOfUser))
+	p.policy.SetVM(1)
+	other.policy.SetVM(2)
+	other.flights = p.flights
+	for _, user := range []string{"hot", "ann", "ann", "bob", "bob"} {
+		if p.get("/", [2]string{"x-user", user}).Account() == nil {
+			t.Fatal("no place")
+		}
+	}
+	hot := -1
+	for range 90 {
+		p.now = p.now.Add(time.Second)
+		p.policy.Renew(p.now, func(at int, change func([]byte) []byte) error {
+			if hot < 0 {
+				hot = at
+			}
+			if at == hot {
+				return errProxy
+			}
+			return p.flights.swap(at, change)
+		}, func() bool { return true })
+	}
+	other.now = p.now
+	for _, user := range []string{"ann", "bob"} {
+		wantCode(t, user, other.get("/", [2]string{"x-user", user}), RateLimited, "a")
+	}
+}
+
+// R35: a place whose giving back a fault interrupts is given back once.
+func TestGivenBackOnce(t *testing.T) {
+	p := newProxy(t, `{"limits":[{"name":"c","concurrency":{"requests":5}},`+named("a", hundred, response)+","+
+		named("g", five, `"scope":"global"`)+`],"global":{"cluster":"c","authority":"a","domain":"d","onError":"deny"}}`)
+	d := &Decision{}
+	p.policy.Decide(d, p.asked([][2]string{{":method", "GET"}, {":authority", "a"}, {":path", "/"}}))
+	d.Run(p.world(d))
+	_ = d.Answered(ratelimit.Response{}, errProxy, p.now)
+	d.Abandon(p.now, p.flights.swap)
+	if c, a := p.policy.limits[0].concurrency.Held, p.policy.limits[1].reserves.Held; c != 0 || a != 0 {
+		t.Errorf("%d and %d held", c, a)
+	}
+}

@@ -53,10 +53,7 @@ func headers(stream uint32, end bool) {
 	if !ok || s.answered {
 		return
 	}
-	s.first.Headers(stream)
-	for _, f := range s.others {
-		f.Headers(stream)
-	}
+	s.each(func(f *Follower) { f.Headers(stream) })
 	if end {
 		s.complete(stream)
 	}
@@ -69,10 +66,7 @@ func Body(stream uint32, size int, end bool) {
 		return
 	}
 	if size > 0 {
-		s.first.Body(stream, size)
-		for _, f := range s.others {
-			f.Body(stream, size)
-		}
+		s.each(func(f *Follower) { f.Body(stream, size) })
 	}
 	if end {
 		s.complete(stream)
@@ -82,10 +76,15 @@ func Body(stream uint32, size int, end bool) {
 func (s following) complete(stream uint32) {
 	s.answered = true
 	followed[stream] = s
-	s.first.Answered(stream)
-	for _, f := range s.others {
-		f.Answered(stream)
+	s.each(func(f *Follower) { f.Answered(stream) })
+}
+
+// each tells all followers, also those behind one that panics.
+func (s following) each(tell func(f *Follower)) {
+	if len(s.others) > 0 {
+		defer following{first: s.others[0], others: s.others[1:]}.each(tell)
 	}
+	tell(s.first)
 }
 
 // over tells that a stream is no more.
@@ -96,8 +95,5 @@ func over(stream uint32) {
 	}
 	delete(followed, stream)
 	direct.Followed = len(followed)
-	s.first.End(stream)
-	for _, f := range s.others {
-		f.End(stream)
-	}
+	s.each(func(f *Follower) { f.End(stream) })
 }

@@ -60,6 +60,19 @@ func TestFollow(t *testing.T) {
 	if direct.Followed != 0 || Following() {
 		t.Errorf("%d streams are followed", direct.Followed)
 	}
+	// One whose first follower panics.
+	Follow(5, &Follower{End: func(uint32) { panic("x") }})
+	Follow(5, x)
+	Follow(5, y)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("a panic is lost")
+			}
+		}()
+		direct.OnOver(5)
+	}()
+	want("x5e y5e")
 	// One that ends without an answer.
 	Follow(4, y)
 	direct.OnOver(4)
