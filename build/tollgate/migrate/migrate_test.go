@@ -957,6 +957,9 @@ func held(t testing.TB, c Configuration) {
 				strings.Contains(resource, "# Where it selects sidecars,") {
 				continue // for whoever reads it to say
 			}
+			if strings.Contains(f.Problem, "has a brace, and is compared byte for byte") {
+				continue // as the policy has it, too
+			}
 			t.Fatalf("tollgate check finds %s:\n%s", f, resource)
 		}
 		text, err := c.ResourceJSON("x", extension)
