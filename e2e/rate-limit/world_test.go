@@ -142,11 +142,11 @@ var titles = map[string]struct {
 	title  string
 }{"rate_limited": {429, "Too Many Requests"}, "key_missing": {403, "Forbidden"}, "path_ambiguous": {400, "Bad Request"}}
 
-// wantAnswer holds an answer against what the upstream says, or the refusal with that code.
 // overQuota is the body of what is over a limit.
 var overQuota = regexp.MustCompile(`^{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded",` +
 	`"title":"Too Many Requests","status":429,"code":"rate_limited","violated-policies":\["[a-z0-9-]+"\]}$`)
 
+// wantAnswer holds an answer against what the upstream says, or the refusal with that code.
 func wantAnswer(t testing.TB, what string, m *harness.Message, code string) {
 	t.Helper()
 	if code == "" {

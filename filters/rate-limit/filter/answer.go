@@ -130,7 +130,7 @@ func (s *state) settle(stream uint32, c *limit.Account, stage limit.Stage) {
 		if came.Lost {
 			add(counters.lost, 1)
 			s.answers.wrong.Error(Name + ": limit " + s.policy.RuleName(came.Limit) +
-				": what an answer has cost could not be noted: other workers were always faster, or the table is full")
+				": what an answer has cost could not be noted whole: other workers were always faster, the table is full, or it owes too much")
 		}
 	}
 	if asks == nil {

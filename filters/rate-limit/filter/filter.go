@@ -93,9 +93,7 @@ func (s *state) configure(text string) (err error) {
 // request decides a request.
 func (s *state) request(stream uint32) types.Action {
 	r, d := s.host.Request(), s.decision
-	if s.flights != nil {
-		d.Abandon(r.Now, s.world.Flight) // as abandon does
-	}
+	s.abandon(d, r.Now)
 	s.policy.Decide(d, r)
 	if d.Step() != decide.Done && s.waits(stream, d, r.Headers) {
 		return types.ActionPause

@@ -4,6 +4,8 @@
 package filter
 
 import (
+	"time"
+
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
@@ -82,7 +84,7 @@ func (s *state) answered(stream uint32, r ratelimit.Response, err error) {
 			return types.ActionPause
 		}
 		// It has the memory that the next request needs, which also gives back what a fault leaves behind.
-		s.abandon()
+		s.abandon(s.decision, guest.Now())
 		s.decision = h.decision
 		s.service.concluded(h.decision.Answered(r, err, guest.Now()))
 		if s.waits(stream, h.decision, h.headers) {
@@ -93,17 +95,18 @@ func (s *state) answered(stream uint32, r ratelimit.Response, err error) {
 	})
 }
 
-// abandon gives back what the last decision has on its way that a fault has come between.
-func (s *state) abandon() {
+// abandon gives back what a decision has on its way that nobody goes on with: its stream has ended, or a
+// fault has come between.
+func (s *state) abandon(d *limit.Decision, now time.Time) {
 	if s.flights != nil {
-		s.decision.Abandon(guest.Now(), s.world.Flight)
+		d.Abandon(now, s.world.Flight)
 	}
 }
 
 // gone is for a stream that has ended while it waited.
 func (s *state) gone(stream uint32) {
-	if h := s.held[stream]; h != nil && s.flights != nil {
-		h.decision.Abandon(guest.Now(), s.world.Flight)
+	if h := s.held[stream]; h != nil {
+		s.abandon(h.decision, guest.Now())
 	}
 	s.end(stream)
 }

@@ -252,9 +252,21 @@ func canonicalNumber(raw string) string {
 	return sign + string(digits) + "00000000000000000000"[:exponent]
 }
 
+// theOnly is how a value was found of which there are n. An empty one names nobody. Of several nobody
+// knows which the upstream believes, so that whoever sends them must not have a bucket for each
+// combination.
+func theOnly(value string, n int) reading {
+	switch {
+	case n == 0:
+		return absent
+	case n > 1 || value == "":
+		return unreadable
+	}
+	return found
+}
+
 // appendHeader appends a header's value, however long: it is hashed, not kept, and cut short it
-// would be the same as others. An empty one names nobody. Of several nobody knows which the
-// upstream believes, so that whoever sends them must not have a bucket for each combination.
+// would be the same as others.
 func appendHeader(dst []byte, headers [][2]string, name string) ([]byte, reading) {
 	value, n := "", 0
 	for i := range headers {
@@ -263,11 +275,8 @@ func appendHeader(dst []byte, headers [][2]string, name string) ([]byte, reading
 			n++
 		}
 	}
-	switch {
-	case n == 0:
-		return dst, absent
-	case n > 1 || value == "":
-		return dst, unreadable
+	if how := theOnly(value, n); how != found {
+		return dst, how
 	}
 	return appendPart(dst, 'h', value), found
 }
@@ -276,11 +285,8 @@ func appendHeader(dst []byte, headers [][2]string, name string) ([]byte, reading
 // its name, or its value, has no other bucket.
 func appendQuery(dst []byte, query, name string) ([]byte, reading) {
 	value, n := parameter.Form(query, name)
-	switch {
-	case n == 0:
-		return dst, absent
-	case n > 1 || value == "":
-		return dst, unreadable
+	if how := theOnly(value, n); how != found {
+		return dst, how
 	}
 	start := len(dst)
 	dst, ok := parameter.AppendDecoded(dst, value)
@@ -305,11 +311,8 @@ func shiftPart(dst []byte, start int, kind byte) []byte {
 // appendCookie appends a cookie's value.
 func appendCookie(dst []byte, headers [][2]string, name string) ([]byte, reading) {
 	value, n := parameter.Cookie(headers, name)
-	switch {
-	case n == 0:
-		return dst, absent
-	case n > 1 || value == "":
-		return dst, unreadable
+	if how := theOnly(value, n); how != found {
+		return dst, how
 	}
 	return appendPart(dst, 'k', value), found
 }
