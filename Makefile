@@ -139,11 +139,15 @@ test-tokens: build ## Run rate-limit in real Envoy before a service that tells t
 ISTIO := $(or $(TOLLGATE_CACHE),$(CURDIR)/build/.cache)/istio
 ISTIO_FLAGS := -trimpath -tags vtprotobuf,disable_pgv
 ISTIO_PINS := e2e/istio/go.mod e2e/istio/go.sum
+packages = 2>&1 | awk '!/^[a-z0-9.]+(\/|$$)/ || /: / { print; next } ++n % 200 == 0 { print "  " n " packages"; fflush() }'
 compile-istio = @mkdir -p $(ISTIO) && echo "compiling Istio's $(@F) (the first time takes ten minutes) …" && cd e2e/istio && \
-	go build $(ISTIO_FLAGS) -v -ldflags='-s -w' -o $@ $(1) 2>&1 | awk '!/^[a-z0-9.]+(\/|$$)/ || /: / { print; next } ++n % 200 == 0 { print "  " n " packages"; fflush() }'
+	go build $(ISTIO_FLAGS) -v -ldflags='-s -w' -o $@ $(1) $(packages)
 
 $(ISTIO)/istiod: $(ISTIO_PINS) $(wildcard e2e/istio/istiod/*.go)
 	$(call compile-istio,./istiod)
+
+$(ISTIO)/pilot-discovery: $(ISTIO_PINS)
+	$(call compile-istio,istio.io/istio/pilot/cmd/pilot-discovery)
 
 $(ISTIO)/pilot-agent: $(ISTIO_PINS)
 	$(call compile-istio,istio.io/istio/pilot/cmd/pilot-agent)
@@ -157,6 +161,22 @@ istio: tools-go $(ISTIO)/istiod $(ISTIO)/pilot-agent $(ISTIO)/istioctl ## Compil
 .PHONY: test-istio
 test-istio: build istio ## Run the filters in a real Istio: images, WasmPlugins, two meshes (Linux, root or user namespaces)
 	cd e2e/istio && go vet $(ISTIO_FLAGS) ./... && go test $(ISTIO_FLAGS) -count=1 -timeout 30m -v $(TESTFLAGS) ./...
+
+# Kubernetes' own programs, etcd and Helm, in e2e/kubernetes' versions. Without the version in it, a program is v0.0.0-master.
+KUBERNETES := $(or $(TOLLGATE_CACHE),$(CURDIR)/build/.cache)/kubernetes
+KUBERNETES_VERSION = $(shell sed -nE 's/^\s+k8s.io\/kubernetes (v[0-9.]+).*/\1/p' e2e/kubernetes/go.mod)
+KUBERNETES_FLAGS = -s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)
+$(KUBERNETES)/.compiled: e2e/kubernetes/go.mod e2e/kubernetes/go.sum
+	@mkdir -p $(KUBERNETES) && echo "compiling Kubernetes, etcd and Helm (the first time takes ten minutes) …"
+	@cd e2e/kubernetes && go build -trimpath -v -ldflags='$(KUBERNETES_FLAGS)' -o $(KUBERNETES)/ tool $(packages)
+	@mv $(KUBERNETES)/server $(KUBERNETES)/etcd && touch $@
+
+.PHONY: kubernetes
+kubernetes: tools-go $(KUBERNETES)/.compiled $(ISTIO)/pilot-discovery $(ISTIO)/pilot-agent ## Compile Kubernetes and Istio for the tests on them (20 minutes the first time)
+
+.PHONY: test-kubernetes
+test-kubernetes: build kubernetes ## Run the READMEs' ways to a cluster on a real API server with Istio (Linux, root)
+	cd e2e/kubernetes && go test -trimpath -count=1 -timeout 30m -v $(TESTFLAGS) ./...
 
 build/out/hostsign.wasm: $(SOURCES) $(wildcard build/tools/bench/hostsign/*.go) Makefile
 	@mkdir -p build/out

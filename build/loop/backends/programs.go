@@ -195,7 +195,7 @@ func Docker(w io.Writer) (env, compose []string, err error) {
 	program := ""
 	for _, p := range []struct{ name, pkg, path string }{
 		{"dockerd", "docker.io", "usr/sbin/dockerd"},
-		{"iptables", "iptables", "usr/sbin/xtables-nft-multi"},
+		{"iptables", "iptables", iptablesProgram},
 		{"docker-compose", "docker-compose", "usr/bin/docker-compose"},
 	} {
 		if _, err := exec.LookPath(p.name); err != nil {
@@ -211,30 +211,70 @@ func Docker(w io.Writer) (env, compose []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	links := filepath.Join(root, "links")
-	if slices.Contains(packages, "iptables") { // the installed package has these links from update-alternatives
-		if err := os.MkdirAll(links, 0o755); err != nil {
+	if slices.Contains(packages, "iptables") {
+		if err := linkIptables(root); err != nil {
 			return nil, nil, err
-		}
-		for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save",
-			"ip6tables-restore"} {
-			if err := os.Symlink("../usr/sbin/xtables-nft-multi", filepath.Join(links, name)); err != nil &&
-				!errors.Is(err, fs.ErrExist) {
-				return nil, nil, err
-			}
 		}
 	}
 	if slices.Contains(packages, "docker-compose") { // in Python, Debian's own, whatever else is first on PATH
 		compose = []string{"/usr/bin/python3", filepath.Join(root, "usr/bin/docker-compose")}
 		env = append(env, "PYTHONPATH="+filepath.Join(root, "usr/lib/python3/dist-packages"))
 	}
-	env = append(env, "PATH="+
-		strings.Join([]string{links, filepath.Join(root, "usr/sbin"), filepath.Join(root, "usr/bin"),
-			os.Getenv("PATH")}, ":"))
+	return append(env, unpackedEnv(root)...), compose, nil
+}
+
+// links is a folder of what packages are linked to on installation.
+const links = "links"
+
+// linkIptables makes the links that the installed package has from update-alternatives.
+func linkIptables(root string) error {
+	if err := os.MkdirAll(filepath.Join(root, links), 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save",
+		"ip6tables-restore"} {
+		if err := os.Symlink("../"+iptablesProgram, filepath.Join(root, links, name)); err != nil &&
+			!errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// unpackedEnv has packages that were unpacked into a folder found there.
+func unpackedEnv(root string) []string {
+	env := []string{"PATH=" + strings.Join([]string{filepath.Join(root, links), filepath.Join(root, "usr/sbin"),
+		filepath.Join(root, "usr/bin"), os.Getenv("PATH")}, ":")}
 	if plugins, _ := filepath.Glob(filepath.Join(root, "usr/lib/*/xtables")); len(plugins) > 0 { // the pattern is good
 		env = append(env, "XTABLES_LIBDIR="+plugins[0])
 	}
-	return append(env, libraries(root)...), compose, nil
+	return append(env, libraries(root)...)
+}
+
+const iptablesProgram = "usr/sbin/xtables-nft-multi"
+
+// Iptables finds it, or unpacks Debian's: the variables are those by which a program finds iptables on PATH.
+func Iptables(w io.Writer) (Program, error) {
+	if path, err := exec.LookPath("iptables"); err == nil {
+		return Program{Path: path}, nil
+	}
+	root, err := debian(w, "iptables", iptablesProgram, "iptables")
+	if err == nil {
+		err = linkIptables(root)
+	}
+	return Program{Path: filepath.Join(root, links, "iptables"), Env: unpackedEnv(root)}, err
+}
+
+// RedisServer finds Redis, or unpacks Debian's, for those who run it themselves.
+func RedisServer(w io.Writer) (Program, error) {
+	path, env, err := findRedis(w)
+	return Program{Path: path, Env: env}, err
+}
+
+// RateLimitService finds Envoy's rate-limit service, or builds it, for those who run it themselves.
+func RateLimitService(w io.Writer) (Program, error) {
+	path, err := findRateLimit(w)
+	return Program{Path: path}, err
 }
 
 // debian is a folder of the cache with packages in it.

@@ -1,0 +1,214 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubernetes
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/tollgate-wasm/tollgate/e2e/kubernetes/cluster"
+)
+
+// snippets are what a section of a page shows: lines of shell, and documents in YAML.
+func snippets(t *testing.T, page, section string) (lines, yaml []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "\n## "+section+"\n")
+	if !ok {
+		t.Fatalf("%s has no section %s", page, section)
+	}
+	rest, _, _ = strings.Cut(rest, "\n## ")
+	for _, m := range regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$").FindAllStringSubmatch(rest, -1) {
+		switch m[1] {
+		case "sh":
+			lines = append(lines, strings.Split(strings.TrimSpace(m[2]), "\n")...)
+		case "yaml":
+			yaml = append(yaml, m[2])
+		default:
+			t.Errorf("%s, %s: a snippet in %s", page, section, m[1])
+		}
+	}
+	return lines, yaml
+}
+
+// sh runs a line of a README in the project's folder, as the administrator: with the command, kubectl and helm of these
+// tests on PATH.
+func (l *lab) sh(t *testing.T, line string) string {
+	t.Helper()
+	out, err := l.try(l.Kubeconfig, line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// shop makes the namespaces and services that the shipped resources speak of: the edge's with its key and certificates,
+// orders and storefront, and the rate-limit service with its limits.
+func (l *lab) shop(t *testing.T) {
+	t.Helper()
+	for _, namespace := range []string{"istio-ingress", "shop", "ratelimit"} {
+		l.Apply(t, fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {istio-injection: %s}}}`,
+			namespace, map[bool]string{true: "disabled", false: "enabled"}[namespace == "istio-ingress"]))
+	}
+	l.certificate(t, "istio-ingress", apiHost)
+	l.certificate(t, "istio-ingress", edgeHost)
+	limits := l.sh(t, "tollgate descriptors WasmPlugin/rate-limit/workload/wasmplugin.yaml")
+	l.Apply(t, workload("shop", "orders", "echo", 8080, `{app: orders, edge-stamp: required}`, "")+
+		workload("ratelimit", "redis", "redis", 6379, `{app: redis, sidecar.istio.io/inject: "false"}`, `
+        args: [--save, "", --appendonly, "no", --dir, /tmp, --protected-mode, "no"]`)+
+		workload("ratelimit", "ratelimit", "ratelimit", 8081, `{app: ratelimit}`, `
+        env:
+        - {name: USE_STATSD, value: "false"}
+        - {name: DISABLE_STATS, value: "true"}
+        - {name: REDIS_SOCKET_TYPE, value: tcp}
+        - {name: REDIS_URL, value: "redis.ratelimit.svc.cluster.local:6379"}
+        - {name: RUNTIME_ROOT, value: /data}
+        - {name: RUNTIME_SUBDIRECTORY, value: ratelimit}
+        - {name: RUNTIME_WATCH_ROOT, value: "false"}
+        volumeMounts: [{name: config, mountPath: /data/ratelimit/config}]
+      volumes: [{name: config, configMap: {name: ratelimit}}]`)+`---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: ratelimit, namespace: ratelimit}
+data:
+  tollgate.yaml: |
+`+indent(limits, 4))
+}
+
+// workload is a Deployment with a Service and an account, all of one name; more stands behind its container's ports.
+func workload(namespace, name, image string, port int, labels, more string) string {
+	protocol := "http"
+	switch name {
+	case "redis":
+		protocol = "tcp-redis"
+	case "ratelimit":
+		protocol = "grpc"
+	}
+	servicePort := map[bool]int{true: 80, false: port}[image == "echo"]
+	return fmt.Sprintf(`---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: %[2]s, namespace: %[1]s}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: %[2]s, namespace: %[1]s}
+spec:
+  selector: {app: %[2]s}
+  ports: [{name: %[7]s, port: %[8]d, targetPort: %[4]d}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[2]s, namespace: %[1]s}
+spec:
+  selector: {matchLabels: {app: %[2]s}}
+  template:
+    metadata: {labels: %[5]s}
+    spec:
+      serviceAccountName: %[2]s
+      containers:
+      - name: %[2]s
+        image: docker.io/test/%[3]s:1
+        ports: [{containerPort: %[4]d}]%[6]s
+`, namespace, name, image, port, labels, more, protocol, servicePort)
+}
+
+func indent(text string, n int) string {
+	pad := strings.Repeat(" ", n)
+	return pad + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+pad) + "\n"
+}
+
+// The READMEs' ways to a cluster, line by line and as they stand there: the edge's key, what the plugins live with, the
+// image, the chart; then requests.
+func TestReadme(t *testing.T) {
+	l := withIstio(t)
+	l.shop(t)
+	for _, section := range []string{"The edge's key"} {
+		lines, _ := snippets(t, filepath.Join(l.Root, "WasmPlugin/README.md"), section)
+		for _, line := range lines {
+			l.sh(t, line)
+		}
+	}
+	for _, folder := range []string{"gateway", "gateway-key", "stats"} {
+		l.sh(t, "kubectl apply -k WasmPlugin/istio/"+folder)
+	}
+	edge := l.proxyOf(t, "istio-ingress", "edge")
+	l.World.Name(edgeHost, edge.Status.PodIP)
+	lines, yaml := snippets(t, filepath.Join(l.Root, "README.md"), "On Istio")
+	values := filepath.Join(l.work(), "values.yaml")
+	text := strings.Join(yaml, "")
+	for _, line := range lines {
+		if strings.HasPrefix(line, "tollgate image push ") {
+			out := l.sh(t, line)
+			_, digest, ok := strings.Cut(strings.TrimSpace(out), "@sha256:")
+			if !ok {
+				t.Fatalf("%s prints no digest: %s", line, out)
+			}
+			text = strings.Replace(text, strings.Repeat("0", 64), digest, 1)
+			if err := os.WriteFile(values, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		l.sh(t, line)
+	}
+
+	orders := l.pod(t, "shop", "app", "orders")
+	cluster.Eventually(t, "all plugins are there", func() bool {
+		return len(l.plugins(edge)) == 1 && len(l.plugins(orders)) == 6
+	})
+	const path = "/tenants/acme/orders/7"
+	good := bearer(idp.Token(claims()))
+	took := cluster.Eventually(t, "a good request passes all of them", func() bool {
+		return l.ask(edge, apiHost, "GET", path, good).status == 200
+	})
+	t.Logf("measured: a good request passes %.1f s after the pods have their plugins", took.Seconds())
+	for _, c := range []struct {
+		name         string
+		method, path string
+		token        string
+		status       int
+		code         string
+	}{
+		{"a good request", "GET", path, idp.Token(claims()), 200, ""},
+		{"no token", "GET", path, "", 401, "token_missing"},
+		{"a token that has expired", "GET", path, idp.Token(claims("exp", time.Now().Add(-time.Hour).Unix())), 401,
+			"token_expired"},
+		{"another tenant: the application's layer", "GET", "/tenants/other/orders/7", idp.Token(claims()), 403,
+			"claim_mismatch"},
+		{"writing: the service's layer", "POST", path, idp.Token(claims()), 403, "insufficient_scope"},
+	} {
+		var headers [][2]string
+		if c.token != "" {
+			headers = append(headers, bearer(c.token))
+		}
+		before := l.reached(t, orders)
+		a := l.ask(edge, apiHost, c.method, c.path, headers...)
+		if a.status != c.status || !strings.Contains(a.body, c.code) {
+			t.Errorf("%s: %s, want %d %s", c.name, a, c.status, c.code)
+		}
+		if got, want := l.reached(t, orders)-before, map[bool]int{true: 1}[c.status == 200]; got != want {
+			t.Errorf("%s: %d requests reached the service, want %d", c.name, got, want)
+		}
+	}
+}
+
+// reached is how many requests a pod's service echo has got.
+func (l *lab) reached(t *testing.T, p *corev1.Pod) int {
+	t.Helper()
+	n, err := strconv.Atoi(l.Node.Get(p, 8080, cluster.Count))
+	if err != nil {
+		t.Fatalf("%s does not say what has reached it: %v", p.Name, err)
+	}
+	return n
+}
