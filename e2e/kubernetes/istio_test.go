@@ -46,6 +46,7 @@ type lab struct {
 	fetched
 	dir      string
 	registry *images
+	once     installed
 }
 
 // images is a registry that may want credentials.

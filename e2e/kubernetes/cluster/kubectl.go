@@ -51,6 +51,12 @@ func (c *Cluster) Apply(t testing.TB, text string) string {
 	return c.must(t, text, "kubectl", "apply", "-f", "-")
 }
 
+// Delete deletes resources in YAML.
+func (c *Cluster) Delete(t testing.TB, text string) string {
+	t.Helper()
+	return c.must(t, text, "kubectl", "delete", "--ignore-not-found", "-f", "-")
+}
+
 // Helm runs a line of helm's as the administrator; the test ends where it fails.
 func (c *Cluster) Helm(t testing.TB, args ...string) string {
 	t.Helper()
