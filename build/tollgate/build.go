@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tollgate-wasm/tollgate/build/filters"
-	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
+	"github.com/tollgate-wasm/tollgate/build/tools/checkout"
 )
 
 func buildCommand() *cobra.Command {
@@ -28,8 +28,8 @@ func buildCommand() *cobra.Command {
 
 Each line of the result is the path of a module, its bytes, and its SHA-256.`,
 		Example:   "  tollgate build\n  tollgate build tollgate\n  tollgate build jwt-scope",
-		ValidArgs: filters.Modules(),
-		Args:      areModules,
+		ValidArgs: filters.Images(),
+		Args:      areImages,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = filters.Modules()
@@ -50,6 +50,16 @@ Each line of the result is the path of a module, its bytes, and its SHA-256.`,
 	}
 }
 
+// areImages wants names of modules that are compiled and packed: those, and the lean ones.
+func areImages(c *cobra.Command, args []string) error {
+	for _, module := range args {
+		if !slices.Contains(filters.Images(), module) {
+			return areModules(c, []string{module})
+		}
+	}
+	return nil
+}
+
 // areModules wants names of filters, or of the module with all of them.
 func areModules(_ *cobra.Command, args []string) error {
 	for _, module := range args {
@@ -64,7 +74,7 @@ func areModules(_ *cobra.Command, args []string) error {
 // compile compiles a module, where that is not done yet, by the Makefile's recipe: there is one for
 // all ways to a module.
 func compile(ctx context.Context, module string, progress io.Writer) (path string, err error) {
-	root, err := envoybin.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		return "", fmt.Errorf("modules are compiled in a checkout of Tollgate: %w", err)
 	}

@@ -10,7 +10,6 @@
 package envoybin
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,9 +17,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strings"
 	"syscall"
 
+	"github.com/tollgate-wasm/tollgate/build/tools/checkout"
 	"github.com/tollgate-wasm/tollgate/build/tools/process"
 )
 
@@ -82,24 +81,8 @@ func Cache() (string, error) {
 	return filepath.Join(root, "build", ".cache"), err
 }
 
-// Root is the project's top folder: the nearest one above the working directory with this module's go.mod.
-func Root() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		b, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && strings.HasPrefix(string(b), "module github.com/tollgate-wasm/tollgate\n") {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("run this inside a checkout of Tollgate")
-		}
-		dir = parent
-	}
-}
+// Root is the project's top folder.
+func Root() (string, error) { return checkout.Root() }
 
 // install returns the cached binary of that version, which it fetches the first time. Other
 // processes may do the same at the same time.
