@@ -29,6 +29,8 @@ require (
 	github.com/grafana/grafana-foundation-sdk/go v0.0.12
 	// Holds configurations against the JSON Schemas that build/tollgate/schema makes: a validator that is not ours.
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+	// Reads the private keys that cosign encrypts: the library that cosign writes them with.
+	github.com/secure-systems-lab/go-securesystemslib v0.11.1
 	// The command line of build/tollgate: help, completion, flags.
 	github.com/spf13/cobra v1.10.2
 	// Runs the compiled modules, byte for byte what ships, under `go test`.
@@ -56,6 +58,7 @@ require (
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.0 // indirect
 	go.yaml.in/yaml/v2 v2.4.2 // indirect
+	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/tollgate-wasm/tollgate/build/filters"
 	"github.com/tollgate-wasm/tollgate/build/tollgate/check"
+	"github.com/tollgate-wasm/tollgate/build/tollgate/image"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 )
 
@@ -189,9 +189,9 @@ func TestImageOfAnother(t *testing.T) {
 	var list struct {
 		Manifests []struct{ Digest, ArtifactType string }
 	}
-	if b, err := os.ReadFile(filepath.Join(folder, referrersFile)); err != nil || json.Unmarshal(b, &list) != nil ||
+	if b, err := os.ReadFile(filepath.Join(folder, image.ReferrersFile)); err != nil || json.Unmarshal(b, &list) != nil ||
 		len(list.Manifests) != 2 {
-		t.Fatalf("%v: %s has %+v", err, referrersFile, list)
+		t.Fatalf("%v: %s has %+v", err, image.ReferrersFile, list)
 	}
 	for _, m := range list.Manifests {
 		if _, err := os.Stat(filepath.Join(folder, "blobs", strings.Replace(m.Digest, ":", "/", 1))); err != nil ||
@@ -236,91 +236,5 @@ func TestImageOfAllFilters(t *testing.T) {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %s: %s", what, want)
 		}
-	}
-}
-
-// A module that was compiled elsewhere is packed where there is no checkout.
-func TestImageWithoutCheckout(t *testing.T) {
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "tollgate")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	command := exec.Command(binary, "image", "build", "rate-limit", "-o", "x.tar", "--module",
-		harness.Module(t, "rate-limit"))
-	command.Dir = dir
-	out, err := command.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "no bill of materials") || !strings.Contains(string(out), "sha256:") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	command = exec.Command(binary, "image", "build", "rate-limit", "-o", "y.tar")
-	command.Dir = dir
-	if out, err := command.CombinedOutput(); err == nil || !strings.Contains(string(out), "--module") {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// explain finds the configuration in whatever it stands in.
-func TestExplainIn(t *testing.T) {
-	const config = `{limits: [{name: a, rate: {requests: 1, per: 1s}}]}`
-	plugin := "kind: WasmPlugin\nmetadata: {name: %, namespace: shop}\nspec: {url: 'file:///rate-limit.wasm', " +
-		"pluginConfig: " + config + "}\n"
-	for name, text := range map[string]string{
-		"bare": config, "plugin": strings.Replace(plugin, "%", "a", 1),
-		"extension": "kind: TrafficExtension\nmetadata: {name: a}\nspec: {wasm: {url: 'file:///rate-limit.wasm', " +
-			"pluginConfig: " + config + "}}\n",
-		"policy": "kind: EnvoyExtensionPolicy\nmetadata: {name: a}\nspec: {wasm: [{name: rate-limit, config: " +
-			config + "}]}\n",
-		"EnvoyFilter": "kind: EnvoyFilter\nspec:\n  value:\n    '@type': " +
-			"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config: {name: rate-limit, " +
-			"configuration: {value: '" + config + "'}}\n",
-		"filter": "filter: rate-limit\nlimits: [{name: a, rate: {requests: 1, per: 1s}}]\n",
-	} {
-		if out, _ := tollgate(t, 0, "explain", "--config", write(t, "c.yaml", text), "-r",
-			"GET https://a/"); !strings.Contains(out, "allowed, ok, by a") {
-			t.Errorf("%s: %s", name, out)
-		}
-	}
-	two := write(t, "two.yaml", strings.Replace(plugin, "%", "a", 1)+"---\n"+strings.Replace(plugin, "%", "b", 1))
-	if _, progress := tollgate(t, exitUsage, "explain", "--config", two, "-r",
-		"GET https://a/"); !strings.Contains(progress, "WasmPlugin shop/a, WasmPlugin shop/b") {
-		t.Errorf("%s", progress)
-	}
-	out, _ := tollgate(t, 0, "explain", "--config", two, "--resource", "WasmPlugin shop/b", "-r", "GET https://a/",
-		"--format", "json")
-	var r report
-	if err := json.Unmarshal([]byte(out), &r); err != nil || r.Filter != "rate-limit" || r.Verdict == nil ||
-		r.Verdict.By != "a" || len(r.Steps) == 0 {
-		t.Errorf("%v %s", err, out)
-	}
-	var o, p bytes.Buffer
-	if code := run(context.Background(), []string{"explain", "--config", "-", "-r", "GET https://a/"},
-		strings.NewReader(config), &o, &p); code != 0 || !strings.Contains(o.String(), "allowed, ok") {
-		t.Errorf("%d %s%s", code, &o, &p)
-	}
-	// The bounds of jwt-scope are no limits of rate-limit.
-	scopes := write(t, "policy.yaml", policy+"limits: {tokenBytes: 100}\n")
-	if out, _ := tollgate(t, exitFound, "explain", "--config", scopes, "-r", "GET https://api/orders/7", "--token-file",
-		write(t, "token", strings.Repeat("x", 200)+"\n")); !strings.Contains(out, "token_malformed") {
-		t.Errorf("%s", out)
-	}
-	if _, progress := tollgate(t, exitFound, "explain", "--config", scopes, "--filter", "rate-limit", "-r",
-		"GET https://api/"); !strings.Contains(progress, "providers: unknown key") {
-		t.Errorf("%s", progress)
-	}
-	// Of many rules those are told that nearly fit.
-	var many strings.Builder
-	many.WriteString("limits:\n- {name: last, match: [{paths: [/x], methods: [POST]}], rate: {requests: 1, per: 1s}}\n")
-	for i := range 40 {
-		many.WriteString("- {name: a" + strings.Repeat("x", i) + ", match: [{paths: [/y]}], rate: {requests: 1, per: 1s}}\n")
-	}
-	file := write(t, "many.yaml", many.String())
-	if out, _ := tollgate(t, 0, "explain", "--config", file, "-r", "GET https://a/x"); strings.Count(out,
-		"does not fit") != 1 || !strings.Contains(out, "40 other limits") {
-		t.Errorf("%s", out)
-	}
-	if out, _ := tollgate(t, 0, "explain", "--config", file, "-r", "GET https://a/x", "--all"); strings.Count(out,
-		"does not fit") != 41 {
-		t.Errorf("%s", out)
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,18 +83,17 @@ func New(module []byte, form Form, info Info) (v1.Image, error) {
 		return pack(types.OCIManifestSchema1, wasmConfig, "", description, nil, info.annotations(),
 			newBlob(description, wasmConfig), newBlob(module, wasmContent))
 	}
-	archive, err := tarOf(module)
+	archive, err := tarOf(map[string][]byte{plugin: module})
 	if err != nil {
 		return nil, err
 	}
-	diff := sha256.Sum256(archive)
 	layer, err := compress(archive)
 	if err != nil {
 		return nil, err
 	}
 	config, err := json.Marshal(&v1.ConfigFile{Architecture: "wasm", OS: "wasip1",
 		Created: v1.Time{Time: info.Created.UTC()}, RootFS: v1.RootFS{Type: "layers",
-			DiffIDs: []v1.Hash{{Algorithm: "sha256", Hex: hex.EncodeToString(diff[:])}}}})
+			DiffIDs: []v1.Hash{{Algorithm: "sha256", Hex: sum(archive)}}}})
 	if err != nil {
 		return nil, err
 	}
@@ -123,20 +120,6 @@ func Referrer(subject v1.Image, mediaType string, content []byte, info Info) (v1
 		info.annotations(), newBlob(content, types.MediaType(mediaType)))
 }
 
-func tarOf(module []byte) ([]byte, error) {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	if err := w.WriteHeader(&tar.Header{Name: plugin, Mode: 0o644, Size: int64(len(module)), Typeflag: tar.TypeReg,
-		Format: tar.FormatUSTAR}); err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(module); err != nil {
-		return nil, err
-	}
-	err := w.Close()
-	return b.Bytes(), err
-}
-
 func compress(archive []byte) ([]byte, error) {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b) // its header has neither a name nor a time
@@ -154,9 +137,8 @@ type blob struct {
 }
 
 func newBlob(content []byte, mediaType types.MediaType) *blob {
-	sum := sha256.Sum256(content)
 	return &blob{content, v1.Descriptor{MediaType: mediaType, Size: int64(len(content)),
-		Digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}}}
+		Digest: v1.Hash{Algorithm: "sha256", Hex: sum(content)}}}
 }
 
 func (b *blob) Digest() (v1.Hash, error)            { return b.descriptor.Digest, nil }

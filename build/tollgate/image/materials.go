@@ -44,10 +44,15 @@ const (
 	InToto = "application/vnd.in-toto+json"
 )
 
+// What a provenance is.
+const (
+	statementType = "https://in-toto.io/Statement/v1"
+	predicateType = "https://slsa.dev/provenance/v1"
+)
+
 // Materials is the SPDX 2.3 bill of materials of a module.
 func Materials(module []byte, info Info, dependencies []Dependency) ([]byte, error) {
-	sum := sha256.Sum256(module)
-	digest := hex.EncodeToString(sum[:])
+	digest := sum(module)
 	type reference struct {
 		Category string `json:"referenceCategory"`
 		Type     string `json:"referenceType"`
@@ -111,20 +116,33 @@ func sorted(dependencies []Dependency) []Dependency {
 	return list
 }
 
-// Provenance is an in-toto statement (SLSA provenance v1) of how a module came to be. It is signed
-// by nobody: it tells, and cosign or another signs.
+// Provenance is an in-toto statement (SLSA provenance v1) of how a module came to be. It is signed by nobody: it
+// tells, and cosign or another signs.
 func Provenance(module []byte, info Info, toolchain string, command []string, dependencies []Dependency) ([]byte,
 	error) {
+	return Statement([]Subject{{plugin, sum(module)}}, info, map[string]any{"filter": info.Name}, toolchain, command,
+		dependencies)
+}
+
+// Subject is a file that a statement is about, and its SHA-256 in hexadecimal.
+type Subject struct{ Name, Digest string }
+
+// Statement is an in-toto statement (SLSA provenance v1) about files. The builder is named by the program that runs the
+// build, wherever it does: who ran it can only be said by a signature.
+func Statement(subjects []Subject, info Info, parameters map[string]any, toolchain string, command []string,
+	dependencies []Dependency) ([]byte, error) {
 	type resource struct {
 		Name   string            `json:"name,omitempty"`
 		URI    string            `json:"uri,omitempty"`
 		Digest map[string]string `json:"digest,omitempty"`
 	}
-	sum := sha256.Sum256(module)
-	var materials []resource
+	var about, materials []resource
+	for _, s := range subjects {
+		about = append(about, resource{Name: s.Name, Digest: map[string]string{"sha256": s.Digest}})
+	}
 	if info.Source != "" && info.Revision != "" {
-		materials = append(materials,
-			resource{URI: "git+" + info.Source + "@" + info.Revision, Digest: map[string]string{"gitCommit": info.Revision}})
+		materials = append(materials, resource{URI: "git+" + info.Source + "@" + info.Revision,
+			Digest: map[string]string{"gitCommit": info.Revision}})
 	}
 	for _, d := range sorted(dependencies) {
 		r := resource{URI: d.purl()}
@@ -134,12 +152,11 @@ func Provenance(module []byte, info Info, toolchain string, command []string, de
 		materials = append(materials, r)
 	}
 	return json.Marshal(map[string]any{
-		"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1",
-		"subject": []resource{{Name: plugin, Digest: map[string]string{"sha256": hex.EncodeToString(sum[:])}}},
+		"_type": statementType, "predicateType": predicateType, "subject": about,
 		"predicate": map[string]any{
 			"buildDefinition": map[string]any{
 				"buildType":          "https://github.com/tollgate-wasm/tollgate/build/v1",
-				"externalParameters": map[string]any{"filter": info.Name},
+				"externalParameters": parameters,
 				"internalParameters": map[string]any{"toolchain": toolchain, "command": command}, "resolvedDependencies": materials,
 			},
 			"runDetails": map[string]any{
