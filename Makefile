@@ -66,6 +66,12 @@ bin: tools-go ## Compile the command to build/out/tollgate
 	@mkdir -p build/out
 	@CGO_ENABLED=0 go build -trimpath -o build/out/tollgate ./build/tollgate && echo build/out/tollgate
 
+VERSION ?=
+REGISTRY ?=
+.PHONY: release
+release: tools-go ## Make all that a release has, twice, and compare the bytes (VERSION=v0.1.0, REGISTRY=…), in build/release/VERSION
+	@go run ./build/tools/release -version '$(VERSION)' -registry '$(REGISTRY)'
+
 .PHONY: schemas
 schemas: tools-go ## Write the JSON Schemas of the configurations (filters/*/schema.json)
 	@for f in $(FILTERS) tollgate; do go run ./build/tollgate schema $$f > filters/$$f/schema.json.new && mv filters/$$f/schema.json.new filters/$$f/schema.json; done
@@ -178,6 +184,22 @@ kubernetes: tools-go $(KUBERNETES)/.compiled $(ISTIO)/pilot-discovery $(ISTIO)/p
 test-kubernetes: build kubernetes ## Run the READMEs' ways to a cluster on a real API server with Istio (Linux, root)
 	cd e2e/kubernetes && go test -trimpath -count=1 -timeout 30m -v $(TESTFLAGS) ./...
 
+# What releases are held against: cosign, and e2e/kubernetes' Helm.
+COSIGN := $(or $(TOLLGATE_CACHE),$(CURDIR)/build/.cache)/cosign/v3.1.3/cosign
+install-go = @mkdir -p $(@D) && echo "compiling $(@F) $(notdir $(@D)) (the first time takes some minutes) …" && cd $(@D) && \
+	GOBIN=$(@D) GOFLAGS= GOWORK=off CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' $(1)@$(notdir $(@D))
+
+$(COSIGN):
+	$(call install-go,github.com/sigstore/cosign/v3/cmd/cosign)
+
+.PHONY: cosign
+cosign: tools-go $(COSIGN) # compiled for the tests and the workflow that signs
+	@echo $(COSIGN)
+
+.PHONY: test-release
+test-release: tools-go $(COSIGN) $(KUBERNETES)/.compiled ## Make a whole release, have Helm read its chart, push its images, sign and verify them with cosign
+	COSIGN=$(COSIGN) HELM=$(KUBERNETES)/helm go test -count=1 -timeout 40m -tags release -run Whole -v $(TESTFLAGS) ./build/tools/release
+
 build/out/hostsign.wasm: $(SOURCES) $(wildcard build/tools/bench/hostsign/*.go) Makefile
 	@mkdir -p build/out
 	@$(WASM_BUILD) -o $@ ./build/tools/bench/hostsign
@@ -212,11 +234,11 @@ MCPSERVER := build/loop/mcpserver
 .PHONY: check
 check: tools-go ## Check form: gofmt, vet, staticcheck, go.mod, licence headers, schemas as they are made
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (run gofmt -w):"; echo "$$out"; exit 1; }
-	go vet -tags keycloak,python ./...
+	go vet -tags keycloak,python,release ./...
 	cd $(MCPSERVER) && go vet ./... && go mod tidy -diff && go run $(STATICCHECK) ./...
 	GOOS=wasip1 GOARCH=wasm go vet $(FILTERS:%=./filters/%) ./filters/tollgate ./shared/guest/... ./shared/host/...
 	GOOS=wasip1 GOARCH=wasm go vet -tags lean $(LEAN:%=./filters/%)
-	go run $(STATICCHECK) -tags keycloak,python ./...
+	go run $(STATICCHECK) -tags keycloak,python,release ./...
 	go mod tidy -diff
 	go test -count=1 -run 'TestCommitted$$' ./build/tollgate/schema
 	@out=$$(git ls-files '*.go' | xargs grep -L '^// SPDX-License-Identifier: Apache-2.0$$' || true); [ -z "$$out" ] || { echo "without licence header:"; echo "$$out"; exit 1; }

@@ -145,16 +145,16 @@ func sum(b []byte) string {
 // Write writes an OCI image layout: a folder that is not there yet, or, where the name ends in .tar, an archive. That has
 // no times and no owners: the same image gives the same bytes.
 func (b *Bundle) Write(output string) error {
-	files, err := b.files()
-	if err != nil {
-		return err
-	}
 	if strings.HasSuffix(output, ".tar") {
-		text, err := tarOf(files)
+		text, err := b.Archive()
 		if err != nil {
 			return err
 		}
 		return os.WriteFile(output, text, 0o644)
+	}
+	files, err := b.files()
+	if err != nil {
+		return err
 	}
 	if _, err := os.Stat(output); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is there already", output)
@@ -169,6 +169,15 @@ func (b *Bundle) Write(output string) error {
 		}
 	}
 	return nil
+}
+
+// Archive is the archive that Write writes.
+func (b *Bundle) Archive() ([]byte, error) {
+	files, err := b.files()
+	if err != nil {
+		return nil, err
+	}
+	return tarOf(files)
 }
 
 func tarOf(files map[string][]byte) ([]byte, error) {
