@@ -299,6 +299,9 @@ func (f configured) claims() (n *yaml.Node, path string) {
 		if n := yamlnode.Member(f.node, "copyClaims"); n != nil && len(n.Content) > 0 {
 			return n, "copyClaims"
 		}
+		if profile(f) == "txn-token" && yamlnode.Text(yamlnode.Member(f.node, "role")) == "sign" {
+			return yamlnode.Member(f.node, "profile"), "profile"
+		}
 	}
 	return nil, ""
 }

@@ -213,6 +213,9 @@ func TestChains(t *testing.T) {
 			"0:2:{{name: a,}: error: chain[0].config.limits[0]: goes by verified claims, and the step stamped, which"},
 		{"claims for the stamp before who verifies them", []string{chainOf(signStep, whoStep)},
 			"0:2:{[tenant]}: error: chain[0].config.copyClaims: goes by verified claims, and the step who"},
+		{"a transaction before who verifies whose it is", []string{
+			chainOf(strings.Replace(signStep, "copyClaims: [tenant]", "profile: txn-token", 1), whoStep)},
+			"0:2:{txn-token}: error: chain[0].config.profile: goes by verified claims, and the step who"},
 		{"a limit by claims that nobody verifies", []string{chainOf(countStep, usersStep)},
 			"0:3:{{name: a,}: warning: chain[1].config.limits[0]: goes by verified claims, and no step before it verifies any"},
 		{"a limit by claims that another plugin verifies", []string{plugin("b", "priority: 10", scopes),

@@ -124,6 +124,9 @@ func header(f configured) string {
 	if h := yamlnode.Text(yamlnode.Member(f.node, "header")); h != "" {
 		return strings.ToLower(h)
 	}
+	if profile(f) == "txn-token" {
+		return "txn-token"
+	}
 	return "x-edge-stamp"
 }
 

@@ -52,8 +52,8 @@ type state struct {
 	// streams whose bodies are awaited, the first deadline first; some may have ended
 	bodies []uint32
 
-	unreadable     *guest.Counter // nil: not defined yet
-	deaf, tooLarge host.Seldom    // for the log
+	unreadable              *guest.Counter // nil: not defined yet
+	deaf, tooLarge, lacking host.Seldom    // for the log
 }
 
 func (s *state) configure(text string) (err error) {
@@ -152,8 +152,11 @@ func (s *state) conclude(stream uint32, d *stamp.Decision, headers [][2]string) 
 		s.drop(stream) // what still comes of its body is not looked at
 	}
 	v := d.Verdict()
-	if v.Code == stamp.StampTooLarge {
+	switch v.Code {
+	case stamp.StampTooLarge:
 		s.tooLarge.Error(Name + ": " + stamp.StampTooLarge.Name + ": " + d.TooLarge())
+	case stamp.ClaimsMissing:
+		s.lacking.Error(Name + ": " + stamp.ClaimsMissing.Name + ": " + d.Lacks())
 	}
 	if (v.Code != verdict.OK || !s.counters.Allowed(v.Rule)) &&
 		!s.counters.Conclude(s.policy.RuleName(v.Rule), v, headers) {

@@ -18,7 +18,8 @@ type config struct {
 	shadow       bool
 	allowDefault bool
 	literalPaths bool
-	message      bool   // profile rfc9421; else jws
+	message      bool   // profile rfc9421
+	txn          bool   // profile txn-token; neither: jws
 	header       string // of the stamp, in lower case; in profile rfc9421, of the claims that it covers
 	bodyBytes    int
 	bodyTimeout  time.Duration
@@ -63,10 +64,15 @@ func readConfig(text string, s Surroundings) (*config, error) {
 		shadow:       o.Enum("mode", "enforce", "shadow") == "shadow",
 		allowDefault: o.Enum("default", "deny", "allow") == "allow",
 		literalPaths: o.Enum("ambiguousPath", "reject", "literal") == "literal",
-		message:      o.Enum("profile", "jws", "rfc9421") == "rfc9421",
 		header:       "x-edge-stamp",
 		bodyBytes:    o.Int("bodyBytes", 1<<20, 1, maxBody),
 		bodyTimeout:  o.Duration("bodyTimeout", 30*time.Second, time.Second, 10*time.Minute),
+	}
+	switch o.Enum("profile", "jws", "rfc9421", "txn-token") {
+	case "rfc9421":
+		c.message = true
+	case "txn-token":
+		c.txn, c.header = true, "txn-token"
 	}
 	role := ""
 	if n, ok := o.Need("role"); ok {

@@ -20,6 +20,7 @@ type signer struct {
 	ttl        time.Duration
 	bind       parts
 	copyClaims []string
+	context    *context         // profile txn-token; takes the place of copyClaims
 	key        *jose.PrivateKey // that signs
 	byProxy    bool             // the proxy makes its signatures
 	random     func([]byte) error
@@ -58,7 +59,9 @@ func (c *config) readSigner(o *conf.Object, from Surroundings) {
 			n.Fault("binds the stamp to nothing: it would do for any request")
 		}
 	}
-	if n, ok := o.At("copyClaims"); ok {
+	if c.txn {
+		s.context = readContext(o)
+	} else if n, ok := o.At("copyClaims"); ok {
 		for _, item := range n.List() {
 			name := item.Text()
 			switch {
@@ -73,10 +76,16 @@ func (c *config) readSigner(o *conf.Object, from Surroundings) {
 	}
 	c.readKeys(o, from)
 	start := gjson.AppendJSONString([]byte(`{"iss":`), issuer)
-	s.claims = string(gjson.AppendJSONString(append(start, `,"aud":`...), audience))
+	start = gjson.AppendJSONString(append(start, `,"aud":`...), audience)
+	typ := stampType
+	if c.txn {
+		start = gjson.AppendJSONString(append(start, `,"req_wl":`...), issuer)
+		typ = txnType
+	}
+	s.claims = string(start)
 	if s.key != nil {
 		s.byProxy = s.key.ByProxy()
-		header := append([]byte(`{"typ":"`+stampType+`","alg":"`+s.key.Algorithm().String()+`","kid":`),
+		header := append([]byte(`{"typ":"`+typ+`","alg":"`+s.key.Algorithm().String()+`","kid":`),
 			gjson.AppendJSONString(nil, s.key.ID())...)
 		s.header = base64.RawURLEncoding.EncodeToString(append(header, '}'))
 	}

@@ -27,7 +27,7 @@ func TestConfigFaults(t *testing.T) {
 		{"another role", `{"role":"both","rules":[{"name":"a"}]}`, "role: want sign or verify"},
 		{"another role's keys", edgeConfig(`"trust":[],"replay":{}`), "replay: unknown key\ntrust: unknown key"},
 		{"the other role's keys", meshConfig(`"keys":[],"publish":"/x"`), "keys: unknown key\npublish: unknown key"},
-		{"another profile", edgeConfig(`"profile":"rfc9422"`), "profile: want jws or rfc9421; did you mean rfc9421?"},
+		{"another profile", edgeConfig(`"profile":"rfc9422"`), "profile: want jws, rfc9421 or txn-token; did you mean rfc9421?"},
 		{"headers that mean something else", edgeConfig(`"header":"Signature"`),
 			"header: has another meaning: choose a header of its own"},
 		{"a stamp where credentials stand", edgeConfig(`"header":"Authorization"`),
@@ -44,6 +44,17 @@ func TestConfigFaults(t *testing.T) {
 			"bind[2]: want method, authority, path, query or body"},
 		{"claims of its own", edgeConfig(`"copyClaims":["sub","iss","sub"]`),
 			"copyClaims[1]: is a claim that the stamp has of its own"},
+		{"an empty context", edgeConfig(`"profile":"txn-token","copyClaims":{"tctx":{}}`),
+			"copyClaims.tctx: is empty: name at least one claim, or leave the key out"},
+		{"a list of claims for a Txn-Token", edgeConfig(`"profile":"txn-token","copyClaims":["sub"]`),
+			"copyClaims: want an object, got a list"},
+		{"an object of claims for a stamp", edgeConfig(`"copyClaims":{"sub":["sub"]}`), "copyClaims: want a list, got an object"},
+		{"claims of a Txn-Token", edgeConfig(`"profile":"txn-token",
+			"copyClaims":{"sub":"sub","scope":[],"tctx":{"a":[1],"b":"c"},"rctx":["x"],"azd":{}}`),
+			"copyClaims.sub: want a list, got a string\n" +
+				"copyClaims.scope: the list is empty: name at least one, or leave the key out\n" +
+				"copyClaims.tctx.a[0]: want a string, got a number\ncopyClaims.tctx.b: want a list, got a string\n" +
+				"copyClaims.rctx: want an object, got a list\ncopyClaims.azd: unknown key"},
 		{"no rules", edgeConfig(`"rules":[]`), "rules: the list is empty: name at least one, or leave the key out"},
 		{"rules of the edge", edgeConfig(
 			rule(`{"name":"a"},{"name":"a","sign":false,"bind":["path"],"access":"public"}`)),

@@ -37,6 +37,9 @@ var (
 	// the connection's client is not one of peers
 	PeerUntrusted = Codes.Hidden("peer_untrusted", rejected, 401)
 
+	// role sign, profile txn-token: nobody has verified a claim that a Txn-Token must have
+	ClaimsMissing = Codes.New("claims_missing", 403)
+
 	BodyTooLarge = Codes.New("body_too_large", 413) // a bound body over bodyBytes
 	// a bound body that has not ended within bodyTimeout
 	BodyTimeout = Codes.New("body_timeout", 408)

@@ -33,6 +33,9 @@ func (d *Decision) Explain() (e decide.Explanation) {
 			break
 		}
 	}
+	if d.signing.lacks != "" {
+		e.Checks = append(e.Checks, decide.Fails("claims", ClaimsMissing, d.Lacks()))
+	}
 	for _, x := range d.Differences() {
 		e.Checks = append(e.Checks,
 			decide.Check{What: "stamp", Said: x.Part + ": expected " + x.Expected + ", found " + x.Found})

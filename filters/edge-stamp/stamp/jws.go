@@ -16,6 +16,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
 
+// maxID is the most bytes that the id of a stamp or of a transaction may have.
+const maxID = 256
+
 // stampType is the typ of a stamp (RFC 8725 §3.11): no other token is one.
 const stampType = "edge-stamp+jwt"
 
@@ -40,7 +43,7 @@ func (d *Decision) readJWS() *verdict.Code {
 	if t == nil {
 		return StampIssuer
 	}
-	if !t.idp && jwt.MediaType(token.Type) != stampType || t.idp && jwt.MediaType(token.Type) == stampType {
+	if !d.policy.isStamp(jwt.MediaType(token.Type), t.idp) {
 		return StampMalformed
 	}
 	alg, ok := jose.ParseAlgorithm(token.Alg)
@@ -56,6 +59,18 @@ func (d *Decision) readJWS() *verdict.Code {
 		return refused
 	}
 	return d.begin(t, set, token, alg)
+}
+
+// isStamp reports whether a token of that type may be a stamp of this profile or, idp, an identity
+// provider's own token: no type of a stamp is one of those.
+func (c *config) isStamp(typ string, idp bool) bool {
+	switch {
+	case idp:
+		return typ != stampType && typ != txnType
+	case c.txn:
+		return typ == txnType
+	}
+	return typ == stampType
 }
 
 // findJWS takes the stamp out of its header.
@@ -102,10 +117,19 @@ func (d *Decision) checkClaims(claims *jwt.Registered) *verdict.Code {
 	var said [len(claimNames) + 1]gjson.Result
 	strictjson.Pick(s.claims, boundNames, said[:])
 	id := said[len(claimNames)].Str
-	if id == "" || len(id) > 256 {
+	if d.policy.txn {
+		var refused *verdict.Code
+		if id, refused = checkTxn(s.claims, &said[len(claimNames)]); refused != nil {
+			return refused
+		}
+	}
+	if id == "" || len(id) > maxID {
 		return StampMalformed
 	}
 	s.remember(t.issuer, id, dates.Iat, dates.Exp, t.skew.Microseconds())
+	if d.policy.txn && s.demand.bind == 0 {
+		return nil // a call further down the chain, whose request is another than that of the edge
+	}
 	return d.compare(said[:])
 }
 

@@ -22,6 +22,8 @@ import (
 // signing is the making of a stamp.
 type signing struct {
 	copied  string         // the claims that are copied, as members of a JSON object, each with a comma before it
+	newTxn  bool           // profile txn-token: the transaction begins here
+	lacks   string         // profile txn-token: the claim for which there is no token; empty: none
 	text    string         // what is signed
 	jws     []byte         // profile jws: the same, with room for a dot and the signature
 	input   *httpsig.Input // profile rfc9421
@@ -36,7 +38,7 @@ func (d *Decision) sign() *verdict.Code {
 	if !p.rules[d.rule].sign {
 		return nil
 	}
-	if len(p.signer.copyClaims) > 0 {
+	if len(p.signer.copyClaims) > 0 || p.signer.context != nil {
 		d.step = decide.ReadIdentity
 		return nil
 	}
@@ -51,6 +53,9 @@ func (d *Decision) identityRead(claims gjson.Result, err error) {
 }
 
 func (d *Decision) copyClaims(claims gjson.Result) *verdict.Code {
+	if d.policy.signer.context != nil {
+		return d.copyContext(claims)
+	}
 	var b []byte
 	for _, name := range d.policy.signer.copyClaims {
 		if v, ok := strictjson.Member(claims, name); ok && v.Type != gjson.Null {
@@ -73,11 +78,18 @@ func (d *Decision) bindBody() *verdict.Code {
 // compose writes what is to be signed, and signs it or has it signed.
 func (d *Decision) compose(bodyHash string) *verdict.Code {
 	s := d.policy.signer
-	random, err := s.unguessable(16 + s.key.SaltSize())
+	size := 16
+	if d.signing.newTxn {
+		size += 16
+	}
+	random, err := s.unguessable(size + s.key.SaltSize())
 	if err != nil {
 		return verdict.Internal
 	}
-	nonce, salt := base64.RawURLEncoding.EncodeToString(random[:16]), random[16:]
+	nonce, salt := base64.RawURLEncoding.EncodeToString(random[:16]), random[size:]
+	if d.signing.newTxn {
+		d.signing.copied += `,"txn":"` + base64.RawURLEncoding.EncodeToString(random[16:size]) + `"`
+	}
 	if d.policy.message {
 		if refused := d.composeMessage(nonce, bodyHash); refused != nil {
 			return refused
