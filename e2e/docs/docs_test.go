@@ -108,6 +108,10 @@ func TestSnippets(t *testing.T) {
 			case s.file == mcpPage: // e2e/mcp has a browser go through an Envoy with it
 			// e2e/edge-stamp-global has the service run with it
 			case s.file == stampReadme && strings.HasPrefix(s.text, "domain:"):
+			case s.file == stampReadme && strings.HasPrefix(s.text, "chain:"):
+				if err := readYAML("tollgate", s.text); err != nil {
+					t.Errorf("%s: a chain that the module refuses:\n%v", s.file, err)
+				}
 			case s.file == stampReadme:
 				checkStampFilter(t, s)
 			case s.file == limitReadme && strings.HasPrefix(s.text, "#"):
@@ -231,6 +235,15 @@ var edgeKey = sync.OnceValue(mint.New("edge-2026-11", jose.ES256).PrivateJWK)
 // environment has the variables that samples name: a key serves for a secret, too.
 func environment(name string) (string, bool) {
 	return edgeKey(), name == "EDGE_STAMP_KEY" || name == "INTROSPECTION_SECRET"
+}
+
+// readYAML has a module read a configuration in YAML.
+func readYAML(module, text string) error {
+	b, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		return err
+	}
+	return filters.Read(module, string(b), environment)
 }
 
 // checkStampFilter runs Envoy with the filter of the snippet and the first sample of the document,

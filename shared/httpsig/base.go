@@ -283,11 +283,12 @@ func unhex(c byte) byte {
 	return 16
 }
 
-// structured are the fields known to be structured, all of them dictionaries: those of RFC 9421 and RFC 9530.
+// structured are the fields known to be structured, all of them dictionaries: those of RFC 9421 and
+// RFC 9530, and that of Web Bot Auth (draft-ietf-webbotauth-httpsig-protocol-01).
 func structured(name string) bool {
 	switch name {
 	case "signature", "signature-input", "accept-signature", "content-digest", "repr-digest", "want-content-digest",
-		"want-repr-digest":
+		"want-repr-digest", "signature-agent":
 		return true
 	}
 	return false

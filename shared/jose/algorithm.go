@@ -85,6 +85,40 @@ func AlgorithmNames() []string {
 
 func (a Algorithm) String() string { return algorithms[a].name }
 
+// MessageName is what RFC 9421 §6.2.2 calls the algorithm; empty where it has no name for it.
+//
+//go:noinline
+func (a Algorithm) MessageName() string {
+	switch a {
+	case RS256:
+		return "rsa-v1_5-sha256"
+	case PS512:
+		return "rsa-pss-sha512"
+	case HS256:
+		return "hmac-sha256"
+	case ES256:
+		return "ecdsa-p256-sha256"
+	case ES384:
+		return "ecdsa-p384-sha384"
+	case EdDSA:
+		return "ed25519"
+	}
+	return ""
+}
+
+// parseKeyAlgorithm is ParseAlgorithm for the alg of a JWK: those in directories of signers of HTTP
+// messages have the names of RFC 9421, and RFC 9864 calls EdDSA by its curve.
+//
+//go:noinline
+func parseKeyAlgorithm(name string) (Algorithm, bool) {
+	for a := RS256; int(a) < len(algorithms) && name != ""; a++ {
+		if name == algorithms[a].name || name == a.MessageName() || a == EdDSA && name == "Ed25519" {
+			return a, true
+		}
+	}
+	return 0, false
+}
+
 // Symmetric reports whether the verifier's key is a secret that could also sign.
 func (a Algorithm) Symmetric() bool { return algorithms[a].scheme == schemeHMAC }
 

@@ -111,7 +111,7 @@ func parseKey(jwk gjson.Result, published bool) (*Key, error) {
 		return nil, err
 	}
 	if alg, ok := r.value("alg"); ok {
-		if k.alg, ok = ParseAlgorithm(alg.Str); !ok || alg.Type != gjson.String || !k.Fits(k.alg) {
+		if k.alg, ok = parseKeyAlgorithm(alg.Str); !ok || alg.Type != gjson.String || !k.Fits(k.alg) {
 			return nil, ErrKeyAlg
 		}
 	}
@@ -173,6 +173,31 @@ func Thumbprint(jwk gjson.Result) string {
 		return ""
 	}
 	return Hash("{" + s[1:] + "}")
+}
+
+// Thumbprint is the key's SHA-256 thumbprint in base64url (RFC 7638); empty for a secret.
+//
+//go:noinline
+func (k *Key) Thumbprint() string {
+	b64 := base64.RawURLEncoding.EncodeToString
+	switch k.kty {
+	case "OKP":
+		return Hash(`{"crv":"` + k.crv + `","kty":"OKP","x":"` + b64(k.raw) + `"}`)
+	case "EC":
+		for i := range curves {
+			if c := &curves[i]; c.name == k.crv { // the point is what an SPKI ends with
+				point := k.spki[len(k.spki)-2*c.size:]
+				return Hash(`{"crv":"` + k.crv + `","kty":"EC","x":"` + b64(point[:c.size]) + `","y":"` + b64(point[c.size:]) + `"}`)
+			}
+		}
+	case "RSA":
+		r := newDERReader(k.spki).into(tagSequence)
+		r.into(tagSequence)
+		r = (&derReader{r.bits(tagBits), r.bad}).into(tagSequence)
+		n, e := r.natural(), r.natural()
+		return Hash(`{"e":"` + b64(e) + `","kty":"RSA","n":"` + b64(n) + `"}`)
+	}
+	return ""
 }
 
 // reader reads the members of a JWK, strictly or as they are published.

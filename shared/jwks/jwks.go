@@ -59,7 +59,10 @@ func (f *Fault) fatal() bool {
 }
 
 // Set is a list of keys for verifying.
-type Set struct{ keys []*jose.Key }
+type Set struct {
+	keys        []*jose.Key
+	thumbprints []string // of the keys; nil until ByKeyID wants them
+}
 
 // Parse reads a JWK Set and names every key that cannot be used, among them those that are for
 // something else than signatures (jose.ErrKeyUse): the caller decides whether it wants the rest.
@@ -139,7 +142,47 @@ func (s *Set) admits(k *jose.Key) error {
 }
 
 // NewSet makes a set of keys with different ids.
-func NewSet(keys []*jose.Key) *Set { return &Set{keys} }
+func NewSet(keys []*jose.Key) *Set { return &Set{keys: keys} }
+
+// ByKeyID returns the key that the keyid of an HTTP message signature names, with the algorithm of
+// those given that it is for, and what the key is called: its kid or, where it has none, its
+// thumbprint (RFC 7638). A keyid is a kid or, where no key has that, a thumbprint. ErrAlgorithm:
+// what it names is for none of the algorithms; ErrUnknown: it names nothing.
+//
+//go:noinline
+func (s *Set) ByKeyID(keyid string, algorithms []jose.Algorithm) (key *jose.Key, a jose.Algorithm, name string,
+	err error) {
+	if s.thumbprints == nil {
+		for _, k := range s.keys {
+			s.thumbprints = append(s.thumbprints, k.Thumbprint())
+		}
+	}
+	err = ErrUnknown
+	for _, byKID := range [...]bool{true, false} {
+		for i, k := range s.keys {
+			name := k.ID
+			if !byKID {
+				name = s.thumbprints[i]
+			}
+			if keyid == "" || name != keyid {
+				continue
+			}
+			err = ErrAlgorithm
+			for _, a := range algorithms {
+				if k.Fits(a) {
+					if name = k.ID; name == "" {
+						name = s.thumbprints[i]
+					}
+					return k, a, name, nil
+				}
+			}
+		}
+		if err == ErrAlgorithm {
+			break
+		}
+	}
+	return nil, 0, "", err
+}
 
 // Named tells about the keys that a kid names: nil where one of them fits the algorithm,
 // ErrAlgorithm where none does, and ErrUnknown where there are none.

@@ -173,6 +173,9 @@ func (s *Source) MayForce(kid string, now time.Time) bool {
 	return s.record.MayForce(t) || t < s.record.Lease
 }
 
+// LastForced is when an unknown kid last asked for a fetch, in microseconds since the epoch; 0: never.
+func (s *Source) LastForced() int64 { return s.record.Forced }
+
 // MayForce reports whether an unknown kid may ask for a fetch at t, in microseconds.
 func (r *Record) MayForce(t int64) bool { return !within(t - r.Forced) }
 

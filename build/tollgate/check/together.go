@@ -69,7 +69,8 @@ func (c *Checker) trustedPayloads(f configured) {
 // stamped looks for an edge whose stamps the mesh can take.
 func (c *Checker) stamped(edges []configured, mesh configured) {
 	for _, trust := range yamlnode.Items(yamlnode.Member(mesh.node, "trust")) {
-		if forward := yamlnode.Text(yamlnode.Member(trust, "forwardIdp")); forward == "true" {
+		if forward := yamlnode.Text(yamlnode.Member(trust, "forwardIdp")); forward == "true" ||
+			yamlnode.Member(trust, "signature") != nil { // no edge makes those
 			continue
 		}
 		issuer, audiences := yamlnode.Text(yamlnode.Member(trust, "issuer")),

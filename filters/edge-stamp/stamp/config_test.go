@@ -13,6 +13,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/shared/conf"
 )
 
+const anyComponent = "want the name of a header in lower case, or one of @method, @target-uri, @authority, @scheme, " +
+	"@request-target, @path, @query"
+
 // Every fault is named with its path, all at once.
 func TestConfigFaults(t *testing.T) {
 	trust := func(more string) string {
@@ -44,6 +47,30 @@ func TestConfigFaults(t *testing.T) {
 			"bind[2]: want method, authority, path, query or body"},
 		{"claims of its own", edgeConfig(`"copyClaims":["sub","iss","sub"]`),
 			"copyClaims[1]: is a claim that the stamp has of its own"},
+		{"signatures of others", botConfig(`"label":"Sig","tag":"edge-stamp","components":["@target","Host","","@status"],
+			"maxAge":"25h","nonce":"never","alg":"x"`, ""),
+			"trust[0].signature.label: is no label: want lower-case letters, digits and any of _ - . *, the first a " +
+				"letter or *; or any\ntrust[0].signature.tag: is the tag of stamps: trust the issuer of a stamp without " +
+				"signature\ntrust[0].signature.components[0]: " + anyComponent + "\ntrust[0].signature.components[1]: " +
+				anyComponent + "\ntrust[0].signature.components[2]: must not be empty\n" +
+				"trust[0].signature.components[3]: " + anyComponent + "\ntrust[0].signature.maxAge: must be from 1s to 24h\n" +
+				"trust[0].signature.nonce: want optional or once\ntrust[0].signature.alg: unknown key"},
+		{"a signature of nothing", botConfig(`"components":[],"tag":1`, ""),
+			"trust[0].signature.tag: want a string, got a number\ntrust[0].signature.components: the list is empty"},
+		{"any tag", botConfig(`"tag":true`, ""), "trust[0].signature.tag: want a string, got true or false"},
+		{"an empty tag", botConfig(`"tag":""`, ""), "trust[0].signature.tag: must not be empty"},
+		{"a label that begins with a digit", botConfig(`"label":"1"`, ""), "trust[0].signature.label: is no label"},
+		{"the label of stamps", botConfig(`"label":"edge"`, `,"profile":"rfc9421"`),
+			"trust[0].signature.label: is the label of stamps"},
+		{"what stamps have beside a signature", meshConfig(`"trust":[{"name":"bots","issuer":"x","audiences":["x"],
+			"maxTtl":"1s","forwardIdp":true,"require":{},"signature":{},"algorithms":["EdDSA","PS256"]}]`),
+			"trust[0].jwks: is required\ntrust[0].algorithms: PS256 is no algorithm of RFC 9421: want EdDSA, ES256, ES384, " +
+				"PS512, RS256 or HS256\ntrust[0].issuer: unknown key\ntrust[0].audiences: unknown key\n" +
+				"trust[0].maxTtl: unknown key\ntrust[0].forwardIdp: unknown key\ntrust[0].require: unknown key"},
+		{"one name for two", meshConfig(`"trust":[` + botTrust("") + "," + botTrust("") + `]`),
+			"trust[1].name: is in use already"},
+		{"metadata of no issuer", meshConfig(`"trust":[{"name":"bots","signature":{},"jwks":{"remote":{"cluster":"a",
+			"authority":"a","discover":true}}}]`), "trust[0].jwks.remote.discover: needs an issuer"},
 		{"an empty context", edgeConfig(`"profile":"txn-token","copyClaims":{"tctx":{}}`),
 			"copyClaims.tctx: is empty: name at least one claim, or leave the key out"},
 		{"a list of claims for a Txn-Token", edgeConfig(`"profile":"txn-token","copyClaims":["sub"]`),
@@ -232,6 +259,23 @@ func TestHarmless(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
+	for signature, want := range map[string]string{
+		"": "trust[0].signature.components: lacks @method, @path, @query: a signature made for another request may " +
+			"do\ntrust[0].signature.nonce: is optional: a signature can be used again until it expires",
+		`"components":["@method","@target-uri"],"nonce":"once"`: "",
+		`"components":["@authority","@request-target"],"nonce":"once"`: "trust[0].signature.components: lacks @method: " +
+			"a signature made for another request may do",
+	} {
+		if p := parse(t, botConfig(signature, "")); conf.Faults(p.Warnings()).Error() != want {
+			t.Errorf("%s: the warnings are %v", signature, p.Warnings())
+		}
+	}
+	for label, ok := range map[string]bool{"any": true, "*": true, "sig-1_x.*": true, "a": true, "-a": false, "A": false,
+		"a b": false, "é": false} {
+		if _, err := Parse(botConfig(`"label":"`+label+`"`, ""), surroundings); (err == nil) != ok {
+			t.Errorf("label %s: %v", label, err)
+		}
+	}
 	list := parse(t, meshConfig(
 		`"require":{"bind":["path"]},"rules":[{"name":"a"},{"name":"b","access":"public"}]`)).Warnings()
 	if len(list) != 1 || list[0].String() != "rules[0].require.bind: lacks method, authority, query: a stamp made "+

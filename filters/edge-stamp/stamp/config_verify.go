@@ -20,7 +20,8 @@ import (
 
 // verifier is the role of the mesh.
 type verifier struct {
-	trust  []*trust
+	trust  []*trust // whose stamps are believed
+	others []*trust // whose signatures are (trust[].signature)
 	demand demand
 	strip  bool // the stamp goes no further
 	claims forward.Claims
@@ -29,8 +30,9 @@ type verifier struct {
 	global  *Global // nil: no rule asks for it
 }
 
-// trust is somebody whose stamps are believed.
+// trust is somebody whose stamps, or whose signatures of their own, are believed.
 type trust struct {
+	path       string // in the configuration
 	name       string
 	issuer     string
 	audiences  []string // empty: any, by anyAudience
@@ -38,7 +40,8 @@ type trust struct {
 	keys       jwks.Keys
 	maxTTL     time.Duration // 0: none
 	skew       time.Duration
-	idp        bool // forwardIdp: its stamps are JWTs of an identity provider, bound to nothing
+	idp        bool     // forwardIdp: its stamps are JWTs of an identity provider, bound to nothing
+	signature  *foreign // nil: it makes stamps
 }
 
 // demand is what a rule asks of a stamp beside being genuine and current.
@@ -134,8 +137,12 @@ func (c *config) checkGlobal(o *conf.Object) {
 
 func (c *config) readTrust(o *conf.Object, from Surroundings) {
 	v := c.verifier
-	t := &trust{}
+	t := &trust{path: o.Path()}
 	t.name = o.Name()
+	if n, ok := o.At("signature"); ok {
+		c.readForeign(o, n.Object(), t, from)
+		return
+	}
 	if n, ok := o.Need("issuer"); ok {
 		t.issuer = n.Text()
 		if slices.ContainsFunc(v.trust, func(other *trust) bool { return other.issuer == t.issuer }) && t.issuer != "" {
@@ -143,7 +150,7 @@ func (c *config) readTrust(o *conf.Object, from Surroundings) {
 		}
 	}
 	t.audiences = jwt.ReadAudiences(o, "stamps")
-	t.readTrustedKeys(o, from)
+	t.readTrustedKeys(o, from, jose.RS256, jose.ES256)
 	t.idp = o.Bool("forwardIdp", false)
 	t.skew = o.Duration("clockSkew", 5*time.Second, 0, 300*time.Second)
 	most, def := 10*time.Minute, time.Minute
@@ -171,10 +178,10 @@ func (c *config) readTrust(o *conf.Object, from Surroundings) {
 
 // readTrustedKeys reads what the stamps of somebody are verified with: a key set, or secrets that
 // both sides have in their environment.
-func (t *trust) readTrustedKeys(o *conf.Object, from Surroundings) {
+func (t *trust) readTrustedKeys(o *conf.Object, from Surroundings, def ...jose.Algorithm) {
 	list, shared := o.At("keys")
 	if !shared {
-		t.algorithms = jwks.ReadAlgorithms(o, jose.RS256, jose.ES256)
+		t.algorithms = jwks.ReadAlgorithms(o, def...)
 		for _, a := range t.algorithms {
 			if a.Symmetric() {
 				o.FaultAt("algorithms", a.String()+" needs keys: [{kid, alg, env}]: a secret stands in no key set")

@@ -73,9 +73,11 @@ func (p *Policy) SignByProxy() { p.signer.byProxy = true }
 func (p *Policy) Remotes() []*jwks.Remote {
 	var list []*jwks.Remote
 	if p.verifier != nil {
-		for _, t := range p.verifier.trust {
-			if t.keys.Remote != nil {
-				list = append(list, t.keys.Remote)
+		for _, trusts := range [...][]*trust{p.verifier.trust, p.verifier.others} {
+			for _, t := range trusts {
+				if t.keys.Remote != nil {
+					list = append(list, t.keys.Remote)
+				}
 			}
 		}
 	}
@@ -84,8 +86,12 @@ func (p *Policy) Remotes() []*jwks.Remote {
 
 // ReplayEntries is how many stamps the proxy must be able to remember at once; 0: none.
 func (p *Policy) ReplayEntries() int {
+	if p.verifier == nil {
+		return 0
+	}
+	once := slices.ContainsFunc(p.verifier.others, func(t *trust) bool { return t.signature.once })
 	for i := range p.rules {
-		if r := &p.rules[i]; p.verifier != nil && !r.public && r.demand.replay != off {
+		if r := &p.rules[i]; !r.public && (once || r.demand.replay != off && len(p.verifier.trust) > 0) {
 			return p.verifier.entries
 		}
 	}
@@ -119,8 +125,8 @@ func (p *Policy) Warnings() []conf.Fault {
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
-		if r.public {
-			continue
+		if r.public || len(p.verifier.trust) == 0 {
+			continue // no stamp is looked at
 		}
 		require := "rules[" + strconv.Itoa(i) + "].require"
 		if r.demand.replay == off {
@@ -132,11 +138,14 @@ func (p *Policy) Warnings() []conf.Fault {
 				": a stamp made for another request may do"})
 		}
 	}
-	for i, t := range p.verifier.trust {
+	for _, t := range p.verifier.trust {
 		if t.idp {
-			list = append(list, conf.Fault{Path: "trust[" + strconv.Itoa(i) + "].forwardIdp",
+			list = append(list, conf.Fault{Path: t.path + ".forwardIdp",
 				Problem: "is on: its tokens are bound to no request and can be used again"})
 		}
+	}
+	for _, t := range p.verifier.others {
+		list = append(list, t.warnings()...)
 	}
 	return list
 }
@@ -375,7 +384,8 @@ type stamped struct {
 	claims  gjson.Result // a JSON object; nothing where the stamp has none
 	encoded string       // the claims in base64url
 	demand  demand
-	input   *httpsig.Input // of profile rfc9421
+	input   *httpsig.Input // of profile rfc9421, or another's signature
+	foreign bool           // it is another's
 	id      replay.ID
 	begins  int64     // seconds since the epoch
 	expires time.Time // when it need not be remembered any more

@@ -78,11 +78,19 @@ func (d *Decision) Differences() (list []Difference) {
 			list = append(list, difference)
 		}
 	}
-	if in := d.stamped.input; in != nil && code == StampMismatch && d.differs == 0 {
+	in := d.stamped.input
+	if d.stamped.foreign && code == StampUnbound {
+		if lacks := d.stamped.trust.signature.lacks(in); lacks != "" {
+			return append(list, Difference{Part: lacks})
+		}
+	}
+	if in != nil && d.differs == 0 && (code == StampMismatch || d.stamped.foreign && code == StampUnbound) {
 		for _, c := range in.Components {
 			alone := httpsig.Input{Label: label, Components: []sfv.Item{c}}
 			if _, err := alone.Base(d.message(d.headers)); err != nil {
-				list = append(list, Difference{Part: c.Value.Text, Expected: "a value that is covered: " + err.Error()})
+				name, _ := sfv.AppendItem(nil, &c)
+				list = append(list,
+					Difference{Part: strings.Trim(string(name), `"`), Expected: "a value that is covered: " + err.Error()})
 			}
 		}
 	}

@@ -72,7 +72,7 @@ func (d *Decision) readMessage() *verdict.Code {
 	if refused != nil {
 		return refused
 	}
-	if name, ok := in.Alg(); ok && name != messageAlgorithm(alg) {
+	if name, ok := in.Alg(); ok && name != alg.MessageName() {
 		return StampAlgorithm
 	}
 	d.stamped.trust = t
@@ -136,6 +136,11 @@ func (d *Decision) covers(in *httpsig.Input) *verdict.Code {
 			return StampUnbound
 		}
 	}
+	return d.digested(in)
+}
+
+// digested finds the body's digest where it is covered.
+func (d *Decision) digested(in *httpsig.Input) *verdict.Code {
 	if !slices.ContainsFunc(in.Components, func(c sfv.Item) bool { return c.Value.Text == "content-digest" }) {
 		return nil
 	}
@@ -174,44 +179,30 @@ func (d *Decision) trustOf(signed *jose.JWS) (t *trust, set *jwks.Set, a jose.Al
 	case unknown != nil:
 		_, refused = d.keysOf(unknown) // it may be one of those
 	default:
-		refused = d.askAgain(signed.KeyID)
+		refused = d.askAgain(signed.KeyID, d.policy.verifier.trust)
 	}
 	return nil, nil, 0, refused
 }
 
-// askAgain does for a kid that nobody has what begin does for one that its issuer has not: the
-// first published set that may be asked again is.
-func (d *Decision) askAgain(kid string) *verdict.Code {
-	for _, t := range d.policy.verifier.trust {
-		if r := t.keys.Remote; r != nil && r.Source.MayForce(kid, d.now) && !d.waited {
-			return d.waitForKeys(r)
+// askAgain does for a kid that none of trusts has what begin does for one that its issuer has not:
+// of the published sets that may be asked again, the one that was longest ago is.
+func (d *Decision) askAgain(kid string, trusts []*trust) *verdict.Code {
+	var next *jwks.Remote
+	for _, t := range trusts {
+		if r := t.keys.Remote; r != nil && r.Source.MayForce(kid, d.now) && !d.waited &&
+			(next == nil || r.Source.LastForced() < next.Source.LastForced()) {
+			next = r
 		}
 	}
-	for _, t := range d.policy.verifier.trust {
+	if next != nil {
+		return d.waitForKeys(next)
+	}
+	for _, t := range trusts {
 		if r := t.keys.Remote; r != nil {
 			r.Source.Unknown(strings.Clone(kid), d.now)
 		}
 	}
 	return StampKeyUnknown
-}
-
-// messageAlgorithm is the name of RFC 9421 §6.2.2 for an algorithm; empty where it has none.
-func messageAlgorithm(a jose.Algorithm) string {
-	switch a {
-	case jose.RS256:
-		return "rsa-v1_5-sha256"
-	case jose.PS512:
-		return "rsa-pss-sha512"
-	case jose.HS256:
-		return "hmac-sha256"
-	case jose.ES256:
-		return "ecdsa-p256-sha256"
-	case jose.ES384:
-		return "ecdsa-p384-sha384"
-	case jose.EdDSA:
-		return "ed25519"
-	}
-	return ""
 }
 
 // readClaims reads the claims that stand in a header of their own. They are believed where the
@@ -245,8 +236,12 @@ func (d *Decision) message(fields [][2]string) *httpsig.Message {
 	if d.target.query != "" {
 		raw += "?" + d.target.query
 	}
-	return &httpsig.Message{Method: d.target.method, Scheme: d.target.scheme,
-		Authority: match.Authority(d.target.authority), Path: raw, Fields: fields}
+	// A stamp has the authority in one form wherever TLS ends; others have what RFC 9421 says.
+	host := d.target.authority
+	if !d.stamped.foreign {
+		host = match.Authority(host)
+	}
+	return &httpsig.Message{Method: d.target.method, Scheme: d.target.scheme, Authority: host, Path: raw, Fields: fields}
 }
 
 // composeMessage writes the signature base of a stamp.

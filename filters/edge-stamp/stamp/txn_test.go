@@ -199,7 +199,11 @@ func TestVerifyTxnToken(t *testing.T) {
 			token: edge.Typed(txnTyp, txnClaims(change{"jti": nil, "txn": strings.Repeat("t", 257)}))},
 	} {
 		x := &proxy{now: now.Add(c.at)}
-		d := x.decide(parse(t, meshConfig(merge("{"+txnProfile+"}", c.config)[1:len(merge("{"+txnProfile+"}", c.config))-1])),
+		more := txnProfile
+		if c.config != "" {
+			more += "," + c.config
+		}
+		d := x.decide(parse(t, meshConfig(more)),
 			request("GET", asked, [2]string{"txn-token", c.token}))
 		if d.Verdict().Code != c.want {
 			t.Errorf("%s: %s, want %s", c.name, d.Verdict().Code.Name, c.want.Name)

@@ -47,10 +47,19 @@ func (d *Decision) readStamp() *verdict.Code {
 		return nil
 	}
 	d.stamped.demand = r.demand
-	if d.policy.message {
-		return d.readMessage()
+	refused := StampMissing
+	switch {
+	case len(d.policy.verifier.trust) == 0:
+	case d.policy.message:
+		refused = d.readMessage()
+	default:
+		refused = d.readJWS()
 	}
-	return d.readJWS()
+	// Only for want of a stamp: a signature beside it excuses none that does not do.
+	if refused == StampMissing && len(d.policy.verifier.others) > 0 {
+		return d.readForeign()
+	}
+	return refused
 }
 
 // begin tries the stamp's keys; t is what they should have signed.
