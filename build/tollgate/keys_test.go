@@ -4,6 +4,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -286,6 +287,55 @@ X-Edge-Stamp: eyJzdWIiOiJhbm4ifQ`
 	}
 	for _, text := range []string{"signature: a=:AAAA:", "signature-input: ((", "x: y"} {
 		tollgate(t, exitFound, "stamp", "inspect", text)
+	}
+}
+
+// What is no stamp of the first two profiles is called what it is, and a signature of another is told
+// what it lacks.
+func TestInspectOthers(t *testing.T) {
+	token := func(header string) string {
+		b64 := base64.RawURLEncoding.EncodeToString
+		return b64([]byte(header)) + "." + b64([]byte(`{"txn":"t"}`)) + ".c2ln"
+	}
+	lines := func(tag string) string {
+		return "signature-input: sig1=(\"@authority\");keyid=\"k\"" + tag + "\nsignature: sig1=:AAAA:\n" +
+			"signature-agent: sig1=\"https://bot.example\""
+	}
+	for text, want := range map[string]string{
+		token(`{"typ":"edge-stamp+jwt"}`):                       "the header says: a stamp of profile jws\n",
+		token(`{"typ":"application/txntoken+jwt"}`):             "the header says: a Transaction Token, of profile txn-token\n",
+		token(`{"typ":"at+jwt"}`):                               `the header says: no stamp, but a JWS of type "at+jwt"`,
+		lines(`;tag="web-bot-auth"`):                            "it says that it is a signature of Web Bot Auth (trust[].signature)\nkeys are said to be at sig1=",
+		lines(`;tag="orders"`):                                  "it says that it is no stamp, but a signature of another",
+		lines(""):                                               "it does not say what it is for",
+		`edge=();tag="edge-stamp"` + "\nsignature: edge=:AAAA:": "it says that it is a stamp of profile rfc9421\n",
+	} {
+		if out, _ := tollgate(t, 0, "stamp", "inspect", text); !strings.Contains(out, want) {
+			t.Errorf("no\n%s\nin\n%s", want, out)
+		}
+	}
+	mesh := write(t, "mesh.json", `{"role":"verify","trust":[{"name":"bots","signature":{"components":["@authority","@path"]},
+		"jwks":{"inline":{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}]}}}],
+		"rules":[{"name":"all"}]}`)
+	const at = "2027-01-15T08:00:00Z"
+	verify := func(covers string) string {
+		out, _ := tollgate(t, exitFound, "stamp", "verify", "--config", mesh, "-r", "GET https://api/orders/7", "--at", at,
+			"-H", `signature-input: sig1=(`+covers+`);created=1800000000;keyid="k";tag="web-bot-auth"`, "-H", "signature: sig1=:AAAA:")
+		return out
+	}
+	if out := verify(`"@authority"`); !strings.Contains(out, "stamp_unbound") ||
+		!strings.Contains(out, "@path: the signature does not cover it, and the trust demands that\n") {
+		t.Errorf("%s", out)
+	}
+	const base = "the signature base, of this request:\n  \"@authority\": api\n  \"@path\": /orders/7\n  \"@signature-params\": "
+	if out := verify(`"@authority" "@path"`); !strings.Contains(out, "stamp_signature") || !strings.Contains(out, base) {
+		t.Errorf("%s", out)
+	}
+	out, _ := tollgate(t, exitFound, "explain", "--config", mesh, "-r", "GET https://api/orders/7", "--at", at, "-H",
+		`signature-input: sig1=("@authority" "@path");created=1800000000;keyid="k";tag="web-bot-auth"`, "-H",
+		"signature: sig1=:AAAA:")
+	if !strings.Contains(out, `"@path": /orders/7`) {
+		t.Errorf("%s", out)
 	}
 }
 

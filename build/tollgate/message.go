@@ -53,6 +53,9 @@ func inspectMessage(out io.Writer, text string, now time.Time) error {
 	for _, name := range names {
 		// The claims of a stamp stand in a header of their own, whatever that is called.
 		for _, value := range fields[name] {
+			if name == "signature-agent" {
+				fmt.Fprintf(out, "keys are said to be at %s\n", value)
+			}
 			if b, err := base64.RawURLEncoding.DecodeString(value); err == nil && len(b) > 0 && b[0] == '{' {
 				if err := printMembers(out, "claims in "+name, b, now); err != nil {
 					return err
@@ -105,5 +108,15 @@ func printSignature(out io.Writer, m sfv.Member, signatures []string, now time.T
 		return fmt.Errorf("signature: %w", err)
 	}
 	fmt.Fprintf(out, "the signature has %d bytes\n", len(all[m.Name]))
+	switch tag, ok := in.Tag(); {
+	case tag == "edge-stamp" && m.Name == "edge":
+		fmt.Fprintln(out, "it says that it is a stamp of profile rfc9421")
+	case tag == "web-bot-auth":
+		fmt.Fprintln(out, "it says that it is a signature of Web Bot Auth (trust[].signature)")
+	case ok:
+		fmt.Fprintln(out, "it says that it is no stamp, but a signature of another (trust[].signature)")
+	default:
+		fmt.Fprintln(out, "it does not say what it is for: trust[].signature takes it with tag: false")
+	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -132,7 +133,7 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 				if err != nil {
 					return err
 				}
-				printWhy(c.OutOrStdout(), differences, d.SignatureBase())
+				printWhy(c.OutOrStdout(), differences, d)
 			}
 			if !v.Admits() {
 				return errors.New("refused")
@@ -177,14 +178,18 @@ func (r *request) differences(config string, d *stamp.Decision, o *filters.Outsi
 	return nil, nil
 }
 
-func printWhy(out io.Writer, differences []stamp.Difference, base string) {
+func printWhy(out io.Writer, differences []stamp.Difference, d *stamp.Decision) {
 	for _, x := range differences {
-		if x.Expected == "" {
+		switch {
+		case x.Expected != "":
+			fmt.Fprintf(out, "%s: expected %q, found %q\n", x.Part, x.Expected, x.Found)
+		case d.Foreign():
+			fmt.Fprintf(out, "%s: the signature does not cover it, and the trust demands that\n", x.Part)
+		default:
 			fmt.Fprintf(out, "%s: the stamp does not bind it, and the rule demands that\n", x.Part)
-			continue
 		}
-		fmt.Fprintf(out, "%s: expected %q, found %q\n", x.Part, x.Expected, x.Found)
 	}
+	base := d.SignatureBase()
 	if base == "" {
 		return
 	}
@@ -199,8 +204,8 @@ func stampInspectCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inspect [STAMP]",
 		Short: "Read a stamp, or any other JWS or HTTP message signature, without checking it",
-		Long: `Print the header and the claims of a stamp in profile jws, or of any other compact JWS, with its times in words. Of profile rfc9421, and of any other HTTP message signature, give the header lines
-(Signature-Input, Signature, and that of the claims): what each label covers is printed, with its parameters. Without an argument the text is read from standard input.
+		Long: `Print the header and the claims of a stamp in profile jws or txn-token, or of any other compact JWS, with its times in words. Of profile rfc9421, and of any other HTTP message signature, such as Web Bot Auth's, give the
+header lines (Signature-Input, Signature, and that of the claims or Signature-Agent): what each label covers is printed, with its parameters and what its tag says that it is. Without an argument the text is read from standard input.
 
 Nothing is verified: whoever made it may have written anything into it.`,
 		Example: "  tollgate stamp inspect eyJhbGciOiJFUzI1NiIsInR5cCI6ImVkZ2Utc3RhbXArand0In0.e30.c2ln\n  tollgate " +
@@ -248,9 +253,25 @@ func inspect(out io.Writer, text string, now time.Time) error {
 		if err := printMembers(out, name, b, now); err != nil {
 			return err
 		}
+		if i == 0 {
+			fmt.Fprintln(out, "the header says: "+kindOf(b))
+		}
 	}
 	fmt.Fprintln(out, "not verified")
 	return nil
+}
+
+// kindOf says what a token with that header is.
+func kindOf(header []byte) string {
+	var h struct{ Typ string }
+	_ = json.Unmarshal(header, &h) // printed before
+	switch strings.TrimPrefix(strings.ToLower(h.Typ), "application/") {
+	case "edge-stamp+jwt":
+		return "a stamp of profile jws"
+	case "txntoken+jwt":
+		return "a Transaction Token, of profile txn-token"
+	}
+	return "no stamp, but a JWS of type " + strconv.Quote(h.Typ)
 }
 
 // printMembers prints a JSON object, and its times in words.

@@ -40,8 +40,16 @@ func (d *Decision) Explain() (e decide.Explanation) {
 		e.Checks = append(e.Checks,
 			decide.Check{What: "stamp", Said: x.Part + ": expected " + x.Expected + ", found " + x.Found})
 	}
+	if base := d.SignatureBase(); base != "" && d.verdict.Reason() != verdict.OK {
+		for _, line := range strings.Split(base, "\n") {
+			e.Checks = append(e.Checks, decide.Check{What: "signature base", Said: line})
+		}
+	}
 	return e
 }
+
+// Foreign reports whether another's signature was looked at, and no stamp.
+func (d *Decision) Foreign() bool { return d.stamped.foreign }
 
 // Difference is a part of the request for which a stamp does not do, for people: for whoever has
 // the request, never for a log or an answer.
