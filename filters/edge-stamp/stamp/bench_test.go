@@ -6,6 +6,7 @@ package stamp
 import (
 	"testing"
 
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 )
@@ -39,6 +40,11 @@ func BenchmarkVerify(b *testing.B) {
 		"jws": {meshConfig(`"require":{"replay":"off"}`), withStamp(edge.Typed(stampTyp, claims()))},
 		"message": {meshConfig(`"require":{"replay":"off"},"profile":"rfc9421"`),
 			signMessage(b, edge, line4+parameters(), request("GET", asked))},
+		"txn": {meshConfig(`"require":{"replay":"off"},` + txnProfile),
+			request("GET", asked, [2]string{"txn-token", edge.Typed(txnTyp, txnClaims())})},
+		"foreign": {meshConfig(`"trust":[{"name":"partner","signature":{},"algorithms":["ES256"],"jwks":{"inline":` +
+			string(mint.Set(partner)) + `}}]`),
+			signedBy(b, partner, "s", `("@method" "@target-uri")`+botParams("keyid", `"partner-1"`), request("GET", asked))},
 	} {
 		b.Run(name, func(b *testing.B) {
 			p := parse(b, c.config)

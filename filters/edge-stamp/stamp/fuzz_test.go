@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/tollgate-wasm/tollgate/shared/httpsig"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -91,6 +93,59 @@ func FuzzSign(f *testing.F) {
 				v.Verdict().Code != verdict.OK {
 				t.Fatalf("%d stamps go on, the mesh says %s: %v", stamps, v.Verdict().Code.Name, out)
 			}
+		}
+	})
+}
+
+// Whatever stands in the fields of signatures: nobody is taken for a bot but who has signed for the
+// host by its key, and a named label and any label differ in what they read only.
+func FuzzForeign(f *testing.F) {
+	any, named := parse(f, botConfig(`"nonce":"once"`, "")), parse(f, botConfig(`"label":"sig1","nonce":"once"`, ""))
+	good := signedBy(f, bot, "sig1", host+botParams(), request("GET", asked))
+	input, signature := header(good, "signature-input"), header(good, "signature")
+	_, params, _ := strings.Cut(input, "=")
+	f.Add(input, signature, "")
+	f.Add(input+`, sig2=("@path");keyid="x";tag="web-bot-auth"`, signature+", sig2=:YQ==:", `sig1="https://bot.example"`)
+	f.Add(strings.Replace(input, `("@authority")`, `("@authority" "signature-agent";key="sig1")`, 1), signature, `sig1="x"`)
+	f.Add(input, "sig1=:AAAA:, "+signature, `"x"`)
+	f.Add(`sig1=();tag="web-bot-auth"`, "sig1=::", "")
+	f.Fuzz(func(t *testing.T, in, sig, agent string) {
+		h := request("GET", asked, [2]string{"signature-input", in}, [2]string{"signature", sig})
+		if agent != "" {
+			h = append(h, [2]string{"signature-agent", agent})
+		}
+		for _, p := range []*Policy{any, named} {
+			d := (&proxy{}).decide(p, h)
+			if d.Verdict().Code == verdict.Internal {
+				t.Fatalf("%q %q: internal", in, sig)
+			}
+			if d.Verdict().Admits() && !sameInput(in, params) {
+				t.Fatalf("%q %q %q is admitted", in, sig, agent)
+			}
+			if d.Verdict().Admits() != (d.identity == `{"iss":"bots","keyid":"`+botName+`"}`) {
+				t.Fatalf("%q %q: the identity is %s", in, sig, d.identity)
+			}
+		}
+	})
+}
+
+// Whatever an identity has in it: what the edge makes of it is a Txn-Token that the mesh takes, or
+// there is none, and it says what the identity says.
+func FuzzTxn(f *testing.F) {
+	edge := parse(f, edgeConfig(txnProfile+`,"copyClaims":{"tctx":{"a":["a"]},"rctx":{"b":["b","c"]}}`))
+	mesh := parse(f, meshConfig(txnProfile))
+	f.Add(known)
+	f.Add(`{"sub":"ann","scope":["a","b"],"txn":"t","a":{"b":[1]},"b":{"c":null}}`)
+	f.Add(`{"sub":"\u0000\"}","scope":"\\","txn":1}`)
+	f.Fuzz(func(t *testing.T, identity string) {
+		d := (&proxy{identity: identity}).decide(edge, request("GET", asked))
+		if !d.Verdict().Admits() {
+			return
+		}
+		v := (&proxy{}).decide(mesh, effect(d, request("GET", asked)))
+		claims := gjson.Parse(identity)
+		if v.Verdict().Code != verdict.OK || v.stamped.claims.Get("sub").Str != claims.Get("sub").Str {
+			t.Fatalf("%q becomes %s: %s", identity, v.Verdict().Code.Name, v.identity)
 		}
 	})
 }
