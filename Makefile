@@ -153,8 +153,8 @@ compile-istio = @mkdir -p $(ISTIO) && echo "compiling Istio's $(@F) (the first t
 $(ISTIO)/istiod: $(ISTIO_PINS) $(wildcard e2e/istio/istiod/*.go)
 	$(call compile-istio,./istiod)
 
-$(ISTIO)/pilot-discovery: $(ISTIO_PINS)
-	$(call compile-istio,istio.io/istio/pilot/cmd/pilot-discovery)
+$(ISTIO)/pilot-discovery: $(ISTIO_PINS) $(wildcard e2e/istio/pilot-discovery/*.go)
+	$(call compile-istio,./pilot-discovery)
 
 $(ISTIO)/pilot-agent: $(ISTIO_PINS)
 	$(call compile-istio,istio.io/istio/pilot/cmd/pilot-agent)

@@ -4,6 +4,7 @@
 package kubernetes
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -113,8 +114,17 @@ func start(t *testing.T, f fetched) (*lab, error) {
 		User: 1337, Files: caches(f.Iptables.Env)}
 	proxy.Files["/usr/local/bin/pilot-agent"] = istio("pilot-agent")
 	proxy.Files["/usr/local/bin/envoy"] = f.Envoy
-	proxy.Files["/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"] = filepath.Join(f.Istio,
-		"tools/packaging/common/envoy_bootstrap.json")
+	// The template of the bootstrap without its one part that Istio's own build of Envoy alone has.
+	template, err := os.ReadFile(filepath.Join(f.Istio, "tools/packaging/common/envoy_bootstrap.json"))
+	if err != nil {
+		return nil, err
+	}
+	bootstrap := filepath.Join(dir, "envoy_bootstrap_tmpl.json")
+	if err := os.WriteFile(bootstrap, bytes.ReplaceAll(template, []byte("{{- if .metadata_discovery }}"),
+		[]byte("{{- if false }}")), 0o644); err != nil {
+		return nil, err
+	}
+	proxy.Files["/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"] = bootstrap
 	redis := cluster.Image{Name: "redis", Entrypoint: []string{f.Redis.Path}, Env: f.Redis.Env, User: 1000,
 		Files: caches(f.Redis.Env)}
 	c, err := cluster.Start(dir, []cluster.Image{echo, proxy, redis,
@@ -155,12 +165,16 @@ func start(t *testing.T, f fetched) (*lab, error) {
 const istioValues = `
 global: {hub: docker.io/istio, tag: test, proxy: {logLevel: warning, componentLogLevel: "wasm:info"}}
 autoscaleEnabled: false
-env: {PILOT_ENABLE_AMBIENT: "true", PILOT_ENABLE_METADATA_EXCHANGE: "false", PILOT_ENABLE_ALPN_FILTER: "false"}
+env:
+  PILOT_ENABLE_AMBIENT: "true"
+  PILOT_ENABLE_METADATA_EXCHANGE: "false"
+  PILOT_ENABLE_ALPN_FILTER: "false"
+  AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT: "false"
 telemetry: {enabled: false}
 meshConfig:
   accessLogFile: /dev/stdout
   defaultProviders: {accessLogging: [envoy]}
-  defaultConfig: {concurrency: 2, proxyMetadata: {PEER_METADATA_DISCOVERY: "false"}}
+  defaultConfig: {concurrency: 2, proxyMetadata: {PEER_METADATA_DISCOVERY: "false", ISTIO_META_ENABLE_HBONE: "true"}}
 `
 
 // install has helm install Istio, as its documentation says.
@@ -194,6 +208,11 @@ func (l *lab) proxyOf(t *testing.T, namespace, gateway string) *corev1.Pod {
 // pod is one with a label, once it is ready.
 func (l *lab) pod(t *testing.T, namespace, label, value string) (p *corev1.Pod) {
 	t.Helper()
+	defer func() {
+		if p == nil { // what a test takes away when it ends must have been seen before
+			t.Log(l.Node.Logs(2000))
+		}
+	}()
 	cluster.Eventually(t, "a pod with "+label+"="+value+" is ready", func() bool {
 		p = l.Node.Pod(namespace, map[string]string{label: value})
 		return p != nil
@@ -240,6 +259,17 @@ func (l *lab) ask(p *corev1.Pod, host, method, path string, headers ...[2]string
 		panic(err) // a mistake in a test
 	}
 	return do(client, request, headers...)
+}
+
+// askPlain is ask by HTTP, to port 80.
+func (l *lab) askPlain(p *corev1.Pod, host, method, path string, headers ...[2]string) answer {
+	request, err := http.NewRequest(method, "http://"+p.Status.PodIP+path, nil)
+	if err != nil {
+		panic(err) // a mistake in a test
+	}
+	request.Host = host
+	return do(&http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}, request,
+		headers...)
 }
 
 // client speaks to a pod's port 443, whoever is asked for.

@@ -1,0 +1,130 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubernetes
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tollgate-wasm/tollgate/e2e/kubernetes/cluster"
+)
+
+// The set for ambient mode: pods without sidecars, a waypoint in front of a namespace that Istio makes of a Gateway, and
+// plugins that are bound to it and to its services by targetRefs. The edge speaks HBONE to the waypoint (mTLS, CONNECT), as
+// ztunnel does for clients within the mesh; from the waypoint to a pod without ztunnel it is plain HTTP.
+func TestWaypoint(t *testing.T) {
+	l := withIstio(t)
+	l.readme(t)
+	l.sh(t, "helm uninstall tollgate --namespace istio-system --ignore-not-found")
+	// orders and storefront, outside of the mesh's sidecars.
+	l.sh(t, "kubectl label namespace shop istio-injection=disabled --overwrite")
+	l.Apply(t, workload("shop", "orders", "echo", 8080, `{app: orders}`, "")+
+		workload("shop", "storefront", "echo", 8080, `{app: storefront}`, ""))
+	l.sh(t, "kubectl rollout restart deployment orders --namespace shop")
+	t.Cleanup(func() {
+		l.sh(t, "kubectl label namespace shop istio-injection=enabled --overwrite")
+		l.sh(t, "kubectl delete --ignore-not-found gateway waypoint --namespace shop")
+		l.sh(t, "kubectl label service orders storefront --namespace shop istio.io/use-waypoint- istio.io/ingress-use-waypoint-")
+		l.sh(t, "kubectl rollout restart deployment orders --namespace shop")
+	})
+	l.Apply(t, `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: waypoint, namespace: shop, labels: {istio.io/waypoint-for: service}}
+spec:
+  gatewayClassName: istio-waypoint
+  listeners: [{name: mesh, port: 15008, protocol: HBONE}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: storefront, namespace: shop}
+spec:
+  parentRefs: [{name: edge, namespace: istio-ingress, sectionName: api}]
+  hostnames: [api.example.com]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /store}}]
+    backendRefs: [{name: storefront, port: 80}]
+`)
+	l.sh(t, "kubectl label service orders storefront --namespace shop istio.io/use-waypoint=waypoint istio.io/ingress-use-waypoint=true")
+	begin := time.Now()
+	waypoint := l.proxyOf(t, "shop", "waypoint")
+	t.Logf("measured: the waypoint is ready after %.1f s", time.Since(begin).Seconds())
+	edge := l.proxyOf(t, "istio-ingress", "edge")
+	orders, storefront := l.pod(t, "shop", "app", "orders"), l.pod(t, "shop", "app", "storefront")
+
+	// The set has no image yet: what it is applied with is refused, and then its digest is put in.
+	l.sh(t, "kubectl apply -k WasmPlugin/overlays/ambient")
+	t.Cleanup(func() { l.sh(t, "kubectl delete -k WasmPlugin/overlays/ambient") })
+	good := bearer(idp.Token(claims()))
+	ask := func(method, path string, headers ...[2]string) answer { return l.ask(edge, apiHost, method, path, headers...) }
+	cluster.Eventually(t, "without an image everything is refused", func() bool { return ask("GET", "/orders/7", good).status == 403 })
+	_, digest, _ := strings.Cut(strings.TrimSpace(l.sh(t, "tollgate image push tollgate ghcr.io/tollgate-wasm/tollgate:0.1.0")),
+		"@sha256:")
+	l.Apply(t, strings.ReplaceAll(l.sh(t, "kubectl kustomize WasmPlugin/overlays/ambient"), zeros, digest))
+	took := cluster.Eventually(t, "a good request passes the edge and the waypoint", func() bool {
+		return ask("GET", "/orders/7", good).status == 200 && ask("GET", "/store/7", good).status == 200
+	})
+	t.Logf("measured: with the image it passes after %.1f s", took.Seconds())
+
+	for _, c := range []struct {
+		name         string
+		method, path string
+		token        string
+		status       int
+		code         string
+	}{
+		{"a good request", "GET", "/orders/7", idp.Token(claims()), 200, ""},
+		{"no token: the edge", "GET", "/orders/7", "", 401, "token_missing"},
+		{"writing: the waypoint", "POST", "/orders/7", idp.Token(claims()), 403, "insufficient_scope"},
+		{"writing with the scope", "POST", "/orders/7", idp.Token(claims("scope", "orders:write")), 200, ""},
+		{"no tenant: the waypoint", "GET", "/store/7", idp.Token(claims("tenant", nil)), 403, "claim_mismatch"},
+		{"a payload of one's own", "GET", "/store/7", "", 401, "token_missing"},
+	} {
+		headers := [][2]string{{"X-Jwt-Payload", "eyJzY29wZSI6Im9yZGVyczp3cml0ZSIsInRlbmFudCI6ImFjbWUifQ"}}
+		if c.token != "" {
+			headers = append(headers, bearer(c.token))
+		}
+		before := l.reached(t, orders) + l.reached(t, storefront)
+		a := ask(c.method, c.path, headers...)
+		if a.status != c.status || !strings.Contains(a.body, c.code) {
+			t.Errorf("%s: %s, want %d %s", c.name, a, c.status, c.code)
+		}
+		got := l.reached(t, orders) + l.reached(t, storefront) - before
+		if want := map[bool]int{true: 1}[c.status == 200]; got != want {
+			t.Errorf("%s: %d requests reached a service, want %d", c.name, got, want)
+		}
+	}
+	if names := l.plugins(waypoint); len(names) != 3 {
+		t.Errorf("the waypoint has the plugins %v", names)
+	}
+
+	// Around the edge, over another gateway to the same waypoint: storefront wants a stamp.
+	l.Apply(t, `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: around, namespace: shop}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Same}}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: around, namespace: shop}
+spec:
+  parentRefs: [{name: around}]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /store}}]
+    backendRefs: [{name: storefront, port: 80}]
+  - backendRefs: [{name: orders, port: 80}]
+`)
+	t.Cleanup(func() { l.sh(t, "kubectl delete gateway/around httproute/around --namespace shop") })
+	around := l.proxyOf(t, "shop", "around")
+	var a answer
+	cluster.Eventually(t, "the waypoint refuses what has gone around the edge", func() bool {
+		a = l.askPlain(around, apiHost, "GET", "/store/7", good)
+		return a.status == 401
+	})
+	if !strings.Contains(a.body, "stamp_rejected") {
+		t.Errorf("around the edge: %s", a)
+	}
+}
