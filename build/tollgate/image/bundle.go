@@ -142,8 +142,8 @@ func sum(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// Write writes an OCI image layout: a folder that is not there yet, or, where the name ends in .tar, an archive. That has
-// no times and no owners: the same image gives the same bytes.
+// Write writes an OCI image layout: a folder that is not there yet, or, where the name ends in .tar, an archive. That
+// has no times and no owners: the same image gives the same bytes.
 func (b *Bundle) Write(output string) error {
 	if strings.HasSuffix(output, ".tar") {
 		text, err := b.Archive()

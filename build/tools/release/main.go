@@ -186,7 +186,8 @@ func (r *release) committed(ctx context.Context) (string, error) {
 	return commit, nil
 }
 
-// clone makes a clean one, in which the commit has the version's tag: from there Go writes the version into the command.
+// clone makes a clean one, in which the commit has the version's tag: from there Go writes the version into the
+// command.
 func (r *release) clone(ctx context.Context, folder, commit string) error {
 	for _, command := range [][]string{
 		{"git", "clone", "--quiet", "--no-checkout", r.root, folder},

@@ -319,7 +319,8 @@ func copied(t *testing.T) string {
 func TestRelease(t *testing.T) {
 	root := copied(t)
 	r := release{root: root, version: "v0.2.0-rc.1", registry: "127.0.0.1:5000/tollgate", once: true,
-		output: filepath.Join(t.TempDir(), "release"), targets: []target{{runtime.GOOS, runtime.GOARCH}}, progress: io.Discard}
+		output: filepath.Join(t.TempDir(), "release"), targets: []target{{runtime.GOOS, runtime.GOARCH}},
+		progress: io.Discard}
 	if err := r.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +335,8 @@ func TestRelease(t *testing.T) {
 	commit := must(output(t.Context(), root, nil, "git", "rev-parse", "HEAD"))
 	archive := "tollgate_0.2.0-rc.1_" + runtime.GOOS + "_" + runtime.GOARCH + ".tar.gz"
 	empty := t.TempDir()
-	if out, err := exec.Command("tar", "-xzf", filepath.Join(r.output, archive), "-C", empty).CombinedOutput(); err != nil {
+	if out, err := exec.Command("tar", "-xzf", filepath.Join(r.output, archive), "-C",
+		empty).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	command := filepath.Join(empty, "tollgate")
