@@ -164,7 +164,7 @@ func TestKeys(t *testing.T) {
 	password := func() ([]byte, error) { return []byte("secret"), nil }
 	for name, text := range map[string][]byte{
 		"PKCS#8": block("PRIVATE KEY", pkcs8), "SEC 1": block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(key))),
-		"cosign's": block("ENCRYPTED SIGSTORE PRIVATE KEY", secret),
+		"cosign's":   block("ENCRYPTED SIGSTORE PRIVATE KEY", secret),
 		"cosign 1's": block("ENCRYPTED COSIGN PRIVATE KEY", secret),
 	} {
 		if got, err := PrivateKey(text, password); err != nil || !got.Equal(key) {
