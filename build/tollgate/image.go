@@ -150,6 +150,9 @@ func (p *packing) evidence(module []byte, name string, progress io.Writer) (*ima
 	if err != nil {
 		return nil, err
 	}
+	if materials == nil && provenance == nil {
+		return none, nil
+	}
 	evidence, err := image.ReadEvidence(module, name, materials, provenance)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.module, err)

@@ -169,6 +169,47 @@ func TestImageWithoutCheckout(t *testing.T) {
 	}
 }
 
+// Of a module that was published with something, the checkout around it says nothing: it is of another commit.
+func TestImageInCheckout(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.wasm")
+	module, err := os.ReadFile(harness.Module(t, "jwt-scope"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := func(folder string, flags ...string) string {
+		t.Helper()
+		tollgate(t, 0, append([]string{"image", "build", "jwt-scope", "-o", filepath.Join(dir, folder), "--module", path},
+			flags...)...)
+		b, err := image.ReadLayout(filepath.Join(dir, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := b.Image.Manifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Annotations["org.opencontainers.image.created"]
+	}
+	if err := os.WriteFile(path, module, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SOURCE_DATE_EPOCH", "")
+	if at := created("own"); at == "" {
+		t.Error("of a module without anything beside it, the checkout says nothing")
+	}
+	materials, err := image.Materials(module, image.Info{Name: "jwt-scope"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".spdx.json", materials, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if at := created("published"); at != "" {
+		t.Errorf("the checkout says %s", at)
+	}
+}
+
 // A lean module is packed under its own name only, and no other under it.
 func TestImageOfLean(t *testing.T) {
 	output := filepath.Join(t.TempDir(), "x.tar")

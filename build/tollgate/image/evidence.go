@@ -22,7 +22,7 @@ type Evidence struct {
 	Info                  Info   // Licences are never in it
 }
 
-// ReadEvidence reads a bill of materials and a provenance, either of which may be nil, and refuses those of another
+// ReadEvidence reads a bill of materials and a provenance, one of which may be nil, and refuses those of another
 // module.
 func ReadEvidence(module []byte, name string, materials, provenance []byte) (*Evidence, error) {
 	e := &Evidence{Materials: materials, Provenance: provenance, Info: Info{Name: name}}
@@ -90,12 +90,9 @@ func (e *Evidence) readMaterials(digest string) error {
 			if p.Location != "NOASSERTION" {
 				e.Info.Source = p.Location
 			}
-			created, err := time.Parse(time.RFC3339, doc.CreationInfo.Created)
-			if err != nil {
+			var err error
+			if e.Info.Created, err = time.Parse(time.RFC3339, doc.CreationInfo.Created); err != nil {
 				return fmt.Errorf("has no time in creationInfo.created: %w", err)
-			}
-			if created.Year() > 1 {
-				e.Info.Created = created
 			}
 			return nil
 		}

@@ -130,6 +130,11 @@ func TestVerifyRefuses(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	// A signature of something else at that place is none of this image: it is signed.
+	tag = pushed(t)
+	attach(t, tag, signed(key, doc(signatureType, "sha256:00")))
+	must(Sign(t.Context(), tag, key))
+	must(Verify(t.Context(), tag, &key.PublicKey))
 	// A registry that does not tell is not one without signatures.
 	gone := must(name.NewTag("127.0.0.1:1/x:1"))
 	if _, err := Verify(t.Context(), gone, &key.PublicKey); err == nil {

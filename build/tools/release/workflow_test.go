@@ -15,8 +15,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/checkout"
 )
 
-// The workflow that publishes runs make's targets, uses GitHub's own actions only, and may do no more than it needs. Who
-// it is when it signs is what the documents have verifiers ask for.
+// The workflow that publishes runs make's targets, uses GitHub's own actions only, and may do no more than it needs.
+// Who it is when it signs is what the documents have verifiers ask for.
 func TestWorkflow(t *testing.T) {
 	root := checkout.Root(t)
 	const path = ".github/workflows/release.yaml"
