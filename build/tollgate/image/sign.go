@@ -31,12 +31,15 @@ import (
 // Cosign's format of a signature (sigstore/cosign, specs/SIGNATURE_SPEC.md): an image at a tag made of the digest that
 // is signed. Each layer is a payload, with its signature in an annotation.
 const (
-	simpleSigning       types.MediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
-	signatureAnnotation                 = "dev.cosignproject.cosign/signature"
-	signatureType                       = "cosign container image signature"
+	signatureAnnotation = "dev.cosignproject.cosign/signature"
+	signatureType       = "cosign container image signature"
+)
 
-	// maxPayload is how long a payload may be, and maxSignatures how many are looked at: whoever may write to the
-	// registry may add any number.
+const simpleSigning types.MediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
+
+// maxPayload is how long a payload may be, and maxSignatures how many are looked at: whoever may write to the registry
+// may add any number.
+const (
 	maxPayload    = 64 << 10
 	maxSignatures = 256
 )

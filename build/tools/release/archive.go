@@ -96,7 +96,7 @@ func ignored(rules []string, name string) bool {
 			if rule == "" || strings.HasPrefix(rule, "#") || ofFolder && !isFolder {
 				continue
 			}
-			if folder == at || !strings.Contains(folder, "/") && folder == path.Base(at) {
+			if folder == at || folder == path.Base(at) {
 				return true
 			}
 		}

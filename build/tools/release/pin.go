@@ -45,7 +45,7 @@ func (p *pins) pin(tree map[string][]byte) (map[string][]byte, error) {
 				if i-at > near {
 					of = ""
 				}
-				if m := keyed.FindStringSubmatch(line); m != nil && m[1] != "sha256" {
+				if m := keyed.FindStringSubmatch(line); m != nil {
 					of = m[1]
 				}
 				digest, ok := p.digests[of]

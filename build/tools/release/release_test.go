@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"encoding/json"
 	"io"
 	"os"
@@ -393,6 +394,21 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// A program that says that it is something else than this release is none of it.
+func TestInside(t *testing.T) {
+	path := must(os.Executable())
+	version := must(buildinfo.ReadFile(path)).Main.Version
+	for want, b := range map[string]build{
+		"and not v9.9.9 of ":             {release: &release{version: "v9.9.9"}},
+		"and not " + version + " of abc": {release: &release{version: version}, commit: "abc"},
+		"(changed: ":                     {release: &release{version: version}}, // tests have no stamp at all
+	} {
+		if _, err := b.inside(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 // checkProvenance holds the statements against the files: each file is the subject of one.
 func checkProvenance(t *testing.T, files map[string][]byte, commit string) {
 	t.Helper()
@@ -411,6 +427,9 @@ func checkProvenance(t *testing.T, files map[string][]byte, commit string) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for _, s := range statement.Subject {
+			if other := subjects[s.Digest.SHA256]; other != "" {
+				t.Errorf("%s is the subject of %s and %s", s.Name, other, name)
+			}
 			subjects[s.Digest.SHA256] = name
 		}
 		if !bytes.Contains(text, []byte(`"gitCommit":"`+commit+`"`)) {
