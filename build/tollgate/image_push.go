@@ -27,7 +27,7 @@ func imagePushCommand() *cobra.Command {
 
 ` + withoutCheckout + `
 
---layout pushes what image build has written, such as an archive of a release, as it is: the digest stays the same in every registry. What the referrers are to the registry, it keeps.
+--layout pushes what image build has written, such as an archive of a release, as it is: the digest stays the same in every registry. Its referrers are pushed with it.
 
 --sign-key signs the image, as image sign does.
 
