@@ -618,3 +618,23 @@ func BenchmarkParseInputs(b *testing.B) {
 		}
 	}
 }
+
+// Signature-Agent is a dictionary (Web Bot Auth), so that a signer may cover it in canonical form.
+func TestSignatureAgent(t *testing.T) {
+	m := with(func(m *Message) {
+		m.Fields = [][2]string{{"signature-agent", `a="https://a.example";type=cimd,   b="https://b.example"`}}
+	})
+	for params, want := range map[string]string{
+		`;sf`:      `"signature-agent";sf: a="https://a.example";type=cimd, b="https://b.example"`,
+		`;key="a"`: `"signature-agent";key="a": "https://a.example";type=cimd`,
+		``:         `"signature-agent": a="https://a.example";type=cimd,   b="https://b.example"`,
+	} {
+		inputs, err := ParseInputs(`s=("signature-agent"` + params + `)`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if base, err := inputs[0].Base(m); err != nil || !strings.HasPrefix(base, want+"\n") {
+			t.Errorf("%s: %v, %s", params, err, base)
+		}
+	}
+}

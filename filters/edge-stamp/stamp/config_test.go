@@ -270,6 +270,10 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%s: the warnings are %v", signature, p.Warnings())
 		}
 	}
+	if list := parse(t, botConfig(`"components":["@method","@target-uri"],"nonce":"once"`,
+		`,"require":{"bind":[],"replay":"off"}`)).Warnings(); len(list) != 0 {
+		t.Errorf("where no stamp is looked at: %v", list)
+	}
 	for label, ok := range map[string]bool{"any": true, "*": true, "sig-1_x.*": true, "a": true, "-a": false, "A": false,
 		"a b": false, "é": false} {
 		if _, err := Parse(botConfig(`"label":"`+label+`"`, ""), surroundings); (err == nil) != ok {

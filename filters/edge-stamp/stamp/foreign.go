@@ -153,7 +153,8 @@ func (f *foreign) lacks(in *httpsig.Input) string {
 		if !slices.ContainsFunc(in.Components, func(c sfv.Item) bool {
 			got := c.Value.Text
 			if len(c.Parameters) > 0 {
-				return got == name && got == "signature-agent" && len(c.Parameters) == 1 && c.Parameters[0].Name == "key"
+				_, member := c.Parameter("key")
+				return got == name && got == "signature-agent" && member
 			}
 			return got == name || within(got, name)
 		}) {
@@ -239,14 +240,14 @@ func (d *Decision) findSigned() (list []signed, refused *verdict.Code) {
 				continue
 			}
 			var err error
-			if inputs, err = httpsig.ParseInputs(text); err != nil || n != 1 || len(inputs) != 1 || inputs[0].Label != f.label {
+			if inputs, err = httpsig.ParseInputs(text); err != nil || n != 1 {
 				return nil, StampMalformed
 			}
 		}
 		n := 0
 		for i := range inputs {
 			in := &inputs[i]
-			if name, _ := in.Tag(); name != f.tag || in.Label == label && d.policy.message {
+			if name, _ := in.Tag(); name != f.tag {
 				continue
 			}
 			keyid, ok := in.KeyID()

@@ -177,6 +177,12 @@ func TestForeignSignature(t *testing.T) {
 			headers: sign(`("@authority" "@query-param";name="a")` + botParams())},
 		{name: "S23 covers a wrapped form", want: StampUnbound, signature: `"components":["x-b"]`,
 			headers: sign(`("x-b";bs)`+botParams(), [2]string{"x-b", "1"})},
+		{name: "S23 covers a member", want: StampUnbound, signature: `"components":["x-b"]`,
+			headers: sign(`("x-b";key="a")`+botParams(), [2]string{"x-b", "a=1"})},
+		{name: "S23 covers Signature-Agent in a wrapped form", want: StampUnbound,
+			signature: `"components":["signature-agent"]`, headers: sign(`("signature-agent";bs)`+botParams(), agent)},
+		{name: "S23 the target for the scheme", want: verdict.OK, signature: `"components":["@scheme"]`,
+			headers: sign(`("@target-uri")` + botParams())},
 		{name: "S23 covers nothing", headers: sign("()" + botParams()), want: StampUnbound},
 		{name: "S23 covers all of it", want: verdict.OK, signature: `"components":["@method","@target-uri","x-b"]`,
 			headers: sign(`("x-b" "@method" "@target-uri" "x-c")`+botParams(), [2]string{"x-b", "1"}, [2]string{"x-c", "1"})},
@@ -198,7 +204,12 @@ func TestForeignSignature(t *testing.T) {
 		{name: "S23 a trailing dot, which RFC 9421 does not take off", want: StampSignature,
 			headers: replaceHeader(good, ":authority", "api.example.:8443")},
 		{name: "S22 without created", headers: sign(host + botParams("created", "")), want: StampMalformed},
-		{name: "S22 of the year 10000", headers: sign(host + botParams("created", "253402300800")), want: StampMalformed},
+		{name: "S22 of the year 10000", want: StampMalformed,
+			headers: sign(host + botParams("created", "253402300800", "expires", ""))},
+		{name: "S22 until the year 10000", want: StampMalformed,
+			headers: sign(host + botParams("expires", "253402300800"))},
+		{name: "S22 until the last day of 9999", want: verdict.OK,
+			headers: sign(host + botParams("expires", "253402300799"))},
 		{name: "S22 expires before it begins", want: StampMalformed,
 			headers: sign(host + botParams("expires", fmt.Sprint(now.Unix()-1)))},
 		{name: "S22 in its last moment", headers: good, at: 35*time.Second - 1000, want: verdict.OK},
@@ -290,6 +301,15 @@ func TestForeignReplay(t *testing.T) {
 		}
 		if c.want == verdict.OK && !strings.Contains(d.identity, `"keyid":"bot-1"`) {
 			t.Errorf("%s: one key has two names: %s", c.name, d.identity)
+		}
+	}
+	two := parse(t, meshConfig(`"trust":[{"name":"two","signature":{"nonce":"once"},"algorithms":["EdDSA","ES256"],
+		"jwks":{"inline":`+string(mint.Set(bot, partner))+`}}]`))
+	ofPartner := signedBy(t, partner, "s", host+botParams("keyid", `"partner-1"`), request("GET", asked))
+	y := &proxy{}
+	for _, h := range [][][2]string{sign(), ofPartner} { // nonces of two keys may be the same
+		if d := y.decide(two, h); d.Verdict().Code != verdict.OK {
+			t.Errorf("the nonce of another key: %s", d.Verdict().Code.Name)
 		}
 	}
 	for _, until := range x.seen { // no longer than it could be used, and no shorter
@@ -482,6 +502,35 @@ func TestForeignKeys(t *testing.T) {
 	again := signedBy(t, bot, "sig1", host+botParams("keyid", `"unknown-2"`), request("GET", asked))
 	decided("another has it asked for", again, false, remotes[1], nil)
 	decided("it has waited", again, true, nil, StampKeyUnknown)
+
+	// Of two that may be asked again, the one that was longest ago is.
+	older := forced
+	older.Forced--
+	remotes[0].Source.Update(forced, other)
+	remotes[1].Source.Update(older, set)
+	third := signedBy(t, bot, "sig1", host+botParams("keyid", `"unknown-3"`), request("GET", asked))
+	decided("longest ago", third, false, remotes[1], nil)
+	older.Forced -= 2
+	remotes[0].Source.Update(older, other)
+	decided("longest ago, the first", third, false, remotes[0], nil)
+	// What is unknown to one is not thereby unknown to another, whose label and tag it has not.
+	of := func(label, tag, keyid string) [][2]string {
+		h := request("GET", asked)
+		return signedBy(t, bot, label, host+botParams("keyid", `"`+keyid+`"`, "tag", `"`+tag+`"`), h)[len(h):]
+	}
+	remotes[2].Source.Update(forced, set)
+	both := slices.Concat(request("GET", asked), of("a", "web-bot-auth", "unknown-4"), of("b", "x", "unknown-5"))
+	decided("both unknown", both, true, nil, StampKeyUnknown)
+	for _, c := range []struct {
+		remote *jwks.Remote
+		keyid  string
+		may    bool
+	}{{remotes[0], "unknown-4", false}, {remotes[0], "unknown-5", true}, {remotes[2], "unknown-4", true},
+		{remotes[2], "unknown-5", false}} {
+		if got := c.remote.Source.MayForce(c.keyid, now); got != c.may {
+			t.Errorf("%s may ask %s: %v", c.keyid, c.remote.Name, got)
+		}
+	}
 }
 
 // What a Thumbprint names, by go-jose.

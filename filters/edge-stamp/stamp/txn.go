@@ -91,11 +91,11 @@ func (d *Decision) copyContext(claims gjson.Result) *verdict.Code {
 	txn, hasTxn := strictjson.Member(claims, "txn")
 	hasTxn = hasTxn && txn.Type != gjson.Null
 	switch {
-	case sub.Type != gjson.String || sub.Str == "":
+	case sub.Str == "": // as of what is no text
 		d.signing.lacks = "sub"
 	case !hasScope || !isScope:
 		d.signing.lacks = "scope"
-	case hasTxn && (txn.Type != gjson.String || txn.Str == "" || len(txn.Str) > maxID):
+	case hasTxn && (txn.Str == "" || len(txn.Str) > maxID):
 		d.signing.lacks = "txn"
 	}
 	if d.signing.lacks != "" {
@@ -115,7 +115,7 @@ func (d *Decision) copyContext(claims gjson.Result) *verdict.Code {
 // scopeText is a scope as RFC 8693 §4.2 has it: a text with spaces in it, which some issuers write as a list.
 func scopeText(v gjson.Result) (text string, ok bool) {
 	if !v.IsArray() {
-		return v.Str, v.Type == gjson.String && v.Str != ""
+		return v.Str, v.Str != ""
 	}
 	ok = true
 	v.ForEach(func(_, item gjson.Result) bool {
@@ -123,7 +123,7 @@ func scopeText(v gjson.Result) (text string, ok bool) {
 			text += " "
 		}
 		text += item.Str
-		ok = ok && item.Type == gjson.String && item.Str != ""
+		ok = ok && item.Str != ""
 		return ok
 	})
 	return text, ok && text != ""
@@ -133,7 +133,7 @@ func scopeText(v gjson.Result) (text string, ok bool) {
 func appendContext(b []byte, name string, list []copied, claims gjson.Result) []byte {
 	begin := `,"` + name + `":{`
 	for _, c := range list {
-		if v, ok := jwt.Claim(claims, c.path); ok && v.Type != gjson.Null {
+		if v, ok := jwt.Claim(claims, c.path); ok {
 			b = gjson.AppendJSONString(append(b, begin...), c.name)
 			b = append(append(b, ':'), v.Raw...)
 			begin = ","
@@ -158,9 +158,9 @@ var txnNames = []string{"txn", "sub", "scope", "req_wl", "tctx", "rctx"}
 func checkTxn(claims gjson.Result, jti *gjson.Result) (id string, refused *verdict.Code) {
 	var said [6]gjson.Result
 	strictjson.Pick(claims, txnNames, said[:])
-	bad := func(v gjson.Result) bool { return v.Type != gjson.String || v.Str == "" }
+	bad := func(v gjson.Result) bool { return v.Str == "" } // as that of what is no text is
 	if slices.ContainsFunc(said[:4], bad) || said[4].Raw != "" && !said[4].IsObject() ||
-		said[5].Raw != "" && !said[5].IsObject() || jti.Raw != "" && bad(*jti) {
+		said[5].Raw != "" && !said[5].IsObject() {
 		return "", StampMalformed
 	}
 	if jti.Raw == "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -141,6 +142,14 @@ func TestTxnTokenClaims(t *testing.T) {
 				seen[id] = true
 			}
 		}
+	}
+	pss := mint.New("k", jose.PS256) // whose salt is random, too
+	environ["PSS"] = pss.PrivateJWK()
+	salted := parse(t, edgeConfig(txnProfile+`,"keys":[{"kid":"k","alg":"PS256","env":"PSS"}]`))
+	out := x.stamp(t, salted, request("GET", asked))
+	if token, err := jwt.ParseSigned(header(out, "txn-token"), []jose.SignatureAlgorithm{jose.PS256}); err != nil ||
+		token.Claims(pss.Public(), &map[string]any{}) != nil {
+		t.Errorf("PS256: %v", err)
 	}
 	if d := (&proxy{identity: `{"sub":"ann","scope":"` + strings.Repeat("x", 12000) + `"}`}).decide(p,
 		request("GET", asked)); d.Verdict().Code != StampTooLarge {

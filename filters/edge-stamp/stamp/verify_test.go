@@ -117,6 +117,8 @@ func TestVerify(t *testing.T) {
 			want: StampUnbound},
 		{name: "S5 the body is not bound", headers: withStamp(good), config: `"require":{"bind":["body"]}`,
 			want: StampUnbound},
+		{name: "S3 another path, where nothing need be bound", config: `"require":{"bind":[]}`, want: StampMismatch,
+			headers: withStamp(edge.Typed(stampTyp, claims(change{"htp": "/orders/8"})))},
 		{name: "not bound, where it need not be", headers: withStamp(edge.Typed(stampTyp, claims(change{"qsh": nil}))),
 			config: `"require":{"bind":["path"]}`, want: verdict.OK},
 		{name: "bound to another, where it need not be",
