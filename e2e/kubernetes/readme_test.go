@@ -26,11 +26,13 @@ func snippets(t *testing.T, page, section string) (lines, yaml []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "\n## "+section+"\n")
+	_, rest, ok := strings.Cut(string(text), "# "+section+"\n")
 	if !ok {
 		t.Fatalf("%s has no section %s", page, section)
 	}
-	rest, _, _ = strings.Cut(rest, "\n## ")
+	if next := regexp.MustCompile("(?m)^##").FindStringIndex(rest); next != nil {
+		rest = rest[:next[0]]
+	}
 	for _, m := range regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$").FindAllStringSubmatch(rest, -1) {
 		switch m[1] {
 		case "sh":
@@ -178,6 +180,17 @@ func (l *lab) readme(t *testing.T) {
 	if !l.once.ready {
 		t.Fatal("the READMEs' ways have failed before")
 	}
+}
+
+// push pushes an image, and returns its digest.
+func (l *lab) push(t *testing.T, module, reference string) string {
+	t.Helper()
+	out := l.sh(t, "tollgate image push "+module+" "+reference)
+	_, digest, ok := strings.Cut(strings.TrimSpace(out), "@sha256:")
+	if !ok {
+		t.Fatalf("no digest is printed: %s", out)
+	}
+	return digest
 }
 
 // ordersPath is one that the route of WasmPlugin/istio/gateway has.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,7 +37,8 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 	_, more := snippets(t, filepath.Join(l.Root, "WasmPlugin/README.md"), "One module or single modules")
-	for i, text := range append(yaml, more...) {
+	_, team := snippets(t, filepath.Join(l.Root, "WasmPlugin/README.md"), "Layers of a team")
+	for i, text := range slices.Concat(yaml, more, team) {
 		if strings.Contains(text, "kind: Kustomization") {
 			continue // TestOverlays
 		}

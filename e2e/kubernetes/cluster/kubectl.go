@@ -72,11 +72,12 @@ func (c *Cluster) must(t testing.TB, input, program string, args ...string) stri
 	return out
 }
 
-// Eventually waits until what is asked for is so, and returns how long that took.
+// Eventually waits until what is asked for is so, and returns how long that took. It asks no more often than limits for an
+// address allow.
 func Eventually(t testing.TB, what string, is func() bool) time.Duration {
 	t.Helper()
 	const limit = 2 * time.Minute // of a machine that does much else
-	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
 		if is() {
 			return time.Since(begin)
 		}
