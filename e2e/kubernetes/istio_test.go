@@ -58,6 +58,13 @@ type images struct {
 	requests []string
 }
 
+// lock has it answer nobody but that user ("user:password").
+func (r *images) lock(user string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.user = user
+}
+
 func (r *images) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	r.requests = append(r.requests, request.Host+" "+request.Method+" "+request.URL.Path)
@@ -163,7 +170,11 @@ func start(t *testing.T, f fetched) (*lab, error) {
 // Envoy's own release
 // is turned off: metadata exchange, telemetry and ALPN.
 const istioValues = `
-global: {hub: docker.io/istio, tag: test, proxy: {logLevel: warning, componentLogLevel: "wasm:info"}}
+global:
+  hub: docker.io/istio
+  tag: test
+  proxy: {logLevel: warning, componentLogLevel: "wasm:info"}
+  istiod: {enableAnalysis: true} # what is wrong stands in the status of resources
 autoscaleEnabled: false
 env:
   PILOT_ENABLE_AMBIENT: "true"

@@ -72,7 +72,8 @@ func (c *Cluster) must(t testing.TB, input, program string, args ...string) stri
 	return out
 }
 
-// Eventually waits until what is asked for is so, and returns how long that took. It asks no more often than limits for an
+// Eventually waits until what is asked for is so, and returns how long that took. It asks no more often than
+// limits for an
 // address allow.
 func Eventually(t testing.TB, what string, is func() bool) time.Duration {
 	t.Helper()
