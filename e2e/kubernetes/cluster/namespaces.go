@@ -85,6 +85,34 @@ func enter(before func() error) int {
 	return 0
 }
 
+// Apart runs a test in namespaces of its own within those of the others, for a cluster beside theirs: by this program
+// once more. It returns true outside, where the test is then done.
+func Apart(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(apart) == t.Name() {
+		return false
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", self,
+		"-test.run", "^"+t.Name()+"$", "-test.v", "-test.count=1", "-test.timeout=20m")
+	cmd.Env = append(os.Environ(), apart+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
+	} else if !strings.Contains(string(out), "\n--- PASS: "+t.Name()) {
+		t.Error("it has not been run")
+	}
+	return true
+}
+
+// apart names the test that runs in namespaces of its own.
+const apart = "TOLLGATE_APART"
+
 // network makes the bridge that pods hang on, and a /run of our own, where ip keeps the names of network namespaces.
 func network() error {
 	for _, line := range []string{

@@ -40,7 +40,8 @@ type container struct {
 	process  *process.Process // of the last run
 	before   string           // the logs of those before
 	restarts int32
-	ended    bool // for good: an init container that has done its work
+	ended    bool // for good: an init container that has done its work, or one of a Job's
+	failed   bool // it has ended so
 	started  bool // its startup probe has succeeded
 	ready    bool
 }
@@ -73,7 +74,11 @@ func (p *pod) run() {
 	}
 	for _, c := range p.pod.Spec.InitContainers {
 		sidecar := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-		go p.keep(&c, volumes, sidecar)
+		policy := corev1.RestartPolicyOnFailure
+		if sidecar {
+			policy = corev1.RestartPolicyAlways
+		}
+		go p.keep(&c, volumes, policy)
 		for !p.state(c.Name, func(r *container) bool { return r.ended || sidecar && r.started }) {
 			if p.sleep(pause) {
 				return
@@ -81,7 +86,7 @@ func (p *pod) run() {
 		}
 	}
 	for _, c := range p.pod.Spec.Containers {
-		go p.keep(&c, volumes, true)
+		go p.keep(&c, volumes, p.pod.Spec.RestartPolicy)
 	}
 	was := false
 	for tick := 0; ; tick++ {
@@ -93,14 +98,28 @@ func (p *pod) run() {
 			was = is
 			p.status()
 		}
+		if p.finished() {
+			p.status()
+			return
+		}
 		if p.sleep(pause) {
 			return
 		}
 	}
 }
 
+// finished reports whether all of the pod's containers have ended for good, as a Job's do.
+func (p *pod) finished() bool {
+	for _, c := range p.pod.Spec.Containers {
+		if !p.state(c.Name, func(r *container) bool { return r.ended }) {
+			return false
+		}
+	}
+	return true
+}
+
 // keep runs a container until it may end, and its probes.
-func (p *pod) keep(c *corev1.Container, volumes map[string]string, always bool) {
+func (p *pod) keep(c *corev1.Container, volumes map[string]string, policy corev1.RestartPolicy) {
 	r := &container{}
 	p.mu.Lock()
 	p.running[c.Name] = r
@@ -123,9 +142,10 @@ func (p *pod) keep(c *corev1.Container, volumes map[string]string, always bool) 
 					return
 				default:
 				}
-				if !always && run.Err() == nil {
+				failed := run.Err() != nil
+				if policy == corev1.RestartPolicyNever || policy == corev1.RestartPolicyOnFailure && !failed {
 					p.mu.Lock()
-					r.ended = true
+					r.ended, r.failed = true, failed
 					p.mu.Unlock()
 					return
 				}
@@ -264,6 +284,9 @@ func (p *pod) status() {
 			if r.ended {
 				s.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed"}}
 			}
+			if r.failed {
+				s.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 1}}
+			}
 		}
 		all = all && s.Ready
 		return s
@@ -271,16 +294,25 @@ func (p *pod) status() {
 	for i := range p.pod.Spec.InitContainers {
 		status.InitContainerStatuses = append(status.InitContainerStatuses, state(&p.pod.Spec.InitContainers[i]))
 	}
+	finished, failed := true, false
 	for i := range p.pod.Spec.Containers {
 		s := state(&p.pod.Spec.Containers[i])
 		if s.State.Running != nil {
 			status.Phase = corev1.PodRunning
 		}
+		finished = finished && s.State.Terminated != nil
+		failed = failed || s.State.Terminated != nil && s.State.Terminated.ExitCode != 0
 		status.ContainerStatuses = append(status.ContainerStatuses, s)
 	}
 	p.mu.Unlock()
+	switch {
+	case finished && failed:
+		status.Phase = corev1.PodFailed
+	case finished:
+		status.Phase = corev1.PodSucceeded
+	}
 	is := corev1.ConditionFalse
-	if all {
+	if all && !finished {
 		is = corev1.ConditionTrue
 	}
 	for _, kind := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodInitialized, corev1.ContainersReady,
