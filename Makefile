@@ -178,11 +178,18 @@ $(KUBERNETES)/.compiled: e2e/kubernetes/go.mod e2e/kubernetes/go.sum
 	@cd e2e/kubernetes && go build -trimpath -v -ldflags='$(KUBERNETES_FLAGS)' -o $(KUBERNETES)/ tool $(packages)
 	@mv $(KUBERNETES)/server $(KUBERNETES)/etcd && touch $@
 
+# Envoy Gateway, whose versions of Kubernetes' packages are others: as it is released, with its charts in its sources.
+ENVOY_GATEWAY_VERSION := $(shell sed -nE 's/^const envoyGatewayVersion = "(.*)"/\1/p' e2e/kubernetes/envoygateway_test.go)
+ENVOY_GATEWAY := $(or $(TOLLGATE_CACHE),$(CURDIR)/build/.cache)/envoy-gateway/$(ENVOY_GATEWAY_VERSION)/envoy-gateway
+$(ENVOY_GATEWAY):
+	$(call install-go,github.com/envoyproxy/gateway/cmd/envoy-gateway)
+
 .PHONY: kubernetes
-kubernetes: tools-go $(KUBERNETES)/.compiled $(ISTIO)/pilot-discovery $(ISTIO)/pilot-agent ## Compile Kubernetes and Istio for the tests on them (20 minutes the first time)
+kubernetes: tools-go $(KUBERNETES)/.compiled $(ISTIO)/pilot-discovery $(ISTIO)/pilot-agent $(ENVOY_GATEWAY) ## Compile Kubernetes, Istio and Envoy Gateway for the tests on them (30 minutes the first time)
+	@go mod download github.com/envoyproxy/gateway@$(ENVOY_GATEWAY_VERSION)
 
 .PHONY: test-kubernetes
-test-kubernetes: build kubernetes ## Run the READMEs' ways to a cluster on a real API server with Istio (Linux, root)
+test-kubernetes: build kubernetes ## Run the READMEs' ways to a cluster on a real API server with Istio, and with Envoy Gateway (Linux, root)
 	cd e2e/kubernetes && go test -trimpath -count=1 -timeout 30m -v $(TESTFLAGS) ./...
 
 # What releases are held against: cosign, and e2e/kubernetes' Helm.

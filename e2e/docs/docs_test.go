@@ -167,6 +167,12 @@ func TestSnippets(t *testing.T) {
 					if !slices.Contains([]string{"README.md", manifestsReadme}, s.file) {
 						t.Errorf("%s: no check for %q", s.file, line)
 					}
+				case "sed": // e2e/kubernetes runs it
+					file, applied := strings.CutSuffix(rest, " | kubectl apply -f -")
+					checkFile(t, s.file, file[strings.LastIndex(file, " ")+1:])
+					if !applied {
+						t.Errorf("%s: no check for %q", s.file, line)
+					}
 				case "curl": // what the demo prints; CI runs it as make demo CHECK=1
 				default:
 					t.Errorf("%s: no check for %q", s.file, line)
@@ -363,6 +369,8 @@ func checkKubectl(t *testing.T, file, arguments string) {
 	switch words := strings.Fields(arguments); {
 	case len(words) == 3 && words[0] == "apply" && words[1] == "-k":
 		checkKind(t, file, words[2], "Kustomization")
+	case len(words) == 3 && words[0] == "apply" && words[1] == "-f" && strings.HasPrefix(words[2], "WasmPlugin/"):
+		checkFile(t, file, words[2])
 	case len(words) == 3 && words[0] == "apply" && words[1] == "-f": // a file of a release
 		set, name, _ := strings.Cut(strings.TrimSuffix(words[2], ".yaml"), "-")
 		folder := map[string]string{"overlay": "overlays", "istio": "istio"}[set]
@@ -370,6 +378,14 @@ func checkKubectl(t *testing.T, file, arguments string) {
 	case strings.HasPrefix(arguments, "create secret generic "), strings.HasPrefix(arguments, "create namespace "):
 	default:
 		t.Errorf("%s: no check for kubectl %s", file, arguments)
+	}
+}
+
+// checkFile looks for a resource's file.
+func checkFile(t *testing.T, file, path string) {
+	if text, err := os.ReadFile(filepath.Join(checkout.Root(t), path)); err != nil ||
+		!strings.Contains(string(text), "\nkind: ") {
+		t.Errorf("%s: %s has no resource (%v)", file, path, err)
 	}
 }
 
