@@ -118,7 +118,9 @@ func network() error {
 	for _, line := range []string{
 		"mount -t tmpfs tmpfs /run", "mkdir -p /run/netns",
 		"ip link set lo up",
-		"ip link add " + bridge + " type bridge", "ip addr add " + hostIP + "/16 dev " + bridge,
+		// An address of its own: a bridge without one takes the lowest of its ports', and changes it with each pod. Those
+		// that know the old one then lose the API server, the DNS and the world for up to a minute.
+		"ip link add " + bridge + " address 02:00:00:00:00:01 type bridge", "ip addr add " + hostIP + "/16 dev " + bridge,
 		"ip link set " + bridge + " up",
 	} {
 		if err := command(line); err != nil {
