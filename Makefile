@@ -189,7 +189,7 @@ kubernetes: tools-go $(KUBERNETES)/.compiled $(ISTIO)/pilot-discovery $(ISTIO)/p
 	@go mod download github.com/envoyproxy/gateway@$(ENVOY_GATEWAY_VERSION)
 
 .PHONY: test-kubernetes
-test-kubernetes: build kubernetes ## Run the READMEs' ways to a cluster on a real API server with Istio, and with Envoy Gateway (Linux, root)
+test-kubernetes: build kubernetes build/out/release/images.txt ## Run the READMEs' ways to a cluster on a real API server with Istio, and with Envoy Gateway (Linux, root)
 	cd e2e/kubernetes && go test -trimpath -count=1 -timeout 30m -v $(TESTFLAGS) ./...
 
 # What releases are held against: cosign, and e2e/kubernetes' Helm.
@@ -204,9 +204,14 @@ $(COSIGN):
 cosign: tools-go $(COSIGN) # compiled for the tests and the workflow that signs
 	@echo $(COSIGN)
 
+# Its images and manifests are what test-kubernetes applies.
+build/out/release/images.txt: $(SOURCES) $(shell find WasmPlugin -type f) CHANGELOG.md
+	$(MAKE) test-release
+
 .PHONY: test-release
 test-release: tools-go $(COSIGN) $(KUBERNETES)/.compiled ## Make a whole release, have Helm read its chart, push its images, sign and verify them with cosign
-	COSIGN=$(COSIGN) HELM=$(KUBERNETES)/helm go test -count=1 -timeout 40m -tags release -run Whole -v $(TESTFLAGS) ./build/tools/release
+	@rm -rf build/out/release
+	RELEASE_OUTPUT=$(CURDIR)/build/out/release COSIGN=$(COSIGN) HELM=$(KUBERNETES)/helm go test -count=1 -timeout 40m -tags release -run Whole -v $(TESTFLAGS) ./build/tools/release
 
 build/out/hostsign.wasm: $(SOURCES) $(wildcard build/tools/bench/hostsign/*.go) Makefile
 	@mkdir -p build/out

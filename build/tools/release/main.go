@@ -4,7 +4,7 @@
 // Command release makes all that a release has, twice, and compares the bytes. make release runs it.
 //
 // It works on clones of what is committed, so that nothing that lies about in the checkout gets into a release. The
-// second build has a cache of its own, in the project's: what the first has compiled never passes for its own.
+// second build has a cache of its own, beside Go's: what the first has compiled never passes for its own.
 package main
 
 import (
@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"github.com/tollgate-wasm/tollgate/build/tools/checkout"
-	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
 func main() {
@@ -116,11 +115,11 @@ func (r *release) run(ctx context.Context) error {
 		b := build{release: r, root: folder, output: filepath.Join(work, fmt.Sprintf("output-%d", i)),
 			kustomize: kustomize, commit: commit}
 		if i > 0 {
-			cache, err := envoybin.Cache()
+			cache, err := os.UserCacheDir()
 			if err != nil {
 				return err
 			}
-			b.env = []string{"GOCACHE=" + filepath.Join(cache, "release"), "TZ=Pacific/Kiritimati", "LC_ALL=C"}
+			b.env = []string{"GOCACHE=" + filepath.Join(cache, "tollgate-release"), "TZ=Pacific/Kiritimati", "LC_ALL=C"}
 		}
 		if err := r.clone(ctx, folder, commit); err != nil {
 			return err

@@ -52,7 +52,7 @@ func (c tool) run(good bool, args ...string) string {
 	return string(out)
 }
 
-// A whole release, of two builds. Its chart is read by Helm, and is what Helm packs; its manifests are pinned, and
+// A whole release, of two builds. It stays in $RELEASE_OUTPUT, for e2e/kubernetes. Its chart is read by Helm, and is what Helm packs; its manifests are pinned, and
 // tollgate check has nothing against them. Its images are pushed to a registry, and signed and verified by the command
 // and by cosign, each what the other has signed.
 func TestWholeRelease(t *testing.T) {
@@ -61,8 +61,11 @@ func TestWholeRelease(t *testing.T) {
 		registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://") + "/tollgate"
-	r := release{root: copied(t), version: "v0.2.0-rc.1", registry: host,
-		output: filepath.Join(t.TempDir(), "release"), targets: targets, progress: os.Stdout}
+	r := release{root: copied(t), version: "v0.2.0-rc.1", output: os.Getenv("RELEASE_OUTPUT"), targets: targets,
+		progress: os.Stdout}
+	if r.output == "" {
+		r.output = filepath.Join(t.TempDir(), "release")
+	}
 	if err := r.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -80,14 +83,17 @@ func TestWholeRelease(t *testing.T) {
 			}
 		}
 	})
-	t.Run("manifests", func(t *testing.T) { manifests(t, files, host, digests) })
+	t.Run("manifests", func(t *testing.T) { manifests(t, files, digests) })
 	t.Run("chart", func(t *testing.T) { helmChart(t, tool{t, helm, t.TempDir()}, r.output, files) })
 	t.Run("signatures", func(t *testing.T) { signatures(t, cosign, r.output, host, digests) })
 }
 
+// named is the registry that the chart and the files name.
+const named = "ghcr.io/tollgate-wasm"
+
 var pinnedURL = regexp.MustCompile(`url: oci://(\S+)`)
 
-func manifests(t *testing.T, files map[string][]byte, host string, digests map[string]string) {
+func manifests(t *testing.T, files map[string][]byte, digests map[string]string) {
 	for _, name := range []string{"overlay-production.yaml", "overlay-separate.yaml", "overlay-trafficextension.yaml",
 		"overlay-staging.yaml", "overlay-ambient.yaml", "overlay-classic.yaml", "istio-services.yaml", "istio-mtls.yaml",
 		"istio-bound-bodies.yaml"} {
@@ -106,7 +112,7 @@ func manifests(t *testing.T, files map[string][]byte, host string, digests map[s
 		}
 		for _, m := range pinnedURL.FindAllStringSubmatch(text, -1) {
 			digest := digests[m[1]]
-			if !strings.HasPrefix(m[1], host+"/") || digest == "" ||
+			if !strings.HasPrefix(m[1], named+"/") || digest == "" ||
 				!strings.Contains(text, strings.TrimPrefix(digest, "sha256:")) {
 				t.Errorf("%s: %s is not pinned to %s", name, m[1], digest)
 			}
@@ -173,7 +179,7 @@ func signatures(t *testing.T, cosign, release, host string, digests map[string]s
 	for _, name := range filters.Images() {
 		tag := host + "/" + name + ":0.2.0-rc.1"
 		out := ours.run(true, "image", "push", "--layout", filepath.Join(release, name+".oci.tar"), tag)
-		pinned[name] = host + "/" + name + "@" + digests[tag]
+		pinned[name] = host + "/" + name + "@" + digests[named+"/"+name+":0.2.0-rc.1"]
 		if !strings.Contains(out, "oci://"+pinned[name]+"\n") {
 			t.Errorf("%s was pushed as %s, want %s", name, out, pinned[name])
 		}
