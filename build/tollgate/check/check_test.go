@@ -252,6 +252,11 @@ func TestFindings(t *testing.T) {
 			[]string{policy("jwt-scope", scopes, "failOpen: false") + "---\n" +
 				policy("edge-stamp", edge, "env: {hostKeys: [KEY]}")}, "0:15:1: error: EnvoyExtensionPolicy " +
 				"shop/edge-stamp: spec.targetRefs: has a target that EnvoyExtensionPolicy shop/jwt-scope has as well"},
+		{"a policy on a route", []string{strings.Replace(policy("jwt-scope", scopes, "failOpen: false"), "kind: Gateway",
+			"kind: HTTPRoute", 1)}, "0:1:1: note: EnvoyExtensionPolicy shop/jwt-scope: spec.targetRefs: is a route: when " +
+			"a proxy that runs gets its filter"},
+		{"a policy of limits on a route", []string{strings.Replace(policy("rate-limit", limits, "failOpen: false"),
+			"kind: Gateway", "kind: HTTPRoute", 1)}, ""},
 		{"a policy on a route beside one on its Gateway",
 			[]string{policy("jwt-scope", scopes, "failOpen: false"), lua("HTTPRoute", "")},
 			"1:1:1: error: EnvoyExtensionPolicy shop/lua: spec.targetRefs: takes the place of EnvoyExtensionPolicy " +

@@ -35,7 +35,13 @@ func (c *Checker) extensionPolicy(p place, n *yaml.Node) {
 	if len(yamlnode.Items(list)) == 0 {
 		c.passed++
 	}
-	c.policies = append(c.policies, extensionPolicy{place: p, node: n, filters: filters, attached: Attachments(n)})
+	attached := Attachments(n)
+	if slices.ContainsFunc(attached, Attachment.isRoute) && slices.ContainsFunc(filters, opens) {
+		c.report(p, n, Note, "spec.targetRefs", "is a route: when a proxy that runs gets its filter (applied, pulled at "+
+			"last), requests there go on unchecked until the module is compiled, for seconds (Envoy Gateway 1.9); put the "+
+			"rules into the Gateway's policy, or keep a SecurityPolicy with jwt on the route")
+	}
+	c.policies = append(c.policies, extensionPolicy{place: p, node: n, filters: filters, attached: attached})
 }
 
 // extension returns the filters that it runs; none: it is another vendor's.
@@ -103,3 +109,6 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) (names []stri
 	c.configuration(p, module, config)
 	return names
 }
+
+// opens reports whether a filter that is not there yet leaves a door open; without rate-limit, nothing is limited.
+func opens(filter string) bool { return filter != "rate-limit" }
