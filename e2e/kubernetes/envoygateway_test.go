@@ -706,6 +706,16 @@ func (g *gatewayLab) gatewayTrap(t *testing.T) {
 	if len(yaml) != 1 {
 		t.Fatalf("%d snippets", len(yaml))
 	}
+	// As it stands there, for the edge.
+	done := g.open(t, edge, apiHost, "/orders/7")
+	g.Apply(t, yaml[0])
+	cluster.Eventually(t, "the edge has the README's patch", func() bool {
+		return strings.Contains(g.Node.Get(g.proxy(t, edge), 19000, "/config_dump"), "FAIL_RELOAD")
+	})
+	if passed, _ := done(); passed != 0 {
+		t.Errorf("while the edge is patched, %d requests without a token pass", passed)
+	}
+	g.remove(t, yaml[0])
 	patch := strings.NewReplacer("name: edge\n", "name: trap\n", "edge/edge/api", "edge/trap/http",
 		"/edge/tollgate/", "/edge/trap/").Replace(yaml[0])
 	g.Apply(t, patch)
