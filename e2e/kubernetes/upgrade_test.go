@@ -22,12 +22,13 @@ import (
 func TestUpgrade(t *testing.T) {
 	l := withIstio(t)
 	l.readme(t)
+	const upgrade = "helm upgrade --install tollgate WasmPlugin --namespace istio-system "
+	l.sh(t, upgrade+"--values values.yaml") // another test may have taken it away
 	edge := l.proxyOf(t, "istio-ingress", "edge")
 	good := bearer(idp.Token(claims()))
 	asks := func(headers ...[2]string) int { return l.ask(edge, apiHost, "GET", ordersPath, headers...).status }
 	cluster.Eventually(t, "the edge decides", func() bool { return asks() == 401 && asks(good) == 200 })
 
-	const upgrade = "helm upgrade --install tollgate WasmPlugin --namespace istio-system "
 	lines, yaml := snippets(t, filepath.Join(l.Root, "WasmPlugin/README.md"), "Apply")
 	tried := 0
 	for _, line := range lines {
