@@ -257,6 +257,7 @@ func (p *pod) command(c *corev1.Container, volumes map[string]string) (*exec.Cmd
 	line("mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root; cd root")
 	line("mkdir -p proc dev sys tmp run; mount --rbind /proc proc; mount --rbind /dev dev; mount --rbind /sys sys")
 	line("mount -t tmpfs -o mode=1777 tmpfs tmp; mount -t tmpfs -o mode=1777 tmpfs run")
+	line("mount -t tmpfs -o mode=1777 tmpfs dev/shm") // Envoy's: of another pod, it could not take it
 	file := func(from, to string) {
 		line("mkdir -p %s", quote("."+filepath.Dir(to)))
 		to = quote("." + to)
