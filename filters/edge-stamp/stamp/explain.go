@@ -91,6 +91,9 @@ func (d *Decision) Differences() (list []Difference) {
 		if lacks := d.stamped.trust.signature.lacks(in); lacks != "" {
 			return append(list, Difference{Part: lacks})
 		}
+		if claims := d.joined(d.policy.header); d.policy.message && claims != "" {
+			return append(list, Difference{d.policy.header, "nothing, as no stamp covers it", claims})
+		}
 	}
 	if in != nil && d.differs == 0 && (code == StampMismatch || d.stamped.foreign && code == StampUnbound) {
 		for _, c := range in.Components {

@@ -271,6 +271,9 @@ func (d *Decision) checkSigned(s signed, key *jose.Key, a jose.Algorithm, name s
 	t, in, f := s.trust, s.input, s.trust.signature
 	d.stamped.trust, d.stamped.input, d.stamped.foreign = t, in, true
 	d.stamped.demand = f.demand(d.stamped.demand)
+	if d.policy.message && d.joined(d.policy.header) != "" {
+		return StampUnbound // claims of a stamp that is not there: somebody else has put them there
+	}
 	signature, refused := d.signatureOf(in.Label)
 	if refused != nil {
 		return refused
