@@ -44,6 +44,7 @@ func (in *Input) AppendBase(dst []byte, m *Message) (_ []byte, err error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
+	var scratch []byte // what query parameters are decoded into
 	for i := range in.Components {
 		c := &in.Components[i]
 		if dst, err = sfv.AppendItem(dst, c); err != nil {
@@ -51,7 +52,7 @@ func (in *Input) AppendBase(dst []byte, m *Message) (_ []byte, err error) {
 		}
 		dst = append(dst, ": "...)
 		if c.Value.Text[0] == '@' {
-			dst, err = appendDerived(dst, c, m)
+			dst, err = appendDerived(dst, c, m, &scratch)
 		} else {
 			dst, err = appendField(dst, c, m)
 		}
@@ -64,7 +65,7 @@ func (in *Input) AppendBase(dst []byte, m *Message) (_ []byte, err error) {
 }
 
 // appendDerived appends the value of a derived component (§2.2).
-func appendDerived(dst []byte, c *sfv.Item, m *Message) (_ []byte, err error) {
+func appendDerived(dst []byte, c *sfv.Item, m *Message, scratch *[]byte) (_ []byte, err error) {
 	name := c.Value.Text
 	switch name {
 	case "@status":
@@ -86,7 +87,7 @@ func appendDerived(dst []byte, c *sfv.Item, m *Message) (_ []byte, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return appendQueryParam(dst, strings.TrimPrefix(query, "?"), c.Parameters[0].Value.Text)
+		return appendQueryParam(dst, strings.TrimPrefix(query, "?"), c.Parameters[0].Value.Text, scratch)
 	}
 	if len(c.Parameters) > 0 {
 		return nil, ErrUnsupported
@@ -209,7 +210,7 @@ func appendLower(dst []byte, s string) ([]byte, error) {
 
 // appendQueryParam appends the value of the parameter whose encoded name is name (§2.2.8). One that
 // comes twice must not be covered.
-func appendQueryParam(dst []byte, query, name string) ([]byte, error) {
+func appendQueryParam(dst []byte, query, name string, scratch *[]byte) ([]byte, error) {
 	found := false
 	for query != "" {
 		var pair string
@@ -221,7 +222,7 @@ func appendQueryParam(dst []byte, query, name string) ([]byte, error) {
 		at := len(dst)
 		var ok bool
 		// A name that is not UTF-8 would be another one to every reader.
-		if dst, ok = appendForm(dst, key); !ok {
+		if dst, ok = appendForm(dst, key, scratch); !ok {
 			return nil, ErrAmbiguous
 		}
 		mine := string(dst[at:]) == name
@@ -231,7 +232,7 @@ func appendQueryParam(dst []byte, query, name string) ([]byte, error) {
 		if found {
 			return nil, ErrAmbiguous
 		}
-		if dst, ok = appendForm(dst, value); !ok {
+		if dst, ok = appendForm(dst, value, scratch); !ok {
 			return nil, ErrAmbiguous
 		}
 		found = true
@@ -246,9 +247,9 @@ const upperHex = "0123456789ABCDEF"
 
 // appendForm appends s after decoding it as application/x-www-form-urlencoded and percent-encoding
 // it with the set of that name (URL Standard §5.1, §1.3): a space becomes %20. It is not ok where
-// what is decoded is not UTF-8.
-func appendForm(dst []byte, s string) (_ []byte, ok bool) {
-	decoded := make([]byte, 0, len(s))
+// what is decoded is not UTF-8. It decodes into scratch.
+func appendForm(dst []byte, s string, scratch *[]byte) (_ []byte, ok bool) {
+	decoded := (*scratch)[:0]
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
@@ -262,6 +263,7 @@ func appendForm(dst []byte, s string) (_ []byte, ok bool) {
 		}
 		decoded = append(decoded, c)
 	}
+	*scratch = decoded
 	for _, c := range decoded {
 		if c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '*' || c == '-' || c == '.' || c == '_' {
 			dst = append(dst, c)

@@ -13,6 +13,13 @@ const (
 	maxComponents = 32
 )
 
+// Limits of what a signature should have read of a message before anybody knows whether it is good:
+// each @query-param reads the whole query, and each sf or key the whole field as a dictionary.
+const (
+	maxQueryParams = 4
+	maxDictionary  = 8
+)
+
 // Input is a member of Signature-Input: what a signature covers and its parameters (§2.3), both in
 // the order in which they are sent. One that a caller makes is checked where it is written.
 type Input struct {
@@ -107,6 +114,25 @@ func (in *Input) Covers(name string) bool {
 		}
 	}
 	return false
+}
+
+// Costly reports whether the base has more query parameters than 4, or more components with sf or
+// key than 8: who takes signatures of strangers should not compute it.
+func (in *Input) Costly() bool {
+	params, dictionaries := 0, 0
+	for i := range in.Components {
+		c := &in.Components[i]
+		if c.Value.Text == "@query-param" {
+			params++
+		}
+		for j := range c.Parameters {
+			if name := c.Parameters[j].Name; name == "sf" || name == "key" {
+				dictionaries++
+				break
+			}
+		}
+	}
+	return params > maxQueryParams || dictionaries > maxDictionary
 }
 
 // AppendParams appends the value of @signature-params (§2.3), canonically.

@@ -87,6 +87,9 @@ func (d *Decision) Differences() (list []Difference) {
 		}
 	}
 	in := d.stamped.input
+	if in != nil && code == StampUnbound && in.Costly() {
+		return append(list, Difference{"components", "at most 4 @query-param, and 8 with sf or key", "more"})
+	}
 	if d.stamped.foreign && code == StampUnbound {
 		if lacks := d.stamped.trust.signature.lacks(in); lacks != "" {
 			return append(list, Difference{Part: lacks})

@@ -296,7 +296,7 @@ func (d *Decision) checkSigned(s signed, key *jose.Key, a jose.Algorithm, name s
 	if refused := t.check(&dates, d); refused != nil {
 		return refused
 	}
-	if f.lacks(in) != "" {
+	if f.lacks(in) != "" || in.Costly() {
 		return StampUnbound
 	}
 	if refused := d.digested(in); refused != nil {

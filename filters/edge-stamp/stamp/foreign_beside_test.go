@@ -50,3 +50,39 @@ func TestForeignBesideClaims(t *testing.T) {
 		}
 	}
 }
+
+// S28: what has to be read anew for each component is read a few times only, whoever has signed.
+func TestCostlySignatures(t *testing.T) {
+	list := func(n int, format string) (s string) {
+		for i := range n {
+			s += fmt.Sprintf(" "+format, i)
+		}
+		return s
+	}
+	h := request("GET", "/a?p0=0&p1=1&p2=2&p3=3&p4=4", [2]string{"x-b", "k0=0, k1=1, k2=2, k3=3, k4=4, k5=5, k6=6, k7=7, k8=8"},
+		[2]string{"content-digest", "a=:YQ==:"}, [2]string{"signature-agent", `a="b"`})
+	p, stamps := parse(t, botConfig("", "")), parse(t, meshConfig(`"profile":"rfc9421"`))
+	for _, c := range []struct {
+		name, covers string
+		want         *verdict.Code
+	}{
+		{"4 parameters of the query", list(4, `"@query-param";name="p%d"`), verdict.OK},
+		{"5", list(5, `"@query-param";name="p%d"`), StampUnbound},
+		{"8 members", list(8, `"x-b";key="k%d"`), verdict.OK},
+		{"9", list(9, `"x-b";key="k%d"`), StampUnbound},
+		{"7 members and a dictionary", list(7, `"x-b";key="k%d"`) + ` "signature-agent";sf`, verdict.OK},
+		{"8 members and a dictionary", list(8, `"x-b";key="k%d"`) + ` "signature-agent";sf`, StampUnbound},
+		{"8 members, one by both", list(7, `"x-b";key="k%d"`) + ` "signature-agent";sf;key="a"`, verdict.OK},
+		{"both at their limits", list(4, `"@query-param";name="p%d"`) + list(8, `"x-b";key="k%d"`), verdict.OK},
+	} {
+		d := (&proxy{}).decide(p, signedBy(t, bot, "sig1", `("@authority"`+c.covers+`)`+botParams(), h))
+		more := Difference{"components", "at most 4 @query-param, and 8 with sf or key", "more"}
+		if d.Verdict().Code != c.want || slices.Contains(d.Differences(), more) != (c.want == StampUnbound) {
+			t.Errorf("%s: %s, %+v", c.name, d.Verdict().Code.Name, d.Differences())
+		}
+		d = (&proxy{}).decide(stamps, signMessage(t, edge, `("@method" "@authority" "@path" "@query"`+c.covers+`)`+parameters(), h))
+		if d.Verdict().Code != c.want {
+			t.Errorf("%s, of a stamp: %s", c.name, d.Verdict().Code.Name)
+		}
+	}
+}

@@ -136,6 +136,9 @@ func (d *Decision) covers(in *httpsig.Input) *verdict.Code {
 			return StampUnbound
 		}
 	}
+	if in.Costly() {
+		return StampUnbound
+	}
 	return d.digested(in)
 }
 
