@@ -427,6 +427,7 @@ func TestForeignBody(t *testing.T) {
 		return signedBy(t, bot, "sig1", `("@authority" "content-digest")`+botParams(), request("POST", asked, headers...))
 	}
 	const demand = `"components":["@authority","content-digest"]`
+	sha512 := [2]string{"content-digest", "sha-512=:" + base64.StdEncoding.EncodeToString(make([]byte, 64)) + ":"}
 	for _, c := range []struct {
 		name, body, signature string
 		headers               [][2]string
@@ -440,6 +441,20 @@ func TestForeignBody(t *testing.T) {
 			signedBy(t, bot, "sig1", host+botParams(), request("POST", asked, digest("hello"))), StampUnbound},
 		{"S23 a digest that is not computed", "hello", demand, sign([2]string{"content-digest", "sha-512=:YQ==:"}),
 			StampUnbound},
+		{"S23 another member of it covered than is compared", "evil", "",
+			append(signedBy(t, bot, "sig1", `("@authority" "content-digest";key="sha-512")`+botParams(),
+				request("POST", asked, sha512)), digest("evil")), StampUnbound},
+		{"S23 the member that is compared", "hello", "",
+			append(signedBy(t, bot, "sig1", `("@authority" "content-digest";key="sha-256")`+botParams(),
+				request("POST", asked, digest("hello"))), sha512), verdict.OK},
+		{"S23 the member that is compared, and another body", "evil", "",
+			append(signedBy(t, bot, "sig1", `("@authority" "content-digest";key="sha-256")`+botParams(),
+				request("POST", asked, digest("hello"))), sha512), StampMismatch},
+		{"S23 both members", "hello", "", signedBy(t, bot, "sig1",
+			`("@authority" "content-digest";key="sha-256" "content-digest";key="sha-512")`+botParams(),
+			request("POST", asked, digest("hello"), sha512)), verdict.OK},
+		{"S23 as a dictionary", "hello", "", signedBy(t, bot, "sig1", `("@authority" "content-digest";sf)`+botParams(),
+			request("POST", asked, digest("hello"))), verdict.OK},
 		{"S23 a body that cannot be waited for", "hello", demand,
 			sign(digest("hello"), [2]string{"content-type", "application/grpc"}), StampUnbound},
 	} {

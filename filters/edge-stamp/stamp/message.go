@@ -144,8 +144,18 @@ func (d *Decision) covers(in *httpsig.Input) *verdict.Code {
 
 // digested finds the body's digest where it is covered.
 func (d *Decision) digested(in *httpsig.Input) *verdict.Code {
-	if !slices.ContainsFunc(in.Components, func(c sfv.Item) bool { return c.Value.Text == "content-digest" }) {
+	covered, ours := false, false
+	for i := range in.Components {
+		if c := &in.Components[i]; c.Value.Text == "content-digest" {
+			key, member := c.Parameter("key")
+			covered, ours = true, ours || !member || key.Text == digestAlgorithm
+		}
+	}
+	switch {
+	case !covered:
 		return nil
+	case !ours:
+		return StampUnbound // of another algorithm only: whoever changes the body can add what we compare
 	}
 	// A digest that nobody compares with the body binds nothing (RFC 9530 §2). Those of other algorithms are others'.
 	text, n := httpsig.Member(d.lines("content-digest"), digestAlgorithm)
