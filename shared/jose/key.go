@@ -200,6 +200,15 @@ func (k *Key) Thumbprint() string {
 	return ""
 }
 
+// Fingerprint tells a key from every other one, whatever it is called: its thumbprint, or a hash of
+// a secret, which nobody should be shown.
+func (k *Key) Fingerprint() string {
+	if k.Symmetric() {
+		return Hash("oct\x00" + string(k.raw))
+	}
+	return k.Thumbprint()
+}
+
 // reader reads the members of a JWK, strictly or as they are published.
 type reader struct {
 	jwk       gjson.Result

@@ -75,6 +75,7 @@ func (c *config) readVerifier(o *conf.Object, from Surroundings) {
 		for _, item := range n.List() {
 			c.readTrust(item.Object(), from)
 		}
+		c.checkForeign()
 	}
 	if n, ok := o.At("replay"); ok {
 		r := n.Object()

@@ -31,6 +31,9 @@ type foreign struct {
 	components []string
 	maxAge     time.Duration
 	once       bool // nonce: once
+
+	// How long nonces are remembered: as long as the signature is good for any trust with this tag.
+	remembered, skew time.Duration
 }
 
 // maxSigned is how many signatures with the right label and tag a request may have.
@@ -81,6 +84,18 @@ func (c *config) readForeign(o, s *conf.Object, t *trust, from Surroundings) {
 	t.skew = o.Duration("clockSkew", 5*time.Second, 0, 300*time.Second)
 	o.End()
 	c.verifier.others = append(c.verifier.others, t)
+}
+
+// checkForeign holds the trusts with signatures against each other and against those of stamps.
+func (c *config) checkForeign() {
+	for _, t := range c.verifier.others {
+		f := t.signature
+		for _, other := range c.verifier.others {
+			if o := other.signature; o.once && o.tag == f.tag {
+				f.remembered, f.skew = max(f.remembered, o.maxAge), max(f.skew, other.skew)
+			}
+		}
+	}
 }
 
 // isLabel reports whether s is a key of a dictionary (RFC 9651 §3.1.2).
@@ -313,8 +328,15 @@ func (d *Decision) checkSigned(s signed, key *jose.Key, a jose.Algorithm, name s
 		return StampMalformed
 	}
 	d.stamped.identify(t.name, name, d.policy.verifier.claims.Any())
-	// No issuer of stamps begins so.
-	d.stamped.remember("\x00"+t.name+"\x00"+name, nonce, dates.Iat, dates.Exp, t.skew.Microseconds())
+	if f.once {
+		last = created + int64(f.remembered/time.Second)
+		if hasExpires {
+			last = min(last, expires)
+		}
+		// By the key, not by who is said to have it: the label is not signed, and with another one the
+		// signature may be another trust's. No issuer of stamps begins so.
+		d.stamped.remember("\x00"+key.Fingerprint()+"\x00"+f.tag, nonce, dates.Iat, last*1e6, f.skew.Microseconds())
+	}
 	d.trial.BeginWith(key, jose.Signed(base, signature), a)
 	return d.tryNextKey()
 }

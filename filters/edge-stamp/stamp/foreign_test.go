@@ -265,7 +265,7 @@ func replaceHeader(headers [][2]string, name, value string) [][2]string {
 	return headers
 }
 
-// S22: with nonce: once a signature does once, in whatever way its key is called.
+// S22: with nonce: once a signature does once, in whatever way its key is called and whichever trust takes it.
 func TestForeignReplay(t *testing.T) {
 	trusts := func(signature string) string {
 		return `"trust":[{"name":"bots","signature":{` + signature + `},"jwks":{"inline":` + string(mint.Set(bot)) + `}},
@@ -301,6 +301,32 @@ func TestForeignReplay(t *testing.T) {
 		}
 		if c.want == verdict.OK && !strings.Contains(d.identity, `"keyid":"bot-1"`) {
 			t.Errorf("%s: one key has two names: %s", c.name, d.identity)
+		}
+	}
+	secret := mint.New("s", jose.HS256)
+	environ["SHARED"] = secret.PrivateJWK()
+	for _, k := range []struct{ keys, id string }{
+		{`"jwks":{"inline":` + string(mint.Set(bot)) + `}`, "bot-1"},
+		{`"keys":[{"kid":"s","alg":"HS256","env":"SHARED"}]`, "s"},
+	} {
+		p := parse(t, meshConfig(`"trust":[{"name":"named","signature":{"label":"a","nonce":"once"},`+k.keys+`},
+			{"name":"any","signature":{"nonce":"once","maxAge":"1h"},"clockSkew":"20s",`+k.keys+`}]`))
+		key := bot
+		if k.id == "s" {
+			key = secret
+		}
+		z := &proxy{}
+		for i, label := range []string{"b", "a"} { // the label is not signed
+			h := signedBy(t, key, label, host+botParams("keyid", `"`+k.id+`"`, "expires", ""), request("GET", asked))
+			want := []*verdict.Code{verdict.OK, StampReplayed}[i]
+			if d := z.decide(p, h); d.Verdict().Code != want {
+				t.Errorf("%s, under the label %s: %s", k.id, label, d.Verdict().Code.Name)
+			}
+			for _, until := range z.seen { // as long as the trust that takes it longest
+				if at := until.Sub(now); at != time.Hour+21*time.Second {
+					t.Errorf("%s, under the label %s: remembered for %v", k.id, label, at)
+				}
+			}
 		}
 	}
 	two := parse(t, meshConfig(`"trust":[{"name":"two","signature":{"nonce":"once"},"algorithms":["EdDSA","ES256"],
