@@ -144,41 +144,45 @@ func (s *Set) admits(k *jose.Key) error {
 // NewSet makes a set of keys with different ids.
 func NewSet(keys []*jose.Key) *Set { return &Set{keys: keys} }
 
-// ByKeyID returns the key that the keyid of an HTTP message signature names, with the algorithm of
-// those given that it is for, and what the key is called: its kid or, where it has none, its
-// thumbprint (RFC 7638). A keyid is a kid or, where no key has that, a thumbprint. ErrAlgorithm:
-// what it names is for none of the algorithms; ErrUnknown: it names nothing.
+// KeyName is the way in which the keyid of an HTTP message signature names a key.
+type KeyName int
+
+// The ways, in the order in which they should be asked: nobody can choose a thumbprint, and anybody a kid.
+const (
+	ByThumbprint KeyName = iota // RFC 7638
+	ByKID
+)
+
+// ByKeyID returns the key that the keyid of an HTTP message signature names in one way, with the
+// algorithm of those given that it is for, and what the key is called: its kid or, where it has
+// none, its thumbprint. ErrAlgorithm: what it names is for none of the algorithms; ErrUnknown: it
+// names nothing.
 //
 //go:noinline
-func (s *Set) ByKeyID(keyid string, algorithms []jose.Algorithm) (key *jose.Key, a jose.Algorithm, name string,
-	err error) {
+func (s *Set) ByKeyID(keyid string, by KeyName, algorithms []jose.Algorithm) (key *jose.Key, a jose.Algorithm,
+	name string, err error) {
 	if s.thumbprints == nil {
 		for _, k := range s.keys {
 			s.thumbprints = append(s.thumbprints, k.Thumbprint())
 		}
 	}
 	err = ErrUnknown
-	for _, byKID := range [...]bool{true, false} {
-		for i, k := range s.keys {
-			name := k.ID
-			if !byKID {
-				name = s.thumbprints[i]
-			}
-			if keyid == "" || name != keyid {
-				continue
-			}
-			err = ErrAlgorithm
-			for _, a := range algorithms {
-				if k.Fits(a) {
-					if name = k.ID; name == "" {
-						name = s.thumbprints[i]
-					}
-					return k, a, name, nil
-				}
-			}
+	for i, k := range s.keys {
+		name := k.ID
+		if by == ByThumbprint {
+			name = s.thumbprints[i]
 		}
-		if err == ErrAlgorithm {
-			break
+		if keyid == "" || name != keyid {
+			continue
+		}
+		err = ErrAlgorithm
+		for _, a := range algorithms {
+			if k.Fits(a) {
+				if name = k.ID; name == "" {
+					name = s.thumbprints[i]
+				}
+				return k, a, name, nil
+			}
 		}
 	}
 	return nil, 0, "", err

@@ -195,14 +195,26 @@ func (d *Decision) readForeign() *verdict.Code {
 		return refused
 	}
 	refused = StampKeyUnknown
-	var without []*trust // whose keys are not there
+	var without *trust // whose keys are not there
 	for _, s := range list {
 		set := s.trust.keys.Set(d.now)
 		if set == nil {
-			without = append(without, s.trust)
+			if without == nil {
+				without = s.trust
+			}
 			continue
 		}
-		switch key, a, name, err := set.ByKeyID(s.keyid, s.trust.algorithms); err {
+		key, a, name, err := set.ByKeyID(s.keyid, jwks.ByThumbprint, s.trust.algorithms)
+		if err == jwks.ErrUnknown {
+			key, a, name, err = set.ByKeyID(s.keyid, jwks.ByKID, s.trust.algorithms)
+			if err != jwks.ErrUnknown {
+				if other := d.named(list, s); other != nil {
+					s = *other
+					key, a, name, err = s.trust.keys.Set(d.now).ByKeyID(s.keyid, jwks.ByThumbprint, s.trust.algorithms)
+				}
+			}
+		}
+		switch err {
 		case nil:
 			return d.checkSigned(s, key, a, name)
 		case jwks.ErrAlgorithm:
@@ -212,8 +224,8 @@ func (d *Decision) readForeign() *verdict.Code {
 	switch {
 	case refused == StampAlgorithm:
 		return refused
-	case len(without) > 0:
-		_, refused = d.keysOf(without[0]) // it may be one of those
+	case without != nil:
+		_, refused = d.keysOf(without) // it may be one of those
 		return refused
 	}
 	for i, s := range list {
@@ -231,6 +243,23 @@ func (d *Decision) readForeign() *verdict.Code {
 		}
 	}
 	return refused
+}
+
+// named is the same signature as one of another trust, which has a key with the thumbprint that the
+// keyid is; nil: none has. A kid may be any text: what one party calls its key must not take another's
+// key from that one.
+func (d *Decision) named(list []signed, s signed) *signed {
+	for i := range list {
+		o := &list[i]
+		set := o.trust.keys.Set(d.now)
+		if o.keyid != s.keyid || o.input.Label != s.input.Label || set == nil {
+			continue
+		}
+		if _, _, _, err := set.ByKeyID(s.keyid, jwks.ByThumbprint, o.trust.algorithms); err == nil {
+			return o
+		}
+	}
+	return nil
 }
 
 // findSigned finds the signatures with the label and the tag of any trust. A field that cannot be

@@ -7,7 +7,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
@@ -47,6 +50,31 @@ func TestForeignBesideClaims(t *testing.T) {
 		told := slices.Contains(d.Differences(), Difference{"x-edge-stamp", "nothing, as no stamp covers it", c.value})
 		if told != (c.want == StampUnbound) {
 			t.Errorf("%s, %s: %+v", c.profile, c.header, d.Differences())
+		}
+	}
+}
+
+// S22: a key whose owner calls it by the thumbprint of another's takes nothing from that one.
+func TestForeignKIDs(t *testing.T) {
+	mallory := mint.New(botName, jose.EdDSA)
+	trust := func(name string, sets ...string) string {
+		return `{"name":"` + name + `","signature":{},"jwks":{"inline":{"keys":[` + strings.Join(sets, ",") + `]}}}`
+	}
+	keys := func(set []byte) string { return strings.TrimSuffix(strings.TrimPrefix(string(set), `{"keys":[`), `]}`) }
+	ours, theirs := keys(withoutKID(bot)), keys(mint.Set(mallory))
+	for _, c := range []struct{ name, trusts, iss string }{
+		{"in one directory", trust("bots", theirs, ours), "bots"},
+		{"in another's, asked before", trust("mallory", theirs) + "," + trust("bots", ours), "bots"},
+		{"in another's, asked after", trust("bots", ours) + "," + trust("mallory", theirs), "bots"},
+	} {
+		p := parse(t, meshConfig(`"trust":[`+c.trusts+`]`))
+		d := (&proxy{}).decide(p, signedBy(t, bot, "sig1", host+botParams(), request("GET", asked)))
+		if d.identity != `{"iss":"`+c.iss+`","keyid":"`+botName+`"}` {
+			t.Errorf("%s: %s, %s", c.name, d.Verdict().Code.Name, d.identity)
+		}
+		d = (&proxy{}).decide(p, signedBy(t, mallory, "sig1", host+botParams(), request("GET", asked)))
+		if d.Verdict().Code != StampSignature {
+			t.Errorf("%s: the other, by that name: %s, %s", c.name, d.Verdict().Code.Name, d.identity)
 		}
 	}
 }
