@@ -192,6 +192,8 @@ type Decision struct {
 // target are the parts of a request that a stamp binds, as sent.
 type target struct {
 	scheme, method, authority, path, query string
+
+	raw string // path and query: /a and /a? are two targets (RFC 9421 §2.2.2)
 }
 
 // Step is what the decision waits for now.
@@ -261,7 +263,8 @@ func (p *Policy) decide(d *Decision, r *decide.Request) {
 // read takes the request's parts out of its headers.
 func (d *Decision) read(r *decide.Request) *verdict.Code {
 	line := r.Line()
-	d.headers, d.target = r.Headers, target{scheme: line.Scheme, method: line.Method, authority: line.Authority}
+	d.headers, d.target = r.Headers, target{scheme: line.Scheme, method: line.Method, authority: line.Authority,
+		raw: line.Path}
 	if err := d.request.Set(line.Method, line.Authority, line.Path, d.policy.literalPaths); err != nil {
 		return decide.Ambiguous(err)
 	}

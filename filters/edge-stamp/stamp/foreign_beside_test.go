@@ -114,3 +114,47 @@ func TestCostlySignatures(t *testing.T) {
 		}
 	}
 }
+
+// S23: a query of nothing is no missing one, except in @query and in what a stamp binds.
+func TestEmptyQuery(t *testing.T) {
+	p, stamps := parse(t, botConfig("", "")), parse(t, meshConfig(`"profile":"rfc9421"`))
+	for _, c := range []struct {
+		covers, base, path string
+		want               *verdict.Code
+	}{
+		{`"@target-uri"`, "\"@target-uri\": https://api.example:8443/a?\n", "/a?", verdict.OK},
+		{`"@target-uri"`, "\"@target-uri\": https://api.example:8443/a\n", "/a?", StampSignature},
+		{`"@target-uri"`, "\"@target-uri\": https://api.example:8443/a?\n", "/a", StampSignature},
+		{`"@target-uri"`, "\"@target-uri\": https://api.example:8443/a\n", "/a", verdict.OK},
+		{`"@request-target"`, "\"@request-target\": /a?\n", "/a?", verdict.OK},
+		{`"@request-target"`, "\"@request-target\": /a\n", "/a?", StampSignature},
+		{`"@path" "@query"`, "\"@path\": /a\n\"@query\": ?\n", "/a?", verdict.OK},
+		{`"@path" "@query"`, "\"@path\": /a\n\"@query\": ?\n", "/a", verdict.OK},
+	} {
+		params, h := `("@authority" `+c.covers+`)`+botParams(), request("GET", c.path)
+		const begin = "\"@authority\": api.example:8443\n"
+		d := (&proxy{}).decide(p, signedText(t, bot, "sig1", params, begin+c.base, h))
+		if d.Verdict().Code != c.want {
+			t.Errorf("%q at %s: %s, want %s", c.base, c.path, d.Verdict().Code.Name, c.want.Name)
+		}
+		if c.covers == `"@path" "@query"` { // as what every stamp covers
+			c.covers, c.base = "", ""
+		} else {
+			c.covers = " " + c.covers
+		}
+		params = `("@method" "@authority" "@path" "@query"` + c.covers + `)` + parameters()
+		d = (&proxy{}).decide(stamps, signedText(t, edge, "edge", params,
+			"\"@method\": GET\n"+begin+"\"@path\": /a\n\"@query\": ?\n"+c.base, h))
+		if d.Verdict().Code != c.want {
+			t.Errorf("of a stamp, %q at %s: %s, want %s", c.base, c.path, d.Verdict().Code.Name, c.want.Name)
+		}
+	}
+}
+
+// signedText signs a signature base that the test has written.
+func signedText(t *testing.T, k *mint.Key, label, params, base string, h [][2]string) [][2]string {
+	t.Helper()
+	signature := signText(t, k, base+`"@signature-params": `+params)
+	return append(h, [2]string{"signature-input", label + "=" + params},
+		[2]string{"signature", label + "=:" + base64.StdEncoding.EncodeToString(signature) + ":"})
+}

@@ -245,16 +245,13 @@ func (d *Decision) readClaims(in *httpsig.Input) *verdict.Code {
 }
 
 func (d *Decision) message(fields [][2]string) *httpsig.Message {
-	raw := d.target.path
-	if d.target.query != "" {
-		raw += "?" + d.target.query
-	}
 	// A stamp has the authority in one form wherever TLS ends; others have what RFC 9421 says.
 	host := d.target.authority
 	if !d.stamped.foreign {
 		host = match.Authority(host)
 	}
-	return &httpsig.Message{Method: d.target.method, Scheme: d.target.scheme, Authority: host, Path: raw, Fields: fields}
+	return &httpsig.Message{Method: d.target.method, Scheme: d.target.scheme, Authority: host, Path: d.target.raw,
+		Fields: fields}
 }
 
 // composeMessage writes the signature base of a stamp.
