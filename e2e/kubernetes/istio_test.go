@@ -111,7 +111,8 @@ func start(t *testing.T, f fetched) (*lab, error) {
 		return nil, err
 	}
 	istio := func(name string) string { return filepath.Join(f.Cache, "istio", name) }
-	caches := func(env []string) map[string]string { // packages that lie in the cache find their libraries by their own paths
+	// Packages that lie in the cache find their libraries by their own paths.
+	caches := func(env []string) map[string]string {
 		if env == nil {
 			return map[string]string{}
 		}
