@@ -46,13 +46,11 @@ func section(t *testing.T, root string) (values string, commands []string) {
 	return values, commands
 }
 
-// The README's section On Istio, line by line, with module: separate: what it pushes, for each filter as the
-// README has the
-// one module pushed, looks at and applies, and then requests to a gateway and through it to a sidecar, with the shipped
-// chart's resources as they are. Only addresses are this machine's: of the registry, of the identity
-// provider, of the edge,
-// of the rate-limit service and of the service itself; and what starts TLS with the outside starts none. With the one
-// module, e2e/kubernetes does the same.
+// The README's section On Istio, line by line, with module: separate: what it pushes, for each filter as the README
+// has the one module pushed, looks at and applies, and then requests to a gateway and through it to a sidecar, with
+// the shipped chart's resources as they are. Only addresses are this machine's: of the registry, of the identity
+// provider, of the edge, of the rate-limit service and of the service itself; and what starts TLS with the outside
+// starts none. With the one module, e2e/kubernetes does the same.
 func TestReadmeSeparate(t *testing.T) {
 	values, commands := section(t, root(t))
 	values += "module: separate\n"

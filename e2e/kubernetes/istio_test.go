@@ -167,9 +167,8 @@ func start(t *testing.T, f fetched) (*lab, error) {
 	return l, nil
 }
 
-// istioValues are of Istio's own chart. Images are this machine's, by their names; and what is not in
-// Envoy's own release
-// is turned off: metadata exchange, telemetry and ALPN.
+// istioValues are of Istio's own chart. Images are this machine's, by their names; and what is not in Envoy's own
+// release is turned off: metadata exchange, telemetry and ALPN.
 const istioValues = `
 global:
   hub: docker.io/istio

@@ -143,9 +143,8 @@ type installed struct {
 	ready bool
 }
 
-// readme goes the READMEs' ways to a cluster, line by line and as they stand there: the edge's key, what the
-// plugins live
-// with, the image, the chart. It is done once, and begun anew where it was taken away.
+// readme goes the READMEs' ways to a cluster, line by line and as they stand there: the edge's key, what the plugins
+// live with, the image, the chart. It is done once, and begun anew where it was taken away.
 func (l *lab) readme(t *testing.T) {
 	t.Helper()
 	l.once.Do(func() {

@@ -13,9 +13,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/kubernetes/cluster"
 )
 
-// A release as those who download it have it, without a checkout: its command pushes its images to the
-// registry that they
-// name, and its manifests are applied as they are. No placeholder is left in them.
+// A release as those who download it have it, without a checkout: its command pushes its images to the registry that
+// they name, and its manifests are applied as they are. No placeholder is left in them.
 func TestRelease(t *testing.T) {
 	l := withIstio(t)
 	l.readme(t)

@@ -21,9 +21,8 @@ import (
 
 const namespaces = 1000
 
-// A thousand namespaces with a plugin each: what istiod pushes and how long it takes, until a change of one
-// of them counts,
-// and what its memory becomes.
+// A thousand namespaces with a plugin each: what istiod pushes and how long it takes, until a change of one of them
+// counts, and what its memory becomes.
 func TestScale(t *testing.T) {
 	l := withIstio(t)
 	each(t, func(name string) error {

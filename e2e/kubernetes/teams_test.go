@@ -12,9 +12,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/kubernetes/cluster"
 )
 
-// Three teams with rights of their own: what each may write, and what the API server refuses it. Nothing is
-// written: the
-// API server is asked for a dry run, which goes through authorization, admission and Istio's webhook all the same.
+// Three teams with rights of their own: what each may write, and what the API server refuses it. Nothing is written:
+// the API server is asked for a dry run, which goes through authorization, admission and Istio's webhook all the
+// same.
 func TestTeams(t *testing.T) {
 	l := withIstio(t)
 	l.namespaces(t)

@@ -16,9 +16,8 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/kubernetes/cluster"
 )
 
-// What a running cluster goes through: upgrades with each of the README's values, a rollback, and changes of
-// a plugin, a
-// Secret and a ConfigMap, each live within seconds.
+// What a running cluster goes through: upgrades with each of the README's values, a rollback, and changes of a
+// plugin, a Secret and a ConfigMap, each live within seconds.
 func TestUpgrade(t *testing.T) {
 	l := withIstio(t)
 	l.readme(t)

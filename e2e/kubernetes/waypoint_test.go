@@ -12,11 +12,9 @@ import (
 	"github.com/tollgate-wasm/tollgate/e2e/kubernetes/cluster"
 )
 
-// The set for ambient mode: pods without sidecars, a waypoint in front of a namespace that Istio makes of a
-// Gateway, and
-// plugins that are bound to it and to its services by targetRefs. The edge speaks HBONE to the waypoint
-// (mTLS, CONNECT), as
-// ztunnel does for clients within the mesh; from the waypoint to a pod without ztunnel it is plain HTTP.
+// The set for ambient mode: pods without sidecars, a waypoint in front of a namespace that Istio makes of a Gateway,
+// and plugins that are bound to it and to its services by targetRefs. The edge speaks HBONE to the waypoint (mTLS,
+// CONNECT), as ztunnel does for clients within the mesh; from the waypoint to a pod without ztunnel it is plain HTTP.
 func TestWaypoint(t *testing.T) {
 	l := withIstio(t)
 	l.readme(t)

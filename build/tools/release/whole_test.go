@@ -52,10 +52,9 @@ func (c tool) run(good bool, args ...string) string {
 	return string(out)
 }
 
-// A whole release, of two builds. It stays in $RELEASE_OUTPUT, for e2e/kubernetes. Its chart is read by
-// Helm, and is what Helm packs; its manifests are pinned, and
-// tollgate check has nothing against them. Its images are pushed to a registry, and signed and verified by the command
-// and by cosign, each what the other has signed.
+// A whole release, of two builds. It stays in $RELEASE_OUTPUT, for e2e/kubernetes. Its chart is read by Helm, and is
+// what Helm packs; its manifests are pinned, and tollgate check has nothing against them. Its images are pushed to a
+// registry, and signed and verified by the command and by cosign, each what the other has signed.
 func TestWholeRelease(t *testing.T) {
 	helm, cosign := program(t, "HELM"), program(t, "COSIGN")
 	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(true),

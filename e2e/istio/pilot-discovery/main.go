@@ -1,11 +1,10 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command pilot-discovery is Istio's, for proxies with Envoy's own release. Waypoints get two filters for metrics, and
-// waypoints and HBONE get a kind of filter state, that only Istio's build of Envoy has, and there is no option against
-// them. In place of the former stands a filter that does nothing without a policy of its own, in place of
-// the latter what
-// Istio sends to its proxies before 1.29.2. All else is pilot-discovery as it ships.
+// Command pilot-discovery is Istio's, for proxies with Envoy's own release. Waypoints get two filters for metrics,
+// and waypoints and HBONE get a kind of filter state, that only Istio's build of Envoy has, and there is no option
+// against them. In place of the former stands a filter that does nothing without a policy of its own, in place of the
+// latter what Istio sends to its proxies before 1.29.2. All else is pilot-discovery as it ships.
 package main
 
 import (

@@ -72,9 +72,8 @@ func (c *Cluster) must(t testing.TB, input, program string, args ...string) stri
 	return out
 }
 
-// Eventually waits until what is asked for is so, and returns how long that took. It asks no more often than
-// limits for an
-// address allow.
+// Eventually waits until what is asked for is so, and returns how long that took. It asks no more often than limits
+// for an address allow.
 func Eventually(t testing.TB, what string, is func() bool) time.Duration {
 	t.Helper()
 	const limit = 2 * time.Minute // of a machine that does much else

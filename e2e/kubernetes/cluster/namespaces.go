@@ -26,9 +26,8 @@ const (
 // inside is set where the test runs in namespaces of its own.
 const inside = "TOLLGATE_INSIDE"
 
-// Main runs tests in a network, a mount and a process namespace of their own: nothing that they start
-// outlives them, and
-// no port is taken. before runs outside, where there is a network: what tests need of it is to be fetched there.
+// Main runs tests in a network, a mount and a process namespace of their own: nothing that they start outlives them,
+// and no port is taken. before runs outside, where there is a network: what tests need of it is to be fetched there.
 func Main(m *testing.M, before func() error) {
 	if run := programs[os.Getenv(program)]; run != nil {
 		run()
