@@ -16,6 +16,8 @@ import (
 const anyComponent = "want the name of a header in lower case, or one of @method, @target-uri, @authority, @scheme, " +
 	"@request-target, @path, @query"
 
+const noMeaning = "has no meaning beside signature: it is about stamps"
+
 // Every fault is named with its path, all at once.
 func TestConfigFaults(t *testing.T) {
 	trust := func(more string) string {
@@ -64,9 +66,15 @@ func TestConfigFaults(t *testing.T) {
 			"trust[0].signature.label: is the label of stamps"},
 		{"what stamps have beside a signature", meshConfig(`"trust":[{"name":"bots","issuer":"x","audiences":["x"],
 			"maxTtl":"1s","forwardIdp":true,"require":{},"signature":{},"algorithms":["EdDSA","PS256"]}]`),
-			"trust[0].jwks: is required\ntrust[0].algorithms: PS256 is no algorithm of RFC 9421: want EdDSA, ES256, ES384, " +
-				"PS512, RS256 or HS256\ntrust[0].issuer: unknown key\ntrust[0].audiences: unknown key\n" +
-				"trust[0].maxTtl: unknown key\ntrust[0].forwardIdp: unknown key\ntrust[0].require: unknown key"},
+			"trust[0].issuer: " + noMeaning + "\ntrust[0].audiences: " + noMeaning + "\ntrust[0].maxTtl: " + noMeaning +
+				"\ntrust[0].require: " + noMeaning + "\ntrust[0].forwardIdp: " + noMeaning +
+				"\ntrust[0].jwks: is required\ntrust[0].algorithms: PS256 is no algorithm of RFC 9421: want EdDSA, ES256, " +
+				"ES384, PS512, RS256 or HS256"},
+		{"any audience beside a signature", meshConfig(`"trust":[{"name":"bots","anyAudience":true,"signature":{},
+			"jwks":{"inline":` + string(withoutKID(bot)) + `}}]`), "trust[0].anyAudience: " + noMeaning},
+		{"one iss for two", meshConfig(`"trust":[` + botTrust("") + `,{"name":"edge","issuer":"bots","audiences":["mesh"],
+			"jwks":{"inline":` + string(mint.Set(edge)) + `}}]`),
+			"trust[0].name: is the issuer of stamps, too: both are published as iss, and nobody could tell them apart"},
 		{"one name for two", meshConfig(`"trust":[` + botTrust("") + "," + botTrust("") + `]`),
 			"trust[1].name: is in use already"},
 		{"metadata of no issuer", meshConfig(`"trust":[{"name":"bots","signature":{},"jwks":{"remote":{"cluster":"a",

@@ -72,10 +72,13 @@ func (c *config) readVerifier(o *conf.Object, from Surroundings) {
 		v.demand = readDemand(n.Object(), v.demand)
 	}
 	if n, ok := o.Need("trust"); ok {
+		var trusts []*conf.Object
 		for _, item := range n.List() {
-			c.readTrust(item.Object(), from)
+			t := item.Object()
+			c.readTrust(t, from)
+			trusts = append(trusts, t)
 		}
-		c.checkForeign()
+		c.checkForeign(trusts)
 	}
 	if n, ok := o.At("replay"); ok {
 		r := n.Object()

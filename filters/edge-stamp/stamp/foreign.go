@@ -75,6 +75,11 @@ func (c *config) readForeign(o, s *conf.Object, t *trust, from Surroundings) {
 	f.maxAge = s.Duration("maxAge", 5*time.Minute, time.Second, 24*time.Hour)
 	f.once = s.Enum("nonce", "optional", "once") == "once"
 	s.End()
+	for _, name := range [...]string{"issuer", "audiences", "anyAudience", "maxTtl", "require", "forwardIdp"} {
+		if n, ok := o.At(name); ok {
+			n.Fault("has no meaning beside signature: it is about stamps")
+		}
+	}
 	t.readTrustedKeys(o, from, jose.EdDSA)
 	for _, a := range t.algorithms {
 		if a.MessageName() == "" {
@@ -87,8 +92,15 @@ func (c *config) readForeign(o, s *conf.Object, t *trust, from Surroundings) {
 }
 
 // checkForeign holds the trusts with signatures against each other and against those of stamps.
-func (c *config) checkForeign() {
+func (c *config) checkForeign(trusts []*conf.Object) {
 	for _, t := range c.verifier.others {
+		if slices.ContainsFunc(c.verifier.trust, func(edge *trust) bool { return edge.issuer == t.name }) {
+			for _, o := range trusts {
+				if o.Path() == t.path {
+					o.FaultAt("name", "is the issuer of stamps, too: both are published as iss, and nobody could tell them apart")
+				}
+			}
+		}
 		f := t.signature
 		for _, other := range c.verifier.others {
 			if o := other.signature; o.once && o.tag == f.tag {
@@ -291,7 +303,7 @@ func (d *Decision) findSigned() (list []signed, refused *verdict.Code) {
 		n := 0
 		for i := range inputs {
 			in := &inputs[i]
-			if name, _ := in.Tag(); name != f.tag {
+			if name, tagged := in.Tag(); name != f.tag || tagged != (f.tag != "") {
 				continue
 			}
 			keyid, ok := in.KeyID()

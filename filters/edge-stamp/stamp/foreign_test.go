@@ -128,6 +128,8 @@ func TestForeignSignature(t *testing.T) {
 		{name: "S21 of no tag, where there must be none", headers: sign(host + botParams("tag", "")),
 			signature: `"tag":false`, want: verdict.OK},
 		{name: "S21 of a tag, where there must be none", headers: good, signature: `"tag":false`, want: StampMissing},
+		{name: "S21 of an empty tag, where there must be none", headers: sign(host + botParams("tag", `""`)),
+			signature: `"tag":false`, want: StampMissing},
 		{name: "S21 a label exchanged", want: verdict.OK, // it is not signed (RFC 9421 §4.1)
 			headers: edited(func(h [][2]string) [][2]string {
 				h[last-1][1] = strings.Replace(h[last-1][1], "sig1", "x", 1)
