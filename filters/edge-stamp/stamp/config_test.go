@@ -4,6 +4,7 @@
 package stamp
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -281,6 +282,22 @@ func TestWarnings(t *testing.T) {
 	if list := parse(t, botConfig(`"components":["@method","@target-uri"],"nonce":"once"`,
 		`,"require":{"bind":[],"replay":"off"}`)).Warnings(); len(list) != 0 {
 		t.Errorf("where no stamp is looked at: %v", list)
+	}
+	const anyBody = "has body, which is asked of stamps only: a signature of others need not cover it here, unless its " +
+		"trust's components have content-digest"
+	whole := `"components":["@method","@target-uri"%s],"nonce":"once"`
+	bodies := `,"require":{"bind":["method","authority","path","query","body"]},"rules":[{"name":"a","access":"public"},
+		{"name":"b"},{"name":"c","require":{"bind":["method","authority","path","query"]}}]`
+	for more, want := range map[string]string{"": "rules[1].require.bind: " + anyBody, `,"content-digest"`: ""} {
+		trust := `"trust":[` + botTrust(fmt.Sprintf(whole, more))
+		for _, config := range []string{trust + "]", trust + "," + fmt.Sprintf(edgeTrust, mint.Set(edge)) + "]"} {
+			if list := parse(t, meshConfig(config+bodies)).Warnings(); conf.Faults(list).Error() != want {
+				t.Errorf("a signature over %s and a bound body: %v", more, list)
+			}
+		}
+	}
+	if list := parse(t, meshConfig(strings.TrimPrefix(bodies, ","))).Warnings(); len(list) != 0 {
+		t.Errorf("stamps alone: %v", list)
 	}
 	for label, ok := range map[string]bool{"any": true, "*": true, "sig-1_x.*": true, "a": true, "-a": false, "A": false,
 		"a b": false, "é": false} {

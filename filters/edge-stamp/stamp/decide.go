@@ -125,10 +125,17 @@ func (p *Policy) Warnings() []conf.Fault {
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
-		if r.public || len(p.verifier.trust) == 0 {
+		require := "rules[" + strconv.Itoa(i) + "].require"
+		if r.public {
+			continue
+		}
+		if r.demand.bind&body != 0 && slices.ContainsFunc(p.verifier.others, (*trust).takesAnyBody) {
+			list = append(list, conf.Fault{Path: require + ".bind", Problem: "has body, which is asked of stamps only: a " +
+				"signature of others need not cover it here, unless its trust's components have content-digest"})
+		}
+		if len(p.verifier.trust) == 0 {
 			continue // no stamp is looked at
 		}
-		require := "rules[" + strconv.Itoa(i) + "].require"
 		if r.demand.replay == off {
 			list = append(list, conf.Fault{Path: require + ".replay",
 				Problem: "is off: a stamp can be used again until it expires"})

@@ -157,6 +157,11 @@ func (t *trust) warnings() (list []conf.Fault) {
 	return list
 }
 
+// takesAnyBody reports whether a signature may leave the body out.
+func (t *trust) takesAnyBody() bool {
+	return !slices.Contains(t.signature.components, "content-digest")
+}
+
 // demands reports whether what must be covered has a part of the request in it.
 func (f *foreign) demands(part string) bool {
 	return slices.ContainsFunc(f.components, func(name string) bool { return name == part || within(name, part) })
