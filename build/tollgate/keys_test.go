@@ -146,6 +146,18 @@ func TestStamps(t *testing.T) {
 			t.Errorf("no %s in %s", want, out)
 		}
 	}
+	for _, line := range []string{stamp, "authorization: Bearer " + text} { // as stamp sign prints it, and as clients send one
+		if again, _ := tollgate(t, 0, "stamp", "inspect", line, "--at", at); again != out {
+			t.Errorf("inspected %s: %s", line, again)
+		}
+	}
+	lacking := write(t, "lacking.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","profile":"txn-token",
+		"keys":[{"kid":"old","alg":"ES256","env":"EDGE_OLD"}],"rules":[{"name":"all","sign":true}]}`)
+	if _, progress := tollgate(t, exitFound, append([]string{"stamp", "sign", "--config", lacking, "--claims",
+		write(t, "claims", `{"sub":"ann"}`)}, flags...)...); !strings.Contains(progress, "rule all: claims_missing: "+
+		"no earlier filter has verified a scope that a Txn-Token can have; give them with --claims") {
+		t.Errorf("%s", progress)
+	}
 	if _, progress := tollgate(t, exitFound, "stamp", "sign", "--config", edge, "-r",
 		"GET https://api/healthz"); !strings.Contains(progress, "rule open does not sign") {
 		t.Errorf("%s", progress)

@@ -53,7 +53,11 @@ For trying a mesh by hand: whoever has the key can sign anything.`,
 			}
 			v := d.Verdict()
 			if !v.Admits() {
-				return fmt.Errorf("rule %s: %s", p.RuleName(v.Rule), v.Reason().Name)
+				err := fmt.Errorf("rule %s: %s", p.RuleName(v.Rule), v.Reason().Name)
+				if v.Reason() == stamp.ClaimsMissing {
+					err = fmt.Errorf("%w: %s; give them with --claims", err, d.Lacks())
+				}
+				return err
 			}
 			var e forward.Effect
 			d.Effect(&e)
@@ -205,7 +209,7 @@ func stampInspectCommand() *cobra.Command {
 		Use:   "inspect [STAMP]",
 		Short: "Read a stamp, or any other JWS or HTTP message signature, without checking it",
 		Long: `Print the header and the claims of a stamp in profile jws or txn-token, or of any other compact JWS, with its times in words. Of profile rfc9421, and of any other HTTP message signature, such as Web Bot Auth's, give the
-header lines (Signature-Input, Signature, and that of the claims or Signature-Agent): what each label covers is printed, with its parameters and what its tag says that it is. Without an argument the text is read from standard input.
+header lines (Signature-Input, Signature, and that of the claims or Signature-Agent): what each label covers is printed, with its parameters and what its tag says that it is. A header line with a stamp in it, as stamp sign prints it, does as well. Without an argument the text is read from standard input.
 
 Nothing is verified: whoever made it may have written anything into it.`,
 		Example: "  tollgate stamp inspect eyJhbGciOiJFUzI1NiIsInR5cCI6ImVkZ2Utc3RhbXArand0In0.e30.c2ln\n  tollgate " +
@@ -238,6 +242,11 @@ Nothing is verified: whoever made it may have written anything into it.`,
 }
 
 func inspect(out io.Writer, text string, now time.Time) error {
+	// A JWS in a header line, as stamp sign prints it.
+	if name, value, ok := strings.Cut(text, ":"); ok && !strings.ContainsAny(value, "\n:(=") &&
+		!strings.ContainsAny(name, "=(") && strings.Count(value, ".") == 2 {
+		text = strings.TrimPrefix(strings.TrimSpace(value), "Bearer ")
+	}
 	if isSignature(text) {
 		return inspectMessage(out, text, now)
 	}
