@@ -146,7 +146,7 @@ func TestStamps(t *testing.T) {
 			t.Errorf("no %s in %s", want, out)
 		}
 	}
-	for _, line := range []string{stamp, "authorization: Bearer " + text} { // as stamp sign prints it, and as clients send one
+	for _, line := range []string{stamp, "authorization: Bearer " + text} { // as stamp sign prints it, as clients send one
 		if again, _ := tollgate(t, 0, "stamp", "inspect", line, "--at", at); again != out {
 			t.Errorf("inspected %s: %s", line, again)
 		}

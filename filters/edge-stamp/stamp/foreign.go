@@ -269,7 +269,7 @@ func (d *Decision) named(list []signed, s signed) *signed {
 	for i := range list {
 		o := &list[i]
 		set := o.trust.keys.Set(d.now)
-		if o.keyid != s.keyid || o.input.Label != s.input.Label || set == nil {
+		if o.input.Label != s.input.Label || set == nil {
 			continue
 		}
 		if _, _, _, err := set.ByKeyID(s.keyid, jwks.ByThumbprint, o.trust.algorithms); err == nil {

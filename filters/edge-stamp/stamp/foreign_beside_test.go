@@ -62,7 +62,13 @@ func TestForeignKIDs(t *testing.T) {
 	}
 	keys := func(set []byte) string { return strings.TrimSuffix(strings.TrimPrefix(string(set), `{"keys":[`), `]}`) }
 	ours, theirs := keys(withoutKID(bot)), keys(mint.Set(mallory))
+	badly := mint.New(botName, jose.ES256) // for which the trust has no algorithm
+	const fetched = `{"name":"fetched","signature":{},"jwks":{"remote":{"cluster":"c","authority":"a","path":"/k"}}}`
 	for _, c := range []struct{ name, trusts, iss string }{
+		{"of another algorithm", trust("bad", ours, keys(mint.Set(badly))), "bad"},
+		{"in another's, of another algorithm", trust("bad", keys(mint.Set(mint.New("m", jose.EdDSA), badly))) + "," +
+			trust("bots", ours), "bots"},
+		{"in another's, beside one that is not there", fetched + "," + trust("mallory", theirs) + "," + trust("bots", ours), "bots"},
 		{"in one directory", trust("bots", theirs, ours), "bots"},
 		{"in another's, asked before", trust("mallory", theirs) + "," + trust("bots", ours), "bots"},
 		{"in another's, asked after", trust("bots", ours) + "," + trust("mallory", theirs), "bots"},
@@ -76,6 +82,19 @@ func TestForeignKIDs(t *testing.T) {
 		if d.Verdict().Code != StampSignature {
 			t.Errorf("%s: the other, by that name: %s, %s", c.name, d.Verdict().Code.Name, d.identity)
 		}
+	}
+}
+
+// S22: what one signature has as its keyid says nothing of another's.
+func TestForeignOtherLabel(t *testing.T) {
+	mallory := mint.New(botName, jose.EdDSA)
+	p := parse(t, meshConfig(`"trust":[{"name":"other","signature":{"tag":"other"},"jwks":{"inline":`+
+		string(mint.Set(mallory))+`}},`+botTrust("")+`]`))
+	h := signedBy(t, mallory, "a", host+botParams("tag", `"other"`), request("GET", asked))
+	bad := signedBy(t, mallory, "b", host+botParams(), request("GET", asked))
+	d := (&proxy{}).decide(p, append(h, bad[len(bad)-2:]...))
+	if d.identity != `{"iss":"other","keyid":"`+botName+`"}` {
+		t.Errorf("%s, %s", d.Verdict().Code.Name, d.identity)
 	}
 }
 

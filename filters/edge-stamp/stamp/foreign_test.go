@@ -312,7 +312,9 @@ func TestForeignReplay(t *testing.T) {
 		{`"keys":[{"kid":"s","alg":"HS256","env":"SHARED"}]`, "s"},
 	} {
 		p := parse(t, meshConfig(`"trust":[{"name":"named","signature":{"label":"a","nonce":"once"},`+k.keys+`},
-			{"name":"any","signature":{"nonce":"once","maxAge":"1h"},"clockSkew":"20s",`+k.keys+`}]`))
+			{"name":"any","signature":{"nonce":"once","maxAge":"1h"},"clockSkew":"20s",`+k.keys+`},
+			{"name":"often","signature":{"maxAge":"2h"},`+k.keys+`},
+			{"name":"other","signature":{"tag":"other","nonce":"once","maxAge":"2h"},`+k.keys+`}]`))
 		key := bot
 		if k.id == "s" {
 			key = secret
@@ -330,6 +332,20 @@ func TestForeignReplay(t *testing.T) {
 				}
 			}
 		}
+	}
+	environ["OTHER"] = mint.New("s", jose.HS256).PrivateJWK()
+	var ids []string
+	for _, env := range []string{"SHARED", "OTHER"} { // nonces of two secrets may be the same
+		p := parse(t, meshConfig(`"trust":[{"name":"a","signature":{"nonce":"once"},"keys":[{"kid":"s","alg":"HS256","env":"`+
+			env+`"}]}]`))
+		k, _, _, err := p.verifier.others[0].keys.Set(now).ByKeyID("s", jwks.ByKID, p.verifier.others[0].algorithms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, k.Fingerprint())
+	}
+	if ids[0] == ids[1] || ids[0] == "" {
+		t.Errorf("secrets are told apart by %q", ids)
 	}
 	two := parse(t, meshConfig(`"trust":[{"name":"two","signature":{"nonce":"once"},"algorithms":["EdDSA","ES256"],
 		"jwks":{"inline":`+string(mint.Set(bot, partner))+`}}]`))
