@@ -705,7 +705,7 @@ func (g *gatewayLab) gatewayTrap(t *testing.T) {
 		asked++
 	}
 	t.Logf("measured: after a trap each of %d requests in %s is answered 503", asked, wait)
-	_, yaml := snippets(t, filepath.Join(g.Root, "WasmPlugin/README.md"), "Envoy Gateway")
+	_, yaml := snippets(t, filepath.Join(g.Root, "WasmPlugin/README.md"), "Reload a filter after a trap")
 	if len(yaml) != 1 {
 		t.Fatalf("%d snippets", len(yaml))
 	}

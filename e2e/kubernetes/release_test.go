@@ -35,6 +35,7 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%s was pushed as %s, want %s", words[0], out, words[2])
 		}
 	}
+	l.lifted(t)
 	for _, name := range []string{"istio-admission", "istio-teams", "istio-gateway", "istio-gateway-key", "istio-stats",
 		"istio-services", "istio-mtls", "overlay-production"} {
 		file := filepath.Join(release, name+".yaml")
