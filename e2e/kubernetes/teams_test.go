@@ -131,11 +131,12 @@ func TestTeams(t *testing.T) {
 	}
 }
 
-// lifted has a test end only when the admission policy, which it takes away, no longer counts: the API server goes by it
-// for a moment more.
+// lifted has a test end only when the admission policy, which it takes away, no longer counts: the API server goes by
+// it for a moment more.
 func (l *lab) lifted(t *testing.T) {
 	t.Cleanup(func() {
-		other := strings.Replace(l.file(t, "jwt-scope/workload/wasmplugin.yaml"), "ghcr.io/tollgate-wasm", "ghcr.io/somebody", 1)
+		other := strings.Replace(l.file(t, "jwt-scope/workload/wasmplugin.yaml"), "ghcr.io/tollgate-wasm",
+			"ghcr.io/somebody", 1)
 		cluster.Eventually(t, "the policy no longer counts", func() bool {
 			_, err := cluster.Tool{Kubeconfig: l.Kubeconfig, Input: other}.Run("kubectl", "apply", "--dry-run=server", "-f", "-")
 			return err == nil
