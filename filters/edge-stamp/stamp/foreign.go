@@ -224,7 +224,7 @@ func (d *Decision) readForeign() *verdict.Code {
 		key, a, name, err := set.ByKeyID(s.keyid, jwks.ByThumbprint, s.trust.algorithms)
 		if err == jwks.ErrUnknown {
 			key, a, name, err = set.ByKeyID(s.keyid, jwks.ByKID, s.trust.algorithms)
-			if err != jwks.ErrUnknown {
+			if err == nil {
 				if other := d.named(list, s); other != nil {
 					s = *other
 					key, a, name, err = s.trust.keys.Set(d.now).ByKeyID(s.keyid, jwks.ByThumbprint, s.trust.algorithms)
