@@ -110,6 +110,11 @@ func reference(arg string) (name.Reference, error) {
 	if err != nil {
 		return nil, usage{err}
 	}
+	for _, part := range strings.Split(ref.Context().RepositoryStr(), "/") {
+		if part == "." || part == ".." { // registries that clean paths answer for another repository
+			return nil, usage{fmt.Errorf("%s: %q is no part of a repository's name", arg, part)}
+		}
+	}
 	return ref, nil
 }
 

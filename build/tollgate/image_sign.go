@@ -39,6 +39,9 @@ There is no entry in a transparency log, and cosign asks for one: say --insecure
 			if err != nil {
 				return err
 			}
+			if same(key, public) {
+				return usage{fmt.Errorf("--public-key %s is the file of the private key, which it would replace", public)}
+			}
 			digest, err := image.Sign(c.Context(), ref, signer)
 			if err != nil {
 				return err
@@ -97,4 +100,14 @@ The result is the image with the digest that was verified: what to pin. A WasmPl
 	}
 	c.Flags().StringVar(&key, "key", "", "a public key in PEM")
 	return c
+}
+
+// same says whether two paths are of one file, which is there.
+func same(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }

@@ -275,6 +275,8 @@ func TestImagePushLayout(t *testing.T) {
 		"--key is required: a private":  {"sign", host + "/x:1"},
 		"--key is required: a public":   {"verify", host + "/x:1"},
 		"could not parse reference: ::": {"verify", "::"},
+		"no part of a repository's":     {"verify", "--key", public, host + "/signed/../signed:1"},
+		"which it would replace":        {"sign", "--key", key, "--public-key", key, host + "/signed:1"},
 	} {
 		if _, progress := tollgate(t, exitUsage, append([]string{"image"}, line...)...); !strings.Contains(progress, want) {
 			t.Errorf("%s: %s", line, progress)

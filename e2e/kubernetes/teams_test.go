@@ -44,7 +44,8 @@ func TestTeams(t *testing.T) {
 		forbidden = "is forbidden: User"
 		layers    = "ValidatingAdmissionPolicy 'tollgate-layers' with binding 'tollgate-layers' denied request: "
 		notFirst  = layers + "priorities from 500"
-		notAll    = layers + "plugins for a whole namespace or gateway"
+		notAuthn  = layers + "what comes before authentication"
+		notTheirs = layers + "select a workload of yours"
 	)
 	// The policy's binding counts a moment after it is written.
 	cluster.Eventually(t, "the policy counts", func() bool {
@@ -84,7 +85,19 @@ func TestTeams(t *testing.T) {
 			{"failStrategy: ", "# ", layers + "failStrategy"},
 			{"priority: 100", "priority: 1000", layers + "priorities from 1000"},
 			{"priority: 100", "priority: 500", notFirst},
-			{"  selector:\n    matchLabels:\n      app: orders\n", "", notAll},
+			{"phase: AUTHZ", "phase: AUTHN", notAuthn},
+			{"  selector:\n    matchLabels:\n      app: orders\n", "", notTheirs},
+			{"app: orders\n", "app: payments\n", notTheirs},
+			{"app: orders\n", "security.istio.io/tlsMode: istio\n", notTheirs},
+			{"  selector:\n    matchLabels:\n      app: orders\n", "  targetRefs: [{group: '', kind: Service, name: payments}]\n", notTheirs},
+			{"  selector:\n    matchLabels:\n      app: orders\n",
+				"  targetRefs: [{group: '', kind: Service, name: orders}, {group: '', kind: Service, name: payments}]\n", notTheirs},
+			{"  selector:\n    matchLabels:\n      app: orders\n",
+				"  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: orders}]\n", notTheirs},
+			{"  selector:\n    matchLabels:\n      app: orders\n", "  targetRefs: [{group: '', kind: Service, name: orders}]\n", ""},
+			{"ghcr.io/tollgate-wasm/", "ghcr.io/tollgate-wasm/../somebody/", layers + "plugins come from"},
+			{"ghcr.io/tollgate-wasm/", "ghcr.io/tollgate-wasm/%2e%2e/somebody/", layers + "plugins come from"},
+			{":0.1.0", ":0.1.0#@sha256:" + zeros, layers + "plugins come from"},
 			{"namespace: shop", "namespace: istio-system", forbidden},
 			{"namespace: shop", "namespace: default", forbidden},
 		} {
@@ -92,7 +105,7 @@ func TestTeams(t *testing.T) {
 			if changed == own {
 				t.Fatalf("%s: there is no %q", kind, c.from)
 			}
-			if got := write("mona", "create", changed); !strings.Contains(got, c.want) {
+			if got := write("mona", "create", changed); !strings.Contains(got, c.want) || c.want == "" && got != "" {
 				t.Errorf("%s with %q for %q: %q, want %q", kind, c.to, c.from, got, c.want)
 			}
 		}
@@ -114,11 +127,25 @@ func TestTeams(t *testing.T) {
 		}
 		l.Delete(t, theirs)
 	}
+	// Another microservice's stays, too.
+	payments := strings.ReplaceAll(l.file(t, "jwt-scope/workload/wasmplugin.yaml"), "app: orders", "app: payments")
+	l.Apply(t, payments)
+	if got := write("mona", "delete", payments); !strings.Contains(got, notTheirs) {
+		t.Errorf("the team of orders deletes the plugin of payments: %q", got)
+	}
+	if got := write("mona", "apply", strings.Replace(payments, "app: payments", "app: orders", 1)); !strings.Contains(got, notTheirs) {
+		t.Errorf("the team of orders takes the plugin of payments: %q", got)
+	}
+	l.Delete(t, payments)
 	lua := `{apiVersion: extensions.istio.io/v1alpha1, kind: TrafficExtension, metadata: {name: lua, namespace: shop},
       spec: {selector: {matchLabels: {app: orders}}, lua: {inlineCode: "function envoy_on_request(handle) end"}}}`
 	if got := write("mona", "create", lua); !strings.Contains(got, layers+"plugins come from") {
 		t.Errorf("Lua: %q", got)
 	}
+	// What is in a namespace goes with it.
+	l.sh(t, "kubectl create namespace passing")
+	l.Apply(t, strings.ReplaceAll(l.file(t, "jwt-scope/namespace/wasmplugin.yaml"), "namespace: shop", "namespace: passing"))
+	l.sh(t, "kubectl delete namespace passing --timeout 60s")
 	// And rights do not reach further than plugins.
 	for _, line := range []string{"get secrets --namespace istio-ingress", "delete requestauthentications --all --namespace istio-system",
 		"delete validatingadmissionpolicies tollgate-layers"} {

@@ -237,9 +237,10 @@ func readFolder(folder fs.FS) (map[string][]byte, error) {
 		if !info.Mode().IsRegular() {
 			return fmt.Errorf("%s is no file", file)
 		}
-		if size += info.Size(); size > maxLayout {
+		if info.Size() > maxLayout-size {
 			return errLarge
 		}
+		size += info.Size()
 		files[file], err = fs.ReadFile(folder, file)
 		return err
 	})
@@ -262,9 +263,10 @@ func readTar(input string) (map[string][]byte, error) {
 		case h.Typeflag != tar.TypeReg:
 			continue
 		}
-		if size += h.Size; size > maxLayout {
+		if h.Size > maxLayout-size { // not a sum: what a header says may be as large as a number can be
 			return nil, errLarge
 		}
+		size += h.Size
 		if files[path.Clean(h.Name)], err = io.ReadAll(t); err != nil {
 			return nil, err
 		}

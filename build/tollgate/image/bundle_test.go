@@ -7,6 +7,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,6 +130,25 @@ func TestLayoutRefused(t *testing.T) {
 		if _, err := ReadLayout(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+	var b bytes.Buffer // a size with which a sum would begin anew
+	w := tar.NewWriter(&b)
+	for _, h := range []tar.Header{{Name: "a", Typeflag: tar.TypeReg, Size: 1}, {Name: "b", Typeflag: tar.TypeReg, Size: math.MaxInt64}} {
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Size == 1 {
+			if _, err := w.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	overflow := filepath.Join(t.TempDir(), "x.tar")
+	if err := os.WriteFile(overflow, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadLayout(overflow); err == nil || !strings.Contains(err.Error(), "has more than 256 MiB") {
+		t.Errorf("%v", err)
 	}
 	path := filepath.Join(t.TempDir(), "x.tar")
 	if err := os.WriteFile(path, []byte(strings.Repeat("no archive", 100)), 0o644); err != nil {
