@@ -56,6 +56,7 @@ func (p *pins) pin(tree map[string][]byte) (map[string][]byte, error) {
 				line = strings.ReplaceAll(line, placeholder, digest)
 			}
 			line = image.ReplaceAllString(line, p.from+"/$1:"+p.version)
+			line = strings.ReplaceAll(line, "v"+p.tag, "v"+p.version) // tags of the source, in what pages show
 			lines[i] = strings.ReplaceAll(line, p.from, p.to)
 		}
 		pinned[name] = []byte(strings.Join(lines, "\n"))

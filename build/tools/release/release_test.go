@@ -108,6 +108,9 @@ func TestPin(t *testing.T) {
 	pinned := must(p.pin(tree))
 	counted := 0
 	for name, text := range pinned {
+		if bytes.Contains(text, []byte("v"+p.tag)) {
+			t.Errorf("%s speaks of another version of the source", name)
+		}
 		if bytes.Contains(text, []byte(placeholder)) || bytes.Contains(text, []byte(p.from+"/")) {
 			t.Errorf("%s has a placeholder or another registry:\n%s", name, text)
 		}
