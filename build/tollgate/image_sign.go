@@ -69,7 +69,7 @@ func imageVerifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify IMAGE",
 		Short: "Verify the signature of an image in a registry",
-		Long: `Verify that the image that a reference means has a signature in cosign's format by a key, and of this digest. It does not matter in which repository the image was signed: copies have the same digest. Signatures without a key, by a certificate of an identity, are cosign's to verify.
+		Long: `Verify that the image that a reference means has a signature in cosign's format by a key, and of this digest. It does not matter in which repository the image was signed: copies have the same digest. So a signature says that this key has signed these bytes, and nothing of their name: an older release, or another module, signed by the same key is verified under any tag. Pin what you have chosen. Signatures without a key, by a certificate of an identity, are cosign's to verify.
 
 The result is the image with the digest that was verified: what to pin. A WasmPlugin whose sha256 is this digest runs nothing else.`,
 		Example: "  tollgate image verify --key cosign.pub registry.example.com/tollgate/tollgate:1.2.0",
