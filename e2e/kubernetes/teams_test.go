@@ -133,7 +133,8 @@ func TestTeams(t *testing.T) {
 	if got := write("mona", "delete", payments); !strings.Contains(got, notTheirs) {
 		t.Errorf("the team of orders deletes the plugin of payments: %q", got)
 	}
-	if got := write("mona", "apply", strings.Replace(payments, "app: payments", "app: orders", 1)); !strings.Contains(got, notTheirs) {
+	if got := write("mona", "apply", strings.Replace(payments, "app: payments", "app: orders",
+		1)); !strings.Contains(got, notTheirs) {
 		t.Errorf("the team of orders takes the plugin of payments: %q", got)
 	}
 	l.Delete(t, payments)
@@ -144,7 +145,8 @@ func TestTeams(t *testing.T) {
 	}
 	// What is in a namespace goes with it.
 	l.sh(t, "kubectl create namespace passing")
-	l.Apply(t, strings.ReplaceAll(l.file(t, "jwt-scope/namespace/wasmplugin.yaml"), "namespace: shop", "namespace: passing"))
+	l.Apply(t, strings.ReplaceAll(l.file(t, "jwt-scope/namespace/wasmplugin.yaml"), "namespace: shop",
+		"namespace: passing"))
 	l.sh(t, "kubectl delete namespace passing --timeout 60s")
 	// And rights do not reach further than plugins.
 	for _, line := range []string{"get secrets --namespace istio-ingress", "delete requestauthentications --all --namespace istio-system",

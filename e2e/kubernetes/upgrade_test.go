@@ -86,8 +86,10 @@ func TestUpgrade(t *testing.T) {
 	// TrafficExtensions take the plugins' places.
 	were := strings.Join(l.plugins(edge), " ")
 	l.sh(t, upgrade+"--values values.yaml --set kind=TrafficExtension")
-	if out := l.Kubectl(t, "get", "wasmplugins", "--all-namespaces", "--output", "name"); out != "" {
-		t.Errorf("there are still %s", out)
+	for _, namespace := range []string{"istio-system", "istio-ingress", "shop"} {
+		if out := l.Kubectl(t, "get", "wasmplugins", "--namespace", namespace, "--output", "name"); out != "" {
+			t.Errorf("there are still %s in %s", out, namespace)
+		}
 	}
 	took = cluster.Eventually(t, "all layers decide", func() bool {
 		return strings.Join(l.plugins(edge), " ") != were && asks(good) == 200 && asks() == 401 &&

@@ -133,7 +133,8 @@ func TestLayoutRefused(t *testing.T) {
 	}
 	var b bytes.Buffer // a size with which a sum would begin anew
 	w := tar.NewWriter(&b)
-	for _, h := range []tar.Header{{Name: "a", Typeflag: tar.TypeReg, Size: 1}, {Name: "b", Typeflag: tar.TypeReg, Size: math.MaxInt64}} {
+	for _, h := range []tar.Header{{Name: "a", Typeflag: tar.TypeReg, Size: 1}, {Name: "b", Typeflag: tar.TypeReg,
+		Size: math.MaxInt64}} {
 		if err := w.WriteHeader(&h); err != nil {
 			t.Fatal(err)
 		}
