@@ -63,7 +63,7 @@ func module(path string) (string, error) {
 // builtin are the kinds that have no CRD; local, what is never applied.
 var (
 	builtin = map[string]bool{"ConfigMap": true, "Deployment": true, "ValidatingAdmissionPolicy": true,
-		"ValidatingAdmissionPolicyBinding": true}
+		"ValidatingAdmissionPolicyBinding": true, "ClusterRole": true, "Role": true, "RoleBinding": true}
 	local = map[string]bool{"Kustomization": true, "Component": true}
 )
 
