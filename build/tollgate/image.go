@@ -39,33 +39,24 @@ type packing struct {
 	bare                  bool
 }
 
-// source is where the source is, where nothing else is said.
-const source = "https://github.com/tollgate-wasm/tollgate"
-
 func (p *packing) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&p.form, "form", string(image.OCI),
 		"oci: one tar.gz layer with plugin.wasm; artifact: two layers; docker: a Docker v2s2 manifest. Istio takes "+
 			"all of them")
 	f.StringVar(&p.module, "module", "", "a compiled module to pack (default: it is compiled)")
-	f.StringVar(&p.materials, "sbom", "", "the bill of materials of --module (default: FILE"+materialsSuffix+
+	f.StringVar(&p.materials, "sbom", "", "the bill of materials of --module (default: FILE"+image.MaterialsSuffix+
 		", if it is there)")
-	f.StringVar(&p.provenance, "provenance", "", "the provenance of --module (default: FILE"+provenanceSuffix+
+	f.StringVar(&p.provenance, "provenance", "", "the provenance of --module (default: FILE"+image.ProvenanceSuffix+
 		", if it is there)")
 	f.StringVar(&p.info.Version, "version", "", "of the release, for the annotations (default: what --sbom says)")
 	f.StringVar(&p.info.Revision, "revision", "",
 		"of the source (default: what --provenance says, or the checkout's commit, where nothing is changed)")
-	f.StringVar(&p.info.Source, "source", "", "where the source is (default: what --sbom says, or "+source+")")
+	f.StringVar(&p.info.Source, "source", "", "where the source is (default: what --sbom says, or "+image.Source+")")
 	f.StringVar(&p.created, "created", "",
 		"time of the source, RFC 3339 (default: what --sbom says, $SOURCE_DATE_EPOCH, or the commit's)")
 	f.BoolVar(&p.bare, "bare", false, "no referrers: no bill of materials (SPDX) and no provenance (in-toto)")
 }
-
-// What the files of a release are called that belong to a module.
-const (
-	materialsSuffix  = ".spdx.json"
-	provenanceSuffix = ".provenance.json"
-)
 
 func (p *packing) pack(ctx context.Context, name string, progress io.Writer) (*image.Bundle, error) {
 	if !slices.Contains(image.Forms, image.Form(p.form)) {
@@ -103,7 +94,7 @@ func (p *packing) pack(ctx context.Context, name string, progress io.Writer) (*i
 	case evidence.Materials != nil || evidence.Provenance != nil:
 	case root == "" || err != nil || !bytes.Equal(own, module):
 		fmt.Fprintf(progress, "no bill of materials and no provenance: %s was not compiled by this checkout, and has "+
-			"neither %s nor %s beside it\n", path, filepath.Base(path)+materialsSuffix, filepath.Base(path)+provenanceSuffix)
+			"neither %s nor %s beside it\n", path, filepath.Base(path)+image.MaterialsSuffix, filepath.Base(path)+image.ProvenanceSuffix)
 	default:
 		if evidence, err = image.Compiled(ctx, root, module, p.info); err != nil {
 			return nil, err
@@ -142,11 +133,11 @@ func (p *packing) evidence(module []byte, name string, progress io.Writer) (*ima
 		}
 		return text, err
 	}
-	materials, err := read(p.materials, materialsSuffix)
+	materials, err := read(p.materials, image.MaterialsSuffix)
 	if err != nil {
 		return nil, err
 	}
-	provenance, err := read(p.provenance, provenanceSuffix)
+	provenance, err := read(p.provenance, image.ProvenanceSuffix)
 	if err != nil {
 		return nil, err
 	}
@@ -193,9 +184,10 @@ func (p *packing) origin(ctx context.Context, root string, published image.Info)
 		}
 	}
 	if p.info.Source == "" {
-		p.info.Source = source
+		p.info.Source = image.Source
 	}
-	if p.created != "" {
+	switch epoch := os.Getenv("SOURCE_DATE_EPOCH"); {
+	case p.created != "":
 		var err error
 		if p.info.Created, err = time.Parse(time.RFC3339, p.created); err != nil {
 			return usage{fmt.Errorf("--created: %w", err)}
@@ -204,12 +196,9 @@ func (p *packing) origin(ctx context.Context, root string, published image.Info)
 			return usage{fmt.Errorf("--created %s: what was published with the module says %s", p.created,
 				published.Created.Format(time.RFC3339))}
 		}
-		return p.checkedOut(ctx, root, published)
-	}
-	if p.info.Created = published.Created; !p.info.Created.IsZero() {
-		return p.checkedOut(ctx, root, published)
-	}
-	if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
+	case !published.Created.IsZero():
+		p.info.Created = published.Created
+	case epoch != "":
 		seconds, err := time.ParseDuration(epoch + "s")
 		if err != nil {
 			return fmt.Errorf("SOURCE_DATE_EPOCH is no number: %q", epoch)

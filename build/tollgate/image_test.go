@@ -83,7 +83,7 @@ func TestImageWithoutCheckout(t *testing.T) {
 		t.Errorf("%s", progress)
 	}
 
-	info := image.Info{Name: "rate-limit", Version: "v1.2.0", Revision: strings.Repeat("a", 40), Source: source}
+	info := image.Info{Name: "rate-limit", Version: "v1.2.0", Revision: strings.Repeat("a", 40), Source: image.Source}
 	info.Created = info.Created.AddDate(2025, 0, 0)
 	evidence := func(module []byte) *image.Evidence {
 		dependencies := []image.Dependency{{Path: "std", Version: "1.26.8"}}

@@ -287,46 +287,12 @@ func TestEnvoyGateway(t *testing.T) {
 	}
 }
 
-// asked is a request, and what is to become of it.
-type asked struct {
-	name         string
-	method, path string
-	token        string
-	status       int
-	code         string // of the answer to what is refused
-	stamped      bool   // what reaches the service
-}
-
 // decides puts requests to the edge.
 func (g *gatewayLab) decides(t *testing.T, list []asked) {
 	t.Helper()
-	orders := g.pod(t, edge, "app", "orders")
-	for _, c := range list {
-		var headers [][2]string
-		if c.token != "" {
-			headers = append(headers, bearer(c.token))
-		}
-		before := g.reached(t, orders)
-		a := g.ask(t, edge, apiHost, c.method, c.path, headers...)
-		if a.status != c.status || !strings.Contains(a.body, c.code) {
-			t.Errorf("%s: %s, want %d %s", c.name, a, c.status, c.code)
-		}
-		if got, want := g.reached(t, orders)-before, map[bool]int{true: 1}[c.status == 200]; got != want {
-			t.Errorf("%s: %d requests reached the service, want %d", c.name, got, want)
-		}
-		if c.status == 200 && (echoed(a).Get("X-Edge-Stamp") != "") != c.stamped {
-			t.Errorf("%s: the service gets the headers %v, want a stamp: %t", c.name, echoed(a), c.stamped)
-		}
-	}
-}
-
-// echoed are the headers that the service echo has got.
-func echoed(a answer) http.Header {
-	var e cluster.Echoed
-	if json.Unmarshal([]byte(a.body), &e) != nil {
-		return nil
-	}
-	return e.Headers
+	g.lab.decides(t, list, func(method, path string, headers ...[2]string) answer {
+		return g.ask(t, edge, apiHost, method, path, headers...)
+	}, g.pod(t, edge, "app", "orders"))
 }
 
 // expired is a token that was good.

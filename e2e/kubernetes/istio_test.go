@@ -53,9 +53,8 @@ type lab struct {
 // images is a registry that may want credentials.
 type images struct {
 	http.Handler
-	mu       sync.Mutex
-	user     string // "user:password"; empty: everybody may read
-	requests []string
+	mu   sync.Mutex
+	user string // "user:password"; empty: everybody may read
 }
 
 // lock has it answer nobody but that user ("user:password").
@@ -67,7 +66,6 @@ func (r *images) lock(user string) {
 
 func (r *images) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
-	r.requests = append(r.requests, request.Host+" "+request.Method+" "+request.URL.Path)
 	want := r.user
 	r.mu.Unlock()
 	if user, password, _ := request.BasicAuth(); want != "" && user+":"+password != want {
@@ -307,6 +305,55 @@ func do(client *http.Client, request *http.Request, headers ...[2]string) answer
 	return answer{r.StatusCode, r.Header, string(body)}
 }
 
+// asked is a request, and what is to become of it.
+type asked struct {
+	name         string
+	method, path string
+	token        string
+	status       int
+	code         string // of the answer to what is refused
+	stamped      bool   // what reaches the service
+}
+
+// decides puts requests by ask, and looks at what is answered and at what reaches the services: nothing of what is
+// refused.
+func (l *lab) decides(t *testing.T, list []asked, ask func(method, path string, headers ...[2]string) answer,
+	services ...*corev1.Pod) {
+	t.Helper()
+	reached := func() (n int) {
+		for _, p := range services {
+			n += l.reached(t, p)
+		}
+		return n
+	}
+	for _, c := range list {
+		var headers [][2]string
+		if c.token != "" {
+			headers = append(headers, bearer(c.token))
+		}
+		before := reached()
+		a := ask(c.method, c.path, headers...)
+		if a.status != c.status || !strings.Contains(a.body, c.code) {
+			t.Errorf("%s: %s, want %d %s", c.name, a, c.status, c.code)
+		}
+		if got, want := reached()-before, map[bool]int{true: 1}[c.status == 200]; got != want {
+			t.Errorf("%s: %d requests reached the service, want %d", c.name, got, want)
+		}
+		if c.status == 200 && (echoed(a).Get("X-Edge-Stamp") != "") != c.stamped {
+			t.Errorf("%s: the service gets the headers %v, want a stamp: %t", c.name, echoed(a), c.stamped)
+		}
+	}
+}
+
+// echoed are the headers that the service echo has got.
+func echoed(a answer) http.Header {
+	var e cluster.Echoed
+	if json.Unmarshal([]byte(a.body), &e) != nil {
+		return nil
+	}
+	return e.Headers
+}
+
 // certificate is a Secret for a gateway's listener.
 func (l *lab) certificate(t *testing.T, namespace, host string) {
 	t.Helper()
@@ -323,12 +370,6 @@ func (l *lab) certificate(t *testing.T, namespace, host string) {
 	text := l.Kubectl(t, "create", "secret", "tls", name, "--namespace", namespace, "--cert",
 		filepath.Join(l.dir, name+".pem"), "--key", filepath.Join(l.dir, name+"-key.pem"), "--dry-run=client", "-o", "yaml")
 	l.Apply(t, text)
-}
-
-// tollgate runs the command.
-func (l *lab) tollgate(t *testing.T, args ...string) string {
-	t.Helper()
-	return l.sh(t, "tollgate "+strings.Join(args, " "))
 }
 
 // claims of a good token, with changes.

@@ -222,34 +222,17 @@ func TestReadme(t *testing.T) {
 		return l.ask(edge, apiHost, "GET", ordersPath, good).status == 200
 	})
 	t.Logf("measured: a good request passes %.1f s after the pods have their plugins", took.Seconds())
-	for _, c := range []struct {
-		name         string
-		method, path string
-		token        string
-		status       int
-		code         string
-	}{
-		{"a good request", "GET", ordersPath, idp.Token(claims()), 200, ""},
-		{"no token", "GET", ordersPath, "", 401, "token_missing"},
+	l.decides(t, []asked{
+		{"a good request", "GET", ordersPath, idp.Token(claims()), 200, "", false},
+		{"no token", "GET", ordersPath, "", 401, "token_missing", false},
 		{"a token that has expired", "GET", ordersPath, idp.Token(claims("exp", time.Now().Add(-time.Hour).Unix())), 401,
-			"token_expired"},
+			"token_expired", false},
 		{"another tenant: the application's layer", "GET", "/tenants/other/orders/7", idp.Token(claims()), 403,
-			"claim_mismatch"},
-		{"writing: the service's layer", "POST", ordersPath, idp.Token(claims()), 403, "insufficient_scope"},
-	} {
-		var headers [][2]string
-		if c.token != "" {
-			headers = append(headers, bearer(c.token))
-		}
-		before := l.reached(t, orders)
-		a := l.ask(edge, apiHost, c.method, c.path, headers...)
-		if a.status != c.status || !strings.Contains(a.body, c.code) {
-			t.Errorf("%s: %s, want %d %s", c.name, a, c.status, c.code)
-		}
-		if got, want := l.reached(t, orders)-before, map[bool]int{true: 1}[c.status == 200]; got != want {
-			t.Errorf("%s: %d requests reached the service, want %d", c.name, got, want)
-		}
-	}
+			"claim_mismatch", false},
+		{"writing: the service's layer", "POST", ordersPath, idp.Token(claims()), 403, "insufficient_scope", false},
+	}, func(method, path string, headers ...[2]string) answer {
+		return l.ask(edge, apiHost, method, path, headers...)
+	}, orders)
 }
 
 // reached is how many requests a pod's service echo has got.

@@ -149,13 +149,19 @@ func (e *Evidence) readProvenance(digest string) error {
 	return nil
 }
 
+// What the files of a release are called that belong to one of its files.
+const (
+	MaterialsSuffix  = ".spdx.json"
+	ProvenanceSuffix = ".provenance.json"
+)
+
 // Compiled makes the evidence of a module that has been compiled in a checkout, from what Go knows there.
 func Compiled(ctx context.Context, root string, module []byte, info Info) (*Evidence, error) {
 	toolchain, err := Toolchain(ctx, root)
 	if err != nil {
 		return nil, err
 	}
-	dependencies, err := Dependencies(ctx, root, info.Name)
+	dependencies, err := Dependencies(ctx, root, info.Name, toolchain)
 	if err != nil {
 		return nil, err
 	}
@@ -179,12 +185,8 @@ func Toolchain(ctx context.Context, root string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Dependencies lists the Go modules that are compiled into a Wasm module of a checkout.
-func Dependencies(ctx context.Context, root, module string) ([]Dependency, error) {
-	toolchain, err := Toolchain(ctx, root)
-	if err != nil {
-		return nil, err
-	}
+// Dependencies lists the Go modules that are compiled into a Wasm module of a checkout by that toolchain.
+func Dependencies(ctx context.Context, root, module, toolchain string) ([]Dependency, error) {
 	filter, lean := strings.CutSuffix(module, "-lean")
 	tags := "-tags="
 	if lean {

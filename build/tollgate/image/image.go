@@ -35,6 +35,9 @@ const (
 // Forms are all of them.
 var Forms = []Form{OCI, Artifact, Docker}
 
+// Source is where the source of Tollgate is.
+const Source = "https://github.com/tollgate-wasm/tollgate"
+
 // Info is what the annotations say about an image (OCI image-spec, annotations.md). Empty fields are left out.
 type Info struct {
 	Name     string    // org.opencontainers.image.title: "jwt-scope"

@@ -115,7 +115,7 @@ func (b *build) origin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.info = image.Info{Version: b.version, Revision: b.commit, Source: "https://github.com/tollgate-wasm/tollgate",
+	b.info = image.Info{Version: b.version, Revision: b.commit, Source: image.Source,
 		Licences: "Apache-2.0", Created: time.Unix(unix, 0).UTC()}
 	b.toolchain, err = output(ctx, b.root, b.env, "go", "env", "GOVERSION")
 	return err
@@ -131,12 +131,8 @@ func (b *build) notes(context.Context) error {
 	return err
 }
 
-// What the files beside a module are called; tollgate image build and push look for these.
-const (
-	materialsSuffix  = ".spdx.json"
-	provenanceSuffix = ".provenance.json"
-	layoutSuffix     = ".oci.tar"
-)
+// layoutSuffix is that of the images.
+const layoutSuffix = ".oci.tar"
 
 // modules compiles the modules by the Makefile's recipes, and packs each.
 func (b *build) modules(ctx context.Context) error {
@@ -169,8 +165,8 @@ func (b *build) modules(ctx context.Context) error {
 			return err
 		}
 		b.files[name+".wasm"] = module
-		b.files[name+".wasm"+materialsSuffix] = evidence.Materials
-		b.files[name+".wasm"+provenanceSuffix] = evidence.Provenance
+		b.files[name+".wasm"+image.MaterialsSuffix] = evidence.Materials
+		b.files[name+".wasm"+image.ProvenanceSuffix] = evidence.Provenance
 		b.files[name+layoutSuffix] = layout
 	}
 	b.say("their images are packed")
@@ -218,7 +214,7 @@ func (b *build) commands(ctx context.Context) error {
 		info := b.info
 		info.Name = name
 		b.files[name] = archive
-		if b.files[name+materialsSuffix], err = image.Materials(archive, info, dependencies); err != nil {
+		if b.files[name+image.MaterialsSuffix], err = image.Materials(archive, info, dependencies); err != nil {
 			return err
 		}
 		b.say("the command for %s on %s", t.os, t.arch)
@@ -333,7 +329,7 @@ func kustomizations(tree map[string][]byte, set string) (names []string, err err
 func (b *build) provenance() error {
 	var subjects []image.Subject
 	for _, name := range slices.Sorted(maps.Keys(b.files)) {
-		if b.files[name+provenanceSuffix] == nil && !strings.HasSuffix(name, provenanceSuffix) {
+		if b.files[name+image.ProvenanceSuffix] == nil && !strings.HasSuffix(name, image.ProvenanceSuffix) {
 			subjects = append(subjects, image.Subject{Name: name, Digest: digest(b.files[name])})
 		}
 	}
@@ -344,7 +340,7 @@ func (b *build) provenance() error {
 		command = append(command, "REGISTRY="+b.registry)
 	}
 	var err error
-	b.files["tollgate_"+b.number()+provenanceSuffix], err = image.Statement(subjects, b.info, parameters, b.toolchain,
+	b.files["tollgate_"+b.number()+image.ProvenanceSuffix], err = image.Statement(subjects, b.info, parameters, b.toolchain,
 		command, b.dependencies)
 	return err
 }

@@ -417,7 +417,7 @@ func checkProvenance(t *testing.T, files map[string][]byte, commit string) {
 	t.Helper()
 	subjects := map[string]string{}
 	for name, text := range files {
-		if !strings.HasSuffix(name, provenanceSuffix) {
+		if !strings.HasSuffix(name, image.ProvenanceSuffix) {
 			continue
 		}
 		var statement struct {
@@ -440,7 +440,7 @@ func checkProvenance(t *testing.T, files map[string][]byte, commit string) {
 		}
 	}
 	for name, content := range files {
-		if subjects[digest(content)] == "" && !strings.HasSuffix(name, provenanceSuffix) && name != "SHA256SUMS" {
+		if subjects[digest(content)] == "" && !strings.HasSuffix(name, image.ProvenanceSuffix) && name != "SHA256SUMS" {
 			t.Errorf("%s is the subject of no provenance", name)
 		}
 	}

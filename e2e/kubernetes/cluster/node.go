@@ -80,29 +80,23 @@ func (c *Cluster) join(images []Image) (*Node, error) {
 		return nil, err
 	}
 	factory := informers.NewSharedInformerFactory(c.Client, 0)
-	pods := factory.Core().V1().Pods().Informer()
-	see := func(object any) {
-		if p, ok := object.(*corev1.Pod); ok {
-			n.see(p)
-		}
-	}
-	if _, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see,
-		UpdateFunc: func(_, object any) { see(object) }}); err != nil {
+	if err := watch(factory.Core().V1().Pods().Informer(), n.see); err != nil {
 		return nil, err
 	}
-	services := factory.Core().V1().Services().Informer()
-	balance := func(object any) {
-		if s, ok := object.(*corev1.Service); ok {
-			n.balance(s)
-		}
-	}
-	if _, err := services.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: balance,
-		UpdateFunc: func(_, object any) { balance(object) }}); err != nil {
+	if err := watch(factory.Core().V1().Services().Informer(), n.balance); err != nil {
 		return nil, err
 	}
 	factory.Start(n.done)
 	factory.WaitForCacheSync(n.done)
 	return n, nil
+}
+
+// watch has an object seen when it is there first, and whenever it has changed.
+func watch[T any](informer cache.SharedIndexInformer, see func(T)) error {
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { see(object.(T)) },
+		UpdateFunc: func(_, object any) { see(object.(T)) }})
+	return err
 }
 
 // resolv is what a pod of a namespace has as its resolver's configuration.

@@ -214,23 +214,13 @@ func (d *Decision) readForeign() *verdict.Code {
 	refused = StampKeyUnknown
 	var without *trust // whose keys are not there
 	for _, s := range list {
-		set := s.trust.keys.Set(d.now)
-		if set == nil {
+		if s.trust.keys.Set(d.now) == nil {
 			if without == nil {
 				without = s.trust
 			}
 			continue
 		}
-		key, a, name, err := set.ByKeyID(s.keyid, jwks.ByThumbprint, s.trust.algorithms)
-		if err == jwks.ErrUnknown {
-			key, a, name, err = set.ByKeyID(s.keyid, jwks.ByKID, s.trust.algorithms)
-			if err == nil {
-				if other := d.named(list, s); other != nil {
-					s = *other
-					key, a, name, err = s.trust.keys.Set(d.now).ByKeyID(s.keyid, jwks.ByThumbprint, s.trust.algorithms)
-				}
-			}
-		}
+		s, key, a, name, err := d.keyOf(list, s)
 		switch err {
 		case nil:
 			return d.checkSigned(s, key, a, name)
@@ -262,21 +252,27 @@ func (d *Decision) readForeign() *verdict.Code {
 	return refused
 }
 
-// named is the same signature as one of another trust, which has a key with the thumbprint that the
-// keyid is; nil: none has. A kid may be any text: what one party calls its key must not take another's
-// key from that one.
-func (d *Decision) named(list []signed, s signed) *signed {
-	for i := range list {
-		o := &list[i]
+// keyOf is the key that a signature of list names, of its own trust: by a thumbprint, or else by a kid.
+// A kid may be any text, and what one party calls its key must not take another's from that one: where
+// the keyid is the thumbprint of a key of another trust of list, the same signature is taken as of that.
+func (d *Decision) keyOf(list []signed, s signed) (_ signed, key *jose.Key, a jose.Algorithm, name string, err error) {
+	set := s.trust.keys.Set(d.now)
+	if key, a, name, err = set.ByKeyID(s.keyid, jwks.ByThumbprint, s.trust.algorithms); err != jwks.ErrUnknown {
+		return s, key, a, name, err
+	}
+	if key, a, name, err = set.ByKeyID(s.keyid, jwks.ByKID, s.trust.algorithms); err != nil {
+		return s, nil, 0, "", err
+	}
+	for _, o := range list {
 		set := o.trust.keys.Set(d.now)
 		if o.input.Label != s.input.Label || set == nil {
 			continue
 		}
-		if _, _, _, err := set.ByKeyID(s.keyid, jwks.ByThumbprint, o.trust.algorithms); err == nil {
-			return o
+		if key, a, name, err := set.ByKeyID(s.keyid, jwks.ByThumbprint, o.trust.algorithms); err == nil {
+			return o, key, a, name, nil
 		}
 	}
-	return nil
+	return s, key, a, name, nil
 }
 
 // findSigned finds the signatures with the label and the tag of any trust. A field that cannot be
