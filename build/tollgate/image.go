@@ -94,7 +94,8 @@ func (p *packing) pack(ctx context.Context, name string, progress io.Writer) (*i
 	case evidence.Materials != nil || evidence.Provenance != nil:
 	case root == "" || err != nil || !bytes.Equal(own, module):
 		fmt.Fprintf(progress, "no bill of materials and no provenance: %s was not compiled by this checkout, and has "+
-			"neither %s nor %s beside it\n", path, filepath.Base(path)+image.MaterialsSuffix, filepath.Base(path)+image.ProvenanceSuffix)
+			"neither %s nor %s beside it\n", path, filepath.Base(path)+image.MaterialsSuffix,
+			filepath.Base(path)+image.ProvenanceSuffix)
 	default:
 		if evidence, err = image.Compiled(ctx, root, module, p.info); err != nil {
 			return nil, err

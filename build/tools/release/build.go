@@ -340,7 +340,8 @@ func (b *build) provenance() error {
 		command = append(command, "REGISTRY="+b.registry)
 	}
 	var err error
-	b.files["tollgate_"+b.number()+image.ProvenanceSuffix], err = image.Statement(subjects, b.info, parameters, b.toolchain,
+	b.files["tollgate_"+b.number()+image.ProvenanceSuffix], err = image.Statement(subjects, b.info, parameters,
+		b.toolchain,
 		command, b.dependencies)
 	return err
 }
