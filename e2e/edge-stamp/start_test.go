@@ -20,7 +20,7 @@ func TestStartWithoutSign(t *testing.T) {
 			return
 		}
 		if log := harness.StartRefused(t, harness.Config{Version: version, Filters: filters}); !strings.Contains(log,
-			"edge_stamp:   keys[0]: ES256: this proxy cannot sign: the foreign function sign came with Envoy 1.37") {
+			":   keys[0]: ES256: this proxy cannot sign: the foreign function sign came with Envoy 1.37") {
 			t.Errorf("the log does not say why:\n%s", log)
 		}
 	})
