@@ -69,7 +69,7 @@ func imageVerifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify IMAGE",
 		Short: "Verify the signature of an image in a registry",
-		Long: `Verify that the image that a reference means has a signature in cosign's format by a key, and of this digest. It does not matter in which repository the image was signed: copies have the same digest. So a signature says that this key has signed these bytes, and nothing of their name: an older release, or another module, signed by the same key is verified under any tag. Pin what you have chosen. Signatures without a key, by a certificate of an identity, are cosign's to verify.
+		Long: `Verify that the image that a reference means has a signature in cosign's format by a key, and of this digest. It does not matter in which repository the image was signed: copies have the same digest. So a signature says that this key has signed these bytes, and nothing of their name: an older release, or another module, signed by the same key is verified under any tag. The name that it was signed under is printed beside the result. Pin what you have chosen. Signatures without a key, by a certificate of an identity, are cosign's to verify.
 
 The result is the image with the digest that was verified: what to pin. A WasmPlugin whose sha256 is this digest runs nothing else.`,
 		Example: "  tollgate image verify --key cosign.pub registry.example.com/tollgate/tollgate:1.2.0",
@@ -90,10 +90,11 @@ The result is the image with the digest that was verified: what to pin. A WasmPl
 			if err != nil {
 				return fmt.Errorf("%s: %w", key, err)
 			}
-			digest, err := image.Verify(c.Context(), ref, public)
+			digest, as, err := image.Verify(c.Context(), ref, public)
 			if err != nil {
 				return err
 			}
+			fmt.Fprintf(c.ErrOrStderr(), "signed as %q\n", as)
 			_, err = fmt.Fprintln(c.OutOrStdout(), "oci://"+digest.Name())
 			return err
 		},

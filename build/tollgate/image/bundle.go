@@ -335,6 +335,9 @@ func imageOf(files map[string][]byte, d v1.Descriptor) (v1.Image, error) {
 		if !ok {
 			return nil, fmt.Errorf("has no blob %s", d.Digest)
 		}
+		if int64(len(b)) != d.Size {
+			return nil, fmt.Errorf("the blob %s has %d bytes, and is said to have %d", d.Digest, len(b), d.Size)
+		}
 		return b, nil
 	}
 	manifest, err := content(d)

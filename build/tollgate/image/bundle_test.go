@@ -6,10 +6,12 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,7 +67,7 @@ func TestLayoutOfOthers(t *testing.T) {
 		[]byte(`"mediaType":"application/vnd.oci.image.manifest.v1+json",`), nil, 1)
 	files["./"+blobsFolder+sum(manifest)] = manifest
 	files["./"+indexFile] = []byte(`{"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",` +
-		`"digest":"sha256:` + sum(manifest) + `"}]}`)
+		`"digest":"sha256:` + sum(manifest) + `","size":` + strconv.Itoa(len(manifest)) + `}]}`)
 	delete(files, "./"+ReferrersFile)
 	path := filepath.Join(t.TempDir(), "x.tar")
 	if err := os.WriteFile(path, must(tarOf(files)), 0o644); err != nil {
@@ -94,10 +96,16 @@ func TestLayoutRefused(t *testing.T) {
 		"has no blob sha512:": func(f map[string][]byte) {
 			f[indexFile] = []byte(`{"manifests":[{"digest":"sha512:` + strings.Repeat("0", 128) + `"}]}`)
 		},
+		"and is said to have 1": func(f map[string][]byte) {
+			f[indexFile] = []byte(`{"manifests":[{"digest":"` + digest(manifest) + `","size":1}]}`)
+		},
+		"and is said to have 2": func(f map[string][]byte) { resize(f, manifest, "config", 2) },
+		"and is said to have 3": func(f map[string][]byte) { resize(f, manifest, "layer", 3) },
 		"and no image": func(f map[string][]byte) {
 			index := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json"}`)
 			f[blobsFolder+sum(index)] = index
-			f[indexFile] = []byte(`{"manifests":[{"digest":"sha256:` + sum(index) + `"}]}`)
+			f[indexFile] = []byte(`{"manifests":[{"digest":"sha256:` + sum(index) + `","size":` +
+				strconv.Itoa(len(index)) + `}]}`)
 		},
 		"refers to another image": func(f map[string][]byte) {
 			files := must(other.files())
@@ -178,6 +186,23 @@ func TestLayoutRefused(t *testing.T) {
 	if _, err := ReadLayout(large); err == nil || !strings.Contains(err.Error(), "has more than 256 MiB") {
 		t.Errorf("%v", err)
 	}
+}
+
+// resize has the manifest of a layout say another size of its configuration or of its layer.
+func resize(files map[string][]byte, manifest, of string, size int64) {
+	var m v1.Manifest
+	if err := json.Unmarshal(files[manifest], &m); err != nil {
+		panic(err)
+	}
+	if of == "config" {
+		m.Config.Size = size
+	} else {
+		m.Layers[0].Size = size
+	}
+	text := must(json.Marshal(m))
+	files[blobsFolder+sum(text)] = text
+	files[indexFile] = must(json.Marshal(v1.IndexManifest{Manifests: []v1.Descriptor{{MediaType: m.MediaType,
+		Digest: v1.Hash{Algorithm: "sha256", Hex: sum(text)}, Size: int64(len(text))}}}))
 }
 
 func digest(blob string) string { return "sha256:" + strings.TrimPrefix(blob, blobsFolder) }

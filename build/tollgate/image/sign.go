@@ -65,12 +65,17 @@ const (
 	sec1Block    = "EC PRIVATE KEY"
 	sigstorePEM  = "ENCRYPTED SIGSTORE PRIVATE KEY" // of cosign generate-key-pair
 	oldCosignPEM = "ENCRYPTED COSIGN PRIVATE KEY"   // before cosign 2
+
+	parametersBlock = "EC PARAMETERS" // openssl ecparam -genkey writes it before the key, which has the curve, too
 )
 
 // PrivateKey reads a key to sign with, in PEM: PKCS#8, SEC 1, or encrypted as cosign writes it. password is asked for
 // only then.
 func PrivateKey(text []byte, password func() ([]byte, error)) (*ecdsa.PrivateKey, error) {
-	block, _ := pem.Decode(text)
+	block, rest := pem.Decode(text)
+	if block != nil && block.Type == parametersBlock {
+		block, _ = pem.Decode(rest)
+	}
 	if block == nil {
 		return nil, errors.New("is no PEM: want a private key, as tollgate keys new or cosign generate-key-pair writes it")
 	}
@@ -145,9 +150,13 @@ func Sign(ctx context.Context, ref name.Reference, key *ecdsa.PrivateKey) (name.
 		return digest, err
 	}
 	for _, s := range signatures {
-		if s.by(&key.PublicKey) && s.of(digest.DigestStr()) == nil {
+		if _, err := s.of(digest.DigestStr()); err == nil && s.by(&key.PublicKey) {
 			return digest, nil
 		}
+	}
+	if len(signatures) == maxSignatures {
+		return digest, fmt.Errorf("%s has %d signatures, and verify looks at no more: delete %s first", digest,
+			maxSignatures, signatureTag(digest))
 	}
 	var p payload
 	p.Critical.Identity.Reference = digest.Context().Name()
@@ -170,27 +179,29 @@ func Sign(ctx context.Context, ref name.Reference, key *ecdsa.PrivateKey) (name.
 	return digest, remote.Write(signatureTag(digest), img, options(ctx)...)
 }
 
-// Verify returns the digest of what a reference means, if one of its signatures is by that key, and of this digest.
-func Verify(ctx context.Context, ref name.Reference, key *ecdsa.PublicKey) (name.Digest, error) {
+// Verify returns the digest of what a reference means, if one of its signatures is by that key, and of this digest. as
+// is the name that it was signed under, without a tag: whoever copies an image leaves it as it was.
+func Verify(ctx context.Context, ref name.Reference, key *ecdsa.PublicKey) (digest name.Digest, as string, err error) {
 	digest, signatures, err := signaturesOf(ctx, ref)
 	if err != nil {
-		return digest, err
+		return digest, "", err
 	}
 	if len(signatures) == 0 {
-		return digest, fmt.Errorf("%s has no signature in cosign's format: there is no %s", digest, signatureTag(digest))
+		return digest, "", fmt.Errorf("%s has no signature in cosign's format: there is no %s", digest,
+			signatureTag(digest))
 	}
 	for _, s := range signatures {
 		if !s.by(key) {
 			continue
 		}
-		if err = s.of(digest.DigestStr()); err == nil {
-			return digest, nil
+		if as, err = s.of(digest.DigestStr()); err == nil {
+			return digest, as, nil
 		}
 	}
 	if err != nil {
-		return digest, fmt.Errorf("%s: the signature by this key %w", digest, err)
+		return digest, "", fmt.Errorf("%s: the signature by this key %w", digest, err)
 	}
-	return digest, fmt.Errorf("%s: none of its %d signatures is by this key", digest, len(signatures))
+	return digest, "", fmt.Errorf("%s: none of its %d signatures is by this key", digest, len(signatures))
 }
 
 // signature is one of those that an image has.
@@ -209,21 +220,21 @@ func (s *signature) by(key *ecdsa.PublicKey) bool {
 	return ecdsa.VerifyASN1(key, hash[:], der)
 }
 
-// of returns an error unless what is signed is an image with that digest. A payload that has been copied from the
-// signature of another image has another. The name of the repository is not compared: images are copied to registries
-// of one's own.
-func (s *signature) of(digest string) error {
+// of returns the name that an image was signed under, or an error unless it has that digest. A payload that has been
+// copied from the signature of another image has another. The name is not compared: images are copied to registries of
+// one's own.
+func (s *signature) of(digest string) (string, error) {
 	var p payload
 	if err := json.Unmarshal(s.payload, &p); err != nil {
-		return fmt.Errorf("is over no simple signing document: %w", err)
+		return "", fmt.Errorf("is over no simple signing document: %w", err)
 	}
 	if p.Critical.Type != signatureType {
-		return fmt.Errorf("is a %q, and not a %q", p.Critical.Type, signatureType)
+		return "", fmt.Errorf("is a %q, and not a %q", p.Critical.Type, signatureType)
 	}
 	if p.Critical.Image.Digest != digest {
-		return fmt.Errorf("is of another image: %s", p.Critical.Image.Digest)
+		return "", fmt.Errorf("is of another image: %s", p.Critical.Image.Digest)
 	}
-	return nil
+	return p.Critical.Identity.Reference, nil
 }
 
 // signatureTag is where cosign writes the signatures of an image.
@@ -236,6 +247,11 @@ func signaturesOf(ctx context.Context, ref name.Reference) (digest name.Digest, 
 	manifest, err := remote.Get(ref, options(ctx)...)
 	if err != nil {
 		return digest, nil, err
+	}
+	// Of manifests of an old kind, the library takes the registry's word for the digest.
+	if said := manifest.Digest.String(); said != "sha256:"+sum(manifest.Manifest) {
+		return digest, nil, fmt.Errorf("%s: its registry says that it is %s, and it is sha256:%s", ref.Name(), said,
+			sum(manifest.Manifest))
 	}
 	digest = ref.Context().Digest(manifest.Digest.String())
 	img, err := remote.Image(signatureTag(digest), options(ctx)...)

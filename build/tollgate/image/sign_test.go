@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -63,11 +64,12 @@ func TestSign(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	for _, key := range []*ecdsa.PrivateKey{first, second} {
-		if d, err := Verify(t.Context(), tag, &key.PublicKey); err != nil || d != want {
-			t.Errorf("%s: %v", d, err)
+		if d, as, err := Verify(t.Context(), tag, &key.PublicKey); err != nil || d != want ||
+			as != tag.Context().Name() {
+			t.Errorf("%s as %s: %v", d, as, err)
 		}
 	}
-	if _, err := Verify(t.Context(), tag, &newKey().PublicKey); err == nil ||
+	if _, _, err := Verify(t.Context(), tag, &newKey().PublicKey); err == nil ||
 		!strings.Contains(err.Error(), "none of its 2 signatures is by this key") {
 		t.Errorf("%v", err)
 	}
@@ -110,22 +112,23 @@ func TestVerifyRefuses(t *testing.T) {
 	} {
 		tag := pushed(t)
 		attach(t, tag, list...)
-		if _, err := Verify(t.Context(), tag, &key.PublicKey); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := Verify(t.Context(), tag, &key.PublicKey); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
 	// One that is good is enough, whatever lies beside it.
 	tag := pushed(t)
 	attach(t, tag, changed, signed(key, doc(signatureType, "sha256:00")), signed(key, doc(signatureType, is)), coded)
-	must(Verify(t.Context(), tag, &key.PublicKey))
+	verify(t, tag, key)
 	// An image of something else lies where signatures are looked for.
 	tag = pushed(t)
 	at := signatureTag(tag.Context().Digest(is))
 	if err := remote.Write(at, bundle().Image); err != nil {
 		t.Fatal(err)
 	}
-	for what, err := range map[string]error{"Verify": second(Verify(t.Context(), tag, &key.PublicKey)),
-		"Sign": second(Sign(t.Context(), tag, key))} {
+	_, _, unverified := Verify(t.Context(), tag, &key.PublicKey)
+	_, unsigned := Sign(t.Context(), tag, key)
+	for what, err := range map[string]error{"Verify": unverified, "Sign": unsigned} {
 		if err == nil || !strings.Contains(err.Error(), "which is no signature") {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -134,15 +137,58 @@ func TestVerifyRefuses(t *testing.T) {
 	tag = pushed(t)
 	attach(t, tag, signed(key, doc(signatureType, "sha256:00")))
 	must(Sign(t.Context(), tag, key))
-	must(Verify(t.Context(), tag, &key.PublicKey))
+	verify(t, tag, key)
 	// A registry that does not tell is not one without signatures.
 	gone := must(name.NewTag("127.0.0.1:1/x:1"))
-	if _, err := Verify(t.Context(), gone, &key.PublicKey); err == nil {
+	if _, _, err := Verify(t.Context(), gone, &key.PublicKey); err == nil {
 		t.Error("a registry that is not there has good signatures")
 	}
 }
 
-func second[T any](_ T, err error) error { return err }
+func verify(t *testing.T, ref name.Reference, key *ecdsa.PrivateKey) {
+	t.Helper()
+	if _, _, err := Verify(t.Context(), ref, &key.PublicKey); err != nil {
+		t.Error(err)
+	}
+}
+
+// What Sign has written Verify reads, up to the last that it looks at.
+func TestSignFull(t *testing.T) {
+	tag, others, key := pushed(t), newKey(), newKey()
+	list := make([]signature, maxSignatures)
+	for i := range list {
+		list[i] = signed(others, "{}")
+	}
+	attach(t, tag, list[1:]...)
+	must(Sign(t.Context(), tag, key))
+	verify(t, tag, key)
+	must(Sign(t.Context(), tag, key)) // which has signed it already
+	if _, err := Sign(t.Context(), tag, newKey()); err == nil || !strings.Contains(err.Error(), "looks at no more") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A registry that answers with other bytes than it says is not believed, also where the library would: a manifest of
+// Docker's first kind is signed in itself, so that its digest is not that of its bytes.
+func TestRegistryLies(t *testing.T) {
+	good := must(bundle().Image.Digest()).String()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/manifests/1") {
+			w.Header().Set("Content-Type", string(types.DockerManifestSchema1Signed))
+			w.Header().Set("Docker-Content-Digest", good)
+			_, _ = io.WriteString(w, `{"schemaVersion":1}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	tag := must(name.NewTag(strings.TrimPrefix(server.URL, "http://") + "/tollgate/jwt-scope:1"))
+	_, _, unverified := Verify(t.Context(), tag, &newKey().PublicKey)
+	_, unsigned := Sign(t.Context(), tag, newKey())
+	for what, err := range map[string]error{"Verify": unverified, "Sign": unsigned} {
+		if err == nil || !strings.Contains(err.Error(), "its registry says that it is "+good) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
 
 // Signatures of others stay as they are, with what else cosign has written beside them.
 func TestSignKeepsOthers(t *testing.T) {
@@ -169,6 +215,8 @@ func TestKeys(t *testing.T) {
 	password := func() ([]byte, error) { return []byte("secret"), nil }
 	for name, text := range map[string][]byte{
 		"PKCS#8": block("PRIVATE KEY", pkcs8), "SEC 1": block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(key))),
+		"openssl's": append(block("EC PARAMETERS", []byte("x")), block("EC PRIVATE KEY",
+			must(x509.MarshalECPrivateKey(key)))...),
 		"cosign's":   block("ENCRYPTED SIGSTORE PRIVATE KEY", secret),
 		"cosign 1's": block("ENCRYPTED COSIGN PRIVATE KEY", secret),
 	} {
@@ -192,6 +240,7 @@ func TestKeys(t *testing.T) {
 		password func() ([]byte, error)
 	}{
 		{"is no PEM", []byte("x"), none},
+		{"is no PEM", block("EC PARAMETERS", []byte("x")), none},
 		{"want a private key", must(PublicPEM(key)), none},
 		{"is no ECDSA key on P-256", block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(large))), none},
 		{"is no ECDSA key on P-256", block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(large))), none},
