@@ -22,6 +22,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+
 	"github.com/tollgate-wasm/tollgate/build/tools/checkout"
 )
 
@@ -67,8 +69,16 @@ type release struct {
 var versions = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 	`(-(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?$`)
 
-// registries are what may stand before the name of an image.
-var registries = regexp.MustCompile(`^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*$`)
+// registries are what may stand before the name of an image: a host, and components of a path (OCI distribution-spec,
+// "Pulling manifests").
+var registries = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*(:\d+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+
+// isRegistry says whether a text may stand before the name of an image. "tollgate" alone would be a user of Docker Hub.
+func isRegistry(text string) bool {
+	image := text + "/tollgate"
+	repository, err := name.NewRepository(image)
+	return err == nil && repository.Name() == image && registries.MatchString(text)
+}
 
 func (r *release) say(format string, args ...any) {
 	fmt.Fprintf(r.progress, "%4.0f s  %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
@@ -79,7 +89,7 @@ func (r *release) run(ctx context.Context) error {
 	if !versions.MatchString(r.version) {
 		return fmt.Errorf("VERSION %q: want v1.2.3, or v1.2.3-rc.1 for a pre-release", r.version)
 	}
-	if r.registry != "" && !registries.MatchString(r.registry) {
+	if r.registry != "" && !isRegistry(r.registry) {
 		return fmt.Errorf("REGISTRY %q: want a host with a path, such as ghcr.io/tollgate-wasm", r.registry)
 	}
 	if r.output == "" {

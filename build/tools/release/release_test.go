@@ -80,9 +80,10 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%q is taken", bad)
 		}
 	}
-	for registry, good := range map[string]bool{"ghcr.io/tollgate-wasm": true, "127.0.0.1:5000/a/b": true, "x": true,
-		"https://ghcr.io": false, "ghcr.io/": false, "ghcr.io/A": false, "ghcr.io/a b": false} {
-		if registries.MatchString(registry) != good {
+	for registry, good := range map[string]bool{"ghcr.io/tollgate-wasm": true, "ghcr.io": true, "127.0.0.1:5000": true,
+		"localhost:5000/a/b_c": true, "https://ghcr.io": false, "ghcr.io/": false, "ghcr.io/A": false, "ghcr.io/a b": false,
+		"ghcr.io//x": false, "ghcr.io/..": false, "ghcr.io/x:1": false, "ghcr.io/x@sha256": false, "tollgate": false} {
+		if isRegistry(registry) != good {
 			t.Errorf("%s: want %v", registry, good)
 		}
 	}
@@ -229,7 +230,7 @@ func TestCompare(t *testing.T) {
 // What must not be released is found in every kind of file, and within archives.
 func TestScan(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
-	key := "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY\n"
+	const base64 = "MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY"
 	const path = "/home/somebody/tollgate"
 	pack := func(text string) map[string][]byte {
 		inner := must(tarred([]file{{"deep", 0o644, []byte(text)}}, at))
@@ -237,15 +238,22 @@ func TestScan(t *testing.T) {
 		return map[string][]byte{"plain": []byte(text), "x.tgz": inner, "x.zip": must(zipped([]file{{"deep", 0o644,
 			[]byte(text)}}, at)), "x.oci.tar": layout}
 	}
-	for want, text := range map[string]string{"a placeholder": "sha256: " + placeholder, "a private key": key,
-		"a path of this machine: " + path: "x" + path + "/y"} {
+	for text, want := range map[string]string{"sha256: " + placeholder: "a placeholder",
+		"-----BEGIN EC PRIVATE KEY-----\n" + base64 + "\n":                                               "a private key",
+		`"pem": "-----BEGIN PRIVATE KEY-----\n` + base64:                                                 "a private key",
+		"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n" + base64: "a private key",
+		`{"kty":"EC","d": "` + base64 + `"}`:                                                             "a private key", "x" + path + "/y": "a path of this machine: " + path} {
 		folder := t.TempDir()
 		if err := writeTree(folder, pack(text)); err != nil {
 			t.Fatal(err)
 		}
 		err := scan(folder, []string{path})
+		if err == nil {
+			t.Errorf("%s: nothing is found", text)
+			continue
+		}
 		for _, name := range []string{"plain has ", "x.tgz: deep has ", "x.zip: deep has ", "deep has "} {
-			if err == nil || !strings.Contains(err.Error(), name+want) {
+			if !strings.Contains(err.Error(), name+want) {
 				t.Errorf("%v\nwant %s%s", err, name, want)
 			}
 		}

@@ -45,8 +45,10 @@ func compare(first, second string) error {
 	return errors.Join(different...)
 }
 
-// privateKey is one in PEM, and not only the words.
-var privateKey = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{16}`)
+// privateKey is one in PEM, and not only the words (lines may end as in JSON, and headers may stand before the key), or
+// in a JSON Web Key: its member d.
+var privateKey = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\\r|\\n|\s|[A-Za-z-]+: [^\n\\]*)+[A-Za-z0-9+/=]{16}` +
+	`|"d"\s*:\s*"[A-Za-z0-9_-]{32,}"`)
 
 // privatePaths are the folders of this machine that must be in no file.
 func privatePaths(ctx context.Context, root, work string) ([]string, error) {
