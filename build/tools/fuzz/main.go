@@ -24,7 +24,12 @@ func main() {
 	}
 }
 
-var name = regexp.MustCompile(`(?m)^Fuzz\w+$`)
+// fuzzTest is the head of a fuzz test. They are looked for in the sources: go test -list links each package's tests.
+var fuzzTest = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
+
+// testFiles prints the package and the path of each file with tests.
+const testFiles = `{{range .TestGoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}{{"\n"}}{{end}}` +
+	`{{range .XTestGoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}{{"\n"}}{{end}}`
 
 var late = regexp.MustCompile(`(?m)^--- FAIL: Fuzz\w+ \([0-9.]+s\)\n    context deadline exceeded\nFAIL$`)
 
@@ -37,17 +42,22 @@ func onlyLate(output string) bool {
 }
 
 func run(duration string) error {
-	packages, err := exec.Command("go", "list", "./...").Output()
+	files, err := exec.Command("go", "list", "-f", testFiles, "./...").Output()
 	if err != nil {
 		return fmt.Errorf("go list: %w", err)
 	}
 	tests := 0
-	for _, pkg := range strings.Fields(string(packages)) {
-		list, err := exec.Command("go", "test", "-list", "^Fuzz", pkg).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("go test -list %s: %w\n%s", pkg, err, list)
+	for line := range strings.Lines(string(files)) {
+		pkg, file, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok {
+			continue
 		}
-		for _, test := range name.FindAllString(string(list), -1) {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, m := range fuzzTest.FindAllStringSubmatch(string(source), -1) {
+			test := m[1]
 			tests++
 			fmt.Printf("%s %s for %s\n", pkg, test, duration)
 			// Minimizing is for reading; by default it takes whole minutes of a slow test.
