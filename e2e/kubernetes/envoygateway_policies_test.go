@@ -18,6 +18,7 @@ import (
 
 // Envoy Gateway on a Kubernetes of its own: the README's way, and what its policies come to.
 func TestEnvoyGateway(t *testing.T) {
+	t.Parallel()
 	if cluster.Apart(t) {
 		return
 	}

@@ -19,8 +19,7 @@ import (
 const private = "private.example.com"
 
 // A plugin whose image wants credentials: without the Secret every request is refused, with it the plugin decides.
-func TestPullSecret(t *testing.T) {
-	l := withIstio(t)
+func (l *lab) istioPullSecret(t *testing.T) {
 	locked := &images{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
 	if _, err := l.World.Serve(locked, private); err != nil {
 		t.Fatal(err)
@@ -69,8 +68,7 @@ spec:
 }
 
 // What a user sees of what is wrong: refusals of Istio's webhook, and conditions in the status.
-func TestStatus(t *testing.T) {
-	l := withIstio(t)
+func (l *lab) istioStatus(t *testing.T) {
 	l.namespaces(t)
 	good := l.file(t, "tollgate/gateway/wasmplugin.yaml")
 	for _, c := range []struct{ name, from, to, want string }{
@@ -106,5 +104,9 @@ spec:
 	// And of a plugin whose target is not there Istio says nothing, here or anywhere: WasmPlugin/README.md warns of it.
 	if said := l.sh(t, "kubectl get wasmplugin tollgate-gateway --namespace wrong --output jsonpath='{.status}'"); said != "" {
 		t.Errorf("Istio has learnt to tell of a missing target: %s", said)
+	}
+	// Nor are there events: what is wrong stands in the status, in the proxies' logs and in their metrics.
+	if said := l.sh(t, "kubectl get events --all-namespaces --field-selector involvedObject.kind=WasmPlugin --output name"); said != "" {
+		t.Errorf("Istio has learnt to write events of plugins: %s", said)
 	}
 }

@@ -76,26 +76,34 @@ func (r *images) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.Handler.ServeHTTP(w, request)
 }
 
-var one struct {
-	sync.Once
-	lab *lab
-	err error
-}
-
-// withIstio is the one cluster of these tests, with Istio in it: a test works in namespaces of its own.
-func withIstio(t *testing.T) *lab {
-	t.Helper()
-	f := found(t)
-	one.Do(func() { one.lab, one.err = start(t, f) })
-	if one.err != nil {
-		t.Fatal(one.err)
+// A cluster with Istio: the READMEs' ways to it, and what happens to it then. It runs beside the test of Envoy Gateway,
+// which has a cluster of its own: both wait more than they compute.
+func TestIstio(t *testing.T) {
+	t.Parallel()
+	l, err := start(t, found(t))
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("what the containers have printed last:\n%s", one.lab.Node.Logs(3000))
-		}
-	})
-	return one.lab
+	t.Cleanup(l.Stop)
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"PullSecret", l.istioPullSecret},
+		{"Status", l.istioStatus},
+		{"Readme", l.istioReadme},
+		{"Release", l.istioRelease},
+		{"Scale", l.istioScale},
+		{"Teams", l.istioTeams},
+		{"Upgrade", l.istioUpgrade},
+		{"Overlays", l.istioOverlays},
+		{"Waypoint", l.istioWaypoint},
+	} {
+		t.Run(step.name, step.run)
+	}
+	if t.Failed() {
+		t.Logf("what the containers have printed last:\n%s", l.Node.Logs(3000))
+	}
 }
 
 func start(t *testing.T, f fetched) (*lab, error) {

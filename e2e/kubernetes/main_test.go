@@ -52,7 +52,8 @@ func fetch() error {
 	if err != nil {
 		return err
 	}
-	return os.Setenv(variable, string(text))
+	// Inside, the caches are where they were.
+	return errors.Join(os.Setenv(variable, string(text)), os.Setenv("TOLLGATE_CACHE", f.Cache))
 }
 
 // moduleOf is the folder of a module in the version of e2e/istio.
@@ -76,7 +77,5 @@ func found(t testing.TB) (f fetched) {
 	if err := json.Unmarshal([]byte(os.Getenv(variable)), &f); err != nil {
 		t.Fatal(err)
 	}
-	// Inside, the caches are where they were.
-	t.Setenv("TOLLGATE_CACHE", f.Cache)
 	return f
 }

@@ -14,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
 	"github.com/tollgate-wasm/tollgate/e2e/kubernetes/cluster"
 )
 
@@ -207,8 +209,7 @@ func (l *lab) clean(t *testing.T, folder string) {
 }
 
 // The READMEs' ways to a cluster, and then requests.
-func TestReadme(t *testing.T) {
-	l := withIstio(t)
+func (l *lab) istioReadme(t *testing.T) {
 	l.readme(t)
 	for _, folder := range []string{"services", "mtls"} {
 		l.clean(t, "WasmPlugin/istio/"+folder)
@@ -233,6 +234,53 @@ func TestReadme(t *testing.T) {
 	}, func(method, path string, headers ...[2]string) answer {
 		return l.ask(edge, apiHost, method, path, headers...)
 	}, orders)
+	l.around(t, orders)
+}
+
+// around goes around the edge, over a gateway without plugins that the mesh trusts as it does any workload: the sidecar
+// of orders wants a stamp, whatever else a request has.
+func (l *lab) around(t *testing.T, orders *corev1.Pod) {
+	t.Helper()
+	l.sh(t, "kubectl create namespace around")
+	resources := `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: around, namespace: around}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: around, namespace: shop}
+spec:
+  parentRefs: [{name: around, namespace: around}]
+  rules: [{backendRefs: [{name: orders, port: 80}]}]
+`
+	l.Apply(t, resources)
+	t.Cleanup(func() {
+		l.Delete(t, resources)
+		l.sh(t, "kubectl delete namespace around --timeout 60s")
+	})
+	gateway := l.proxyOf(t, "around", "around")
+	ask := func(method, path string, headers ...[2]string) answer {
+		return l.askPlain(gateway, apiHost, method, path, headers...)
+	}
+	var last answer
+	cluster.Eventually(t, "the way around the edge leads to orders", func() bool {
+		last = ask("GET", ordersPath)
+		return last.status != 0 && last.status != 404 && last.status != 503
+	})
+	own := [2]string{"X-Edge-Stamp", mint.New("edge-2026-11", jose.ES256).Token(map[string]any{
+		"iss": "https://" + edgeHost, "aud": "mesh.internal", "sub": "alice", "exp": time.Now().Add(time.Minute).Unix()})}
+	for name, headers := range map[string][][2]string{"nothing": nil, "a token": {bearer(idp.Token(claims()))},
+		"a stamp of one's own": {bearer(idp.Token(claims())), own},
+		"claims of one's own":  {{"X-Jwt-Payload", "eyJzY29wZSI6Im9yZGVyczpyZWFkIiwidGVuYW50IjoiYWNtZSJ9"}}} {
+		before := l.reached(t, orders)
+		if a := ask("GET", ordersPath, headers...); a.status != 401 || !strings.Contains(a.body, "stamp_rejected") ||
+			l.reached(t, orders) != before {
+			t.Errorf("around the edge with %s: %s", name, a)
+		}
+	}
 }
 
 // reached is how many requests a pod's service echo has got.

@@ -23,8 +23,7 @@ const namespaces = 1000
 
 // A thousand namespaces with a plugin each: what istiod pushes and how long it takes, until a change of one of them
 // counts, and what its memory becomes.
-func TestScale(t *testing.T) {
-	l := withIstio(t)
+func (l *lab) istioScale(t *testing.T) {
 	each(t, func(name string) error {
 		_, err := l.Client.CoreV1().Namespaces().Create(context.Background(),
 			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
@@ -35,7 +34,7 @@ func TestScale(t *testing.T) {
 	proxy := l.proxyOf(t, own, "gateway")
 	istiod := l.pod(t, "istio-system", "app", "istiod")
 	reference := "ghcr.io/tollgate-wasm/tollgate:scale@sha256:" + l.push(t, "tollgate", "ghcr.io/tollgate-wasm/tollgate:scale")
-	before := l.metrics(istiod)
+	before, sentBefore := l.metrics(istiod, ""), l.metrics(istiod, pluginsType)
 
 	plugins := func(path string, only string) string {
 		var b strings.Builder
@@ -79,17 +78,19 @@ spec:
 		func() bool { return ask("/other") == 401 && ask("/open") == 200 })
 	t.Logf("measured: %d plugins in %d namespaces, %.1f MB: applied in %.1f s, and the last counts %.1f s after that",
 		namespaces, namespaces, float64(len(text))/1e6, applied.Seconds(), took.Seconds())
-	after := l.metrics(istiod)
-	t.Logf("measured: istiod's memory %.0f MiB before and %.0f MiB after; %.0f pushes, %.1f ms each",
+	after, sent := l.metrics(istiod, ""), l.metrics(istiod, pluginsType)
+	t.Logf("measured: istiod's memory %.0f MiB before and %.0f MiB after; %.0f pushes, %.1f ms each until proxies have them",
 		before["process_resident_memory_bytes"]/(1<<20), after["process_resident_memory_bytes"]/(1<<20),
 		after["pilot_proxy_convergence_time_count"]-before["pilot_proxy_convergence_time_count"],
-		1000*(after["pilot_proxy_convergence_time_sum"]-before["pilot_proxy_convergence_time_sum"])/
-			max(1, after["pilot_proxy_convergence_time_count"]-before["pilot_proxy_convergence_time_count"]))
+		1000*mean(before, after, "pilot_proxy_convergence_time"))
+	t.Logf("measured: %.0f pushes of plugins, %.2f ms each, with %.0f bytes each",
+		sent["pilot_xds_push_time_count"]-sentBefore["pilot_xds_push_time_count"],
+		1000*mean(sentBefore, sent, "pilot_xds_push_time"), mean(sentBefore, sent, "pilot_xds_config_size_bytes"))
 	if dump := l.admin(proxy, "/config_dump?resource=ecds_filters"); strings.Count(dump, "jwt-scope") == 0 ||
 		strings.Contains(dump, "team-499:read") {
 		t.Errorf("the proxy has not the plugin of its namespace alone: %d bytes", len(dump))
 	} else {
-		t.Logf("measured: a proxy is sent %d bytes of plugins", len(dump))
+		t.Logf("measured: a proxy has %d bytes of plugins, in JSON", len(dump))
 	}
 	begin = time.Now()
 	l.Apply(t, plugins("/opened", own))
@@ -145,12 +146,21 @@ spec:
 	})
 }
 
-// metrics are a control plane's, by name: those with labels are summed up.
-func (l *lab) metrics(istiod *corev1.Pod) map[string]float64 {
+// pluginsType is the label of what istiod sends of plugins.
+const pluginsType = "envoy.config.core.v3.TypedExtensionConfig"
+
+// mean of what a histogram has got since before.
+func mean(before, after map[string]float64, histogram string) float64 {
+	return (after[histogram+"_sum"] - before[histogram+"_sum"]) /
+		max(1, after[histogram+"_count"]-before[histogram+"_count"])
+}
+
+// metrics are a control plane's, by name: those whose labels have a text in them, summed up.
+func (l *lab) metrics(istiod *corev1.Pod, having string) map[string]float64 {
 	values := map[string]float64{}
 	for line := range strings.Lines(l.Node.Get(istiod, 15014, "/metrics")) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if !ok || strings.HasPrefix(line, "#") {
+		if !ok || strings.HasPrefix(line, "#") || !strings.Contains(line, having) {
 			continue
 		}
 		name, rest, labels := strings.Cut(name, "{")

@@ -15,14 +15,18 @@ import (
 // Three teams with rights of their own: what each may write, and what the API server refuses it. Nothing is written:
 // the API server is asked for a dry run, which goes through authorization, admission and Istio's webhook all the
 // same.
-func TestTeams(t *testing.T) {
-	l := withIstio(t)
+func (l *lab) istioTeams(t *testing.T) {
 	l.namespaces(t)
 	lines, _ := snippets(t, filepath.Join(l.Root, "WasmPlugin/README.md"), "Who owns what, and in which order")
 	l.lifted(t)
 	for _, line := range lines {
 		l.sh(t, line)
 		t.Cleanup(func() { l.sh(t, strings.Replace(line, " apply ", " delete ", 1)) })
+		_, folder, ok := strings.Cut(line, "kubectl apply -k ")
+		if !ok {
+			t.Fatalf("%q applies no folder", line)
+		}
+		l.clean(t, folder)
 	}
 	users := map[string]string{}
 	for user, group := range map[string]string{"paula": "platform", "anna": "shop", "mona": "shop-orders"} {

@@ -13,13 +13,14 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/tollgate-wasm/tollgate/e2e/kubernetes/cluster"
 )
 
 // What a running cluster goes through: upgrades with each of the README's values, a rollback, and changes of a
 // plugin, a Secret and a ConfigMap, each live within seconds.
-func TestUpgrade(t *testing.T) {
-	l := withIstio(t)
+func (l *lab) istioUpgrade(t *testing.T) {
 	l.readme(t)
 	const upgrade = "helm upgrade --install tollgate WasmPlugin --namespace istio-system "
 	l.sh(t, upgrade+"--values values.yaml") // another test may have taken it away
@@ -40,7 +41,7 @@ func TestUpgrade(t *testing.T) {
 	_, team := snippets(t, filepath.Join(l.Root, "WasmPlugin/README.md"), "Layers of a team")
 	for i, text := range slices.Concat(yaml, more, team) {
 		if strings.Contains(text, "kind: Kustomization") {
-			continue // TestOverlays
+			continue // istioOverlays
 		}
 		values := filepath.Join(l.work(), fmt.Sprintf("example-%d.yaml", i))
 		if err := os.WriteFile(values, []byte(text), 0o644); err != nil {
@@ -96,6 +97,33 @@ func TestUpgrade(t *testing.T) {
 			asks(bearer(idp.Token(claims("tenant", "other")))) == 403
 	})
 	t.Logf("measured: TrafficExtensions for WasmPlugins count after %.1f s", took.Seconds())
+
+	// Single modules, and then another image of the one module.
+	const ours = "registry.example.com/tollgate/"
+	separate := upgrade + "--values values.yaml --set module=separate"
+	for _, module := range []string{"jwt-scope", "edge-stamp", "rate-limit"} {
+		separate += " --set image.sha256." + module + "=" + l.push(t, module, ours+module+":0.1.0")
+	}
+	decides := func() bool {
+		return asks(good) == 200 && asks() == 401 && asks(bearer(idp.Token(claims("tenant", "other")))) == 403
+	}
+	l.sh(t, separate)
+	took = cluster.Eventually(t, "single modules decide", func() bool { return len(l.plugins(edge)) == 3 && decides() })
+	t.Logf("measured: single modules for the one module count after %.1f s", took.Seconds())
+	l.sh(t, "helm rollback tollgate 1 --namespace istio-system")
+	cluster.Eventually(t, "the one module decides again", func() bool { return len(l.plugins(edge)) == 1 && decides() })
+	digest := l.push(t, "tollgate-lean", ours+"tollgate:0.1.1")
+	l.sh(t, upgrade+"--values values.yaml --set image.tag=0.1.1 --set image.sha256.tollgate="+digest)
+	took = cluster.Eventually(t, "the new image decides", func() bool {
+		if a := l.ask(edge, apiHost, "GET", ordersPath, good); a.status != 200 {
+			t.Fatalf("a good request meanwhile: %s", a)
+		}
+		if status := asks(); status != 401 {
+			t.Fatalf("a request without a token meanwhile: %d", status)
+		}
+		return l.runs(edge, digest)
+	})
+	t.Logf("measured: another image of a running plugin counts after %.1f s, and no request fails", took.Seconds())
 	l.sh(t, "helm rollback tollgate 1 --namespace istio-system")
 
 	// A ConfigMap: what Istio merges into the gateway's Deployment makes new pods.
@@ -118,9 +146,13 @@ func TestUpgrade(t *testing.T) {
 	t.Logf("measured: a changed ConfigMap counts after %.1f s, in a new pod", took.Seconds())
 }
 
+// runs says whether a pod's Envoy has the image with that digest: its agent writes modules to files of that name.
+func (l *lab) runs(p *corev1.Pod, digest string) bool {
+	return strings.Contains(l.admin(p, "/config_dump?resource=ecds_filters"), "/"+digest+".wasm")
+}
+
 // Each set for kustomize is taken as it is by the API server and by Istio's webhook, and is then what is there.
-func TestOverlays(t *testing.T) {
-	l := withIstio(t)
+func (l *lab) istioOverlays(t *testing.T) {
 	l.readme(t)
 	l.sh(t, "helm uninstall tollgate --namespace istio-system --ignore-not-found")
 	folders, err := filepath.Glob(filepath.Join(l.Root, "WasmPlugin/overlays/*"))
@@ -129,8 +161,17 @@ func TestOverlays(t *testing.T) {
 	}
 	for _, folder := range folders {
 		folder = "WasmPlugin/overlays/" + filepath.Base(folder)
-		l.sh(t, "kubectl apply -k "+folder)
-		l.clean(t, folder)
-		l.sh(t, "kubectl delete -k "+folder)
+		l.applied(t, folder)
 	}
+	for _, folder := range []string{"bound-bodies", "classic-gateway"} {
+		l.applied(t, "WasmPlugin/istio/"+folder)
+	}
+}
+
+// applied applies a folder, sees that it is there as it is, and takes it away.
+func (l *lab) applied(t *testing.T, folder string) {
+	t.Helper()
+	l.sh(t, "kubectl apply -k "+folder)
+	l.clean(t, folder)
+	l.sh(t, "kubectl delete -k "+folder)
 }

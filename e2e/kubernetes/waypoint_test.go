@@ -15,8 +15,7 @@ import (
 // The set for ambient mode: pods without sidecars, a waypoint in front of a namespace that Istio makes of a Gateway,
 // and plugins that are bound to it and to its services by targetRefs. The edge speaks HBONE to the waypoint (mTLS,
 // CONNECT), as ztunnel does for clients within the mesh; from the waypoint to a pod without ztunnel it is plain HTTP.
-func TestWaypoint(t *testing.T) {
-	l := withIstio(t)
+func (l *lab) istioWaypoint(t *testing.T) {
 	l.readme(t)
 	l.sh(t, "helm uninstall tollgate --namespace istio-system --ignore-not-found")
 	// orders and storefront, outside of the mesh's sidecars.
@@ -53,6 +52,7 @@ spec:
 		}
 		l.sh(t, line)
 	}
+	l.clean(t, "WasmPlugin/istio/waypoint")
 	waypoint := l.proxyOf(t, "shop", "waypoint")
 	t.Logf("measured: the waypoint is ready after %.1f s", time.Since(begin).Seconds())
 	edge := l.proxyOf(t, "istio-ingress", "edge")
