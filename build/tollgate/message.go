@@ -98,7 +98,7 @@ func printSignature(out io.Writer, m sfv.Member, signatures []string, now time.T
 			fmt.Fprintf(out, "%s is %s\n", p.Name, b)
 		}
 	}
-	value, n := httpsig.Member(signatures, m.Name)
+	value, n := httpsig.Member(strings.Join(signatures, ", "), m.Name)
 	if n != 1 {
 		fmt.Fprintf(out, "Signature has the label %d times\n", n)
 		return nil

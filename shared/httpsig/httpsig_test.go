@@ -281,13 +281,15 @@ func TestMember(t *testing.T) {
 		{"nothing", nil, "", 0}, {"alone", []string{`edge=("@path");nonce="a, b"`}, `edge=("@path");nonce="a, b"`, 1},
 		{"beside others", []string{`a=(), edge=:AA==: , b`}, "edge=:AA==:", 1},
 		{"beside what is no member", []string{`sig1=afd37b…, :AAAA:;v=1, ((, edge=()`}, "edge=()", 1},
-		{"in a line of its own", []string{`a="x`, `edge=()`}, "edge=()", 1},
+		{"in a line of its own", []string{`a="x"`, `edge=()`}, "edge=()", 1},
+		{"in a line within a String", []string{`a="x`, `edge=()`, `y"`}, "", 0},
+		{"behind a String of several lines", []string{`a="x`, `edge=(1)`, `y", edge=()`}, "edge=()", 1},
 		{"twice", []string{`edge=(), edge=:AA==:`}, "edge=:AA==:", 2}, {"twice, in two lines",
 			[]string{`edge=()`, `a, edge`}, "edge", 2}, {"in a String", []string{`a="x, edge=()"`}, "", 0},
 		{"behind a String that does not end", []string{`a="x, edge=()`}, "", 0},
 		{"a longer label", []string{`edge2=(), edge-x=()`}, "", 0},
 	} {
-		if got, n := Member(c.lines, "edge"); got != c.want || n != c.n {
+		if got, n := Member(strings.Join(c.lines, ", "), "edge"); got != c.want || n != c.n {
 			t.Errorf("%s: %q, %d", c.name, got, n)
 		}
 	}

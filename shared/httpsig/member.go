@@ -14,16 +14,17 @@ import (
 // here finds one member among others, whatever those are, and takes one out without touching them.
 
 // Member returns the member of a field called label, as it stands there, and how many there are: of
-// several, none is the one. The field has these lines. What else is in them need not be a
-// dictionary; a member is what stands between commas outside of Strings.
-func Member(lines []string, label string) (text string, n int) {
-	for _, line := range lines {
-		for rest, more := line, true; more; {
-			var member string
-			if member, rest, more = cutMember(rest, true); isMember(member, label) {
-				text = strings.Trim(member, " \t")
-				n++
-			}
+// several, none is the one. What else is in the field need not be a dictionary; a member is what
+// stands between commas outside of Strings.
+//
+// The value is that of all lines, joined with commas, as a signature base has it: in each line by itself
+// a String may begin or end elsewhere, and whoever splits the lines anew would choose what is found.
+func Member(value, label string) (text string, n int) {
+	for more := true; more; {
+		var member string
+		if member, value, more = cutMember(value, true); isMember(member, label) {
+			text = strings.Trim(member, " \t")
+			n++
 		}
 	}
 	return text, n

@@ -278,7 +278,7 @@ func (d *Decision) keyOf(list []signed, s signed) (_ signed, key *jose.Key, a jo
 // findSigned finds the signatures with the label and the tag of any trust. A field that cannot be
 // read in one way only is refused: as a whole where any label will do, else the member of that label.
 func (d *Decision) findSigned() (list []signed, refused *verdict.Code) {
-	fields := d.lines("signature-input")
+	field := d.joined("signature-input")
 	var all []httpsig.Input
 	read := false
 	for _, t := range d.policy.verifier.others {
@@ -286,13 +286,13 @@ func (d *Decision) findSigned() (list []signed, refused *verdict.Code) {
 		inputs := all
 		if f.label == "" && !read {
 			var err error
-			if all, err = httpsig.ParseInputs(strings.Join(fields, ", ")); err != nil {
+			if all, err = httpsig.ParseInputs(field); err != nil {
 				return nil, StampMalformed
 			}
 			inputs, read = all, true
 		}
 		if f.label != "" {
-			text, n := httpsig.Member(fields, f.label)
+			text, n := httpsig.Member(field, f.label)
 			if n == 0 {
 				continue
 			}
@@ -396,7 +396,7 @@ func (f *foreign) demand(rule demand) demand {
 
 // signatureOf is the signature with that label.
 func (d *Decision) signatureOf(label string) (signature []byte, refused *verdict.Code) {
-	text, n := httpsig.Member(d.lines("signature"), label)
+	text, n := httpsig.Member(d.joined("signature"), label)
 	all, err := httpsig.Signatures(text)
 	signature, found := all[label]
 	if n != 1 || err != nil || !found {

@@ -34,17 +34,19 @@ func (d *Decision) lines(name string) (values []string) {
 	return values
 }
 
-// joined is a header's value as one text (RFC 9110 §5.2).
+// joined is a header's value as one text (RFC 9110 §5.2), which is what a signature covers: only so are
+// fields of signatures and digests read.
 func (d *Decision) joined(name string) string {
-	value, found := "", false
+	lines := 0
+	value := ""
 	for i := range d.headers {
-		if d.headers[i][0] != name {
-			continue
+		if d.headers[i][0] == name {
+			value = d.headers[i][1]
+			lines++
 		}
-		if found {
-			value += ", "
-		}
-		value, found = value+d.headers[i][1], true
+	}
+	if lines > 1 {
+		return strings.Join(d.lines(name), ", ")
 	}
 	return value
 }
@@ -103,8 +105,8 @@ const maxDate = 253402300799
 // findMessage finds the one signature that is a stamp: that with our label. What others have beside
 // it, in whatever form, is theirs.
 func (d *Decision) findMessage() (in *httpsig.Input, signature []byte, refused *verdict.Code) {
-	field, inputs := httpsig.Member(d.lines("signature-input"), label)
-	value, values := httpsig.Member(d.lines("signature"), label)
+	field, inputs := httpsig.Member(d.joined("signature-input"), label)
+	value, values := httpsig.Member(d.joined("signature"), label)
 	switch {
 	case inputs == 0 && values == 0:
 		return nil, nil, StampMissing
@@ -158,7 +160,7 @@ func (d *Decision) digested(in *httpsig.Input) *verdict.Code {
 		return StampUnbound // of another algorithm only: whoever changes the body can add what we compare
 	}
 	// A digest that nobody compares with the body binds nothing (RFC 9530 §2). Those of other algorithms are others'.
-	text, n := httpsig.Member(d.lines("content-digest"), digestAlgorithm)
+	text, n := httpsig.Member(d.joined("content-digest"), digestAlgorithm)
 	sum, _, err := httpsig.ParseContentDigest(text)
 	if n != 1 || err != nil || d.streaming() {
 		return StampUnbound
@@ -305,7 +307,7 @@ func (d *Decision) addDigest(ours string) {
 	f := &d.signing.digests
 	f.name = "content-digest"
 	lines := d.lines(f.name)
-	if text, n := httpsig.Member(lines, digestAlgorithm); n == 1 && text == ours {
+	if text, n := httpsig.Member(d.joined(f.name), digestAlgorithm); n == 1 && text == ours {
 		f.theirs = lines
 	} else {
 		f.take(lines, digestAlgorithm)
