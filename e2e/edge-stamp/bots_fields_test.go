@@ -5,9 +5,14 @@ package edgestamp
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tollgate-wasm/tollgate/build/tollgate/mint"
+	"github.com/tollgate-wasm/tollgate/build/tools/bootstrap"
 	"github.com/tollgate-wasm/tollgate/e2e/harness"
 	"github.com/tollgate-wasm/tollgate/shared/httpsig"
 )
@@ -47,6 +52,38 @@ func TestBotsDigests(t *testing.T) {
 			})
 			if got[want] != 1 {
 				t.Errorf("%s: counted %v, want %s", c.name, got, want)
+			}
+		}
+	})
+}
+
+// S27: claims of a stamp that somebody has made up reach no service beside a bot's good signature, under no
+// spelling of their header.
+func TestBotsClaims(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		w := &bots{up: harness.StartUpstream(t), key: mint.New("bot", jose.EdDSA), keyid: "bot"}
+		mesh := stampFilter(t, verify(M{"profile": "rfc9421", "trust": []M{trust(M{"inline": mint.Set(edgeEC)}),
+			{"name": "crawler", "signature": M{}, "jwks": M{"inline": mint.Set(w.key)}}}}))
+		w.envoy = harness.Start(t, harness.Config{Version: version,
+			Clusters:  []M{bootstrap.Cluster("upstream", w.up.Port(), false)},
+			Listeners: []M{bootstrap.Listener("main", 0, []M{mesh}, bootstrap.To("upstream"), nil)}})
+		claims := text(M{"iss": edgeIssuer, "aud": "mesh.internal", "sub": "admin"})
+		forged := base64.RawURLEncoding.EncodeToString([]byte(claims))
+		for name, status := range map[string]int{"x-edge-stamp": 401, "X_Edge_Stamp": 200, "x-edge_stamp": 200,
+			"x-other": 200} {
+			h := append(w.sign(t, `("@authority")`+w.params("n", 0)), [2]string{name, forged})
+			answer := harness.HTTP1(t, w.envoy.Main(), harness.Request("GET", stampedPath, h...))
+			reached := w.up.Take()
+			if answer.Status() != status || len(reached) != 1 && status == 200 || len(reached) != 0 && status != 200 {
+				t.Errorf("%s: %s, %d reached", name, answer.Start, len(reached))
+				continue
+			}
+			for _, r := range reached {
+				for _, header := range r.Headers {
+					if header[1] == forged && name != "x-other" {
+						t.Errorf("%s: the claims go on as %s", name, header[0])
+					}
+				}
 			}
 		}
 	})

@@ -378,6 +378,8 @@ func (d *Decision) Effect(e *forward.Effect) {
 	v.claims.Remove(e, d.headers)
 	if v.strip {
 		d.removeStamps(e)
+	} else {
+		d.removeLookalikes(e)
 	}
 	if e.Identity = d.identity; e.Identity != "" {
 		v.claims.Write(e, d.stamped.claims, d.stamped.encoded)

@@ -54,6 +54,54 @@ func TestForeignBesideClaims(t *testing.T) {
 	}
 }
 
+// S27: what stands in another spelling of the header is never passed on by the mesh, whoever has signed, and
+// what stands in the header itself goes on as forward.stamp says.
+func TestLookalikesOfStamps(t *testing.T) {
+	const rules = `,"rules":[{"name":"open","match":[{"paths":["/open"]}],"access":"public"},{"name":"all"}]`
+	for _, c := range []struct {
+		profile, header string
+		spellings       []string
+	}{
+		{"rfc9421", "x-edge-stamp", []string{"x_edge_stamp", "x-edge_stamp", "x_edge-stamp"}},
+		{"jws", "x-edge-stamp", []string{"x_edge_stamp", "x-edge_stamp"}},
+		{"jws", "my_stamp", []string{"my-stamp"}},
+		{"txn-token", "txn-token", []string{"txn_token"}},
+	} {
+		config := `,"profile":"` + c.profile + `","header":"` + c.header + `"` + rules
+		for _, strip := range []string{"keep", "strip"} {
+			p := parse(t, besideStamps(config+`,"forward":{"stamp":"`+strip+`"}`))
+			get := request("GET", asked)
+			stamp := [][2]string{{c.header, edge.Typed(stampTyp, claims())}}
+			switch c.profile {
+			case "rfc9421":
+				stamp = signMessage(t, edge, line4+parameters(), get)[len(get):]
+			case "txn-token":
+				stamp = [][2]string{{c.header, edge.Typed(txnTyp, txnClaims())}}
+			}
+			for name, h := range map[string][][2]string{
+				"a bot": signedBy(t, bot, "sig1", host+botParams(), get), "a stamp": slices.Concat(get, stamp),
+				"nobody": request("GET", "/open"),
+			} {
+				for _, spelling := range append(c.spellings, "x-other", "x-edge-stamps") {
+					with := append(slices.Clone(h), [2]string{spelling, "forged"}, [2]string{spelling, "again"})
+					d := (&proxy{}).decide(p, with)
+					out, want := effect(d, with), 0
+					if strings.HasPrefix(spelling, "x-other") || strings.HasSuffix(spelling, "stamps") {
+						want = 2
+					}
+					if d.Verdict().Code != verdict.OK || len(values(out, spelling)) != want {
+						t.Errorf("%s, %s, %s beside %s: %s, %q", c.profile, strip, spelling, name, d.Verdict().Code.Name,
+							values(out, spelling))
+					}
+					if strip == "keep" && !slices.Equal(values(out, c.header), values(h, c.header)) {
+						t.Errorf("%s: %s itself goes on as %q", c.profile, c.header, values(out, c.header))
+					}
+				}
+			}
+		}
+	}
+}
+
 // S22: a key whose owner calls it by the thumbprint of another's takes nothing from that one.
 func TestForeignKIDs(t *testing.T) {
 	mallory := mint.New(botName, jose.EdDSA)

@@ -188,7 +188,7 @@ func (d *Decision) stamp(signature []byte) *verdict.Code {
 // may confuse with it, and writes the one that it gets. Signatures of others are not touched.
 func (d *Decision) removeStamps(e *forward.Effect) {
 	for i := range d.headers {
-		if name := d.headers[i][0]; forward.Fold(name) == forward.Fold(d.policy.header) {
+		if name := d.headers[i][0]; forward.SameFold(name, d.policy.header) {
 			e.RemoveHeader(name)
 		}
 	}
@@ -210,6 +210,16 @@ func (d *Decision) removeStamps(e *forward.Effect) {
 	if stamped && d.signing.digests.name != "" {
 		d.unreadable = d.unreadable || d.signing.digests.unreadable
 		d.signing.digests.effect(e)
+	}
+}
+
+// removeLookalikes has what stands in another spelling of the stamp's header removed: it was never
+// looked at, and servers may take it for a stamp or for claims that somebody has verified.
+func (d *Decision) removeLookalikes(e *forward.Effect) {
+	for i := range d.headers {
+		if name := d.headers[i][0]; name != d.policy.header && forward.SameFold(name, d.policy.header) {
+			e.RemoveHeader(name)
+		}
 	}
 }
 
