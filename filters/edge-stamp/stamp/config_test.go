@@ -58,6 +58,8 @@ func TestConfigFaults(t *testing.T) {
 				anyComponent + "\ntrust[0].signature.components[2]: must not be empty\n" +
 				"trust[0].signature.components[3]: " + anyComponent + "\ntrust[0].signature.maxAge: must be from 1s to 24h\n" +
 				"trust[0].signature.nonce: want optional or once\ntrust[0].signature.alg: unknown key"},
+		{"a header that Envoy has not", botConfig(`"components":["host","x-host","@authority"]`, ""),
+			`trust[0].signature.components[0]: is never there, as Envoy has the host in :authority: want "@authority"`},
 		{"a signature of nothing", botConfig(`"components":[],"tag":1`, ""),
 			"trust[0].signature.tag: want a string, got a number\ntrust[0].signature.components: the list is empty"},
 		{"any tag", botConfig(`"tag":true`, ""), "trust[0].signature.tag: want a string, got true or false"},

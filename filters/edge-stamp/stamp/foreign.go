@@ -66,7 +66,10 @@ func (c *config) readForeign(o, s *conf.Object, t *trust, from Surroundings) {
 		f.components = nil
 		for _, item := range n.List() {
 			name := item.Text()
-			if name != "" && !isCovered(name) {
+			switch {
+			case name == "host":
+				item.Fault(`is never there, as Envoy has the host in :authority: want "@authority"`)
+			case name != "" && !isCovered(name):
 				item.Fault("want the name of a header in lower case, or one of " + strings.Join(derived[:], ", "))
 			}
 			f.components = append(f.components, name)
