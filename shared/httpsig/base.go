@@ -69,7 +69,10 @@ func appendDerived(dst []byte, c *sfv.Item, m *Message, scratch *[]byte) (_ []by
 	name := c.Value.Text
 	switch name {
 	case "@status":
-		if m.Method != "" || m.Status < 100 || m.Status > 999 {
+		if m.Method != "" {
+			return nil, ErrUnsupported // no request can ever have it
+		}
+		if m.Status < 100 || m.Status > 999 {
 			return nil, ErrAbsent
 		}
 	case "@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query", "@query-param":

@@ -448,7 +448,7 @@ func TestBaseRefuses(t *testing.T) {
 		{"a query parameter that is not there", `"@query-param";name="q"`, &request, ErrAbsent},
 		{"a query parameter whose name is not encoded", `"@query-param";name="a b"`,
 			with(func(m *Message) { m.Path = "/?a%20b=1" }), ErrAbsent},
-		{"the status of a request", `"@status"`, with(func(m *Message) { m.Status = 200 }), ErrAbsent},
+		{"the status of a request", `"@status"`, with(func(m *Message) { m.Status = 200 }), ErrUnsupported},
 		{"a status of four digits", `"@status"`, &Message{Status: 1000}, ErrAbsent},
 		{"a status of two digits", `"@status"`, &Message{Status: 99}, ErrAbsent},
 		{"no scheme", `"@scheme"`, with(func(m *Message) { m.Scheme = "" }), ErrAbsent},

@@ -98,7 +98,7 @@ func (d *Decision) Differences() (list []Difference) {
 			return append(list, Difference{d.policy.header, "nothing, as no stamp covers it", claims})
 		}
 	}
-	if in != nil && d.differs == 0 && (code == StampMismatch || d.stamped.foreign && code == StampUnbound) {
+	if in != nil && d.differs == 0 && (code == StampMismatch || code == StampUnbound) {
 		for _, c := range in.Components {
 			alone := httpsig.Input{Label: label, Components: []sfv.Item{c}}
 			if _, err := alone.Base(d.message(d.headers)); err != nil {

@@ -362,15 +362,9 @@ func (d *Decision) checkSigned(s signed, key *jose.Key, a jose.Algorithm, name s
 	if refused := d.digested(in); refused != nil {
 		return refused
 	}
-	base, err := in.Base(d.message(d.headers))
-	switch err {
-	case nil:
-	case httpsig.ErrAbsent, httpsig.ErrAmbiguous, httpsig.ErrValue:
-		return StampMismatch
-	case httpsig.ErrUnsupported:
-		return StampUnbound // what nobody computes nobody has compared
-	default:
-		return StampMalformed
+	base, refused := d.baseOf(in)
+	if refused != nil {
+		return refused
 	}
 	d.stamped.identify(t.name, name, d.policy.verifier.claims.Any())
 	if f.once {

@@ -198,6 +198,7 @@ func TestForeignSignature(t *testing.T) {
 		{name: "S23 covers what is not there", headers: sign(`("@authority" "x-b")` + botParams()), want: StampMismatch},
 		{name: "S23 covers what nobody computes", want: StampUnbound, headers: sign(`("@authority" "x-b";tr)`+botParams(),
 			[2]string{"x-b", "1"})},
+		{name: "S23 covers the status of a response", headers: sign(`("@authority" "@status")` + botParams()), want: StampUnbound},
 		{name: "S23 covers an unknown part", headers: sign(`("@authority" "@here")` + botParams()), want: StampUnbound},
 		{name: "S23 covers more, and that differs", want: StampSignature,
 			headers: replaceHeader(sign(`("@authority" "x-b")`+botParams(), [2]string{"x-b", "1"}), "x-b", "2")},
@@ -644,6 +645,8 @@ func TestForeignExplained(t *testing.T) {
 			"x-b: expected a value that is covered: a covered component has a value that cannot be signed"},
 		{"unknown", signedBy(t, bot, "sig1", `("@authority" "@path" "x-b";tr)`+botParams(),
 			request("GET", asked, [2]string{"x-b", "1"})), `x-b";tr: expected a value that is covered: a covered component or one of its parameters is not known here`},
+		{"of a response", signedBy(t, bot, "sig1", `("@authority" "@path" "@status")`+botParams(), request("GET", asked)),
+			"@status: expected a value that is covered: a covered component or one of its parameters is not known here"},
 	} {
 		d := (&proxy{}).decide(parse(t, botConfig(demand, "")), c.headers)
 		if said := fmt.Sprint(d.Explain().Checks); !strings.Contains(said, c.want) {

@@ -86,17 +86,27 @@ func (d *Decision) readMessage() *verdict.Code {
 		return refused
 	}
 	d.stamped.remember(t.issuer, nonce, dates.Iat, dates.Exp, t.skew.Microseconds())
-	base, err := in.Base(d.message(d.headers))
-	switch err {
-	case nil:
-	case httpsig.ErrAbsent, httpsig.ErrAmbiguous, httpsig.ErrValue:
-		return StampMismatch
-	default:
-		return StampMalformed
+	base, refused := d.baseOf(in)
+	if refused != nil {
+		return refused
 	}
 	whole := jose.Signed(base, signature)
 	whole.KeyID, whole.HasKID = kid, true
 	return d.begin(t, set, whole, alg)
+}
+
+// baseOf is what a signature should have been made of.
+func (d *Decision) baseOf(in *httpsig.Input) (base string, refused *verdict.Code) {
+	base, err := in.Base(d.message(d.headers))
+	switch err {
+	case nil:
+		return base, nil
+	case httpsig.ErrAbsent, httpsig.ErrAmbiguous, httpsig.ErrValue:
+		return "", StampMismatch
+	case httpsig.ErrUnsupported:
+		return "", StampUnbound // what nobody computes nobody has compared
+	}
+	return "", StampMalformed
 }
 
 // maxDate is the last second of the year 9999.

@@ -207,7 +207,10 @@ func TestVerifyMessage(t *testing.T) {
 				parameters(), [2]string{"x-b", "1"})[5:]...), want: StampMismatch},
 		{name: "a component that nobody knows",
 			headers: edited(func(h [][2]string) { h[4][1] = strings.Replace(h[4][1], `"@query"`, `"@query" "@x"`, 1) }),
-			want:    StampMalformed},
+			want:    StampUnbound},
+		{name: "the status of a response", want: StampUnbound, headers: edited(func(h [][2]string) {
+			h[4][1] = strings.Replace(h[4][1], `"@query"`, `"@query" "@status"`, 1)
+		})},
 
 		{name: "claims that are covered",
 			headers: sign(`("@method" "@authority" "@path" "@query" "x-edge-stamp")`+parameters(),
