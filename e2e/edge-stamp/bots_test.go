@@ -77,7 +77,7 @@ func (w *bots) sign(t *testing.T, params string, headers ...[2]string) [][2]stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := ours.ParsePrivateKey(w.key.PrivateJWK(), "k", ours.EdDSA)
+	key, err := ours.ParsePrivateKey(w.key.PrivateJWK(), w.keyid, ours.EdDSA)
 	if err != nil {
 		t.Fatal(err)
 	}
