@@ -51,21 +51,39 @@ func String(name, text string) sfv.Parameter {
 // order of the members. An empty one has none. One member that is refused makes it refuse all: who
 // sends such a field may count on its being read in two ways.
 func ParseInputs(text string) ([]Input, error) {
-	members, err := dictionary(text)
+	inputs, other, err := FindInputs(text)
+	if err == nil {
+		err = other
+	}
 	if err != nil {
 		return nil, err
 	}
-	inputs := make([]Input, len(members))
-	for i, m := range members {
-		if m.Item.Inner == nil {
-			return nil, ErrSyntax
+	return inputs, nil
+}
+
+// FindInputs is ParseInputs for who looks for one among many: members that are refused, each by itself,
+// are passed over. other says why the first of them is; nil: none. What makes the field another one to
+// another reader is an error still.
+func FindInputs(text string) (inputs []Input, other, err error) {
+	members, err := dictionary(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	inputs = make([]Input, 0, len(members))
+	for _, m := range members {
+		in := Input{m.Name, m.Item.Inner, m.Item.Parameters}
+		refused := ErrSyntax
+		if in.Components != nil {
+			refused = in.check()
 		}
-		inputs[i] = Input{m.Name, m.Item.Inner, m.Item.Parameters}
-		if err := inputs[i].check(); err != nil {
-			return nil, err
+		switch {
+		case refused == nil:
+			inputs = append(inputs, in)
+		case other == nil:
+			other = refused
 		}
 	}
-	return inputs, nil
+	return inputs, other, nil
 }
 
 // Created returns the parameter created, in seconds since the epoch.
@@ -313,20 +331,27 @@ func dictionary(text string) ([]sfv.Member, error) {
 // separators counts the commas and semicolons of a dictionary that stand outside Strings: there
 // they are nothing but separators (RFC 9651 §3), as no token and no base64 has them.
 func separators(text string) (commas, semicolons int) {
-	quoted := false
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-			if c == '\\' {
-				i++
-			}
-		case c == ',':
+		switch text[i] {
+		case '"':
+			i = closing(text, i)
+		case ',':
 			commas++
-		case c == ';':
+		case ';':
 			semicolons++
 		}
 	}
 	return commas, semicolons
+}
+
+// closing returns where the String ends that begins with the quotation mark at i; behind the text where
+// it does not end. In a Display String a backslash is a character like others (RFC 9651 §3.3.8).
+func closing(text string, i int) int {
+	escapes := i == 0 || text[i-1] != '%'
+	for i++; i < len(text) && text[i] != '"'; i++ {
+		if escapes && text[i] == '\\' {
+			i++
+		}
+	}
+	return i
 }

@@ -87,6 +87,7 @@ func FuzzWithout(f *testing.F) {
 	}
 	f.Add(`a="x`, `y", edge=()`)
 	f.Add(`keyId="a, edge="`, `edge =1,"`)
+	f.Add(`a=%"\", edge=()`, `b="x, edge=(), y"`)
 	f.Fuzz(func(t *testing.T, one, other string) {
 		const label = "edge"
 		rest, changed, readable := Without([]string{one, other}, label)

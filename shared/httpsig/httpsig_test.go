@@ -257,6 +257,12 @@ func TestWithout(t *testing.T) {
 			unreadable},
 		{"in a String of a line beside one that cannot be read", []string{`a="x`, `b="y, edge=()"`},
 			[]string{`a="x`, `b="y`}, unreadable},
+		{"in a Display String", []string{`a=%"x, edge=()", b`}, []string{`a=%"x, edge=()", b`}, true},
+		{"behind a Display String", []string{`a=%"x", edge=()`}, []string{`a=%"x"`}, true},
+		{"behind one with a backslash", []string{`a=%"\", edge=()`}, []string{`a=%"\"`}, unreadable},
+		{"in a String behind one with a backslash", []string{`a=%"\", b="x, edge=(), y"`}, []string{`a=%"\", b="x, y"`},
+			unreadable},
+		{"behind a String with a percent sign", []string{`a="\"%", edge=()`}, []string{`a="\"%"`}, unreadable},
 		{"a comma at the end", []string{`a=1,`}, []string{`a=1,`}, unreadable},
 		{"too many bytes", []string{`a="` + strings.Repeat("x", maxBytes) + `", edge=()`},
 			[]string{`a="` + strings.Repeat("x", maxBytes) + `"`}, unreadable},
@@ -266,6 +272,40 @@ func TestWithout(t *testing.T) {
 		rest, changed, readable := Without(c.lines, "edge")
 		if !slices.Equal(rest, c.want) || readable != c.readable || changed == slices.Equal(rest, c.lines) {
 			t.Errorf("%s: %q, changed %v, readable %v", c.name, rest, changed, readable)
+		}
+	}
+}
+
+// Who looks for one among many passes over what is none.
+func TestFindInputs(t *testing.T) {
+	for _, c := range []struct {
+		text       string
+		labels     string
+		other, err error
+	}{
+		{"", "", nil, nil}, {`a=(), b=("@path");created=1`, "ab", nil, nil},
+		{`a=1, b=(), c`, "b", ErrSyntax, nil}, {`a=("X"), b=(), c=1`, "b", ErrComponent, nil},
+		{`a=();created=-1, b=(), c=("x" "x")`, "b", ErrParameter, nil}, {`a=("x" "x"), b=()`, "b", ErrRepeated, nil},
+		{`a=(), a=()`, "", nil, ErrRepeated}, {`a=();x;x, b=()`, "", nil, ErrRepeated}, {`a=(), b=(`, "", nil, ErrSyntax},
+		{strings.Repeat("a", maxBytes) + "=()", "", nil, ErrTooLarge}, {`a=` + strings.Repeat(`("x")`, 2), "", nil, ErrSyntax},
+	} {
+		list, other, err := FindInputs(c.text)
+		labels := ""
+		for i := range list {
+			labels += list[i].Label
+		}
+		if labels != c.labels || other != c.other || err != c.err {
+			t.Errorf("%.40s: %q, %v, %v", c.text, labels, other, err)
+		}
+		// Who wants all of it has all or nothing.
+		if c.err == nil {
+			c.err = c.other
+		}
+		if c.err != nil {
+			c.labels = ""
+		}
+		if list, strict := ParseInputs(c.text); strict != c.err || len(list) != len(c.labels) {
+			t.Errorf("%.40s: all of it: %v, %v", c.text, list, strict)
 		}
 	}
 }
@@ -287,6 +327,10 @@ func TestMember(t *testing.T) {
 		{"twice", []string{`edge=(), edge=:AA==:`}, "edge=:AA==:", 2}, {"twice, in two lines",
 			[]string{`edge=()`, `a, edge`}, "edge", 2}, {"in a String", []string{`a="x, edge=()"`}, "", 0},
 		{"behind a String that does not end", []string{`a="x, edge=()`}, "", 0},
+		{"behind a Display String with a backslash", []string{`a=%"\", edge=()`}, "edge=()", 1},
+		{"in a Display String", []string{`a=%"x, edge=()"`}, "", 0},
+		{"behind a Display String, before a String that does not end", []string{`a=%"x\", edge=(), b="`, `edge=()`}, "edge=()", 1},
+		{"behind a backslash at the end", []string{`edge=(), a="\`}, "edge=()", 1},
 		{"a longer label", []string{`edge2=(), edge-x=()`}, "", 0},
 	} {
 		if got, n := Member(strings.Join(c.lines, ", "), "edge"); got != c.want || n != c.n {

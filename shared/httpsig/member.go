@@ -31,9 +31,10 @@ func Member(value, label string) (text string, n int) {
 }
 
 // Without returns the lines of a field without the members called label; all else stays byte for
-// byte, except for white space around what is gone. readable is false where a line is no dictionary
-// or larger than what is read here: readers may then disagree where its Strings begin, so that the
-// label is gone wherever one of them could find it, in each line and in all of them joined.
+// byte, except for white space around what is gone. readable is false where a line is no dictionary,
+// larger than what is read here, or one to new readers only: readers may then disagree where its
+// Strings begin, so that the label is gone wherever one of them could find it, in each line and in all
+// of them joined.
 func Without(lines []string, label string) (rest []string, changed, readable bool) {
 	readable = true
 	for _, line := range lines {
@@ -56,6 +57,10 @@ func Without(lines []string, label string) (rest []string, changed, readable boo
 
 func isDictionary(line string) bool {
 	if commas, semicolons := separators(line); len(line) > maxBytes || commas+semicolons > maxParts {
+		return false
+	}
+	// Who knows no Display Strings (RFC 8941) takes a backslash in one for an escape, and finds its end elsewhere.
+	if strings.Contains(line, `%"`) && strings.IndexByte(line, '\\') >= 0 {
 		return false
 	}
 	_, err := sfv.ParseDictionary(line)
@@ -83,15 +88,10 @@ func without(line, label string, quotes bool) string {
 // cutMember cuts a line at its first comma, outside of Strings where quotes says so: with that, a
 // line is cut as a dictionary is.
 func cutMember(line string, quotes bool) (member, rest string, more bool) {
-	quoted := false
 	for i := 0; i < len(line); i++ {
 		switch c := line[i]; {
-		case c == '"':
-			quoted = quotes && !quoted
-		case quoted:
-			if c == '\\' {
-				i++
-			}
+		case c == '"' && quotes:
+			i = closing(line, i)
 		case c == ',':
 			return line[:i], line[i+1:], true
 		}

@@ -4,8 +4,7 @@
 // Package sfv reads and writes Structured Field Values (RFC 9651), as Signature-Input, Signature,
 // Content-Digest and RateLimit are written.
 //
-// Reading is as strict as §4.2 asks: what does not parse has no value at all. Display Strings are
-// not among the types: no field that Tollgate reads or writes has one. It exists because the
+// Reading is as strict as §4.2 asks: what does not parse has no value at all. It exists because the
 // libraries there are bring formatting by reflection along, a megabyte of a module.
 package sfv
 
@@ -13,6 +12,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strconv"
+	"unicode/utf8"
 )
 
 // ErrSyntax means that a text is no structured field of the wanted kind; it carries no part of it.
@@ -33,13 +33,14 @@ const (
 	Bytes
 	Boolean
 	Date
+	DisplayString
 )
 
 // Value is a bare item.
 type Value struct {
 	Kind Kind
 	Int  int64  // of an Integer; of a Date, seconds since the epoch; of a Decimal, thousandths; of a Boolean, 0 or 1
-	Text string // of a String, a Token or Bytes
+	Text string // of a String, a Token, Bytes or a DisplayString, which is UTF-8
 }
 
 // Parameter of an item or an inner list (§3.1.2).
@@ -279,6 +280,9 @@ func (p *parser) bare() (Value, error) {
 			return Value{}, ErrSyntax
 		}
 		return Value{Kind: Date, Int: v.Int}, nil
+	case c == '%':
+		p.rest = p.rest[1:]
+		return p.display()
 	case tokenByte(c, true):
 		n := 1
 		for n < len(p.rest) && tokenByte(p.rest[n], false) {
@@ -366,6 +370,51 @@ func (p *parser) text() (Value, error) {
 		b = append(b, c)
 	}
 	return Value{}, ErrSyntax
+}
+
+// display reads a Display String from its quotation mark on (§4.2.10): a backslash is a character like
+// others there, and what is no visible ASCII is escaped by percent signs and lower-case digits.
+func (p *parser) display() (Value, error) {
+	if !p.take('"') {
+		return Value{}, ErrSyntax
+	}
+	var b []byte
+	for p.rest != "" {
+		c := p.rest[0]
+		p.rest = p.rest[1:]
+		switch {
+		case c == '"':
+			if !utf8.Valid(b) {
+				return Value{}, ErrSyntax
+			}
+			return Value{Kind: DisplayString, Text: string(b)}, nil
+		case c == '%':
+			if len(p.rest) < 2 {
+				return Value{}, ErrSyntax
+			}
+			high, low := lowerHex(p.rest[0]), lowerHex(p.rest[1])
+			if high|low > 15 {
+				return Value{}, ErrSyntax
+			}
+			c = high<<4 | low
+			p.rest = p.rest[2:]
+		case c < ' ' || c >= 0x7f:
+			return Value{}, ErrSyntax
+		}
+		b = append(b, c)
+	}
+	return Value{}, ErrSyntax
+}
+
+// lowerHex is over 15 for what is no digit.
+func lowerHex(c byte) byte {
+	switch {
+	case isDigit(c):
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 16
 }
 
 // bytes reads Bytes with their padding; bits that no byte holds must be zero, so that a value has one spelling.
@@ -518,8 +567,26 @@ func appendBare(dst []byte, v Value) ([]byte, error) {
 		return append(dst, ':'), nil
 	case Boolean:
 		return append(dst, '?', '0'+byte(v.Int&1)), nil
+	case DisplayString:
+		return appendDisplay(dst, v.Text)
 	}
 	return nil, ErrValue
+}
+
+func appendDisplay(dst []byte, text string) ([]byte, error) {
+	if !utf8.ValidString(text) {
+		return nil, ErrValue
+	}
+	const digits = "0123456789abcdef"
+	dst = append(dst, '%', '"')
+	for i := range len(text) {
+		if c := text[i]; c == '%' || c == '"' || c < ' ' || c >= 0x7f {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"'), nil
 }
 
 func appendDecimal(dst []byte, thousandths int64) ([]byte, error) {

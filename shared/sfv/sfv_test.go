@@ -217,6 +217,40 @@ func TestVectors(t *testing.T) {
 	t.Logf("%d vectors, %d of them refused", count, refused)
 }
 
+// What §3.3.8 and §4.2.10 say of Display Strings.
+func TestDisplayStrings(t *testing.T) {
+	for _, c := range []struct{ text, want, canonical string }{
+		{`%""`, "", ""}, {`%"two words"`, "two words", ""}, {`%"a, b; c=\"`, `a, b; c=\`, ""},
+		{`%"caf%c3%a9 %22 %25 %e2%82%ac%f0%9f%98%80"`, "caf\u00e9 \" % \u20ac\U0001f600", ""},
+		{`%"%00%0a%7f~ !"`, "\x00\n\x7f~ !", ""}, {`%"%61%5c"`, `a\`, `%"a\"`},
+	} {
+		item, err := ParseItem(c.text)
+		if err != nil || item.Value != (Value{Kind: DisplayString, Text: c.want}) {
+			t.Errorf("%s: %+v, %v", c.text, item, err)
+		}
+		if c.canonical == "" {
+			c.canonical = c.text
+		}
+		if b, err := AppendItem(nil, &item); err != nil || string(b) != c.canonical {
+			t.Errorf("%s: written as %s, %v", c.text, b, err)
+		}
+		// Behind it the text goes on.
+		members, err := ParseDictionary(`a=(` + c.text + `);b=` + c.text + `, c`)
+		if err != nil || len(members) != 2 || members[0].Item.Inner[0].Value.Text != c.want {
+			t.Errorf("%s in a dictionary: %+v, %v", c.text, members, err)
+		}
+	}
+	for _, text := range []string{`%`, `%x`, `%'x'`, `%"`, `%"x`, `%"%`, `%"%"`, `%"%a`, `%"%a"`, `%"%4g"`, `%"%g4"`, `%"%C3%A9"`, `%"%c3"`,
+		`%"%c3%28"`, `%"%a0"`, `%"%ed%a0%80"`, "%\"\t\"", "%\"\x7f\"", "%\"\u00e9\"", `%"x"y`, `a%"x"`, `% "x"`} {
+		if item, err := ParseItem(text); err != ErrSyntax {
+			t.Errorf("%q is read as %+v, %v", text, item, err)
+		}
+	}
+	if b, err := AppendItem(nil, &Item{Value: Value{Kind: DisplayString, Text: "\xc3"}}); err != ErrValue {
+		t.Errorf("what is not UTF-8 is written as %q, %v", b, err)
+	}
+}
+
 func TestParameterByName(t *testing.T) {
 	item, err := ParseItem(`("@method" "@path");created=1;keyid="k"`)
 	if err == nil {
@@ -238,7 +272,7 @@ func TestParameterByName(t *testing.T) {
 // What is written reads as what was written.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{`a=1`, `edge=("@method" "@path";req);created=1;nonce="x"`, `a=:aGVsbG8=:`,
-		`a;b;c=?0, d=(1 2.5 -0.1 @7 t "s\"")`, `a=1,`, "a=1,\t b", `(`, `"\`, `:::`, `?2`, `1.`, `a=1;a=2, a=3`} {
+		`a;b;c=?0, d=(1 2.5 -0.1 @7 t "s\"")`, `a=1,`, "a=1,\t b", `(`, `"\`, `:::`, `?2`, `1.`, `%"\%c3%a9"`, `a=1;a=2, a=3`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -280,16 +280,18 @@ func (d *Decision) keyOf(list []signed, s signed) (_ signed, key *jose.Key, a jo
 
 // findSigned finds the signatures with the label and the tag of any trust. A field that cannot be
 // read in one way only is refused: as a whole where any label will do, else the member of that label.
+// What can be read and is no signature that somebody could be found by is passed over, so that nobody's
+// spoils another's; where nothing else is there, it is refused.
 func (d *Decision) findSigned() (list []signed, refused *verdict.Code) {
 	field := d.joined("signature-input")
 	var all []httpsig.Input
-	read := false
+	var err, other error
+	read, refused := false, StampMissing
 	for _, t := range d.policy.verifier.others {
 		f := t.signature
 		inputs := all
 		if f.label == "" && !read {
-			var err error
-			if all, err = httpsig.ParseInputs(field); err != nil {
+			if all, other, err = httpsig.FindInputs(field); err != nil {
 				return nil, StampMalformed
 			}
 			inputs, read = all, true
@@ -299,10 +301,12 @@ func (d *Decision) findSigned() (list []signed, refused *verdict.Code) {
 			if n == 0 {
 				continue
 			}
-			var err error
-			if inputs, err = httpsig.ParseInputs(text); err != nil || n != 1 {
+			if inputs, other, err = httpsig.FindInputs(text); err != nil || n != 1 {
 				return nil, StampMalformed
 			}
+		}
+		if other != nil {
+			refused = StampMalformed
 		}
 		n := 0
 		for i := range inputs {
@@ -310,18 +314,19 @@ func (d *Decision) findSigned() (list []signed, refused *verdict.Code) {
 			if name, tagged := in.Tag(); name != f.tag || tagged != (f.tag != "") {
 				continue
 			}
-			keyid, ok := in.KeyID()
-			switch n++; {
-			case !ok || keyid == "":
-				return nil, StampMalformed
-			case n > maxSigned:
+			keyid, _ := in.KeyID()
+			if keyid == "" {
+				refused = StampMalformed
+				continue
+			}
+			if n++; n > maxSigned {
 				return nil, StampAmbiguous
 			}
 			list = append(list, signed{t, in, keyid})
 		}
 	}
 	if len(list) == 0 {
-		return nil, StampMissing
+		return nil, refused
 	}
 	return list, nil
 }

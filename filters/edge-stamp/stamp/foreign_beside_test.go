@@ -146,6 +146,76 @@ func TestForeignOtherLabel(t *testing.T) {
 	}
 }
 
+// S24: what others have beside a good signature does not spoil it, as long as the field reads in one way only;
+// alone it is none that could be verified.
+func TestForeignBesideOthers(t *testing.T) {
+	get := request("GET", asked)
+	good := signedBy(t, bot, "sig1", host+botParams("seen", "@123", "by", `%"caf%c3%a9, \"`), get)
+	last := len(good) - 1
+	for _, c := range []struct {
+		name, input string
+		want, alone *verdict.Code
+	}{
+		{"our tag without keyid", `a=("@path");tag="web-bot-auth"`, verdict.OK, StampMalformed},
+		{"our tag with an empty keyid", `a=("@path");tag="web-bot-auth";keyid=""`, verdict.OK, StampMalformed},
+		{"our tag twenty times without keyid", manyWithoutKeyID(20), verdict.OK, StampMalformed},
+		{"a Display String", `a=("@path");n=%"caf%c3%a9"`, verdict.OK, StampMissing},
+		{"a Display String with a backslash", `a=("@path");n=%"x\", b=()`, verdict.OK, StampMissing},
+		{"a Date", `a=("@path");seen=@123`, verdict.OK, StampMissing},
+		{"a Date for created", `a=("@path");created=@1`, verdict.OK, StampMalformed},
+		{"a created before 1970", `a=("@path");created=-1;keyid="x"`, verdict.OK, StampMalformed},
+		{"a Token for the keyid", `a=("@path");keyid=x`, verdict.OK, StampMalformed},
+		{"a Token for the tag", `a=("@path");tag=web-bot-auth`, verdict.OK, StampMalformed},
+		{"a component in upper case", `a=("Content-Type")`, verdict.OK, StampMalformed},
+		{"a component twice", `a=("@path" "@path")`, verdict.OK, StampMalformed},
+		{"an item", `a=1`, verdict.OK, StampMalformed},
+		{"a flag", `a`, verdict.OK, StampMalformed},
+		{"a label twice", `a=("@path"), a=("@path")`, StampMalformed, StampMalformed},
+		{"a parameter twice", `a=("@path");x=1;x=2`, StampMalformed, StampMalformed},
+		{"no structured field", `a=("@path`, StampMalformed, StampMalformed},
+		{"a comma at the end", `a=(),`, StampMalformed, StampMalformed},
+	} {
+		for _, label := range []string{"", "sig1"} {
+			p := parse(t, botConfig(map[string]string{"sig1": `"label":"sig1"`}[label], ""))
+			more := [2]string{"signature-input", c.input}
+			wants := map[string]*verdict.Code{"behind": c.want, "before": c.want, "alone": c.alone}
+			if label != "" { // only that member is read
+				wants = map[string]*verdict.Code{"before": verdict.OK, "behind": verdict.OK, "alone": StampMissing}
+				if c.name == "no structured field" {
+					wants["before"] = StampMissing // within a String that does not end
+				}
+			}
+			for where, h := range map[string][][2]string{
+				"behind": append(slices.Clone(good), more, [2]string{"signature", "a=:YQ==:"}),
+				"before": slices.Insert(slices.Clone(good), last-1, more), "alone": append(slices.Clone(get), more),
+			} {
+				d := (&proxy{}).decide(p, h)
+				if d.Verdict().Code != wants[where] || (d.identity != "") != (wants[where] == verdict.OK) {
+					t.Errorf("%s, %s, label %q: %s, want %s", c.name, where, label, d.Verdict().Code.Name, wants[where].Name)
+				}
+			}
+		}
+	}
+	// With its own label named, it counts as nothing else does.
+	p := parse(t, meshConfig(`"trust":[{"name":"partner","signature":{"label":"p"},"jwks":{"inline":`+string(mint.Set(bot))+
+		`}},`+botTrust("")+`]`))
+	for input, want := range map[string]*verdict.Code{`p=("@path");tag="web-bot-auth"`: verdict.OK, `p=1`: verdict.OK,
+		`p=()`: verdict.OK, `p=();x=1;x=2`: StampMalformed, `p=(), p=()`: StampMalformed} {
+		d := (&proxy{}).decide(p, append(slices.Clone(good), [2]string{"signature-input", input}))
+		if d.Verdict().Code != want {
+			t.Errorf("%s beside it: %s", input, d.Verdict().Code.Name)
+		}
+	}
+}
+
+func manyWithoutKeyID(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`o%d=();tag="web-bot-auth"`, i))
+	}
+	return strings.Join(list, ", ")
+}
+
 // S28: what has to be read anew for each component is read a few times only, whoever has signed.
 func TestCostlySignatures(t *testing.T) {
 	list := func(n int, format string) (s string) {
