@@ -5,6 +5,7 @@ package stamp
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -115,7 +116,7 @@ func (d *Decision) copyContext(claims gjson.Result) *verdict.Code {
 // scopeText is a scope as RFC 8693 §4.2 has it: a text with spaces in it, which some issuers write as a list.
 func scopeText(v gjson.Result) (text string, ok bool) {
 	if !v.IsArray() {
-		return v.Str, v.Str != ""
+		return v.Str, scopeTokens(v.Str) > 0
 	}
 	ok = true
 	v.ForEach(func(_, item gjson.Result) bool {
@@ -123,10 +124,28 @@ func scopeText(v gjson.Result) (text string, ok bool) {
 			text += " "
 		}
 		text += item.Str
-		ok = ok && item.Str != ""
+		ok = ok && scopeTokens(item.Str) == 1 // with a space in it, it would become two
 		return ok
 	})
 	return text, ok && text != ""
+}
+
+// scopeTokens is how many scopes a text has by RFC 6749 §3.3; 0: it is none, as an empty one in it would
+// be to some readers and not to others.
+func scopeTokens(text string) (n int) {
+	for more := true; more; n++ {
+		var scope string
+		scope, text, more = strings.Cut(text, " ")
+		for i := range len(scope) {
+			if c := scope[i]; c < '!' || c > '~' || c == '"' || c == '\\' {
+				return 0
+			}
+		}
+		if scope == "" {
+			return 0
+		}
+	}
+	return n
 }
 
 // appendContext appends tctx or rctx, unless it would be empty.
@@ -159,7 +178,7 @@ func checkTxn(claims gjson.Result, jti *gjson.Result) (id string, refused *verdi
 	var said [6]gjson.Result
 	strictjson.Pick(claims, txnNames, said[:])
 	bad := func(v gjson.Result) bool { return v.Str == "" } // as that of what is no text is
-	if slices.ContainsFunc(said[:4], bad) || said[4].Raw != "" && !said[4].IsObject() ||
+	if slices.ContainsFunc(said[:4], bad) || scopeTokens(said[2].Str) == 0 || said[4].Raw != "" && !said[4].IsObject() ||
 		said[5].Raw != "" && !said[5].IsObject() {
 		return "", StampMalformed
 	}
