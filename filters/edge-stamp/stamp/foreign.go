@@ -346,7 +346,7 @@ func (d *Decision) checkSigned(s signed, key *jose.Key, a jose.Algorithm, name s
 	created, ok := in.Created()
 	expires, hasExpires := in.Expires()
 	nonce, _ := in.Nonce()
-	if !ok || created > maxDate || hasExpires && (expires < created || expires > maxDate) ||
+	if !ok || created > maxDate || hasExpires && expires > maxDate ||
 		f.once && (nonce == "" || len(nonce) > maxID) {
 		return StampMalformed
 	}

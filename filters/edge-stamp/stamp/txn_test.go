@@ -203,6 +203,8 @@ func TestVerifyTxnToken(t *testing.T) {
 		{name: "with what is no character of a scope", token: edge.Typed(txnTyp, txnClaims(change{"scope": "a\nb"})),
 			want: StampMalformed},
 		{name: "with several scopes", token: edge.Typed(txnTyp, txnClaims(change{"scope": "a b:c"})), want: verdict.OK},
+		{name: "over before it begins", token: edge.Typed(txnTyp, txnClaims(change{"exp": now.Unix() - 1})),
+			want: StampMalformed},
 		{name: "with a list of scopes", token: edge.Typed(txnTyp, txnClaims(change{"scope": []string{"a"}})),
 			want: StampMalformed},
 		{name: "with a tctx that is no object", token: edge.Typed(txnTyp, txnClaims(change{"tctx": "a"})),

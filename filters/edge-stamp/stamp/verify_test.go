@@ -87,6 +87,12 @@ func TestVerify(t *testing.T) {
 			headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix() + 60}))), want: verdict.OK},
 		{name: "S12 a second longer", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix() + 61}))),
 			want: StampLifetime},
+		{name: "S12 over when it begins", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix()}))),
+			want: verdict.OK}, // within the skew
+		{name: "S12 over before it begins", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix() - 1}))),
+			want: StampMalformed},
+		{name: "S12 over before it begins, by less than a second", want: StampMalformed,
+			headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": now.Unix(), "iat": float64(now.Unix()) + 0.5})))},
 		{name: "without exp", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": nil}))), want: StampMalformed},
 		{name: "without iat", headers: withStamp(edge.Typed(stampTyp, claims(change{"iat": nil}))), want: StampMalformed},
 		{name: "exp is a text", headers: withStamp(edge.Typed(stampTyp, claims(change{"exp": "1"}))), want: StampMalformed},
@@ -377,6 +383,7 @@ func TestForwardIDP(t *testing.T) {
 		want    *verdict.Code
 	}{
 		{"its token", token("at+jwt", nil), verdict.OK}, {"the same again", token("at+jwt", nil), verdict.OK},
+		{"over before it begins", token("at+jwt", map[string]any{"exp": now.Unix() - 1, "iat": now.Unix()}), StampMalformed},
 		{"expired", token("at+jwt", map[string]any{"exp": now.Unix() - 6}), StampExpired}, {"for another",
 			token("at+jwt", map[string]any{"aud": "mesh"}), StampAudience},
 		{"a stamp of its making", token(stampTyp, nil), StampMalformed}, {"in the edge's name",
