@@ -88,3 +88,35 @@ func TestBotsClaims(t *testing.T) {
 		}
 	})
 }
+
+// Envoy joins the lines of headers that it knows with a comma alone, and what was signed cannot be made of that.
+func TestBotsRepeatedHeaders(t *testing.T) {
+	harness.Each(t, func(t *testing.T, version string) {
+		w := startBots(t, version, M{})
+		lines := func(name string, values ...string) (h [][2]string) {
+			for _, v := range values {
+				h = append(h, [2]string{name, v})
+			}
+			return h
+		}
+		for _, c := range []struct {
+			header string
+			values []string
+			want   string
+		}{
+			{"accept", []string{"text/html", "text/plain"}, denied("bots", "stamp_signature")},
+			{"accept", []string{"text/html, text/plain"}, allowed("bots")},
+			{"x-forwarded-for", []string{"192.0.2.1", "192.0.2.2"}, denied("bots", "stamp_signature")},
+			{"accept-language", []string{"de", "en"}, allowed("bots")},
+			{"x-b", []string{"1", "2"}, allowed("bots")},
+		} {
+			h := w.sign(t, fmt.Sprintf(`("@authority" %q)`, c.header)+w.params("n", 0), lines(c.header, c.values...)...)
+			got := w.envoy.Change(func() {
+				harness.HTTP1(t, w.envoy.Main(), harness.Request("GET", stampedPath, h...))
+			})
+			if got[c.want] != 1 {
+				t.Errorf("%s %q: counted %v, want %s", c.header, c.values, got, c.want)
+			}
+		}
+	})
+}
