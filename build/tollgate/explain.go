@@ -23,7 +23,6 @@ import (
 	"github.com/tollgate-wasm/tollgate/filters/tollgate/chain"
 	"github.com/tollgate-wasm/tollgate/shared/decide"
 	"github.com/tollgate-wasm/tollgate/shared/forward"
-	"github.com/tollgate-wasm/tollgate/shared/jwks"
 	"github.com/tollgate-wasm/tollgate/shared/match"
 	"github.com/tollgate-wasm/tollgate/shared/verdict"
 )
@@ -82,7 +81,7 @@ Exit codes: 0, the request goes on; 1, it is refused, or could not be decided; 2
 	f.StringVar(&e.token, "token", "", "a token, for the header authorization")
 	f.StringVar(&e.tokenFile, "token-file", "", "a file with the token; - is standard input")
 	f.StringVar(&e.claims, "claims", "", "a file with claims, a JSON object")
-	f.StringVar(&e.jwks, "jwks", "", "a file with the JWK Set that the configuration would fetch")
+	keySetFlag(c, &e.jwks)
 	f.StringVar(&e.introspection, "introspection", "", "a file with what the introspection endpoint answers (RFC 7662), "+
 		"in JSON")
 	f.StringVar(&e.source, "source", "192.0.2.1:40000", "the client's address and port")
@@ -319,29 +318,14 @@ func (e *explanation) step(out *report, s chain.Step, r *decide.Request,
 	return d, out.verdict(d.Rule, &d.Verdict, forward.Header(r.Headers, "content-type"), d.Headers...)
 }
 
-// keys reads the set that would be fetched as the filters read it, and tells of keys that are passed over.
+// keys reads the set that would be fetched, and tells of keys that are passed over.
 func (e *explanation) keys(out *report, o *filters.Outside) error {
-	if e.jwks == "" {
-		return nil
-	}
-	text, err := os.ReadFile(e.jwks)
-	if err != nil {
-		return err
-	}
-	set, passed, err := jwks.ReadDocument(string(text))
-	why := ""
-	for _, f := range passed {
-		if f.Index >= 0 {
-			one := fmt.Sprintf("key %d, kid %q, is passed over: %v", f.Index, f.KID, f.Err)
-			out.line("key set", one)
-			why += "\n" + one
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("%s: the filter refuses this key set: %w%s", e.jwks, err, why)
+	set, passed, err := readKeySet(e.jwks)
+	for _, one := range passed {
+		out.line("key set", one)
 	}
 	o.Keys = set
-	return nil
+	return err
 }
 
 var errRefused = errors.New("refused")

@@ -78,7 +78,7 @@ For trying a mesh by hand: whoever has the key can sign anything.`,
 	return c
 }
 
-// stamp decides the request of the flags.
+// stamp decides the request of the flags. It gives o the request's body.
 func (r *request) stamp(config string, o *filters.Outside, claims string) (*stamp.Decision, *stamp.Policy, error) {
 	text, err := readConfig(config)
 	if err != nil {
@@ -104,7 +104,7 @@ func (r *request) stamp(config string, o *filters.Outside, claims string) (*stam
 	}
 	p, d, err := decideStamp(text, headers, at, o)
 	if keys := (filters.KeysError{}); errors.As(err, &keys) {
-		err = fmt.Errorf("%w, which this command does not fetch: put the set into the configuration as jwks.inline", err)
+		err = fmt.Errorf("%w, which this command does not fetch: give the set by --jwks", err)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s:\n%w", config, err)
@@ -114,26 +114,34 @@ func (r *request) stamp(config string, o *filters.Outside, claims string) (*stam
 
 func stampVerifyCommand() *cobra.Command {
 	var r request
-	var config, peer string
+	var config, peer, set string
 	c := &cobra.Command{
 		Use:   "verify",
 		Short: "Say whether a mesh would admit a stamped request, and why not",
 		Long: `Decide a request with its stamp as edge-stamp with this configuration (role: verify) would. Clients are never told the reason; this is: which part of the request differs, what the stamp binds and what
 the request has, and in profile rfc9421 the signature base. A signature does not say what it covered; where changing one part of the request, as proxies do it, makes the signature fit, that part is named.
 
-Whether the stamp has been used before only a proxy knows: here it counts as new. Keys have to stand in the configuration (jwks.inline).`,
-		Example: "  tollgate stamp verify --config mesh.json --request 'GET https://api.example.com/orders/7' " +
-			"--header \"$(cat stamp.txt)\"",
+Whether the stamp has been used before only a proxy knows: here it counts as new. Keys that the configuration has fetched (jwks.remote) come by --jwks.`,
+		Example: "  tollgate stamp verify --config mesh.json --jwks jwks.json --request 'GET " +
+			"https://api.example.com/orders/7' --header \"$(cat stamp.txt)\"",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, p, err := r.stamp(config, &filters.Outside{Env: os.LookupEnv, PeerURI: peer}, "")
+			keys, passed, err := readKeySet(set)
 			if err != nil {
 				return err
+			}
+			o := &filters.Outside{Env: os.LookupEnv, PeerURI: peer, Keys: keys}
+			d, p, err := r.stamp(config, o, "")
+			if err != nil {
+				return err
+			}
+			for _, one := range passed {
+				fmt.Fprintln(c.OutOrStdout(), "key set: "+one)
 			}
 			v := d.Verdict()
 			fmt.Fprintf(c.OutOrStdout(), "rule %s: %s, %s\n", p.RuleName(v.Rule), v.Outcome(), v.Reason().Name)
 			if v.Reason() != verdict.OK {
-				differences, err := r.differences(config, d, &filters.Outside{Env: os.LookupEnv, PeerURI: peer})
+				differences, err := r.differences(config, d, o)
 				if err != nil {
 					return err
 				}
@@ -148,6 +156,7 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 	r.flags(c)
 	c.Flags().StringVar(&config, "config", "", "edge-stamp's configuration")
 	c.Flags().StringVar(&peer, "peer", "", "the SPIFFE ID of the connection's client")
+	keySetFlag(c, &set)
 	return c
 }
 
@@ -168,9 +177,6 @@ func (r *request) differences(config string, d *stamp.Decision, o *filters.Outsi
 	}
 	at, err := r.time()
 	if err != nil {
-		return nil, err
-	}
-	if o.Body, err = r.content(); err != nil {
 		return nil, err
 	}
 	for _, other := range stamp.OtherRequests(headers) {

@@ -1,0 +1,73 @@
+// Copyright 2026 The Tollgate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// noon is when the stamps of these tests are made.
+const noon = "2026-11-27T12:00:00Z"
+
+// stampedOrder is the request that they are made for.
+const stampedOrder = "GET https://api.example.com/orders/7?b=2&a=1"
+
+// stampPair is an edge and a mesh that trusts it.
+type stampPair struct{ edge, mesh, keys string }
+
+// pairOf makes them; more stands in the edge's configuration, trust in the mesh's.
+func pairOf(t *testing.T, profile, more, trust, mesh string) stampPair {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "key")
+	set, _ := tollgate(t, 0, "keys", "new", "--kid", "k", "--alg", "ES256", "-o", file)
+	t.Setenv("EDGE_KEY", string(must(os.ReadFile(file))))
+	return stampPair{
+		edge: write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","profile":"`+profile+`",`+more+
+			`"keys":[{"kid":"k","alg":"ES256","env":"EDGE_KEY"}],"rules":[{"name":"all","sign":true}]}`),
+		mesh: write(t, "mesh.json", `{"role":"verify","profile":"`+profile+`",`+mesh+`"trust":[{"name":"edge",`+
+			`"issuer":"https://edge","audiences":["mesh"],"algorithms":["ES256"],`+trust+`"jwks":{"remote":`+
+			`{"cluster":"edge","authority":"edge","path":"/keys"}}}],"rules":[{"name":"all"}]}`),
+		keys: write(t, "jwks.json", set),
+	}
+}
+
+// sign is what stamp sign prints.
+func (p *stampPair) sign(t *testing.T, more ...string) string {
+	t.Helper()
+	out, _ := tollgate(t, 0, append([]string{"stamp", "sign", "--config", p.edge, "-r", stampedOrder, "--at", noon,
+		"--claims", write(t, "claims.json", `{"sub":"ann","scope":"read"}`)}, more...)...)
+	return out
+}
+
+// Keys that a mesh would fetch come by --jwks, and are read as the filter reads them.
+func TestStampVerifyKeys(t *testing.T) {
+	p := pairOf(t, "jws", "", "", "")
+	stamp := p.sign(t)
+	verify := func(code int, more ...string) (out, progress string) {
+		return tollgate(t, code, append([]string{"stamp", "verify", "--config", p.mesh, "-r", stampedOrder, "--at", noon, "-H",
+			stamp}, more...)...)
+	}
+	if _, progress := verify(exitFound); !strings.Contains(progress,
+		"the keys are at edge/keys, which this command does not fetch: give the set by --jwks") {
+		t.Errorf("no keys: %s", progress)
+	}
+	if out, _ := verify(0, "--jwks", p.keys); out != "rule all: allowed, ok\n" {
+		t.Errorf("%s", out)
+	}
+	set := string(must(os.ReadFile(p.keys)))
+	odd := write(t, "odd.json", strings.Replace(set, `"keys": [`, `"keys": [{"kty":"AKP","kid":"pq","alg":"ML-DSA-65"},`, 1))
+	if out, _ := verify(0, "--jwks", odd); !strings.HasPrefix(out, `key set: key 0, kid "pq", is passed over: `) {
+		t.Errorf("%s", out)
+	}
+	for text, want := range map[string]string{`{"keys":[{"kty":"EC","kid":"k","d":"AAAA"}]}`: "the filter refuses this key set",
+		"{": "the filter refuses this key set"} {
+		if _, progress := verify(exitFound, "--jwks", write(t, "bad.json", text)); !strings.Contains(progress, want) {
+			t.Errorf("%s: %s", text, progress)
+		}
+	}
+	verify(exitFound, "--jwks", "missing.json")
+}
