@@ -47,7 +47,7 @@ For trying a mesh by hand: whoever has the key can sign anything.`,
 			"https://api.example.com/orders/7'",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, p, err := r.stamp(config, &filters.Outside{Env: os.LookupEnv}, claims)
+			d, p, err := r.stamp(signs, config, &filters.Outside{Env: os.LookupEnv}, claims)
 			if err != nil {
 				return err
 			}
@@ -78,8 +78,36 @@ For trying a mesh by hand: whoever has the key can sign anything.`,
 	return c
 }
 
-// stamp decides the request of the flags. It gives o the request's body.
-func (r *request) stamp(config string, o *filters.Outside, claims string) (*stamp.Decision, *stamp.Policy, error) {
+// The roles, by what a command does.
+const (
+	signs    = "sign"
+	verifies = "verify"
+)
+
+// checkRole says that a configuration is one of the other role, before anything is decided by it: whose fault a
+// decision then tells is none of the request's.
+func checkRole(want, config string) error {
+	f, err := filters.Named("edge-stamp")
+	if err != nil {
+		return err
+	}
+	read, err := f.Parse(config, os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	p, ok := read.(*stamp.Policy)
+	has, whose := verifies, "the edge's"
+	if ok && p.Signer() != nil {
+		has, whose = signs, "a mesh's"
+	}
+	if has == want {
+		return nil
+	}
+	return fmt.Errorf("role: is %s, and stamp %s wants role: %s: give it %s configuration", has, want, want, whose)
+}
+
+// stamp decides the request of the flags, in that role. It gives o the request's body.
+func (r *request) stamp(role, config string, o *filters.Outside, claims string) (*stamp.Decision, *stamp.Policy, error) {
 	text, err := readConfig(config)
 	if err != nil {
 		return nil, nil, err
@@ -91,6 +119,9 @@ func (r *request) stamp(config string, o *filters.Outside, claims string) (*stam
 	at, err := r.time()
 	if err != nil {
 		return nil, nil, err
+	}
+	if err := checkRole(role, text); err != nil {
+		return nil, nil, fmt.Errorf("%s:\n%w", config, err)
 	}
 	if o.Body, err = r.content(); err != nil {
 		return nil, nil, err
@@ -131,7 +162,7 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 				return err
 			}
 			o := &filters.Outside{Env: os.LookupEnv, PeerURI: peer, Keys: keys}
-			d, p, err := r.stamp(config, o, "")
+			d, p, err := r.stamp(verifies, config, o, "")
 			if err != nil {
 				return err
 			}

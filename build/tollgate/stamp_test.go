@@ -43,6 +43,38 @@ func (p *stampPair) sign(t *testing.T, more ...string) string {
 	return out
 }
 
+// forRole is a small configuration.
+func forRole(role string) string {
+	if role == "sign" {
+		return `{"role":"sign","issuer":"https://edge","audience":"mesh","keys":[{"kid":"k","alg":"HS256","env":"EDGE_SECRET"}],
+			"rules":[{"name":"all","sign":true}]}`
+	}
+	return `{"role":"verify","trust":[{"name":"edge","issuer":"https://edge","audiences":["mesh"],"keys":[{"kid":"k","alg":"HS256","env":"EDGE_SECRET"}]}],
+		"rules":[{"name":"all"}]}`
+}
+
+// A configuration of the other role is called that, before anything is said of the request.
+func TestStampRole(t *testing.T) {
+	t.Setenv("EDGE_SECRET", "a secret of the edge, of 32 bytes and more")
+	for _, c := range []struct{ command, role, want string }{
+		{"verify", "sign", "role: is sign, and stamp verify wants role: verify: give it a mesh's configuration"},
+		{"sign", "verify", "role: is verify, and stamp sign wants role: sign: give it the edge's configuration"},
+	} {
+		out, progress := tollgate(t, exitFound, "stamp", c.command, "--config", write(t, "c.json", forRole(c.role)), "-r",
+			stampedOrder)
+		if out != "" || !strings.Contains(progress, c.want) {
+			t.Errorf("stamp %s: %s%s", c.command, out, progress)
+		}
+		tollgate(t, map[string]int{"sign": 0, "verify": exitFound}[c.command], "stamp", c.command, "--config",
+			write(t, "c.json", forRole(c.command)), "-r", stampedOrder)
+	}
+	p := pairOf(t, "jws", "", "", "")
+	if _, progress := tollgate(t, exitFound, "stamp", "sign", "--config", p.mesh, "-r",
+		stampedOrder); !strings.Contains(progress, "wants role: sign") {
+		t.Errorf("a mesh with remote keys: %s", progress)
+	}
+}
+
 // Keys that a mesh would fetch come by --jwks, and are read as the filter reads them.
 func TestStampVerifyKeys(t *testing.T) {
 	p := pairOf(t, "jws", "", "", "")
