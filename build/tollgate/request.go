@@ -9,8 +9,11 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tollgate-wasm/tollgate/shared/forward"
 )
 
 // request is one as a filter sees it, from the flags of a command.
@@ -24,7 +27,8 @@ type request struct {
 func (r *request) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&r.line, "request", "r", "", "the method and the URL: 'GET https://api.example.com/orders/7?a=1'")
-	f.StringArrayVarP(&r.headers, "header", "H", nil, "a header, 'name: value'; may be repeated")
+	f.StringArrayVarP(&r.headers, "header", "H", nil, "a header, 'name: value', or several, one in each line; may be "+
+		"repeated")
 	f.StringVar(&r.body, "body", "", "a file with the body")
 	f.StringVar(&r.at, "at", "", "the time at which to decide, RFC 3339 (default: now)")
 }
@@ -46,15 +50,37 @@ func (r *request) pairs() ([][2]string, error) {
 		}
 	}
 	pairs := [][2]string{{":method", method}, {":scheme", scheme}, {":authority", authority}, {":path", path}}
-	for _, h := range r.headers {
-		name, value, ok := strings.Cut(h, ":")
-		if !ok || name == "" {
-			return nil, usage{fmt.Errorf("--header %q: want 'name: value'", h)}
+	for i, h := range r.headers {
+		list, err := headerLines(h)
+		if err != nil {
+			return nil, usage{fmt.Errorf("--header, number %d: %w", i+1, err)}
 		}
-		pairs = append(pairs, [2]string{strings.ToLower(name), strings.TrimSpace(value)})
+		pairs = append(pairs, list...)
 	}
 	return pairs, nil
 }
+
+// headerLines reads headers, one in each line: stamp sign prints several. What is none is not repeated: it may be a
+// credential.
+func headerLines(text string) (list [][2]string, err error) {
+	n := 0
+	for line := range strings.FieldsFuncSeq(text, func(c rune) bool { return c == '\n' || c == '\r' }) {
+		if n++; strings.TrimSpace(line) == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || name == "" || strings.ContainsFunc(name, isNoTokenChar) {
+			return nil, fmt.Errorf("line %d is no header: want 'name: value', with the name of a header", n)
+		}
+		list = append(list, [2]string{strings.ToLower(name), strings.TrimSpace(value)})
+	}
+	if list == nil {
+		err = errors.New("is empty: want 'name: value'")
+	}
+	return list, err
+}
+
+func isNoTokenChar(c rune) bool { return c > unicode.MaxASCII || !forward.IsTokenChar(byte(c)) }
 
 func (r *request) time() (time.Time, error) {
 	if r.at == "" {

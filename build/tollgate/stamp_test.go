@@ -43,6 +43,51 @@ func (p *stampPair) sign(t *testing.T, more ...string) string {
 	return out
 }
 
+// Whatever stamp sign prints is one --header, in every profile and in every command that has the flag.
+func TestHeaderLines(t *testing.T) {
+	for _, profile := range []string{"jws", "rfc9421", "txn-token"} {
+		more := `"copyClaims":["sub"],`
+		if profile == "txn-token" {
+			more = ""
+		}
+		p := pairOf(t, profile, more, "", "")
+		stamp := p.sign(t)
+		if n := strings.Count(stamp, "\n"); n != map[string]int{"jws": 1, "rfc9421": 3, "txn-token": 1}[profile] {
+			t.Errorf("%s: %d lines\n%s", profile, n, stamp)
+		}
+		for _, text := range []string{stamp, strings.TrimSpace(stamp), strings.ReplaceAll(stamp, "\n", "\r\n"), "\n\n" + stamp} {
+			for _, command := range [][]string{{"stamp", "verify"}, {"explain"}} {
+				tollgate(t, 0, append(command, "--config", p.mesh, "--jwks", p.keys, "-r", stampedOrder, "--at", noon, "-H",
+					text)...)
+			}
+		}
+	}
+	config := write(t, "edge.json", `{"role":"sign","issuer":"https://edge","audience":"mesh","keys":[{"kid":"k","alg":"HS256","env":"EDGE_SECRET"}],
+		"rules":[{"name":"all","sign":true}]}`)
+	t.Setenv("EDGE_SECRET", "a secret of the edge, of 32 bytes and more")
+	for text, want := range map[string]string{
+		"x":                   "--header, number 2: line 1 is no header: want 'name: value'",
+		"":                    "--header, number 2: is empty: want 'name: value'",
+		" \r\n":               "--header, number 2: is empty: want 'name: value'",
+		"a: b\nx":             "--header, number 2: line 2 is no header",
+		"a: b\n  continued:":  "--header, number 2: line 2 is no header",
+		": x":                 "--header, number 2: line 1 is no header",
+		"a b: x":              "--header, number 2: line 1 is no header",
+		"ä: x":                "--header, number 2: line 1 is no header",
+		"x-secret s3cr3t":     "--header, number 2: line 1 is no header",
+		"a: b\r\nx-secret s3": "--header, number 2: line 2 is no header",
+	} {
+		for _, command := range [][]string{{"stamp", "verify"}, {"stamp", "sign"}, {"explain"}} {
+			_, progress := tollgate(t, exitUsage, append(command, "--config",
+				map[bool]string{true: config, false: write(t, "mesh.json", forRole("verify"))}[command[len(command)-1] != "verify"],
+				"-r", stampedOrder, "-H", "good: header", "-H", text)...)
+			if !strings.Contains(progress, want) || strings.Contains(progress, "s3") {
+				t.Errorf("%s, %q: %s", command, text, progress)
+			}
+		}
+	}
+}
+
 // forRole is a small configuration.
 func forRole(role string) string {
 	if role == "sign" {
@@ -102,4 +147,11 @@ func TestStampVerifyKeys(t *testing.T) {
 		}
 	}
 	verify(exitFound, "--jwks", "missing.json")
+	// The mismatch of profile rfc9421 is found by trying other requests: with these keys, too.
+	p = pairOf(t, "rfc9421", "", "", "")
+	stamp = p.sign(t)
+	if out, _ := verify(exitFound, "--jwks", p.keys, "-r", strings.Replace(stampedOrder, "GET", "PUT", 1)); !strings.Contains(
+		out, `method: expected "GET", found "PUT"`) {
+		t.Errorf("%s", out)
+	}
 }
