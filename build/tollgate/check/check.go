@@ -355,7 +355,7 @@ func (c *Checker) envoyFilter(p place, config *yaml.Node) bool {
 			"want true: the configuration binds the body, of which Envoy otherwise shows the filter nothing, and "+
 				"every request would run into bodyTimeout")
 	}
-	c.placeholder(p, field(config, "vm_config", "code", "remote", "sha256"), "vm_config.code.remote.sha256")
+	c.digest(p, field(config, "vm_config", "code", "remote", "sha256"), "vm_config.code.remote.sha256")
 	p.root = n
 	c.configuration(p, filter, n)
 	return true

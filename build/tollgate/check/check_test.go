@@ -647,3 +647,44 @@ func wantFindings(t *testing.T, files []string, want string) {
 		}
 	}
 }
+
+// What is no digest is called that, in every resource and for every kind of code.
+func TestDigests(t *testing.T) {
+	plugin := wasmPlugin("jwt-scope", "AUTHN", reload+"\n  sha256: SUM", scopes)
+	image := strings.Replace(policy("rate-limit", limits, "failOpen: false"), "'"+digest+"'", "SUM", 1)
+	http := strings.Replace(image, "type: Image, image: {url: registry.example.com/rate-limit:v1",
+		"type: HTTP, http: {url: 'https://files.example.com/rate-limit.wasm'", 1)
+	traffic := "kind: TrafficExtension\nmetadata: {name: a}\nspec:\n  wasm:\n    url: oci://r/rate-limit@sha256:" + digest +
+		"\n    sha256: SUM\n    failStrategy: FAIL_RELOAD\n    pluginConfig: {limits: [{name: a, rate: {requests: 1, " +
+		"per: 1s}}]}\n  phase: AUTHN\n  match: [{mode: SERVER}]\n"
+	for _, r := range []struct{ resource, text, at string }{
+		{"WasmPlugin shop/jwt-scope", plugin, "0:8:11: error: WasmPlugin shop/jwt-scope: spec.sha256: "},
+		{"an image", image, "0:8:82: error: EnvoyExtensionPolicy shop/rate-limit: spec.wasm[0].code.image.sha256: "},
+		{"a file", http, "0:8:89: error: EnvoyExtensionPolicy shop/rate-limit: spec.wasm[0].code.http.sha256: "},
+		{"TrafficExtension a", traffic, "0:6:13: error: TrafficExtension a: spec.wasm.sha256: "},
+	} {
+		wantFindings(t, []string{strings.Replace(r.text, "SUM", "'"+digest+"'", 1)}, "")
+		for _, sum := range []string{"DIGEST", "abc", "sha256:" + digest, digest + "0", strings.ToUpper(digest), "''",
+			strings.Repeat("1", 64), "[]"} {
+			wantFindings(t, []string{strings.Replace(r.text, "SUM", sum, 1)}, r.at+"is no text of 64 hexadecimal digits")
+		}
+	}
+	remote := strings.Replace(envoyFilter("failure_policy: FAIL_RELOAD",
+		`'{"limits": [{"name": "a", "rate": {"requests": 1, "per": "1s"}}]}'`), "local: {filename: /etc/envoy/rate-limit.wasm}",
+		"remote: {sha256: abc, http_uri: {uri: 'https://files/rate-limit.wasm'}}", 1)
+	wantFindings(t, []string{remote}, "0:7:41: error: vm_config.code.remote.sha256: is no text of 64 hexadecimal digits")
+	other := strings.Repeat("1b", 32)
+	bare := func(text string) string { return strings.Replace(text, "\n  sha256: SUM", "", 1) }
+	for text, want := range map[string]string{
+		strings.Replace(image, ":v1, sha256: SUM", "@sha256:DIGEST", 1): "0:8:38: error: EnvoyExtensionPolicy shop/rate-limit: " +
+			"spec.wasm[0].code.image.url: has no digest of 64 hexadecimal digits behind @sha256:",
+		strings.Replace(image, ":v1, sha256: SUM", "@sha256:"+digest, 1): "",
+		strings.Replace(image, ":v1, sha256: SUM", "@sha256:"+digest+", sha256: "+other, 1): "0:8:151: error: " +
+			"EnvoyExtensionPolicy shop/rate-limit: spec.wasm[0].code.image.sha256: differs from the digest in url",
+		bare(strings.Replace(plugin, "@sha256:"+digest, "@sha256:DIGEST", 1)):                                    "0:5:8: error: WasmPlugin shop/jwt-scope: spec.url: has no digest of 64 hexadecimal digits behind @sha256:",
+		bare(strings.Replace(traffic, "@sha256:"+digest+"\n  ", "@sha256:abc\n", 1)):                             "0:5:10: error: TrafficExtension a: spec.wasm.url: has no digest of 64 hexadecimal digits behind @sha256:",
+		strings.Replace(http, "rate-limit.wasm', sha256: SUM", "a@sha256:x/rate-limit.wasm', sha256: "+other, 1): "",
+	} {
+		wantFindings(t, []string{text}, want)
+	}
+}

@@ -71,8 +71,7 @@ func (c *Checker) extension(p place, wasm *yaml.Node, path string) (names []stri
 		c.report(p, source, Warning, at+".sha256",
 			"is not set: what is behind the URL can be exchanged; put the digest that tollgate image push prints")
 	}
-	c.placeholder(p, url, at+".url")
-	c.placeholder(p, sum, at+".sha256")
+	c.digests(p, url, sum, at+".url", kind == "http")
 	if open := yamlnode.Member(wasm, "failOpen"); isTrue(open) {
 		if severity, of := openly(module, steps); severity == Warning {
 			c.report(p, open, severity, path+".failOpen", "is true: while the filter cannot run, nothing is limited")

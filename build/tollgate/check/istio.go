@@ -104,12 +104,7 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 		return
 	}
 	sum := yamlnode.Member(spec, "sha256")
-	if sum != nil && (sum.Tag != "!!str" || !digest256.MatchString(yamlnode.Text(sum))) {
-		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256",
-			"is no text of 64 hexadecimal digits: without quotes, one of decimal digits only is a number to YAML")
-	}
-	c.placeholder(p, n, path)
-	c.placeholder(p, sum, path[:len(path)-len("url")]+"sha256")
+	c.digests(p, n, sum, path, hasScheme && scheme != "oci")
 	switch {
 	case hasScheme && scheme != "oci":
 		if sum == nil {
@@ -118,10 +113,36 @@ func (c *Checker) url(p place, spec *yaml.Node, path string) {
 	case !strings.Contains(rest, "@sha256:") && sum == nil:
 		c.report(p, n, Warning, path,
 			"is not pinned: a tag can be pushed anew; write oci://…@sha256:…, as tollgate image push prints it")
-	case sum != nil && strings.Contains(rest, "@sha256:") && !strings.HasSuffix(rest, "@sha256:"+yamlnode.Text(sum)):
-		c.report(p, sum, Error, path[:len(path)-len("url")]+"sha256",
-			"differs from the digest in url: for oci:// both are of the manifest, not of the module")
 	}
+}
+
+// digests looks at the digests of a module's URL and beside it, of whatever resource: file says that the URL is one of
+// the module itself, and not of an image. One that is none fits nothing, and the proxy never gets its filter.
+func (c *Checker) digests(p place, url, sum *yaml.Node, path string, file bool) {
+	at := strings.TrimSuffix(path, "url") + "sha256"
+	_, digest, has := strings.Cut(yamlnode.Text(url), "@sha256:")
+	has = has && !file
+	if has && !digest256.MatchString(digest) {
+		c.report(p, url, Error, path, "has no digest of 64 hexadecimal digits behind @sha256:")
+	}
+	if c.digest(p, sum, at) && has && digest != yamlnode.Text(sum) {
+		c.report(p, sum, Error, at, "differs from the digest in url: both are of the image's manifest, not of the module")
+	}
+	c.placeholder(p, url, path)
+}
+
+// digest reports whether there is a digest, and faults what is none.
+func (c *Checker) digest(p place, sum *yaml.Node, path string) (ok bool) {
+	if sum == nil {
+		return false
+	}
+	ok = sum.Tag == "!!str" && digest256.MatchString(yamlnode.Text(sum))
+	if !ok {
+		c.report(p, sum, Error, path, "is no text of 64 hexadecimal digits, without sha256: before them: without quotes, "+
+			"one of decimal digits only is a number to YAML")
+	}
+	c.placeholder(p, sum, path)
+	return ok
 }
 
 // placeholder looks for the digest that samples have: no image has it, so that every request is refused.
