@@ -197,6 +197,10 @@ func decideStamps(config string, r *decide.Request, o *Outside) (*Decided, error
 	}
 	v := d.Verdict()
 	out := &Decided{Rule: p.RuleName(v.Rule), Verdict: *v, Why: d.Explain()}
+	if x, found := StampDifference(config, r, o, d); found {
+		checks := &out.Why.Checks
+		*checks = slices.Insert(*checks, 0, decide.Fails("signature", v.Reason(), x.String()))
+	}
 	if status, headers, body, ok := d.Publishes(); ok && v.Admits() {
 		out.Answer = &Answer{status, headers, body}
 	}

@@ -28,12 +28,6 @@ func stampCommand() *cobra.Command {
 		stampInspectCommand())
 }
 
-// decideStamp decides a request as the filter does.
-func decideStamp(config string, headers [][2]string, at time.Time,
-	o *filters.Outside) (*stamp.Policy, *stamp.Decision, error) {
-	return filters.Stamp(config, &decide.Request{Headers: headers, Empty: o.Body == nil, Now: at}, o)
-}
-
 func stampSignCommand() *cobra.Command {
 	var r request
 	var config, claims string
@@ -47,23 +41,23 @@ For trying a mesh by hand: whoever has the key can sign anything.`,
 			"https://api.example.com/orders/7'",
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, p, err := r.stamp(signs, config, &filters.Outside{Env: os.LookupEnv}, claims)
+			s, err := r.stamp(signs, config, &filters.Outside{Env: os.LookupEnv}, claims)
 			if err != nil {
 				return err
 			}
-			v := d.Verdict()
+			v := s.decision.Verdict()
 			if !v.Admits() {
-				err := fmt.Errorf("rule %s: %s", p.RuleName(v.Rule), v.Reason().Name)
+				err := fmt.Errorf("rule %s: %s", s.rule(), v.Reason().Name)
 				if v.Reason() == stamp.ClaimsMissing {
-					err = fmt.Errorf("%w: %s; give them with --claims", err, d.Lacks())
+					err = fmt.Errorf("%w: %s; give them with --claims", err, s.decision.Lacks())
 				}
 				return err
 			}
 			var e forward.Effect
-			d.Effect(&e)
+			s.decision.Effect(&e)
 			ours := append(e.Set, e.Add...)
 			if len(ours) == 0 {
-				return fmt.Errorf("rule %s does not sign", p.RuleName(v.Rule))
+				return fmt.Errorf("rule %s does not sign", s.rule())
 			}
 			for _, h := range ours {
 				fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", h[0], h[1])
@@ -106,41 +100,54 @@ func checkRole(want, config string) error {
 	return fmt.Errorf("role: is %s, and stamp %s wants role: %s: give it %s configuration", has, want, want, whose)
 }
 
+// stamped is a request that edge-stamp has decided.
+type stamped struct {
+	config   string
+	request  *decide.Request
+	outside  *filters.Outside
+	policy   *stamp.Policy
+	decision *stamp.Decision
+}
+
+// rule is the name of that which has decided.
+func (s *stamped) rule() string { return s.policy.RuleName(s.decision.Verdict().Rule) }
+
 // stamp decides the request of the flags, in that role. It gives o the request's body.
-func (r *request) stamp(role, config string, o *filters.Outside, claims string) (*stamp.Decision, *stamp.Policy, error) {
+func (r *request) stamp(role, config string, o *filters.Outside, claims string) (*stamped, error) {
 	text, err := readConfig(config)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	headers, err := r.pairs()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	at, err := r.time()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := checkRole(role, text); err != nil {
-		return nil, nil, fmt.Errorf("%s:\n%w", config, err)
+		return nil, fmt.Errorf("%s:\n%w", config, err)
 	}
 	if o.Body, err = r.content(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if claims != "" {
 		b, err := os.ReadFile(claims)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		o.Identity = string(b)
 	}
-	p, d, err := decideStamp(text, headers, at, o)
+	s := &stamped{config: text, request: &decide.Request{Headers: headers, Empty: o.Body == nil, Now: at}, outside: o}
+	s.policy, s.decision, err = filters.Stamp(text, s.request, o)
 	if keys := (filters.KeysError{}); errors.As(err, &keys) {
 		err = fmt.Errorf("%w, which this command does not fetch: give the set by --jwks", err)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s:\n%w", config, err)
+		return nil, fmt.Errorf("%s:\n%w", config, err)
 	}
-	return d, p, nil
+	return s, nil
 }
 
 func stampVerifyCommand() *cobra.Command {
@@ -149,8 +156,8 @@ func stampVerifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify",
 		Short: "Say whether a mesh would admit a stamped request, and why not",
-		Long: `Decide a request with its stamp as edge-stamp with this configuration (role: verify) would. Clients are never told the reason; this is: which part of the request differs, what the stamp binds and what
-the request has, and in profile rfc9421 the signature base. A signature does not say what it covered; where changing one part of the request, as proxies do it, makes the signature fit, that part is named.
+		Long: `Decide a request with its stamp as edge-stamp with this configuration (role: verify) would. Clients are never told the reason; this is: for every reason what was expected and what was found, such as which part of the
+request differs, the times, the issuer, the audience and the keys that there are, and in profile rfc9421 the signature base. A signature does not say what it covered; where changing one part of the request, as proxies do it, makes the signature fit, that part is named.
 
 Whether the stamp has been used before only a proxy knows: here it counts as new. Keys that the configuration has fetched (jwks.remote) come by --jwks.`,
 		Example: "  tollgate stamp verify --config mesh.json --jwks jwks.json --request 'GET " +
@@ -162,21 +169,17 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 				return err
 			}
 			o := &filters.Outside{Env: os.LookupEnv, PeerURI: peer, Keys: keys}
-			d, p, err := r.stamp(verifies, config, o, "")
+			s, err := r.stamp(verifies, config, o, "")
 			if err != nil {
 				return err
 			}
 			for _, one := range passed {
 				fmt.Fprintln(c.OutOrStdout(), "key set: "+one)
 			}
-			v := d.Verdict()
-			fmt.Fprintf(c.OutOrStdout(), "rule %s: %s, %s\n", p.RuleName(v.Rule), v.Outcome(), v.Reason().Name)
+			v := s.decision.Verdict()
+			fmt.Fprintf(c.OutOrStdout(), "rule %s: %s, %s\n", s.rule(), v.Outcome(), v.Reason().Name)
 			if v.Reason() != verdict.OK {
-				differences, err := r.differences(config, d, o)
-				if err != nil {
-					return err
-				}
-				printWhy(c.OutOrStdout(), differences, d)
+				s.why(c.OutOrStdout())
 			}
 			if !v.Admits() {
 				return errors.New("refused")
@@ -191,46 +194,15 @@ Whether the stamp has been used before only a proxy knows: here it counts as new
 	return c
 }
 
-// differences are the parts for which the stamp of a request does not do. Where it does not say,
-// other requests are tried.
-func (r *request) differences(config string, d *stamp.Decision, o *filters.Outside) ([]stamp.Difference, error) {
-	list := d.Differences()
-	if len(list) > 0 || d.Verdict().Reason() != stamp.StampSignature || d.SignatureBase() == "" {
-		return list, nil
+// why says why the mesh refuses a request: what was expected and what was found, and what a signature has to fit.
+func (s *stamped) why(out io.Writer) {
+	if x, found := filters.StampDifference(s.config, s.request, s.outside, s.decision); found {
+		fmt.Fprintln(out, x)
 	}
-	text, err := readConfig(config)
-	if err != nil {
-		return nil, err
+	for _, line := range s.decision.Why() {
+		fmt.Fprintln(out, line)
 	}
-	headers, err := r.pairs()
-	if err != nil {
-		return nil, err
-	}
-	at, err := r.time()
-	if err != nil {
-		return nil, err
-	}
-	for _, other := range stamp.OtherRequests(headers) {
-		if _, d, err := decideStamp(text, other.Headers, at, o); err == nil &&
-			d.Verdict().Reason() != stamp.StampSignature && d.SignatureBase() != "" {
-			return []stamp.Difference{other.Difference}, nil
-		}
-	}
-	return nil, nil
-}
-
-func printWhy(out io.Writer, differences []stamp.Difference, d *stamp.Decision) {
-	for _, x := range differences {
-		switch {
-		case x.Expected != "":
-			fmt.Fprintf(out, "%s: expected %q, found %q\n", x.Part, x.Expected, x.Found)
-		case d.Foreign():
-			fmt.Fprintf(out, "%s: the signature does not cover it, and the trust demands that\n", x.Part)
-		default:
-			fmt.Fprintf(out, "%s: the stamp does not bind it, and the rule demands that\n", x.Part)
-		}
-	}
-	base := d.SignatureBase()
+	base := s.decision.SignatureBase()
 	if base == "" {
 		return
 	}

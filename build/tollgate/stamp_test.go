@@ -55,7 +55,8 @@ func TestHeaderLines(t *testing.T) {
 		if n := strings.Count(stamp, "\n"); n != map[string]int{"jws": 1, "rfc9421": 3, "txn-token": 1}[profile] {
 			t.Errorf("%s: %d lines\n%s", profile, n, stamp)
 		}
-		for _, text := range []string{stamp, strings.TrimSpace(stamp), strings.ReplaceAll(stamp, "\n", "\r\n"), "\n\n" + stamp} {
+		for _, text := range []string{stamp, strings.TrimSpace(stamp), strings.ReplaceAll(stamp, "\n", "\r\n"),
+			"\n\n" + stamp} {
 			for _, command := range [][]string{{"stamp", "verify"}, {"explain"}} {
 				tollgate(t, 0, append(command, "--config", p.mesh, "--jwks", p.keys, "-r", stampedOrder, "--at", noon, "-H",
 					text)...)
@@ -125,8 +126,8 @@ func TestStampVerifyKeys(t *testing.T) {
 	p := pairOf(t, "jws", "", "", "")
 	stamp := p.sign(t)
 	verify := func(code int, more ...string) (out, progress string) {
-		return tollgate(t, code, append([]string{"stamp", "verify", "--config", p.mesh, "-r", stampedOrder, "--at", noon, "-H",
-			stamp}, more...)...)
+		return tollgate(t, code, append([]string{"stamp", "verify", "--config", p.mesh, "-r", stampedOrder, "--at", noon,
+			"-H", stamp}, more...)...)
 	}
 	if _, progress := verify(exitFound); !strings.Contains(progress,
 		"the keys are at edge/keys, which this command does not fetch: give the set by --jwks") {
@@ -150,8 +151,8 @@ func TestStampVerifyKeys(t *testing.T) {
 	// The mismatch of profile rfc9421 is found by trying other requests: with these keys, too.
 	p = pairOf(t, "rfc9421", "", "", "")
 	stamp = p.sign(t)
-	if out, _ := verify(exitFound, "--jwks", p.keys, "-r", strings.Replace(stampedOrder, "GET", "PUT", 1)); !strings.Contains(
-		out, `method: expected "GET", found "PUT"`) {
+	put := strings.Replace(stampedOrder, "GET", "PUT", 1)
+	if out, _ := verify(exitFound, "--jwks", p.keys, "-r", put); !strings.Contains(out, `method: expected "GET", found "PUT"`) {
 		t.Errorf("%s", out)
 	}
 }

@@ -36,9 +36,12 @@ func (d *Decision) Explain() (e decide.Explanation) {
 	if d.signing.lacks != "" {
 		e.Checks = append(e.Checks, decide.Fails("claims", ClaimsMissing, d.Lacks()))
 	}
-	for _, x := range d.Differences() {
-		e.Checks = append(e.Checks,
-			decide.Check{What: "stamp", Said: x.Part + ": expected " + x.Expected + ", found " + x.Found})
+	what := "stamp"
+	if d.stamped.foreign {
+		what = "signature"
+	}
+	for _, line := range d.Why() {
+		e.Checks = append(e.Checks, decide.Fails(what, d.verdict.Reason(), line))
 	}
 	if base := d.SignatureBase(); base != "" && d.verdict.Reason() != verdict.OK {
 		for _, line := range strings.Split(base, "\n") {
