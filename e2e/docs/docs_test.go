@@ -189,6 +189,32 @@ func TestSnippets(t *testing.T) {
 	}
 }
 
+// What a README puts into a namespace, or labels, it has made in a line before: on a fresh cluster there are only
+// those of Istio and Envoy Gateway.
+func TestNamespaces(t *testing.T) {
+	secrets := regexp.MustCompile(`^kubectl create secret .*--namespace (\S+)`)
+	labels := regexp.MustCompile(`^kubectl label namespace (\S+)`)
+	found := 0
+	for _, s := range snippets(t) {
+		made := []string{"istio-system", "envoy-gateway-system"}
+		for line := range strings.Lines(s.text) {
+			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "kubectl create namespace "); ok {
+				made = append(made, name)
+			}
+			for _, r := range []*regexp.Regexp{secrets, labels} {
+				if m := r.FindStringSubmatch(line); m != nil {
+					if found++; !slices.Contains(made, m[1]) {
+						t.Errorf("%s: %s: nobody has made %s", s.file, strings.TrimSpace(line), m[1])
+					}
+				}
+			}
+		}
+	}
+	if found < 5 {
+		t.Errorf("%d lines were found: the test tests nothing", found)
+	}
+}
+
 // The filter accepts every sample of the notes on migration, completed as the notes say. What the
 // samples decide is tried in e2e/migration.
 func TestMigration(t *testing.T) {
@@ -376,7 +402,8 @@ func checkKubectl(t *testing.T, file, arguments string) {
 		folder := map[string]string{"overlay": "overlays", "istio": "istio"}[set]
 		checkKind(t, file, filepath.Join("WasmPlugin", folder, name), "Kustomization")
 	case strings.HasPrefix(arguments, "create secret generic "), strings.HasPrefix(arguments, "create namespace "),
-		strings.HasPrefix(arguments, "label service "): // e2e/kubernetes runs them
+		strings.HasPrefix(arguments, "label namespace "), strings.HasPrefix(arguments, "label service "):
+		// e2e/kubernetes runs them
 	default:
 		t.Errorf("%s: no check for kubectl %s", file, arguments)
 	}

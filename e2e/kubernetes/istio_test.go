@@ -48,6 +48,7 @@ type lab struct {
 	dir      string
 	registry *images
 	once     installed
+	lines    map[string]bool // of READMEs, that are run once
 }
 
 // images is a registry that may want credentials.

@@ -59,13 +59,62 @@ func (l *lab) sh(t *testing.T, line string) string {
 	return out
 }
 
-// shop makes the namespaces and services that the shipped resources speak of: the edge's with its key and certificates,
-// orders and storefront, and the rate-limit service with its limits.
-func (l *lab) shop(t *testing.T) {
+// line runs a line of a README, as sh does, and then what tests do after it. Lines that make namespaces stand in
+// several places, and tests share a cluster: they are run once.
+func (l *lab) line(t *testing.T, line string, after hooks) string {
 	t.Helper()
-	l.namespaces(t)
-	l.certificate(t, "istio-ingress", apiHost)
-	l.certificate(t, "istio-ingress", edgeHost)
+	out := ""
+	if once := isNamespace(line); !once || !l.lines[line] {
+		out = l.sh(t, line)
+		if l.lines == nil {
+			l.lines = map[string]bool{}
+		}
+		l.lines[line] = once
+	}
+	if hook := after[line]; hook != nil {
+		delete(after, line)
+		hook(t)
+	}
+	return out
+}
+
+// isNamespace reports whether a line makes or labels a namespace.
+func isNamespace(line string) bool {
+	return strings.HasPrefix(line, "kubectl create namespace ") || strings.HasPrefix(line, "kubectl label namespace ")
+}
+
+// hooks are what tests make of their own after a line of a README: what they need in a namespace, once that is there.
+type hooks map[string]func(*testing.T)
+
+// done says which lines were not there.
+func (h hooks) done(t *testing.T) {
+	t.Helper()
+	for line := range h {
+		t.Fatalf("the README has no line %s any more, after which the test makes what it needs", line)
+	}
+}
+
+// Lines of the READMEs that make the namespaces of the shipped resources.
+const (
+	makesIngress = "kubectl create namespace istio-ingress"
+	labelsShop   = "kubectl label namespace shop istio-injection=enabled"
+)
+
+// shop makes what the shipped resources speak of, and a reader has: certificates in the gateway's namespace, the
+// service orders in that of the services, and the rate-limit service with its limits.
+func (l *lab) shop() hooks {
+	return hooks{
+		makesIngress: func(t *testing.T) {
+			l.certificate(t, "istio-ingress", apiHost)
+			l.certificate(t, "istio-ingress", edgeHost)
+		},
+		labelsShop: l.services,
+	}
+}
+
+func (l *lab) services(t *testing.T) {
+	t.Helper()
+	l.ratelimit(t)
 	limits := l.sh(t, "tollgate descriptors WasmPlugin/rate-limit/workload/wasmplugin.yaml")
 	l.Apply(t, workload("shop", "orders", "echo", 8080, `{app: orders, edge-stamp: required}`, "")+
 		workload("ratelimit", "redis", "redis", 6379, `{app: redis, sidecar.istio.io/inject: "false"}`, `
@@ -89,13 +138,23 @@ data:
 `+indent(limits, 4))
 }
 
-// namespaces makes those that the shipped resources have.
+// namespaces makes those that the shipped resources have, by the lines of the README.
 func (l *lab) namespaces(t *testing.T) {
 	t.Helper()
-	for _, namespace := range []string{"istio-ingress", "shop", "ratelimit"} {
-		l.Apply(t, fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {istio-injection: %s}}}`,
-			namespace, map[bool]string{true: "disabled", false: "enabled"}[namespace == "istio-ingress"]))
+	lines, _ := snippets(t, filepath.Join(l.Root, "README.md"), "Install a release")
+	want := hooks{makesIngress: func(*testing.T) {}, labelsShop: l.ratelimit}
+	for _, line := range lines {
+		if isNamespace(line) {
+			l.line(t, line, want)
+		}
 	}
+	want.done(t)
+}
+
+// ratelimit makes the namespace of the rate-limit service, which readers have where they like.
+func (l *lab) ratelimit(t *testing.T) {
+	t.Helper()
+	l.Apply(t, `{apiVersion: v1, kind: Namespace, metadata: {name: ratelimit, labels: {istio-injection: enabled}}}`)
 }
 
 // workload is a Deployment with a Service and an account, all of one name; more stands behind its container's ports.
@@ -145,16 +204,17 @@ type installed struct {
 	ready bool
 }
 
-// readme goes the READMEs' ways to a cluster, line by line and as they stand there: the edge's key, what the plugins
-// live with, the image, the chart. It is done once, and begun anew where it was taken away.
+// readme goes the READMEs' ways to a cluster, line by line and as they stand there: the namespaces and the edge's key,
+// what the plugins live with, the image, the chart. It is done once, and begun anew where it was taken away.
 func (l *lab) readme(t *testing.T) {
 	t.Helper()
 	l.once.Do(func() {
-		l.shop(t)
 		lines, _ := snippets(t, filepath.Join(l.Root, "WasmPlugin/README.md"), "The edge's key")
+		shop := l.shop()
 		for _, line := range lines {
-			l.sh(t, line)
+			l.line(t, line, shop)
 		}
+		shop.done(t)
 		for _, folder := range []string{"gateway", "gateway-key", "stats"} {
 			l.sh(t, "kubectl apply -k WasmPlugin/istio/"+folder)
 			l.clean(t, "WasmPlugin/istio/"+folder)
