@@ -142,9 +142,12 @@ test-matrix: build ## Run the real-Envoy tests in every claimed version of Envoy
 	TOLLGATE_ENVOY=all go test -count=1 -timeout 60m ./e2e/...
 
 .PHONY: test-keycloak
-test-keycloak: build ## Run jwt-scope in real Envoy against a real Keycloak, and with MCP clients, edge-stamp with bots (Java 17, Python 3.10, Node.js 20)
+test-keycloak: build ## Run jwt-scope in real Envoy against a real Keycloak, and with MCP clients (Java 17, Python 3.10, Node.js 20)
 	go test -count=1 -timeout 20m -p 1 -tags keycloak -v $(TESTFLAGS) ./e2e/keycloak ./e2e/mcp
-	go test -count=1 -timeout 10m -tags keycloak -run Library -v $(TESTFLAGS) ./e2e/edge-stamp
+
+.PHONY: test-libraries
+test-libraries: build ## Run edge-stamp in real Envoy with libraries of others that sign and verify, bots among them (Python 3.10, Node.js 20)
+	go test -count=1 -timeout 10m -tags python -run Library -v $(TESTFLAGS) ./e2e/edge-stamp
 
 .PHONY: test-tokens
 test-tokens: build ## Run rate-limit in real Envoy before a service that tells tokens, with the OpenAI library (Python 3.10)

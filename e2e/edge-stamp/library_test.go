@@ -1,7 +1,7 @@
 // Copyright 2026 The Tollgate authors
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build keycloak
+//go:build python
 
 package edgestamp
 
