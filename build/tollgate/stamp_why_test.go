@@ -237,9 +237,9 @@ func TestWhyMessage(t *testing.T) {
 			"content-digest: sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"), "stamp_unbound",
 			[]string{"body: expected one that can be waited for, where it is bound, found an upgrade, CONNECT or gRPC"}, nil},
 		{"a header that is gone", signed(covered+` "x-a"`, params("")), "stamp_mismatch",
-			[]string{`x-a: expected "a value that is covered: a covered component is not in the message", found ""`}, nil},
+			[]string{`x-a: expected a value that is covered: a covered component is not in the message, found nothing`}, nil},
 		{"a component of which nobody knows a parameter", signed(covered+` "x-a";tr`, params("")), "stamp_unbound",
-			[]string{`x-a";tr: expected "a value that is covered: a covered component or one of its parameters is not known here"`}, nil},
+			[]string{`x-a";tr: expected a value that is covered: a covered component or one of its parameters is not known here`}, nil},
 		{"another signature", signed(covered, params("")), "stamp_signature",
 			[]string{`signature: expected one by the key "k" of trust edge over the base below, found one of another key, or over ` +
 				`another request`}, nil},
@@ -315,7 +315,7 @@ func TestWhyForeign(t *testing.T) {
 			"content-digest: sha-512=:AAAA:"), "stamp_unbound",
 			[]string{`content-digest: expected one sha-256 that is covered, of 32 bytes, found "sha-512=:AAAA:"`}, nil}},
 		{"", refusal{"a header that is gone", signed(host+` "x-a"`, params(0, "")), "stamp_mismatch",
-			[]string{`x-a: expected "a value that is covered: a covered component is not in the message", found ""`}, nil}},
+			[]string{`x-a: expected a value that is covered: a covered component is not in the message, found nothing`}, nil}},
 		{"", refusal{"another signature", signed(host, params(0, "")), "stamp_signature",
 			[]string{`signature: expected one by the key "k" of trust bots over the base below, found one of another key, or over ` +
 				`another request`}, nil}},

@@ -642,11 +642,11 @@ func TestForeignExplained(t *testing.T) {
 	}{
 		{"less", signedBy(t, bot, "sig1", host+botParams(), request("GET", asked)), "@path: the signature does not cover it, and the trust demands that"},
 		{"of no value", replaceHeader(good, "x-b", "\x01"),
-			`x-b: expected "a value that is covered: a covered component has a value that cannot be signed"`},
+			`x-b: expected a value that is covered: a covered component has a value that cannot be signed`},
 		{"unknown", signedBy(t, bot, "sig1", `("@authority" "@path" "x-b";tr)`+botParams(),
-			request("GET", asked, [2]string{"x-b", "1"})), `x-b";tr: expected "a value that is covered: a covered component or one of its parameters is not known here"`},
+			request("GET", asked, [2]string{"x-b", "1"})), `x-b";tr: expected a value that is covered: a covered component or one of its parameters is not known here`},
 		{"of a response", signedBy(t, bot, "sig1", `("@authority" "@path" "@status")`+botParams(), request("GET", asked)),
-			`@status: expected "a value that is covered: a covered component or one of its parameters is not known here"`},
+			`@status: expected a value that is covered: a covered component or one of its parameters is not known here`},
 	} {
 		d := (&proxy{}).decide(parse(t, botConfig(demand, "")), c.headers)
 		if said := fmt.Sprint(d.Explain().Checks); !strings.Contains(said, c.want) {

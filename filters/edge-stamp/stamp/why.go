@@ -45,8 +45,11 @@ func (d *Decision) Why() []string {
 	return w.lines
 }
 
-// String says it in a line.
+// String says it in a line. Where there is nothing, what is expected may be words.
 func (x Difference) String() string {
+	if x.Found == "" {
+		return x.Part + ": expected " + plain(x.Expected) + ", found nothing"
+	}
 	return x.Part + ": expected " + strconv.Quote(x.Expected) + ", found " + strconv.Quote(x.Found)
 }
 
@@ -252,7 +255,9 @@ func (w *why) message() (missing bool) {
 			w.expected(d.policy.header, "a JSON object in base64url that reads in one way only", "one with a fault: "+
 				claimsErr.Error())
 		}
-		w.base(in)
+		if len(w.lines) == 0 {
+			w.base(in)
+		}
 	case t == nil: // no trust has the key, or none for its algorithm
 		w.key("keyid", strconv.Quote(kid), d.policy.verifier.trust...)
 	case w.code == StampIssuer:
@@ -364,7 +369,9 @@ func (w *why) malformedForeign(t *trust, in *httpsig.Input) {
 	if _, refused := w.d.signatureOf(in.Label); refused != nil {
 		w.signature(in.Label)
 	}
-	w.base(in)
+	if len(w.lines) == 0 {
+		w.base(in)
+	}
 }
 
 // ages tells of the times of another's signature.
@@ -584,14 +591,19 @@ func raw(v gjson.Result) string {
 	if v.Raw == "" {
 		return "nothing"
 	}
-	text := strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) {
-			return '�' // what stands in claims is not to move the cursor
-		}
-		return c
-	}, v.Raw)
+	text := plain(v.Raw)
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}
 	return text
+}
+
+// plain is a text that does not move the cursor.
+func plain(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return '�'
+		}
+		return c
+	}, text)
 }
