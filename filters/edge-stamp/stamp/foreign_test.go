@@ -504,6 +504,8 @@ func TestForeignBody(t *testing.T) {
 		{"S23 both members", "hello", "", signedBy(t, bot, "sig1",
 			`("@authority" "content-digest";key="sha-256" "content-digest";key="sha-512")`+botParams(),
 			request("POST", asked, digest("hello"), sha512)), verdict.OK},
+		{"S24 two digests, the last that of the body", "hello", "", sign(digest("evil"), digest("hello")), StampUnbound},
+		{"S24 two digests, the first that of the body", "hello", "", sign(digest("hello"), digest("evil")), StampUnbound},
 		{"S23 as a dictionary", "hello", "", signedBy(t, bot, "sig1", `("@authority" "content-digest";sf)`+botParams(),
 			request("POST", asked, digest("hello"))), verdict.OK},
 		{"S23 a body that cannot be waited for", "hello", demand,

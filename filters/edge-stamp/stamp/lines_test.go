@@ -72,6 +72,7 @@ func TestDigestsInLines(t *testing.T) {
 	// The edge signs one digest of the body, whatever a client has in which lines.
 	for _, lines := range [][]string{
 		{`a="x`, digest("hello"), `", b=:AA==:`}, {`a="x`, digest("evil"), `", b=:AA==:`}, {`a="x`}, {`a="x`, `"`},
+		{digest("evil"), digest("hello")}, {digest("hello") + ", " + digest("evil")}, {digest("hello"), digest("hello")},
 		{`a="x`, `", ` + digest("hello")}, {digest("evil"), `a="x`, digest("hello"), `"`},
 	} {
 		h := request("POST", asked)
