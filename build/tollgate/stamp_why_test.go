@@ -117,6 +117,8 @@ func TestWhyJWS(t *testing.T) {
 			{"expired", stamp(M{"iat": noonSeconds - 40, "exp": noonSeconds - 10}), "stamp_expired",
 				[]string{"exp: expected after 2026-11-27T11:59:55Z (the clock says 2026-11-27T12:00:00Z, clockSkew 5s), found " +
 					"2026-11-27T11:59:50Z"}, nil},
+			{"an end before the beginning", stamp(M{"exp": noonSeconds - 1}), "stamp_malformed",
+				[]string{"exp: expected none before iat, 2026-11-27T12:00:00Z, found 2026-11-27T11:59:59Z"}, nil},
 			{"from the future", stamp(M{"iat": noonSeconds + 10}), "stamp_not_yet_valid",
 				[]string{"iat: expected at most 2026-11-27T12:00:05Z (the clock says 2026-11-27T12:00:00Z, clockSkew 5s), found " +
 					"2026-11-27T12:00:10Z"}, nil},
@@ -154,6 +156,11 @@ func TestWhyJWS(t *testing.T) {
 					[]string{claim + ": expected a text that is not empty, found nothing"}, nil},
 					refusal{claim + " that is no text", stamp(M{claim: 7}), "stamp_malformed",
 						[]string{claim + ": expected a text that is not empty, found 7"}, nil})
+			}
+			for _, scope := range []string{" ", "a ", "ä", `a"b`} {
+				list = append(list, refusal{"the scope " + scope, stamp(M{"scope": scope}), "stamp_malformed",
+					[]string{"scope: expected scopes with one space between them (RFC 6749 §3.3), found " +
+						string(must(json.Marshal(scope)))}, nil})
 			}
 			list = append(list, refusal{"contexts that are none", stamp(M{"tctx": "x", "rctx": []int{}}), "stamp_malformed",
 				[]string{`tctx: expected an object, found "x"`, "rctx: expected an object, found []"}, nil},
@@ -215,6 +222,8 @@ func TestWhyMessage(t *testing.T) {
 		{"expired", signed(covered, times(-40, -10)), "stamp_expired",
 			[]string{"expires: expected after 2026-11-27T11:59:55Z (the clock says 2026-11-27T12:00:00Z, clockSkew 5s), found " +
 				"2026-11-27T11:59:50Z"}, nil},
+		{"an end before the beginning", signed(covered, times(0, -1)), "stamp_malformed",
+			[]string{"expires: expected none before created, 2026-11-27T12:00:00Z, found 2026-11-27T11:59:59Z"}, nil},
 		{"from the future", signed(covered, times(10, 30)), "stamp_not_yet_valid",
 			[]string{"created: expected at most 2026-11-27T12:00:05Z (the clock says 2026-11-27T12:00:00Z, clockSkew 5s), found " +
 				"2026-11-27T12:00:10Z"}, nil},
@@ -237,7 +246,7 @@ func TestWhyMessage(t *testing.T) {
 			"content-digest: sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"), "stamp_unbound",
 			[]string{"body: expected one that can be waited for, where it is bound, found an upgrade, CONNECT or gRPC"}, nil},
 		{"a header that is gone", signed(covered+` "x-a"`, params("")), "stamp_mismatch",
-			[]string{`x-a: expected a value that is covered: a covered component is not in the message, found nothing`}, nil},
+			[]string{"x-a: expected a value that is covered: a covered component is not in the message, found nothing"}, nil},
 		{"a component of which nobody knows a parameter", signed(covered+` "x-a";tr`, params("")), "stamp_unbound",
 			[]string{`x-a";tr: expected a value that is covered: a covered component or one of its parameters is not known here`}, nil},
 		{"another signature", signed(covered, params("")), "stamp_signature",
@@ -315,7 +324,7 @@ func TestWhyForeign(t *testing.T) {
 			"content-digest: sha-512=:AAAA:"), "stamp_unbound",
 			[]string{`content-digest: expected one sha-256 that is covered, of 32 bytes, found "sha-512=:AAAA:"`}, nil}},
 		{"", refusal{"a header that is gone", signed(host+` "x-a"`, params(0, "")), "stamp_mismatch",
-			[]string{`x-a: expected a value that is covered: a covered component is not in the message, found nothing`}, nil}},
+			[]string{"x-a: expected a value that is covered: a covered component is not in the message, found nothing"}, nil}},
 		{"", refusal{"another signature", signed(host, params(0, "")), "stamp_signature",
 			[]string{`signature: expected one by the key "k" of trust bots over the base below, found one of another key, or over ` +
 				`another request`}, nil}},

@@ -197,8 +197,7 @@ func (w *why) malformedJWS(t *trust, token *jose.JWS, claims *jwt.Registered) {
 				w.expected(name, "an object", raw(v))
 			case i < 4 && v.Str == "":
 				w.expected(name, "a text that is not empty", raw(v))
-			case name == "scope" && strings.ContainsFunc(v.Str, isNoScopeChar),
-				name == "scope" && slices.Contains(strings.Split(v.Str, " "), ""):
+			case name == "scope" && scopeTokens(v.Str) == 0:
 				w.expected(name, "scopes with one space between them (RFC 6749 §3.3)", raw(v))
 			}
 		}
@@ -214,8 +213,6 @@ func (w *why) malformedJWS(t *trust, token *jose.JWS, claims *jwt.Registered) {
 		w.expected("bdh", "the SHA-256 of the body in base64url", raw(v))
 	}
 }
-
-func isNoScopeChar(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }
 
 // message tells of a stamp of profile rfc9421; missing: there is none.
 func (w *why) message() (missing bool) {
