@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 )
@@ -383,6 +384,12 @@ func TestWhySecrets(t *testing.T) {
 		"stamp_malformed", []string{`typ: expected any but those of stamps, found "edge-stamp+jwt"`,
 			"exp: expected seconds since 1970, as a number, found nothing"}, nil}
 	refused(t, idp, "", &c)
+	short := write(t, "short.json", strings.Replace(string(must(os.ReadFile(idp))), `"forwardIdp"`,
+		`"maxTtl":"1m","forwardIdp"`, 1))
+	token := b64(M{"alg": "HS256", "kid": "k"}) + "." + b64(M{"iss": "https://idp", "exp": noonSeconds + 30}) + ".c2ln"
+	c = refusal{"a token that does not say for how long", []string{"authorization: Bearer " + token}, "stamp_lifetime",
+		[]string{"exp: expected at most 1m0s after iat (maxTtl), found no iat"}, nil}
+	refused(t, short, "", &c)
 }
 
 // What is asked once a stamp is genuine: its body, and the service that remembers it.

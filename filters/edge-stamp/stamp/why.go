@@ -252,9 +252,6 @@ func (w *why) message() (missing bool) {
 			w.expected(d.policy.header, "a JSON object in base64url that reads in one way only", "one with a fault: "+
 				claimsErr.Error())
 		}
-		if len(w.lines) == 0 {
-			w.base(in)
-		}
 	case t == nil: // no trust has the key, or none for its algorithm
 		w.key("keyid", strconv.Quote(kid), d.policy.verifier.trust...)
 	case w.code == StampIssuer:
@@ -366,9 +363,6 @@ func (w *why) malformedForeign(t *trust, in *httpsig.Input) {
 	if _, refused := w.d.signatureOf(in.Label); refused != nil {
 		w.signature(in.Label)
 	}
-	if len(w.lines) == 0 {
-		w.base(in)
-	}
 }
 
 // ages tells of the times of another's signature.
@@ -457,13 +451,6 @@ func (w *why) labels() string {
 		names = append(names, name)
 	}
 	return strings.Join(names, ", ")
-}
-
-// base tells why there is nothing that the signature could fit.
-func (w *why) base(in *httpsig.Input) {
-	if _, err := in.Base(w.d.message(w.d.headers)); err != nil {
-		w.expected("signature base", "one of this request", "none: "+err.Error())
-	}
 }
 
 // unsigned tells that a key has not made the signature.
