@@ -330,6 +330,7 @@ func TestMember(t *testing.T) {
 		{"behind a Display String with a backslash", []string{`a=%"\", edge=()`}, "edge=()", 1},
 		{"in a Display String", []string{`a=%"x, edge=()"`}, "", 0},
 		{"behind a Display String, before a String that does not end", []string{`a=%"x\", edge=(), b="`, `edge=()`}, "edge=()", 1},
+		{"behind a String with which it begins", []string{`"\", edge=()`}, "", 0},
 		{"behind a backslash at the end", []string{`edge=(), a="\`}, "edge=()", 1},
 		{"a longer label", []string{`edge2=(), edge-x=()`}, "", 0},
 	} {

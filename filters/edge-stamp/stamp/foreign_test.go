@@ -653,6 +653,12 @@ func TestForeignExplained(t *testing.T) {
 			t.Errorf("%s: %s", c.name, said)
 		}
 	}
+	stamp := signMessage(t, edge, line4+parameters(), request("GET", asked))
+	stamp[4][1] = strings.Replace(stamp[4][1], `"@query"`, `"@query" "@status"`, 1)
+	ofStamp := (&proxy{}).decide(parse(t, meshConfig(`"profile":"rfc9421"`)), stamp)
+	if said := fmt.Sprint(ofStamp.Differences()); !strings.Contains(said, "{@status a value that is covered: ") {
+		t.Errorf("of a stamp: %s", said)
+	}
 	d := (&proxy{}).decide(parse(t, botConfig(demand, "")), replaceHeader(good, ":path", "/orders/8"))
 	const begin = "\"@authority\": api.example:8443\n\"@path\": /orders/8\n"
 	if base := d.SignatureBase(); d.Verdict().Code != StampSignature || !strings.HasPrefix(base, begin) {

@@ -137,7 +137,7 @@ func (d *Decision) checkClaims(claims *jwt.Registered) *verdict.Code {
 func (t *trust) check(dates *jwt.Dates, d *Decision) *verdict.Code {
 	now, skew := d.now.UnixMicro(), t.skew.Microseconds()
 	switch {
-	case dates.HasExp && dates.HasIat && dates.Exp < dates.Iat:
+	case dates.Exp < dates.Iat: // all have an exp; an iat that is not there is 0
 		return StampMalformed // over before it began: the skew would make it good for a while
 	case dates.Expired(now, skew):
 		return StampExpired
