@@ -240,7 +240,7 @@ func TestDisplayStrings(t *testing.T) {
 			t.Errorf("%s in a dictionary: %+v, %v", c.text, members, err)
 		}
 	}
-	for _, text := range []string{`%`, `%x`, `%'x'`, `%"`, `%"x`, `%"%`, `%"%"`, `%"%a`, `%"%a"`, `%"%4g"`, `%"%g4"`, `%"%C3%A9"`, `%"%c3"`,
+	for _, text := range []string{`%`, `%x`, `%x"`, `%'x'`, `%"`, `%"x`, `%"%`, `%"%"`, `%"%a`, `%"%a"`, `%"%4g"`, `%"%g4"`, `%"%C3%A9"`, `%"%c3"`,
 		`%"%c3%28"`, `%"%a0"`, `%"%ed%a0%80"`, "%\"\t\"", "%\"\x7f\"", "%\"\u00e9\"", `%"x"y`, `a%"x"`, `% "x"`} {
 		if item, err := ParseItem(text); err != ErrSyntax {
 			t.Errorf("%q is read as %+v, %v", text, item, err)
