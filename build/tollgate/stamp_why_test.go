@@ -249,7 +249,7 @@ func TestWhyMessage(t *testing.T) {
 		{"a header that is gone", signed(covered+` "x-a"`, params("")), "stamp_mismatch",
 			[]string{"x-a: expected a value that is covered: a covered component is not in the message, found nothing"}, nil},
 		{"a component of which nobody knows a parameter", signed(covered+` "x-a";tr`, params("")), "stamp_unbound",
-			[]string{`x-a";tr: expected a value that is covered: a covered component or one of its parameters is not known here`}, nil},
+			[]string{`"x-a";tr: expected a value that is covered: a covered component or one of its parameters is not known here`}, nil},
 		{"another signature", signed(covered, params("")), "stamp_signature",
 			[]string{`signature: expected one by the key "k" of trust edge over the base below, found one of another key, or over ` +
 				`another request`}, nil},

@@ -106,8 +106,10 @@ func (d *Decision) Differences() (list []Difference) {
 			alone := httpsig.Input{Label: label, Components: []sfv.Item{c}}
 			if _, err := alone.Base(d.message(d.headers)); err != nil {
 				name, _ := sfv.AppendItem(nil, &c)
-				list = append(list,
-					Difference{Part: strings.Trim(string(name), `"`), Expected: "a value that is covered: " + err.Error()})
+				if len(c.Parameters) == 0 {
+					name = name[1 : len(name)-1] // without its quotation marks
+				}
+				list = append(list, Difference{Part: string(name), Expected: "a value that is covered: " + err.Error()})
 			}
 		}
 	}

@@ -644,7 +644,7 @@ func TestForeignExplained(t *testing.T) {
 		{"of no value", replaceHeader(good, "x-b", "\x01"),
 			"x-b: expected a value that is covered: a covered component has a value that cannot be signed"},
 		{"unknown", signedBy(t, bot, "sig1", `("@authority" "@path" "x-b";tr)`+botParams(),
-			request("GET", asked, [2]string{"x-b", "1"})), `x-b";tr: expected a value that is covered: a covered component or one of its parameters is not known here`},
+			request("GET", asked, [2]string{"x-b", "1"})), `"x-b";tr: expected a value that is covered: a covered component or one of its parameters is not known here`},
 		{"of a response", signedBy(t, bot, "sig1", `("@authority" "@path" "@status")`+botParams(), request("GET", asked)),
 			`@status: expected a value that is covered: a covered component or one of its parameters is not known here`},
 	} {
@@ -656,7 +656,7 @@ func TestForeignExplained(t *testing.T) {
 	stamp := signMessage(t, edge, line4+parameters(), request("GET", asked))
 	stamp[4][1] = strings.Replace(stamp[4][1], `"@query"`, `"@query" "@status"`, 1)
 	ofStamp := (&proxy{}).decide(parse(t, meshConfig(`"profile":"rfc9421"`)), stamp)
-	if said := fmt.Sprint(ofStamp.Differences()); !strings.Contains(said, "{@status a value that is covered: ") {
+	if said := fmt.Sprint(ofStamp.Differences()); !strings.Contains(said, "@status: expected a value that is covered: ") {
 		t.Errorf("of a stamp: %s", said)
 	}
 	d := (&proxy{}).decide(parse(t, botConfig(demand, "")), replaceHeader(good, ":path", "/orders/8"))

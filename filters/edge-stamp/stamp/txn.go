@@ -116,7 +116,12 @@ func (d *Decision) copyContext(claims gjson.Result) *verdict.Code {
 // scopeText is a scope as RFC 8693 §4.2 has it: a text with spaces in it, which some issuers write as a list.
 func scopeText(v gjson.Result) (text string, ok bool) {
 	if !v.IsArray() {
-		return v.Str, scopeTokens(v.Str) > 0
+		text = v.Str
+		for strings.Contains(text, "  ") { // some issuers join what they have, empty parts and all
+			text = strings.ReplaceAll(text, "  ", " ")
+		}
+		text = strings.Trim(text, " ")
+		return text, scopeTokens(text) > 0
 	}
 	ok = true
 	v.ForEach(func(_, item gjson.Result) bool {
