@@ -86,7 +86,7 @@ func (g *gatewayLab) gatewayReadme(t *testing.T) {
 		{"a token for others", "GET", "/orders/7", idp.Token(claims("aud", "bank")), 401, "token_audience", false},
 		{"a public path, which is not stamped", "GET", "/healthz", "", 200, "", false},
 	})
-	for path, want := range map[string]int{"/.well-known/edge-stamp/jwks.json": 200, "/orders/7": 401} {
+	for path, want := range map[string]int{"/.well-known/edge-stamp/jwks.json": 200, "/orders/7": 404} {
 		if a := g.ask(t, edge, edgeHost, "GET", path); a.status != want || want == 200 &&
 			!strings.Contains(a.body, `"kid":"edge-2026-11"`) {
 			t.Errorf("%s at the host of the keys: %s", path, a)

@@ -6,6 +6,7 @@ package kubernetes
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +35,7 @@ func (l *lab) istioScale(t *testing.T) {
 	proxy := l.proxyOf(t, own, "gateway")
 	istiod := l.pod(t, "istio-system", "app", "istiod")
 	reference := "ghcr.io/tollgate-wasm/tollgate:scale@sha256:" + l.push(t, "tollgate", "ghcr.io/tollgate-wasm/tollgate:scale")
-	before, sentBefore := l.metrics(istiod, ""), l.metrics(istiod, pluginsType)
+	before, sentBefore := l.metrics(istiod, nil), l.metrics(istiod, ofPlugins)
 
 	plugins := func(path string, only string) string {
 		var b strings.Builder
@@ -78,7 +79,7 @@ spec:
 		func() bool { return ask("/other") == 401 && ask("/open") == 200 })
 	t.Logf("measured: %d plugins in %d namespaces, %.1f MB: applied in %.1f s, and the last counts %.1f s after that",
 		namespaces, namespaces, float64(len(text))/1e6, applied.Seconds(), took.Seconds())
-	after, sent := l.metrics(istiod, ""), l.metrics(istiod, pluginsType)
+	after, sent := l.metrics(istiod, nil), l.metrics(istiod, ofPlugins)
 	t.Logf("measured: istiod's memory %.0f MiB before and %.0f MiB after; %.0f pushes, %.1f ms each until proxies have them",
 		before["process_resident_memory_bytes"]/(1<<20), after["process_resident_memory_bytes"]/(1<<20),
 		after["pilot_proxy_convergence_time_count"]-before["pilot_proxy_convergence_time_count"],
@@ -86,6 +87,9 @@ spec:
 	t.Logf("measured: %.0f pushes of plugins, %.2f ms each, with %.0f bytes each",
 		sent["pilot_xds_push_time_count"]-sentBefore["pilot_xds_push_time_count"],
 		1000*mean(sentBefore, sent, "pilot_xds_push_time"), mean(sentBefore, sent, "pilot_xds_config_size_bytes"))
+	if sent["pilot_xds_push_time_count"] == sentBefore["pilot_xds_push_time_count"] {
+		t.Error("istiod counts no push of plugins: its metrics have other names")
+	}
 	if dump := l.admin(proxy, "/config_dump?resource=ecds_filters"); strings.Count(dump, "jwt-scope") == 0 ||
 		strings.Contains(dump, "team-499:read") {
 		t.Errorf("the proxy has not the plugin of its namespace alone: %d bytes", len(dump))
@@ -146,8 +150,9 @@ spec:
 	})
 }
 
-// pluginsType is the label of what istiod sends of plugins.
-const pluginsType = "envoy.config.core.v3.TypedExtensionConfig"
+// ofPlugins finds the metrics of what istiod sends of plugins, by their label type: short for times, the type's whole
+// name for sizes.
+var ofPlugins = regexp.MustCompile(`type="(ecds|.*TypedExtensionConfig)"`)
 
 // mean of what a histogram has got since before.
 func mean(before, after map[string]float64, histogram string) float64 {
@@ -155,12 +160,12 @@ func mean(before, after map[string]float64, histogram string) float64 {
 		max(1, after[histogram+"_count"]-before[histogram+"_count"])
 }
 
-// metrics are a control plane's, by name: those whose labels have a text in them, summed up.
-func (l *lab) metrics(istiod *corev1.Pod, having string) map[string]float64 {
+// metrics are a control plane's, by name: those that a pattern finds (nil: all), summed up.
+func (l *lab) metrics(istiod *corev1.Pod, of *regexp.Regexp) map[string]float64 {
 	values := map[string]float64{}
 	for line := range strings.Lines(l.Node.Get(istiod, 15014, "/metrics")) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if !ok || strings.HasPrefix(line, "#") || !strings.Contains(line, having) {
+		if !ok || strings.HasPrefix(line, "#") || of != nil && !of.MatchString(line) {
 			continue
 		}
 		name, rest, labels := strings.Cut(name, "{")
