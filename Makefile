@@ -152,7 +152,7 @@ ISTIO := $(or $(TOLLGATE_CACHE),$(CURDIR)/build/.cache)/istio
 ISTIO_FLAGS := -trimpath -tags vtprotobuf,disable_pgv
 ISTIO_PINS := e2e/istio/go.mod e2e/istio/go.sum
 packages = 2>&1 | awk '!/^[a-z0-9.]+(\/|$$)/ || /: / { print; next } ++n % 200 == 0 { print "  " n " packages"; fflush() }'
-compile-istio = @mkdir -p $(ISTIO) && echo "compiling Istio's $(@F) (the first time takes ten minutes) …" && cd e2e/istio && \
+compile-istio = @mkdir -p $(ISTIO) && echo "compiling Istio's $(@F) (the first time takes some minutes) …" && cd e2e/istio && \
 	go build $(ISTIO_FLAGS) -v -ldflags='-s -w' -o $@ $(1) $(packages)
 
 $(ISTIO)/istiod: $(ISTIO_PINS) $(wildcard e2e/istio/istiod/*.go)
@@ -190,7 +190,7 @@ $(ENVOY_GATEWAY):
 	$(call install-go,github.com/envoyproxy/gateway/cmd/envoy-gateway)
 
 .PHONY: kubernetes
-kubernetes: tools-go $(KUBERNETES)/.compiled $(ISTIO)/pilot-discovery $(ISTIO)/pilot-agent $(ENVOY_GATEWAY) ## Compile Kubernetes, Istio and Envoy Gateway for the tests on them (30 minutes the first time)
+kubernetes: tools-go $(KUBERNETES)/.compiled $(ISTIO)/pilot-discovery $(ISTIO)/pilot-agent $(ENVOY_GATEWAY) ## Compile Kubernetes, Istio and Envoy Gateway for the tests on them (15 minutes the first time)
 	@go mod download github.com/envoyproxy/gateway@$(ENVOY_GATEWAY_VERSION)
 
 .PHONY: test-kubernetes
