@@ -379,7 +379,7 @@ func (d *Decision) Effect(e *forward.Effect) {
 	if v.strip {
 		d.removeStamps(e)
 	} else {
-		d.removeLookalikes(e)
+		d.removeSpellings(e, d.policy.header)
 	}
 	if e.Identity = d.identity; e.Identity != "" {
 		v.claims.Write(e, d.stamped.claims, d.stamped.encoded)

@@ -187,11 +187,7 @@ func (d *Decision) stamp(signature []byte) *verdict.Code {
 // removeStamps has every stamp removed that came with the request, in any spelling that a server
 // may confuse with it, and writes the one that it gets. Signatures of others are not touched.
 func (d *Decision) removeStamps(e *forward.Effect) {
-	for i := range d.headers {
-		if name := d.headers[i][0]; forward.SameFold(name, d.policy.header) {
-			e.RemoveHeader(name)
-		}
-	}
+	d.removeSpellings(e, "")
 	if !d.policy.message {
 		return
 	}
@@ -213,11 +209,11 @@ func (d *Decision) removeStamps(e *forward.Effect) {
 	}
 }
 
-// removeLookalikes has what stands in another spelling of the stamp's header removed: it was never
-// looked at, and servers may take it for a stamp or for claims that somebody has verified.
-func (d *Decision) removeLookalikes(e *forward.Effect) {
+// removeSpellings has the stamp's header removed in every spelling but kept. What stands in another than
+// its own was never looked at, and servers may take it for a stamp or for claims that somebody has verified.
+func (d *Decision) removeSpellings(e *forward.Effect, kept string) {
 	for i := range d.headers {
-		if name := d.headers[i][0]; name != d.policy.header && forward.SameFold(name, d.policy.header) {
+		if name := d.headers[i][0]; name != kept && forward.SameFold(name, d.policy.header) {
 			e.RemoveHeader(name)
 		}
 	}
