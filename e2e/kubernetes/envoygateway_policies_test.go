@@ -61,7 +61,7 @@ func (g *gatewayLab) gatewayReadme(t *testing.T) {
 		line = strings.Replace(line, "DIGEST", digest, 1)
 		out := g.line(t, line, after)
 		if strings.HasPrefix(line, "tollgate image push ") {
-			_, digest, _ = strings.Cut(strings.TrimSpace(out), "@sha256:")
+			digest = printedDigest(t, out)
 		}
 	}
 	after.done(t)
@@ -101,8 +101,7 @@ func (g *gatewayLab) gatewayReadme(t *testing.T) {
 // gatewayChange changes the Gateway's policy: another image and another configuration in it. The old ones decide until
 // the new ones do.
 func (g *gatewayLab) gatewayChange(t *testing.T) {
-	_, digest, _ := strings.Cut(strings.TrimSpace(g.sh(t,
-		"tollgate image push tollgate ghcr.io/tollgate-wasm/tollgate:0.2.0 --version v0.2.0")), "@sha256:")
+	digest := g.push(t, "tollgate", "ghcr.io/tollgate-wasm/tollgate:0.2.0 --version v0.2.0")
 	policy := strings.NewReplacer(zeros, digest, "tollgate:0.1.0", "tollgate:0.2.0", "[/healthz]", "[/livez]",
 		"requests: 50, per: 1s, burst: 100", "requests: 5000, per: 1s").
 		Replace(g.file(t, "envoy-gateway/edge.yaml"))

@@ -128,14 +128,7 @@ func each(t *testing.T, do func(namespace string) error) {
 // gateway makes one of the Gateway API in a namespace, on port 80, in front of the service echo.
 func (l *lab) gateway(t *testing.T, namespace string) {
 	t.Helper()
-	l.Apply(t, workload(namespace, "service", "echo", 8080, `{app: service}`, "")+fmt.Sprintf(`---
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gateway, namespace: %[1]s}
-spec:
-  gatewayClassName: istio
-  listeners: [{name: http, port: 80, protocol: HTTP}]
----
+	l.Apply(t, workload(namespace, "service", "echo", 8080, `{app: service}`, "")+httpGateway(namespace, "gateway", "Same")+fmt.Sprintf(`---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: all, namespace: %[1]s}
@@ -145,9 +138,20 @@ spec:
 `, namespace))
 	proxy := l.proxyOf(t, namespace, "gateway")
 	cluster.Eventually(t, "the gateway routes", func() bool {
-		return l.askPlain(proxy, apiHost, "GET",
-			"/").status == 200
+		return l.askPlain(proxy, apiHost, "GET", "/").status == 200
 	})
+}
+
+// httpGateway is one of the Gateway API in Istio, on port 80, for routes of its own namespace (Same) or of All.
+func httpGateway(namespace, name, routes string) string {
+	return fmt.Sprintf(`---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: %s, namespace: %s}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: %s}}}]
+`, name, namespace, routes)
 }
 
 // ofPlugins finds the metrics of what istiod sends of plugins, by their label type: short for times, the type's whole

@@ -83,13 +83,7 @@ spec:
 	}, orders, storefront)
 
 	// Around the edge, over another gateway to the same waypoint: storefront wants a stamp.
-	l.Apply(t, `apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: around, namespace: shop}
-spec:
-  gatewayClassName: istio
-  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Same}}}]
----
+	l.Apply(t, httpGateway("shop", "around", "Same")+`---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: around, namespace: shop}
