@@ -129,7 +129,7 @@ test: build ## Test everything that needs no container: natively, compiled in wa
 STEPS := ./filters/*/filter ./e2e/jwt-scope ./e2e/edge-stamp ./e2e/edge-stamp-global ./e2e/rate-limit ./e2e/rate-limit-global ./e2e/tokens
 .PHONY: test-steps
 test-steps: build ## Run the filters' tests with each filter as a step of a chain in tollgate.wasm, between two others
-	TOLLGATE_AS=step TOLLGATE_ENVOY=$(or $(TOLLGATE_ENVOY),1.40.0) $(GO_TEST) $(STEPS)
+	TOLLGATE_AS=step TOLLGATE_ENVOY=$(or $(TOLLGATE_ENVOY),newest) $(GO_TEST) $(STEPS)
 
 .PHONY: test-matrix
 test-matrix: build ## Run the real-Envoy tests in every claimed version of Envoy

@@ -16,13 +16,17 @@ import (
 	"github.com/tollgate-wasm/tollgate/build/tools/envoybin"
 )
 
-// Versions of Envoy that this run covers: those in $TOLLGATE_ENVOY (a comma list, or all), by
-// default the newest and the oldest.
+// Versions of Envoy that this run covers: those in $TOLLGATE_ENVOY (a comma list, newest, oldest or
+// all), by default the newest and the oldest.
 func Versions(t testing.TB) []string {
 	t.Helper()
 	versions := []string{envoybin.Default, envoybin.Oldest}
 	switch list := os.Getenv("TOLLGATE_ENVOY"); list {
 	case "":
+	case "newest":
+		versions = []string{envoybin.Default}
+	case "oldest":
+		versions = []string{envoybin.Oldest}
 	case "all":
 		versions = envoybin.Versions
 	default:

@@ -341,8 +341,7 @@ func (b *build) provenance() error {
 	}
 	var err error
 	b.files["tollgate_"+b.number()+image.ProvenanceSuffix], err = image.Statement(subjects, b.info, parameters,
-		b.toolchain,
-		command, b.dependencies)
+		b.toolchain, command, b.dependencies)
 	return err
 }
 
